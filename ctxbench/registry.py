@@ -1,0 +1,229 @@
+"""From a name to a spec to a built module. The one importer of the specimens.
+
+A context module is named in one of four ways: by a built-in name (``reconet``), by a name registered with
+:func:`register`, by an entry point of the group ``ctxbench.modules``, or by where its class stands:
+``path/to/file.py:Class`` or ``package.module:Class``. Nothing here imports torch before a class is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ctxbench.errors import UserError
+from ctxbench_modules import SPECS, PaperRow, Spec
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from torch import nn
+
+__all__ = [
+    "PaperRow",
+    "Spec",
+    "build",
+    "canonical",
+    "implementations",
+    "names",
+    "options",
+    "register",
+    "spec",
+]
+
+ENTRY_POINT_GROUP = "ctxbench.modules"
+CHANNEL_ARGUMENTS = ("channels", "in_channels", "dim", "in_dim", "in_planes", "inplanes", "planes", "c")
+SINGLE = "single"
+
+_registered: dict[str, Spec] = {}
+
+T = TypeVar("T", bound="type[nn.Module]")
+
+
+def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
+    """Class decorator: make a module available to ``ctxbench`` under ``name`` in this process.
+
+    ``known`` are further fields of :class:`Spec` (``paper``, ``year``, ``url``, ``complexity``).
+    Raises ValueError if the name is taken.
+    """
+
+    def add(cls: T) -> T:
+        if name in names():
+            raise ValueError(f"the module name {name!r} is taken by {_specs()[name].target}")
+        home = cls.__module__
+        if home == "__main__":
+            home = str(Path(str(sys.modules["__main__"].__file__)).resolve())
+        unknown = {"paper": "", "year": 0, "url": "", "complexity": ""}
+        target = f"{home}:{cls.__qualname__}"
+        _registered[name] = Spec(name=name, title=title or name, target=target, **{**unknown, **known})
+        return cls
+
+    return add
+
+
+def _specs() -> dict[str, Spec]:
+    third_party = {
+        point.name: Spec(point.name, point.name, point.value, paper=_distribution(point), year=0, url="", complexity="")
+        for point in entry_points(group=ENTRY_POINT_GROUP)
+    }
+    return {**third_party, **_registered, **SPECS}
+
+
+def _distribution(point: Any) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else ""
+
+
+def names() -> list[str]:
+    """Every registered name: built in first, in the order of the catalogue."""
+    return [*SPECS, *(name for name in _specs() if name not in SPECS)]
+
+
+def spec(name: str) -> Spec | None:
+    """What is known of a registered module; None for a class given by its place."""
+    return _specs().get(name)
+
+
+def canonical(name: str) -> str:
+    """``name`` in a form that any process on this machine can build.
+
+    Raises UserError, with the nearest names, where nothing is known under ``name``.
+    """
+    if name in _registered:
+        return _registered[name].target
+    if name in _specs():
+        return name
+    place, colon, cls = name.rpartition(":")
+    if not colon or not cls.replace(".", "").isidentifier():
+        near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names())}"
+        raise UserError(f"no module named {name!r}; {hint} (or give path/to/file.py:Class)")
+    if place.endswith(".py"):
+        if not Path(place).is_file():
+            raise UserError(f"no file {place!r} (asked for class {cls} in it)")
+        return f"{Path(place).resolve()}:{cls}"
+    return name
+
+
+def load(name: str) -> type[nn.Module]:
+    """The class behind a name. Raises UserError where it cannot be loaded or is no ``nn.Module``."""
+    known = spec(name)
+    target = known.target if known else canonical(name)
+    place, _, path = target.rpartition(":")
+    home = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+    found: Any = home
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    from torch import nn
+
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        classes = [k for k, v in vars(home).items() if isinstance(v, type) and issubclass(v, nn.Module)]
+        have = ", ".join(classes) or "none"
+        what = "is not a class derived from torch.nn.Module" if found is not None else "is not there"
+        raise UserError(f"{path!r} {what} in {place} (modules there: {have})")
+    return found
+
+
+def _import_module(place: str) -> ModuleType:
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise UserError(f"cannot import {place!r}: {error}") from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    path = path.resolve()
+    name = f"_ctxbench_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    if module_spec is None or module_spec.loader is None or not path.is_file():
+        raise UserError(f"no Python file at {path}")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))  # so that the file can import its neighbours, as a script would
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _parameters(cls: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(cls).parameters
+
+
+def options(name: str) -> dict[str, Any]:
+    """The options a module takes beyond channels and size, with their defaults."""
+    cls = load(name)
+    given = {"size", "implementation", _channel_argument(cls)}
+    empty = inspect.Parameter.empty
+    return {
+        key: None if parameter.default is empty else parameter.default
+        for key, parameter in _parameters(cls).items()
+        if key not in given and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+
+
+def implementations(name: str) -> tuple[str, ...]:
+    """``("fast", "published")``, or ``("single",)`` for a module that has one form."""
+    return ("fast", "published") if "implementation" in _parameters(load(name)) else (SINGLE,)
+
+
+def _channel_argument(cls: type[nn.Module]) -> str | None:
+    return next((key for key in CHANNEL_ARGUMENTS if key in _parameters(cls)), None)
+
+
+def build(
+    name: str,
+    channels: int,
+    size: tuple[int, int] | None = None,
+    implementation: str | None = None,
+    **chosen: Any,
+) -> nn.Module:
+    """Build a context module for (N, ``channels``, H, W) inputs.
+
+    ``size`` is (H, W); it reaches only modules whose weights depend on it. A stranger's class is given its
+    channels under whichever of the usual names its constructor has; what else it needs comes as options.
+
+    Raises UserError naming the option or the value that does not fit.
+    """
+    cls = load(name)
+    accepted = _parameters(cls)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    arguments: dict[str, Any] = {}
+    if (channel_argument := _channel_argument(cls)) is not None:
+        arguments[channel_argument] = channels
+    if "size" in accepted:
+        if size is None:
+            raise UserError(f"{name} needs a size (H, W): its weights depend on it")
+        arguments["size"] = size
+    if implementation not in (None, SINGLE):
+        if "implementation" not in accepted:
+            raise UserError(f"{name} has one implementation; {implementation!r} was asked for")
+        arguments["implementation"] = implementation
+    for key in chosen:
+        if key not in accepted and not open_ended:
+            have = ", ".join(options(name)) or "none"
+            raise UserError(f"{name} has no option {key!r}; its options: {have}")
+    arguments.update(chosen)
+    missing = [
+        key
+        for key, p in accepted.items()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and key not in arguments
+    ]
+    if missing:
+        raise UserError(f"{name} needs {', '.join(missing)}: give -o {missing[0]}=VALUE")
+    try:
+        return cls(**arguments)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{name}: {error}") from error
