@@ -1,0 +1,141 @@
+"""Non-local Neural Networks.
+
+Xiaolong Wang, Ross Girshick, Abhinav Gupta, Kaiming He. CVPR 2018.
+Paper: https://arxiv.org/abs/1711.07971
+Official code: https://github.com/facebookresearch/video-nonlocal-net (Caffe2). Held against two PyTorch
+ports: https://github.com/AlexHex7/Non-local_pytorch and https://github.com/open-mmlab/mmcv.
+
+The embedded Gaussian block in two dimensions. With X the input as C×n, n = H·W positions, and C' the width::
+
+    θ = W_θ X + b_θ,  φ = W_φ X + b_φ,  g = W_g X + b_g      C'×n   (1×1 convolutions; section 3.2)
+    A = softmax over each row of θᵀ φ                          n×n    (eq. 3, 6)
+    Y = g Aᵀ                                                   C'×n
+    Z = X + BN(W Y + b)                                        C×n    (eq. 6)
+
+Differs from the paper: nothing in the block; φ and g are not subsampled.
+
+Differs from the released code: mmcv divides the logits by √C' and has no batch normalisation by default
+(``norm=False, use_scale=True``); AlexHex7's port is the default here.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_ALEXHEX = {"theta": "theta", "phi": "phi", "g": "g", "out": "W.0", "norm": "W.1"}
+_MMCV = {name: f"{name}.conv" for name in ("theta", "phi", "g")} | {
+    "out": "conv_out.conv",
+    "norm": "conv_out.bn",
+}
+
+
+class MatMul(nn.Module):
+    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(…, l, m) and (…, m, n) to (…, l, n)."""
+        return a @ b
+
+
+class NonLocal(nn.Module):
+    """Embedded Gaussian non-local block: (N, C, H, W) to (N, C, H, W).
+
+    Args:
+        channels: C.
+        width: C', the channels of θ, φ and g; C // 2 where not given.
+        norm: batch normalisation after the last convolution. Its weight starts at zero, so that the block
+            starts as the identity; without it the last convolution does.
+        use_scale: divide the logits by √C'.
+        implementation: ``"fast"`` projects θ, φ, g in one product that leaves positions as rows, attends
+            with scaled-dot-product attention (the n×n map is never stored), and in eval mode folds the
+            normalisation into the last convolution. ``"published"`` stores the n×n map.
+
+    Raises:
+        ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        width: int | None = None,
+        norm: bool = True,
+        use_scale: bool = False,
+        implementation: Literal["fast", "published"] = "fast",
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
+        width = max(1, channels // 2) if width is None else width
+        if width < 1:
+            raise ValueError(f"width must be at least 1, got {width}")
+        if implementation not in ("fast", "published"):
+            raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
+        self.in_channels = self.out_channels = channels
+        self.implementation = implementation
+        self.scale = 1 / math.sqrt(width) if use_scale else 1.0
+        self.theta = nn.Conv2d(channels, width, 1)
+        self.phi = nn.Conv2d(channels, width, 1)
+        self.g = nn.Conv2d(channels, width, 1)
+        self.out = nn.Conv2d(width, channels, 1)
+        self.norm = nn.BatchNorm2d(channels) if norm else None
+        last = self.out if self.norm is None else self.norm
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        if implementation == "published":
+            self.affinity = MatMul()
+            self.aggregate = MatMul()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        return self._fast(x) if self.implementation == "fast" else self._published(x)
+
+    def load_released(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of AlexHex7's ``NONLocalBlock2D`` or mmcv's ``NonLocal2d``.
+
+        Raises:
+            ValueError: keys are missing or unexpected.
+        """
+        theirs = _MMCV if any(key.startswith("conv_out.") for key in state) else _ALEXHEX
+        keys = {}
+        for key in self.state_dict():
+            layer, _, name = key.partition(".")
+            keys[key] = f"{theirs[layer]}.{name}"
+        missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
+        if missing or unexpected:
+            raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
+        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+
+    def _fast(self, x: Tensor) -> Tensor:
+        layers = (self.theta, self.phi, self.g)
+        weight = torch.cat([layer.weight.flatten(1) for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])  # type: ignore[misc]
+        rows = x.flatten(2).transpose(1, 2)
+        projected = torch.baddbmm(bias, rows, weight.t().expand(len(x), -1, -1))
+        query, key, value = projected.unsqueeze(1).chunk(3, dim=-1)
+        y = F.scaled_dot_product_attention(query, key, value, scale=self.scale).squeeze(1)
+
+        weight, offset = self.out.weight.flatten(1), self.out.bias
+        norm = self.norm
+        if norm is not None and not norm.training:
+            gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+            weight, offset = weight * gain[:, None], norm.bias + gain * (offset - norm.running_mean)
+        z = torch.baddbmm(offset[:, None], weight.expand(len(x), -1, -1), y.transpose(1, 2)).view(x.shape)
+        if norm is not None and norm.training:
+            z = norm(z)
+        return x + z
+
+    def _published(self, x: Tensor) -> Tensor:
+        n, _, height, width = x.shape
+        theta, phi, g = (layer(x).flatten(2) for layer in (self.theta, self.phi, self.g))
+        logits = self.affinity(theta.transpose(1, 2), phi)
+        attention = F.softmax(logits if self.scale == 1 else logits * self.scale, dim=-1)
+        y = self.aggregate(attention, g.transpose(1, 2)).transpose(1, 2)
+        z = self.out(y.reshape(n, -1, height, width))
+        return x + (z if self.norm is None else self.norm(z))
