@@ -1,0 +1,1 @@
+"""The paper's printed tables as data, and their comparison with what was measured."""

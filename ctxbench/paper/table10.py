@@ -1,0 +1,40 @@
+"""Table 10 of the RecoNet paper (Chen et al., ECCV 2020) as printed: FLOPs and GPU memory of eight modules.
+
+Input 1×512×64×64. The numbers are kept as text, since their decimals are part of what was printed.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+PAPER_SHAPE = (1, 512, 64, 64)
+"""The table's input shape (N, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class PrintedRow:
+    """One row: ``gflops`` in G of the paper's own convention, ``mib`` in MiB, both as printed."""
+
+    module: str
+    label: str
+    gflops: str
+    mib: str
+
+
+@cache
+def table10() -> dict[str, PrintedRow]:
+    """Return the printed rows by module key, in the table's order."""
+    text = files("ctxbench.paper").joinpath("tables/table10.csv").read_text(encoding="utf-8")
+    return {row["module"]: PrintedRow(**row) for row in csv.DictReader(text.splitlines())}
+
+
+def printed(module: str) -> PrintedRow | None:
+    """Return the printed row of a module; None for a module the table does not have."""
+    return table10().get(module)
+
+
+def fits(value: float | None, text: str) -> bool:
+    """Tell whether ``value`` prints as ``text`` at the decimals of ``text`` (24.125 prints as 24.12)."""
+    decimals = len(text.partition(".")[2])
+    return value is not None and f"{value:.{decimals}f}" == text
