@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 _ALEXHEX = {"theta": "theta", "phi": "phi", "g": "g", "out": "W.0", "norm": "W.1"}
 _MMCV = {name: f"{name}.conv" for name in ("theta", "phi", "g")} | {
@@ -50,12 +50,12 @@ class NonLocal(nn.Module):
         norm: batch normalisation after the last convolution. Its weight starts at zero, so that the block
             starts as the identity; without it the last convolution does.
         use_scale: divide the logits by √C'.
-        implementation: ``"fast"`` projects θ, φ, g in one product that leaves positions as rows, attends
-            with scaled-dot-product attention (the n×n map is never stored), and in eval mode folds the
-            normalisation into the last convolution. ``"published"`` stores the n×n map.
+        implementation: ``"fast"`` projects θ, φ, g in one product that leaves positions as rows, and attends
+            with scaled-dot-product attention, which never stores the n×n map. ``"published"`` stores the n×n map.
 
     Raises:
         ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
+
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class NonLocal(nn.Module):
 
         Raises:
             ValueError: keys are missing or unexpected.
+
         """
         theirs = _MMCV if any(key.startswith("conv_out.") for key in state) else _ALEXHEX
         keys = {}
@@ -119,23 +120,20 @@ class NonLocal(nn.Module):
         rows = x.flatten(2).transpose(1, 2)
         projected = torch.baddbmm(bias, rows, weight.t().expand(len(x), -1, -1))
         query, key, value = projected.unsqueeze(1).chunk(3, dim=-1)
-        y = F.scaled_dot_product_attention(query, key, value, scale=self.scale).squeeze(1)
+        y = functional.scaled_dot_product_attention(query, key, value, scale=self.scale).squeeze(1)
 
-        weight, offset = self.out.weight.flatten(1), self.out.bias
-        norm = self.norm
-        if norm is not None and not norm.training:
-            gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # type: ignore[operator]
-            weight, offset = weight * gain[:, None], norm.bias + gain * (offset - norm.running_mean)
-        z = torch.baddbmm(offset[:, None], weight.expand(len(x), -1, -1), y.transpose(1, 2)).view(x.shape)
-        if norm is not None and norm.training:
-            z = norm(z)
-        return x + z
+        weight, bias = self.out.weight.flatten(1), self.out.bias[:, None]  # type: ignore[index]
+        z = torch.baddbmm(bias, weight.expand(len(x), -1, -1), y.transpose(1, 2)).view(x.shape)
+        return self._normalised(z) + x
 
     def _published(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
         theta, phi, g = (layer(x).flatten(2) for layer in (self.theta, self.phi, self.g))
         logits = self.affinity(theta.transpose(1, 2), phi)
-        attention = F.softmax(logits if self.scale == 1 else logits * self.scale, dim=-1)
+        attention = functional.softmax(logits if self.scale == 1 else logits * self.scale, dim=-1)
         y = self.aggregate(attention, g.transpose(1, 2)).transpose(1, 2)
-        z = self.out(y.reshape(n, -1, height, width))
-        return x + (z if self.norm is None else self.norm(z))
+        return self._normalised(self.out(y.reshape(n, -1, height, width))) + x
+
+    def _normalised(self, z: Tensor) -> Tensor:
+        normalised: Tensor = z if self.norm is None else self.norm(z)
+        return normalised

@@ -1,13 +1,16 @@
+from typing import ClassVar
+
 import pytest
 import torch
-from ctxbench_modules.non_local import NonLocal
 from modules.contract import IMPLEMENTATIONS, ModuleContract
+
+from ctxbench_modules.non_local import NonLocal
 
 
 class TestNonLocal(ModuleContract):
     cls = NonLocal
     bad_options = ({"width": 0},)
-    recordings = {
+    recordings: ClassVar = {
         "nonlocal_alexhex": {},
         "nonlocal_mmcv": {"norm": False, "use_scale": True},
     }
@@ -20,7 +23,7 @@ class TestNonLocal(ModuleContract):
 
 class TestNonLocalScaledWithoutNorm(ModuleContract):
     cls = NonLocal
-    options = {"width": 6, "norm": False, "use_scale": True}
+    options: ClassVar = {"width": 6, "norm": False, "use_scale": True}
 
 
 def test_published_stores_the_map():
