@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ctxbench.measure.case import Case
 from ctxbench.measure.records import Record
-from ctxbench.paper.table10 import PAPER_SHAPE, PrintedRow, fits, table10
+from ctxbench.paper.table10 import PAPER_SHAPE, PrintedRow, fits, printed, table10
 from ctxbench.registry import spec
 
 SUBJECT = "reconet"
@@ -49,24 +50,20 @@ class Comparison:
 
 def compare(records: Iterable[Record]) -> list[Comparison]:
     """Compare each module of Table 10 measured at the paper's shape and options, in the table's order."""
-    at_paper = [r for r in records if r.case.shape == PAPER_SHAPE]
-    matching = {
-        row.module: [r for r in at_paper if _is_printed_case(r, row.module)] for row in table10().values()
-    }
+    records = list(records)
+    matching = {row.module: [r for r in records if printed_for(r.case) == row] for row in table10().values()}
     subject = matching[SUBJECT]
     return [
         _comparison(row, matching[row.module], subject) for row in table10().values() if matching[row.module]
     ]
 
 
-def _is_printed_case(record: Record, module: str) -> bool:
-    known = spec(module)
-    return (
-        record.case.module == module
-        and known is not None
-        and known.table10 is not None
-        and dict(record.case.options) == dict(known.table10.options)
-    )
+def printed_for(case: Case) -> PrintedRow | None:
+    """Return the row of Table 10 that was printed for a case's module, shape and options, if there is one."""
+    known = spec(case.module)
+    if case.shape != PAPER_SHAPE or known is None or known.table10 is None:
+        return None
+    return printed(case.module) if dict(case.options) == dict(known.table10.options) else None
 
 
 def _comparison(row: PrintedRow, records: Sequence[Record], subject: Sequence[Record]) -> Comparison:
@@ -151,9 +148,9 @@ def _last_call(subject: Comparison) -> str:
     if leaf is None or subject.verdict != REPRODUCED or paper.get("every_call_gflops") is None:
         return ""
     return (
-        f"{subject.printed.label}'s printed {subject.printed.gflops} G (the paper's convention) counts one call "
-        f"of {leaf}, a leaf called {rank} times: one rank of {rank}. Every call counted, the same convention "
-        f"gives {paper['every_call_gflops']:.3f} G and {paper['every_call_mib']:.0f} MiB."
+        f"{subject.printed.label}'s printed {subject.printed.gflops} G (the paper's convention) counts one "
+        f"call of {leaf}, a leaf called {rank} times: one rank of {rank}. Every call counted, the same "
+        f"convention gives {paper['every_call_gflops']:.3f} G and {paper['every_call_mib']:.0f} MiB."
     )
 
 

@@ -1,0 +1,175 @@
+"""A table before it is drawn: which columns and rows, every cell's text, and the notes under it.
+
+Terminal, Markdown and LaTeX draw the same grid, so they cannot disagree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ctxbench.measure import stats
+from ctxbench.measure.case import Case
+from ctxbench.measure.records import Record
+from ctxbench.registry import spec
+from ctxbench.report.column import Column, text
+from ctxbench.report.columns import (
+    COUNTS,
+    IDENTITY,
+    LATENCY,
+    LATENCY_CI,
+    MEMORY,
+    PAPER,
+    counters,
+    missed,
+    status,
+    why_empty,
+)
+
+EMPTY = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell's text. ``best`` marks the column's significantly best; ``note`` is the number of a footnote."""
+
+    text: str
+    best: bool = False
+    note: int = 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows measured under the same conditions; ``label`` names what differs from the other groups."""
+
+    label: str
+    rows: list[list[Cell]]
+
+
+@dataclass
+class Grid:
+    """A table: its title, columns, groups of rows, footnotes by number, and further notes."""
+
+    title: str
+    columns: list[Column]
+    groups: list[Group] = field(default_factory=list)
+    footnotes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def footnote(self, reason: str) -> int:
+        """Return the number of a footnote, which is new where no cell gave this reason before."""
+        if reason not in self.footnotes:
+            self.footnotes.append(reason)
+        return self.footnotes.index(reason) + 1
+
+
+def title(record: Record) -> str:
+    """Return the module's title; for a class given by its place, the class name."""
+    known = spec(record.case.module)
+    return known.title if known else record.case.module.rpartition(":")[2]
+
+
+def grid(records: Sequence[Record]) -> Grid:
+    """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
+    table = Grid(" · ".join([*_common(records), *_machine(records)]), _columns(records))
+    for label, group in grouped(records):
+        best = {column.name: _best(column, group) for column in table.columns if column.ranked}
+        rows = [
+            [_cell(table, column, record, best.get(column.name) is record) for column in table.columns]
+            for record in group
+        ]
+        table.groups.append(Group(label, rows))
+    table.notes += _notes(records, table)
+    return table
+
+
+def conditions(case: Case) -> tuple[str, ...]:
+    """Return what a case was measured under, module and options aside, each condition as text."""
+    shape = "×".join(map(str, case.shape))
+    compiled = "compiled" if case.compile else "eager"
+    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, compiled)
+
+
+def grouped(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    """Group records by conditions, smallest input first; a label names what the groups do not share."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in sorted(records, key=lambda r: r.case.shape):
+        groups.setdefault(conditions(record.case), []).append(record)
+    common = set(_common(records))
+    return [(" · ".join(p for p in parts if p not in common), group) for parts, group in groups.items()]
+
+
+def _common(records: Sequence[Record]) -> list[str]:
+    every = [conditions(record.case) for record in records]
+    return [parts[0] for parts in zip(*every, strict=True) if len(set(parts)) == 1]
+
+
+def _machine(records: Sequence[Record]) -> list[str]:
+    names = dict.fromkeys(
+        str(r.environment["device_name"]) for r in records if r.environment.get("device_name")
+    )
+    versions = dict.fromkeys(f"torch {r.environment['torch']}" for r in records if r.environment.get("torch"))
+    return [*names, *versions]
+
+
+def _columns(records: Sequence[Record]) -> list[Column]:
+    """Choose the table's columns; those that are empty in every row are named in a note instead."""
+    params, gmacs, gflops, published, backward = COUNTS
+    name = text("title", "module", "The module's title.", title)
+    train = [backward] if any(r.case.mode == "train" for r in records) else []
+    counts = [published, gmacs, *train, gflops, params]
+    candidates = [*counts, *MEMORY, LATENCY[0], LATENCY_CI, *counters(records), *PAPER]
+    filled = [column for column in candidates if any(column.value(r) is not None for r in records)]
+    return [name, IDENTITY[1], *filled]
+
+
+def _cell(table: Grid, column: Column, record: Record, best: bool) -> Cell:
+    shown = column.show(record)
+    if shown is None:
+        return Cell(EMPTY, note=table.footnote(why_empty(record, column))) if column.field else Cell(EMPTY)
+    noisy = column.name == "lat_median_ms" and status(record) == "noisy"
+    return Cell(f"~{shown}" if noisy else shown, best)
+
+
+def _best(column: Column, records: Sequence[Record]) -> Record | None:
+    """Find the record that is significantly best: alone at the least count, or surely fastest."""
+    measured = [r for r in records if column.value(r) is not None]
+    if len(measured) < 2:
+        return None
+    first, *others = sorted(measured, key=column.value)
+    if column.name != "lat_median_ms":
+        return first if column.value(first) < column.value(others[0]) else None
+    if any(len(r.rounds_ms) < 2 for r in measured):
+        return None
+    lows = [stats.ratio(first.rounds_ms, other.rounds_ms)[1] for other in others]
+    return first if min(lows) > 1 else None
+
+
+def _notes(records: Sequence[Record], table: Grid) -> list[str]:
+    notes = []
+    configs = dict.fromkeys(f"{title(r)} ({r.case.config})" for r in records if r.case.config)
+    if configs:
+        notes.append(f"Configurations: {'; '.join(configs)}.")
+    empty = {c.header: why_empty(r, c) for c in MEMORY for r in records if c not in table.columns}
+    if empty:
+        notes.append("Not measured: " + "; ".join(f"{header} ({why})" for header, why in empty.items()) + ".")
+    if any(status(r) == "noisy" for r in records):
+        notes.append(f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %.")
+    return notes + _misses(records)
+
+
+def _misses(records: Sequence[Record]) -> list[str]:
+    notes = []
+    for counter in counters(records):
+        found = {title(r): missed(r.counters.get(counter.header, {}).get("missed", {})) for r in records}
+        by_ops: dict[str, list[str]] = {}
+        for module, ops in found.items():
+            if ops:
+                by_ops.setdefault(ops, []).append(module)
+        if by_ops:
+            words = "; ".join(f"{', '.join(modules)}: {ops}" for ops, modules in by_ops.items())
+            notes.append(f"{counter.header} missed in {words}.")
+    unknown = {title(r): missed(r.unknown_ops) for r in records if r.unknown_ops}
+    if unknown:
+        notes.append(
+            "Not in GMACs: " + "; ".join(f"{module}: {ops}" for module, ops in unknown.items()) + "."
+        )
+    return notes
