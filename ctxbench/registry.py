@@ -70,7 +70,9 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
 
 def _specs() -> dict[str, Spec]:
     third_party = {
-        point.name: Spec(point.name, point.name, point.value, paper=_distribution(point), year=0, url="", complexity="")
+        point.name: Spec(
+            point.name, point.name, point.value, paper=_distribution(point), year=0, url="", complexity=""
+        )
         for point in entry_points(group=ENTRY_POINT_GROUP)
     }
     return {**third_party, **_registered, **SPECS}
@@ -219,7 +221,9 @@ def build(
     missing = [
         key
         for key, p in accepted.items()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and key not in arguments
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and key not in arguments
     ]
     if missing:
         raise UserError(f"{name} needs {', '.join(missing)}: give -o {missing[0]}=VALUE")

@@ -1,0 +1,47 @@
+"""Other counters' opinions, kept beside ours: one function each, all reporting MACs in 10⁹.
+
+A counter takes a function that builds the module and an input shape (N, C, H, W), and returns
+``{"gmacs": float | None, "missed": {operation: calls}, "reason": str}``: ``missed`` are the operations that
+do arithmetic by our count and got none by theirs, dearest first; ``reason`` says why ``gmacs`` is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Build = Callable[[], "nn.Module"]
+Shape = tuple[int, int, int, int]
+
+
+MODULES = {
+    "fvcore": "fvcore",
+    "thop": "thop",
+    "torch": "flop_counter_mode",
+    "ptflops": "ptflops",
+    "torchinfo": "torchinfo",
+}
+"""Counter to the module of this package that calls it. ``ptflops`` and ``torchinfo`` are extras."""
+
+
+def _count(name: str, build: Build, shape: Shape) -> dict[str, Any]:
+    answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count(build, shape)
+    return answer
+
+
+COUNTERS: dict[str, Callable[[Build, Shape], dict[str, Any]]] = {
+    name: partial(_count, name) for name in MODULES
+}
+
+DEFAULT = ("fvcore", "thop", "torch")
+
+
+def available(name: str) -> bool:
+    """Whether the library behind a counter is installed."""
+    return find_spec(name) is not None

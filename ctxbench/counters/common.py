@@ -1,0 +1,67 @@
+"""What the counters share: a real module to run, and our trace to hold theirs against."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+
+from ctxbench.counters import Build, Shape
+from ctxbench.trace import Op, Trace, trace, views
+
+MAX_GMACS = 200.0
+"""A counter that must execute the module is not asked to do more than this (seconds on a laptop)."""
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without gradients, and without the deprecation warnings of libraries that are no longer kept."""
+    with warnings.catch_warnings(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def result(macs: float, missed: dict[str, int]) -> dict[str, Any]:
+    """A counter's answer."""
+    return {"gmacs": macs / 1e9, "missed": missed, "reason": ""}
+
+
+def refusal(reason: str) -> dict[str, Any]:
+    """No answer, and why."""
+    return {"gmacs": None, "missed": {}, "reason": reason}
+
+
+def too_heavy(recorded: Trace) -> str:
+    """Why a counter that executes the module should not; empty if it may."""
+    need, have = views.peak_bytes(recorded), psutil.virtual_memory().available
+    if need > have / 2:
+        return f"it executes the module, which needs {need / 2**20:.0f} MiB of {have / 2**20:.0f} available"
+    if views.macs(recorded) > MAX_GMACS * 1e9:
+        return f"it executes the module: {views.macs(recorded) / 1e9:.0f} GMACs, limit {MAX_GMACS:.0f}"
+    return ""
+
+
+def real(build: Build, shape: Shape) -> tuple[torch.nn.Module, Tensor]:
+    """The module in eval mode with an input, on the CPU."""
+    return build().eval(), torch.randn(shape)
+
+
+def missed_ops(recorded: Trace, counted: Callable[[Op], bool]) -> dict[str, int]:
+    """Operations that do arithmetic, by our trace, and that ``counted`` denies; dearest first."""
+    lost = [op for op in recorded.ops if op.flops and not counted(op)]
+    cost: Counter[str] = Counter()
+    for op in lost:
+        cost[op.name] += op.flops
+    calls = Counter(op.name for op in lost)
+    return {name: calls[name] for name, _ in cost.most_common()}
+
+
+def record(build: Build, shape: Shape) -> Trace:
+    """Our own trace of the forward pass."""
+    return trace(build, shape)

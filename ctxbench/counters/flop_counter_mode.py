@@ -1,0 +1,26 @@
+"""torch's own FlopCounterMode: FLOPs as 2·MACs, halved here; a dispatch mode, so fake tensors do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from ctxbench.counters import Build, Shape
+from ctxbench.counters.common import missed_ops, quietly, record, result
+from ctxbench.trace.record import fake_module
+
+
+def count(build: Build, shape: Shape) -> dict[str, Any]:
+    """MACs by FlopCounterMode; ``missed`` have no formula in its registry."""
+    known = {str(packet) for packet in flop_registry}
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with quietly():
+        module = fake_module(build, fake).eval()
+        with fake, FlopCounterMode(display=False) as counter:
+            module(torch.empty(shape))
+        recorded = record(build, shape)
+        missed = missed_ops(recorded, lambda op: op.name.rpartition(".")[0] in known)
+        return result(counter.get_total_flops() / 2, missed)

@@ -1,0 +1,30 @@
+"""ptflops, PyTorch backend: MACs of modules it hooks and functions it patches; executes the module."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import torch
+
+from ctxbench.counters import Build, Shape
+from ctxbench.counters.common import quietly, real, record, refusal, result, too_heavy
+
+
+def count(build: Build, shape: Shape) -> dict[str, Any]:
+    """MACs by ptflops. It does not say what it missed, and counts some element-wise work as MACs."""
+    with quietly():
+        from ptflops import get_model_complexity_info
+
+        if reason := too_heavy(record(build, shape)):
+            return refusal(reason)
+        module, x = real(build, shape)
+
+        def inputs(resolution: Any) -> torch.Tensor:
+            return x
+
+        macs, _ = get_model_complexity_info(
+            module, shape[1:], input_constructor=inputs, backend="pytorch", as_strings=False,
+            print_per_layer_stat=False, verbose=False, ost=StringIO(),
+        )  # fmt: skip
+        return refusal("ptflops gave no number") if macs is None else result(float(macs), {})

@@ -1,0 +1,23 @@
+"""thop: MACs of the leaf modules it has a rule for; executes the module, which meta tensors make free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ctxbench.counters import Build, Shape
+from ctxbench.counters.common import missed_ops, quietly, record, result
+
+
+def count(build: Build, shape: Shape) -> dict[str, Any]:
+    """MACs by thop; ``missed`` ran outside every module type that thop has a rule for."""
+    with quietly():
+        from thop import profile
+        from thop.profile import register_hooks
+
+        with torch.device("meta"):
+            module, x = build(), torch.empty(shape)
+        ruled = {path for path, part in module.named_modules() if type(part) in register_hooks}
+        macs, _ = profile(module, (x,), verbose=False)
+        return result(macs, missed_ops(record(build, shape), lambda op: op.module in ruled))

@@ -1,0 +1,64 @@
+"""What a trace holds: operations in order, and the storages they made and dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from ctxbench.trace.formulas import Kind
+
+Phase = Literal["forward", "backward"]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One call of one operation.
+
+    ``name`` is the overload (``aten.bmm.default``); ``module`` the dotted path of the innermost module it
+    ran in (for a backward operation: the module whose forward it differentiates), empty at the root.
+    ``bytes`` are those read and written once each; nothing is assumed to stay in a cache.
+    """
+
+    name: str
+    module: str
+    phase: Phase
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    kind: Kind
+    macs: int
+    elementwise: int
+    bytes: int
+
+    @property
+    def flops(self) -> int:
+        """2·MACs + element-wise operations."""
+        return 2 * self.macs + self.elementwise
+
+
+class MemoryEvent(NamedTuple):
+    """A storage was born (``bytes`` > 0) or died (``bytes`` < 0) after operation number ``op``."""
+
+    op: int
+    storage: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One recorded pass: forward, and in mode ``train`` backward too.
+
+    ``events`` leave out parameters, buffers, the input and the upstream gradient. ``saved`` are the storages
+    (number to bytes) that autograd keeps for the backward pass, without parameters, buffers and the input.
+    ``note`` says where the recording departed from plain eager execution on fake tensors.
+    """
+
+    shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    mode: Literal["infer", "train"]
+    params: int
+    ops: tuple[Op, ...]
+    events: tuple[MemoryEvent, ...]
+    saved: dict[int, int]
+    note: str = ""
