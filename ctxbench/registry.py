@@ -41,6 +41,7 @@ __all__ = [
 ENTRY_POINT_GROUP = "ctxbench.modules"
 CHANNEL_ARGUMENTS = ("channels", "in_channels", "dim", "in_dim", "in_planes", "inplanes", "planes", "c")
 SINGLE = "single"
+UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": ""}
 
 _registered: dict[str, Spec] = {}
 
@@ -60,9 +61,8 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
         home = cls.__module__
         if home == "__main__":
             home = str(Path(str(sys.modules["__main__"].__file__)).resolve())
-        unknown = {"paper": "", "year": 0, "url": "", "complexity": ""}
-        target = f"{home}:{cls.__qualname__}"
-        _registered[name] = Spec(name=name, title=title or name, target=target, **{**unknown, **known})
+        fields = {"paper": "", **UNKNOWN, **known}
+        _registered[name] = Spec(name, title or name, f"{home}:{cls.__qualname__}", **fields)
         return cls
 
     return add
@@ -70,9 +70,7 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
 
 def _specs() -> dict[str, Spec]:
     third_party = {
-        point.name: Spec(
-            point.name, point.name, point.value, paper=_distribution(point), year=0, url="", complexity=""
-        )
+        point.name: Spec(point.name, point.name, point.value, _distribution(point), **UNKNOWN)
         for point in entry_points(group=ENTRY_POINT_GROUP)
     }
     return {**third_party, **_registered, **SPECS}
@@ -218,13 +216,8 @@ def build(
             have = ", ".join(options(name)) or "none"
             raise UserError(f"{name} has no option {key!r}; its options: {have}")
     arguments.update(chosen)
-    missing = [
-        key
-        for key, p in accepted.items()
-        if p.default is p.empty
-        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        and key not in arguments
-    ]
+    named = [p for p in accepted.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    missing = [p.name for p in named if p.default is p.empty and p.name not in arguments]
     if missing:
         raise UserError(f"{name} needs {', '.join(missing)}: give -o {missing[0]}=VALUE")
     try:

@@ -36,7 +36,8 @@ def leaf_flops(leaf: nn.Module, args: tuple[Any, ...], out: Tensor) -> int:
     x: Tensor = args[0]
     match leaf:
         case nn.Conv2d():
-            return out.numel() * prod(leaf.weight.shape[1:]) + (out.numel() if leaf.bias is not None else 0)
+            per_element = prod(leaf.weight.shape[1:]) + (leaf.bias is not None)
+            return int(out.numel() * per_element)
         case nn.BatchNorm2d():
             return 2 * x.numel()
         case nn.ReLU():
@@ -48,7 +49,7 @@ def leaf_flops(leaf: nn.Module, args: tuple[Any, ...], out: Tensor) -> int:
         case nn.AdaptiveAvgPool2d():
             return ((x.shape[-1] // out.shape[-1]) ** 2 + 1) * out.numel()
         case _ if type(leaf).__name__ == "MatMul":
-            return 2 * x.numel() * args[1].shape[-1]
+            return 2 * x.numel() * int(args[1].shape[-1])
     return 0
 
 

@@ -53,7 +53,7 @@ def _convolution(args: Sequence[Any], out: Any) -> tuple[int, int]:
 
 
 def _convolution_macs(x: Tensor, weight: Tensor, out: Tensor, transposed: bool) -> int:
-    return (x if transposed else out).numel() * prod(weight.shape[1:])
+    return int((x if transposed else out).numel() * prod(weight.shape[1:]))
 
 
 def _convolution_backward(args: Sequence[Any], out: Any) -> tuple[int, int]:
@@ -117,8 +117,8 @@ def _adaptive_pool(x: Tensor, pooled: Tensor) -> int:
 
 
 def _batch_norm(args: Sequence[Any], out: Any) -> int:
-    training = args[5] if isinstance(args[5], bool) else True  # the *_no_stats form only ever trains
-    return args[0].numel() * (6 if training else 2)
+    """Training: mean 1, variance 3, scale and shift 2. Inference: scale and shift."""
+    return int(args[0].numel()) * (6 if args[5] else 2)
 
 
 PRODUCTS: dict[str, Formula] = {
@@ -199,74 +199,23 @@ SPECIAL: dict[str, Formula] = {
 }
 
 MOVES = frozenset(
-    (
-        *(
-            "clone",
-            "copy",
-            "copy_",
-            "_to_copy",
-            "contiguous",
-            "cat",
-            "stack",
-            "index",
-            "index_select",
-            "gather",
-        ),
-        *("index_put", "index_put_", "scatter", "constant_pad_nd", "reflection_pad2d", "replication_pad2d"),
-        *(
-            "roll",
-            "flip",
-            "repeat",
-            "im2col",
-            "embedding",
-            "slice_backward",
-            "select_backward",
-            "tril",
-            "triu",
-        ),
-        *("slice_scatter", "select_scatter", "_foreach_copy_", "expand_copy", "permute_copy", "view_copy"),
-        *("masked_fill", "masked_fill_", "where", "fill", "fill_", "zero_", "_reshape_copy", "pixel_shuffle"),
-        *(
-            "pixel_unshuffle",
-            "empty",
-            "empty_like",
-            "empty_strided",
-            "new_empty",
-            "new_empty_strided",
-            "zeros",
-        ),
-        *("zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full", "eye"),
-        *(
-            "arange",
-            "linspace",
-            "rand",
-            "rand_like",
-            "randn",
-            "randn_like",
-            "randint",
-            "randperm",
-            "bernoulli",
-        ),
-        *("bernoulli_", "uniform_", "normal_", "scalar_tensor", "upsample_nearest2d", "unbind_copy"),
-        *("unfold_backward", "diagonal_backward", "diagonal_scatter", "new_empty_strided", "one_hot"),
-        *(
-            "upsample_nearest1d",
-            "upsample_nearest3d",
-            "_local_scalar_dense",
-            "eq",
-            "ne",
-            "lt",
-            "le",
-            "gt",
-            "ge",
-        ),
-        *("logical_and", "logical_or", "logical_not", "isnan", "bitwise_and", "bitwise_or", "bitwise_not"),
-    )
+    """
+    clone copy copy_ _to_copy contiguous cat stack index index_select gather index_put index_put_
+    scatter constant_pad_nd reflection_pad2d replication_pad2d roll flip repeat im2col embedding
+    slice_backward select_backward tril triu slice_scatter select_scatter _foreach_copy_ expand_copy
+    permute_copy view_copy masked_fill masked_fill_ where fill fill_ zero_ _reshape_copy pixel_shuffle
+    pixel_unshuffle empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like
+    new_zeros ones ones_like new_ones full full_like new_full eye arange linspace rand rand_like randn
+    randn_like randint randperm bernoulli bernoulli_ uniform_ normal_ scalar_tensor upsample_nearest2d
+    unbind_copy unfold_backward diagonal_backward diagonal_scatter one_hot upsample_nearest1d
+    upsample_nearest3d _local_scalar_dense eq ne lt le gt ge logical_and logical_or logical_not isnan
+    bitwise_and bitwise_or bitwise_not
+    """.split()  # noqa: SIM905
 )
 """Data movement, creation, random numbers, comparisons: no floating-point operation."""
 
 VIEWS = frozenset(
-    ("_unsafe_view", "detach", "alias", "lift_fresh", "lift", "_reshape_alias", "resize_", "set_")
+    "_unsafe_view detach alias lift_fresh lift _reshape_alias resize_ set_".split()  # noqa: SIM905
 )
 """Free operations that the schema does not mark as views."""
 
@@ -290,13 +239,10 @@ def cost(func: torch._ops.OpOverload, args: Sequence[Any], out: Any) -> Cost:
         return Cost("move")
     base = name.rstrip("_")
     if name in PER_INPUT or base in PER_INPUT:
-        return Cost("elementwise", elementwise=_numel(args) * PER_INPUT[name if name in PER_INPUT else base])
+        each = PER_INPUT[name if name in PER_INPUT else base]
+        return Cost("elementwise", elementwise=each * next(a.numel() for a in args if isinstance(a, Tensor)))
     if name in PER_OUTPUT:
         return Cost("elementwise", elementwise=first.numel() * PER_OUTPUT[name])
     if torch.Tag.pointwise in func.tags and isinstance(first, Tensor):
         return Cost("elementwise", elementwise=first.numel())
     return Cost("unknown")
-
-
-def _numel(args: Sequence[Any]) -> int:
-    return next(a.numel() for a in args if isinstance(a, Tensor))

@@ -7,7 +7,7 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -122,15 +122,15 @@ def _convert(module: nn.Module, dtype: torch.dtype, memory_format: torch.memory_
             new = tensor.detach().to(to)
             if new.ndim == 4:
                 new = new.contiguous(memory_format=memory_format)
-            done[id(tensor)] = (
-                nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
-            )
+            if isinstance(tensor, nn.Parameter):
+                new = nn.Parameter(new, tensor.requires_grad)
+            done[id(tensor)] = new
         return done[id(tensor)]
 
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None:
-                part._parameters[name] = convert(parameter)
+                part._parameters[name] = cast(nn.Parameter, convert(parameter))
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = convert(buffer)
@@ -144,11 +144,11 @@ def _check_output(y: object, shape: tuple[int, int, int, int]) -> None:
         raise UserError(f"the module returned shape {tuple(y.shape)}; a context module returns {wanted}")
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation below autograd, notes its cost, and follows each storage to its death."""
 
     def __init__(self, module: nn.Module, given: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.events: list[MemoryEvent] = []
         self.phase: Phase = "forward"
@@ -183,7 +183,7 @@ class _Recorder(TorchDispatchMode):
         self._mark()
 
     def _mark(self) -> None:
-        self._since.append(torch.autograd._get_sequence_nr())
+        self._since.append(torch._C._autograd._get_sequence_nr())
         self._during.append(self._stack[-1])
 
     def _where(self) -> str:
@@ -213,8 +213,19 @@ class _Recorder(TorchDispatchMode):
         moved = 0 if kind == "view" or not outputs else sum(map(_bytes, inputs)) + sum(map(_bytes, outputs))
         if func._schema.name.startswith(("aten::empty", "aten::new_empty")):
             moved = 0
-        shapes = (tuple(tuple(t.shape) for t in group) for group in (inputs, outputs))
-        self.ops.append(Op(str(func), self._where(), self.phase, *shapes, kind, macs, elementwise, moved))
+        self.ops.append(
+            Op(
+                name=str(func),
+                module=self._where(),
+                phase=self.phase,
+                inputs=tuple(tuple(t.shape) for t in inputs),
+                outputs=tuple(tuple(t.shape) for t in outputs),
+                kind=kind,
+                macs=macs,
+                elementwise=elementwise,
+                bytes=moved,
+            )
+        )
         for tensor in outputs:
             self._follow(tensor)
         return out
