@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import prod
 from typing import Any, Literal
+
+from ctxbench import registry
+from ctxbench.errors import UserError
 
 Mode = Literal["infer", "train"]
 Layout = Literal["contiguous", "channels_last"]
 
-DTYPES = ("float32", "float64", "bfloat16", "float16")
+ITEM_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
+DTYPES = tuple(ITEM_BYTES)
+MAX_INPUT_BYTES = 2**40
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,11 @@ class Case:
         return (self.batch, self.channels, self.height, self.width)
 
     @property
+    def input_bytes(self) -> int:
+        """Size of the input tensor."""
+        return prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    @property
     def id(self) -> str:
         """Twelve hex digits that are equal exactly when two cases are the same."""
         text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=True)
@@ -52,12 +64,39 @@ class Case:
         return ", ".join(f"{key}={value}" for key, value in self.options.items())
 
     def to_json(self) -> dict[str, Any]:
-        """The case as JSON values; tuples among the options become lists."""
+        """Write the case as JSON values; tuples among the options become lists."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Case":
-        """The inverse of :meth:`to_json`; lists among the options become tuples again."""
+        """Invert :meth:`to_json`; lists among the options become tuples again."""
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in values["options"].items()}
         return cls(**{**values, "options": options})
+
+
+def validate(case: Case) -> None:
+    """Check what can be checked without torch.
+
+    Raises UserError where the module is not known, a size is not a positive integer, the input alone would
+    fill a tebibyte, or dtype, layout, mode, implementation or device are not among those there are.
+    """
+    registry.canonical(case.module)
+    for name in ("batch", "channels", "height", "width"):
+        value = getattr(case, name)
+        if type(value) is not int or value < 1:
+            raise UserError(f"{name} must be a positive integer, not {value!r}")
+    for name, allowed in (
+        ("dtype", DTYPES),
+        ("layout", ("contiguous", "channels_last")),
+        ("mode", ("infer", "train")),
+        ("implementation", ("fast", "published", registry.SINGLE)),
+    ):
+        if getattr(case, name) not in allowed:
+            raise UserError(f"unknown {name} {getattr(case, name)!r}; one of {', '.join(allowed)}")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", case.device):
+        raise UserError(f"unknown device {case.device!r}; cpu, cuda or cuda:N")
+    if case.input_bytes >= MAX_INPUT_BYTES:
+        raise UserError(
+            f"an input of {case.shape} {case.dtype} takes {case.input_bytes / 2**30:.0f} GiB; limit 1024"
+        )

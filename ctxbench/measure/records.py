@@ -1,12 +1,16 @@
-"""Records: what one case measured, with raw samples, and the file they are kept in.
+"""Records: what one case measured, with raw samples, and the lines they are kept in.
 
 A record stores what was observed and nothing that follows from it: medians, intervals and the noisy mark
 are computed from ``rounds_ms`` by :mod:`ctxbench.measure.stats` whenever they are shown.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ctxbench.errors import UserError
 from ctxbench.measure.case import Case
 
 SCHEMA_VERSION = 1
@@ -72,7 +76,66 @@ class Record:
     """UTC, ISO 8601."""
 
     def to_json(self) -> dict[str, Any]:
-        """The record as one JSON object, the schema version first."""
+        """Write the record as one JSON object, the schema version first."""
         values = asdict(self)
         values["case"] = self.case.to_json()
         return {"schema_version": SCHEMA_VERSION, "case_id": self.case.id, **values}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Record":
+        """Invert :meth:`to_json`. Raises ValueError where ``values`` is no record of this version."""
+        fields = dict(values)
+        check_version(fields.pop("schema_version", None))
+        fields.pop("case_id", None)
+        try:
+            return cls(**{**fields, "case": Case.from_json(fields["case"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a record ({type(error).__name__}: {error})") from error
+
+
+def check_version(version: object) -> None:
+    """Raise ValueError where something was written by a ctxbench with another schema."""
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema_version is {version!r}, this ctxbench reads {SCHEMA_VERSION}")
+
+
+def to_line(values: Mapping[str, Any]) -> bytes:
+    """One JSON object as one line."""
+    return json.dumps(values, separators=(",", ":")).encode() + b"\n"
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Read the objects in a file of JSON lines, and how many of its bytes hold them.
+
+    A last line without its newline was being written when the process was killed: it is left out, and ends
+    the bytes that count, unless it is whole. Raises UserError naming any other line that is damaged.
+    """
+    objects, sound = [], 0
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        try:
+            value = json.loads(line)
+            if not isinstance(value, dict):
+                raise ValueError("not a JSON object")
+        except ValueError as error:
+            if not line.endswith(b"\n"):
+                break
+            raise damaged(path, number, error) from error
+        objects.append(value)
+        sound += len(line)
+    return objects, sound
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read the records of a ``records.jsonl``. Raises UserError naming the line that is damaged."""
+    records = []
+    for number, values in enumerate(read_lines(path)[0], start=1):
+        try:
+            records.append(Record.from_json(values))
+        except ValueError as error:
+            raise damaged(path, number, error) from error
+    return records
+
+
+def damaged(path: Path, number: int, error: ValueError) -> UserError:
+    """Word the message for a line that cannot be read."""
+    return UserError(f"{path}, line {number} is damaged: {error}; delete that line to measure its case again")

@@ -1,0 +1,278 @@
+"""The folder of a run, written so that killing the process at any moment loses at most one round.
+
+``run.json``
+    The plan: cases, settings, command line, environment and ceilings. Written whole, then renamed.
+``records.jsonl``
+    Finished records, a line each, appended as they are measured. Locked while a process writes it.
+``journal.jsonl``
+    What is known of cases that are not finished: static fields and rounds. Gone once all are recorded.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+from ctxbench.errors import UserError
+from ctxbench.measure.case import Case
+from ctxbench.measure.records import (
+    SCHEMA_VERSION,
+    Record,
+    check_version,
+    damaged,
+    read_lines,
+    read_records,
+    to_line,
+)
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing guards a run's folder there
+    fcntl = None  # type: ignore[assignment]
+
+PLAN, RECORDS, JOURNAL = "run.json", "records.jsonl", "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run measures. Times in seconds."""
+
+    budget_s: float = 2.5
+    """Sampling time of a case, if its interval does not become narrow earlier."""
+    timeout_s: float = 120.0
+    """Longest a case may take for one step: counting, preparing, or one round."""
+    precision: float = 0.02
+    """Half-width of the median's 95 % interval, as a share of the median, at which sampling stops."""
+    live: int = 8
+    """Cases alive together, so that their rounds can be interleaved."""
+    counters: tuple[str, ...] = ("fvcore", "thop", "torch")
+    seed: int = 0
+    """Of the order of cases within each round."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to measure, and where."""
+
+    cases: tuple[Case, ...]
+    settings: Settings = field(default_factory=Settings)
+    command: tuple[str, ...] = ()
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Device to :func:`ctxbench.measure.environment.environment`."""
+    ceilings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """Device to dtype to ``{"gemm_gflops", "copy_gib_s"}``."""
+    version: str = field(default_factory=lambda: version("ctxbench"))
+    created_at: str = field(default_factory=lambda: now())
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the plan as one JSON object."""
+        cases = [case.to_json() for case in self.cases]
+        return {"schema_version": SCHEMA_VERSION, **asdict(self), "cases": cases}
+
+    @classmethod
+    def read(cls, folder: Path) -> "Plan":
+        """Read a folder's plan. Raises UserError where there is none, or none that can be read."""
+        path = folder / PLAN
+        if not path.is_file():
+            raise UserError(f"{folder} holds no run (no {PLAN} in it)")
+        try:
+            values = json.loads(path.read_text())
+            check_version(values.pop("schema_version"))
+            settings = {**values["settings"], "counters": tuple(values["settings"]["counters"])}
+            parts = {
+                "cases": tuple(Case.from_json(case) for case in values["cases"]),
+                "settings": Settings(**settings),
+                "command": tuple(values["command"]),
+            }
+            return cls(**{**values, **parts})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands: every planned case once, in the order of the plan.
+
+    A case not finished has status ``interrupted`` and what was known of it.
+    """
+
+    plan: Plan
+    records: list[Record]
+
+
+@dataclass
+class Partial:
+    """What is known of a case that is not finished."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    rounds_ms: list[list[float]] = field(default_factory=list)
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Take in an entry of the journal."""
+        reasons = {**self.fields.get("reasons", {}), **entry.get("fields", {}).get("reasons", {})}
+        self.fields = {**self.fields, **entry.get("fields", {}), "reasons": reasons}
+        if "round_ms" in entry:
+            self.rounds_ms.append(entry["round_ms"])
+
+    def record(self, case: Case, status: str = "ok", reason: str = "") -> Record:
+        """The record this makes; reasons stay for the fields that are still ``None``."""
+        fields = dict(self.fields)
+        reasons = {k: v for k, v in fields.pop("reasons", {}).items() if fields.get(k) is None}
+        return Record(
+            case=case,
+            status=status,
+            reason=reason,
+            **fields,
+            reasons=reasons,
+            rounds_ms=self.rounds_ms,
+            measured_at=now(),
+        )
+
+
+class RunFolder:
+    """A run's folder, open for writing by this process alone. Use it in a ``with``.
+
+    Raises UserError where the folder cannot be written, or another process writes it.
+    """
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path, self.plan = path, plan
+        with _writing(path):
+            self._records = (path / RECORDS).open("ab")
+            _lock(self._records, path)
+            self._journal = (path / JOURNAL).open("ab")
+        _drop_torn_line(self._records)
+        _drop_torn_line(self._journal)
+        self.done, self.open = _read(path, plan)
+
+    @classmethod
+    def create(cls, path: Path, plan: Plan) -> "RunFolder":
+        """Start a run in a folder that holds none."""
+        check_free(path)
+        with _writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        folder = cls(path, plan)
+        with _writing(path):
+            new = path / f"{PLAN}.new"
+            with new.open("w") as file:
+                json.dump(plan.to_json(), file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path / PLAN)
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path) -> "RunFolder":
+        """Go on with a run; lines torn by a kill are dropped."""
+        return cls(path, Plan.read(path))
+
+    def note(self, case: Case, fields: Mapping[str, Any]) -> None:
+        """Keep fields of a case that is not finished."""
+        self._enter({"case_id": case.id, "fields": fields})
+
+    def add_round(self, case: Case, round_ms: list[float]) -> None:
+        """Keep one round of samples of a case that is not finished."""
+        self._enter({"case_id": case.id, "round_ms": round_ms})
+
+    def finish(self, case: Case, status: str = "ok", reason: str = "") -> None:
+        """Append the case's record."""
+        record = self.open[case.id].record(case, status, reason)
+        _append(self._records, record.to_json())
+        self.done[case.id] = record
+
+    def run(self) -> Run:
+        """What there is so far."""
+        return _run(self.plan, self.done, self.open)
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+        if all(case.id in self.done for case in self.plan.cases):
+            (self.path / JOURNAL).unlink()
+        self._records.close()
+
+    def _enter(self, entry: dict[str, Any]) -> None:
+        self.open[entry["case_id"]].apply(entry)
+        _append(self._journal, entry)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run, finished or not, without touching it.
+
+    Raises UserError where ``path`` holds no run or a line of it is damaged.
+    """
+    plan = Plan.read(path)
+    return _run(plan, *_read(path, plan))
+
+
+def check_free(path: Path) -> None:
+    """Raise UserError where no new run can be written to ``path``."""
+    if (path / PLAN).exists():
+        raise UserError(f"{path} already holds a run: go on with it by --resume, or choose another --out")
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {path}: {there} is not a folder that can be written")
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(path: Path, plan: Plan) -> tuple[dict[str, Record], dict[str, Partial]]:
+    records, journal = path / RECORDS, path / JOURNAL
+    done = {record.case.id: record for record in (read_records(records) if records.exists() else [])}
+    partial = {case.id: Partial() for case in plan.cases}
+    for number, entry in enumerate(read_lines(journal)[0] if journal.exists() else [], start=1):
+        if entry.get("case_id") not in partial:
+            raise damaged(journal, number, ValueError("it is about no case of this run"))
+        partial[entry["case_id"]].apply(entry)
+    return done, partial
+
+
+def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial]) -> Run:
+    missing = "not finished when the run was interrupted"
+    return Run(
+        plan,
+        [done.get(case.id) or partial[case.id].record(case, "interrupted", missing) for case in plan.cases],
+    )
+
+
+def _append(file: IO[bytes], values: Mapping[str, Any]) -> None:
+    file.write(to_line(values))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _drop_torn_line(file: IO[bytes]) -> None:
+    """Cut off a last line that a kill left unfinished; one that is whole gets its newline."""
+    path = Path(file.name)
+    _, sound = read_lines(path)
+    file.truncate(sound)
+    if sound and path.read_bytes()[-1:] != b"\n":
+        file.write(b"\n")
+        file.flush()
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(f"{path} is being written by another process") from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
