@@ -1,0 +1,198 @@
+"""Tensor Low-Rank Reconstruction for Semantic Segmentation (RecoNet).
+
+Wanli Chen, Xinge Zhu, Ruoqi Sun, Junjun He, Ruiyu Li, Xiaoyong Shen, Bei Yu. ECCV 2020.
+Paper: https://arxiv.org/abs/2008.00490
+Official code: https://github.com/CWanli/RecoNet
+
+The tensor generation module (TGM) and the tensor reconstruction module (TRM). For each rank i = 1…r, with
+P_i (C×C), Q_i (H×H), R_i (W×W) independent 1×1 convolutions without bias::
+
+    v_ci = σ(P_i · mean of X over H, W)    C
+    v_hi = σ(Q_i · mean of X over C, W)    H
+    v_wi = σ(R_i · mean of X over C, H)    W
+    A_i  = v_ci ⊗ v_hi ⊗ v_wi              C×H×W    (eq. 1)
+    A    = Σ λ_i A_i,  λ_i in (0, 1)       C×H×W    (eq. 2)
+    Y    = A ⊙ X                           C×H×W    (eq. 3)
+
+λ is the sigmoid of the parameter ``logits`` and starts at 1/r (at 0.5 where r = 1).
+
+Differs from the paper: nothing at the size the module is built for. At another size, the pooled vectors are
+resampled linearly to the built size before their generators, and the fragments back to the input's size;
+multi-scale evaluation needs this, and the paper does not treat it.
+
+Differs from the released code: there ``conv1_2`` reads the means of the columns but feeds the height axis,
+and ``conv1_3`` those of the rows but feeds the width axis (so it runs at H = W only); λ is the constant 1/r;
+and the output is cat(X, ReLU(A ⊙ X)), 2C channels. Here a generator feeds the axis it reads, so that weights
+of the released code give its A with height and width exchanged.
+"""
+
+import math
+from collections.abc import Mapping, MutableMapping
+from functools import reduce
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class MatMul(nn.Module):
+    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(…, l, m) and (…, m, n) to (…, l, n)."""
+        return a @ b
+
+
+def _resample(vectors: Tensor, length: int) -> Tensor:
+    """(a, b, L) to (a, b, length), linearly; the same tensor where nothing changes."""
+    if vectors.shape[-1] == length:
+        return vectors
+    return functional.interpolate(vectors, length, mode="linear")
+
+
+class StackedGenerators(nn.Module):
+    """The r generators of one axis in one product; ``weight`` is (r, length, length)."""
+
+    def __init__(self, rank: int, length: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rank, length, length))
+        nn.init.normal_(self.weight, std=math.sqrt(2 / length))  # Kaiming normal, fan_out, as released
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(N, L) to the fragments (r, N, L)."""
+        rank, length, _ = self.weight.shape
+        vectors = _resample(pooled.unsqueeze(1), length).squeeze(1)
+        fragments = functional.linear(vectors, self.weight.flatten(0, 1)).sigmoid()
+        return _resample(fragments.view(-1, rank, length).transpose(0, 1), pooled.shape[1])
+
+
+class ListedGenerators(nn.ModuleList):
+    """The r generators of one axis as r convolutions, with the state dict of :class:`StackedGenerators`."""
+
+    def __init__(self, rank: int, length: int) -> None:
+        convolutions = [nn.Conv2d(length, length, 1, bias=False) for _ in range(rank)]
+        for convolution in convolutions:
+            nn.init.kaiming_normal_(convolution.weight, mode="fan_out")
+        super().__init__(nn.Sequential(convolution, nn.Sigmoid()) for convolution in convolutions)
+        self.length = length
+        self.register_state_dict_post_hook(_stack)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_unstack)  # type: ignore[no-untyped-call]
+
+    def forward(self, pooled: Tensor) -> list[Tensor]:
+        """(N, L) to the fragments, r times (N, L)."""
+        vectors = _resample(pooled.unsqueeze(1), self.length).squeeze(1)[:, :, None, None]
+        fragments = [generator(vectors).flatten(1) for generator in self]
+        return [_resample(fragment.unsqueeze(1), pooled.shape[1]).squeeze(1) for fragment in fragments]
+
+
+def _stack(module: nn.Module, state: MutableMapping[str, Any], prefix: str, _: Mapping[str, Any]) -> None:
+    weights = [state.pop(f"{prefix}{i}.0.weight") for i, _ in enumerate(module.children())]
+    state[f"{prefix}weight"] = torch.stack(weights)[..., 0, 0]
+
+
+def _unstack(module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: Any) -> None:
+    weights = state.pop(f"{prefix}weight", ())
+    state.update({f"{prefix}{i}.0.weight": weight[..., None, None] for i, weight in enumerate(weights)})
+
+
+class TGMTRM(nn.Module):
+    """Tensor generation and reconstruction: (N, C, H, W) to (N, C, H, W).
+
+    Args:
+        channels: C.
+        size: (H, W) of the weights. Inputs of another size are accepted: see the file's docstring.
+        rank: r.
+        implementation: ``"fast"`` keeps the generators of an axis stacked and applies them in one product,
+            and reconstructs A in one product of the λ-scaled v_c with the Khatri–Rao product of v_h and
+            v_w. ``"published"`` runs 3r convolutions and keeps a list of r full maps before it sums them.
+
+    Raises:
+        ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
+
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        size: tuple[int, int],
+        rank: int = 64,
+        implementation: Literal["fast", "published"] = "fast",
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f"size must be (height, width), each at least 1, got {size}")
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}")
+        if implementation not in ("fast", "published"):
+            raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
+        self.in_channels = self.out_channels = channels
+        self.rank = rank
+        self.implementation = implementation
+        self.logits = nn.Parameter(torch.full((rank,), -math.log(max(rank - 1, 1))))
+        generators = StackedGenerators if implementation == "fast" else ListedGenerators
+        self.channel = generators(rank, channels)
+        self.height = generators(rank, size[0])
+        self.width = generators(rank, size[1])
+        if implementation == "published":
+            self.outer = MatMul()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to A ⊙ X of the same shape."""
+        attention = self.attention_map(x)
+        return attention * x if torch.is_grad_enabled() else attention.mul_(x)
+
+    def attention_map(self, x: Tensor) -> Tensor:
+        """A = Σ λ_i A_i of the input (N, C, H, W), in its shape (eq. 2)."""
+        v_c, v_h, v_w = self._fragments(x)
+        scale = self.logits.sigmoid()
+        if self.implementation == "fast":
+            scaled = (v_c * scale[:, None, None]).permute(1, 2, 0)
+            khatri_rao = (v_h.unsqueeze(3) * v_w.unsqueeze(2)).flatten(2).transpose(0, 1)
+            return torch.bmm(scaled, khatri_rao).view(x.shape)
+        maps: list[Tensor] = []
+        for lam, c, h, w in zip(scale, v_c, v_h, v_w, strict=True):
+            plane = self.outer(c.unsqueeze(2), h.unsqueeze(1)).flatten(1)
+            maps.append(lam * self.outer(plane.unsqueeze(2), w.unsqueeze(1)).view(x.shape))
+        return reduce(torch.add, maps)
+
+    def sub_attention(self, x: Tensor, index: int) -> Tensor:
+        """The rank-1 map A_i, without λ_i, of the input (N, C, H, W), in its shape (eq. 1, figure 5).
+
+        Raises:
+            ValueError: ``index`` is not in 0…r-1.
+
+        """
+        if not 0 <= index < self.rank:
+            raise ValueError(f"index must be in 0…{self.rank - 1}, got {index}")
+        return torch.einsum("nc,nh,nw->nchw", *(fragments[index] for fragments in self._fragments(x)))
+
+    def load_released(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of the authors' ``TGMandTRM``; λ becomes its constant 1/r.
+
+        ``conv1_2`` becomes the width generators and ``conv1_3`` the height generators, after the means they
+        read. The A of the released code is then ``attention_map(x).transpose(2, 3)``.
+
+        Raises:
+            ValueError: keys are missing or unexpected.
+
+        """
+        released = {"channel": "conv1_1", "width": "conv1_2", "height": "conv1_3"}
+        keys = {axis: [f"{name}.{i}.0.weight" for i in range(self.rank)] for axis, name in released.items()}
+        expected = {key for axis in keys.values() for key in axis}
+        missing, unexpected = expected - set(state), set(state) - expected
+        if missing or unexpected:
+            raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
+        weights = {f"{axis}.weight": torch.stack([state[k] for k in keys[axis]])[..., 0, 0] for axis in keys}
+        uniform = -math.log(self.rank - 1) if self.rank > 1 else 40.0  # σ(40) is 1 to the last digit
+        self.load_state_dict({"logits": torch.full_like(self.logits, uniform), **weights})
+
+    def _fragments(self, x: Tensor) -> tuple[Any, Any, Any]:
+        """v_c, v_h and v_w of every rank: rank first, then (N, C), (N, H), (N, W)."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        plane = x.mean(1)
+        return self.channel(x.mean((2, 3))), self.height(plane.mean(2)), self.width(plane.mean(1))
