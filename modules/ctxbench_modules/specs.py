@@ -6,6 +6,13 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class OfChannels:
+    """An option that follows the input's width: channels // divisor."""
+
+    divisor: int = 1
+
+
+@dataclass(frozen=True)
 class PaperRow:
     """The configuration behind a module's row in Table 10 of the RecoNet paper (ECCV 2020).
 
@@ -18,6 +25,13 @@ class PaperRow:
     options: Mapping[str, Any] = field(default_factory=dict)
     counted: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+
+    def options_at(self, channels: int) -> dict[str, Any]:
+        """The options for an input of that many channels; Table 10 itself has 512."""
+        return {
+            key: channels // value.divisor if isinstance(value, OfChannels) else value
+            for key, value in self.options.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ SPECS: dict[str, Spec] = {
             url="https://openaccess.thecvf.com/content_CVPR_2019/html/He_Adaptive_Pyramid_Context_Network_for_Semantic_Segmentation_CVPR_2019_paper.html",
             complexity="O(C²HW)",
             table10=PaperRow(
-                label="APCNet", options={"width": 512, "fusion": False, "bottleneck": False}
+                label="APCNet", options={"width": OfChannels(), "fusion": False, "bottleneck": False}
             ),
         ),
         Spec(
@@ -93,7 +107,7 @@ SPECS: dict[str, Spec] = {
             complexity="O(C²HW)",
             table10=PaperRow(
                 label="A2Net",
-                options={"mid_channels": 512, "attention_channels": 256, "reconstruct": False, "residual": False},
+                options={"mid_channels": OfChannels(), "attention_channels": OfChannels(2), "reconstruct": False, "residual": False},
             ),
         ),
         Spec(
@@ -106,7 +120,7 @@ SPECS: dict[str, Spec] = {
             complexity="O(CHWS)",
             table10=PaperRow(
                 label="AFNB",
-                options={"key_channels": 256, "value_channels": 256, "norm": False, "fuse": False},
+                options={"key_channels": OfChannels(2), "value_channels": OfChannels(2), "norm": False, "fuse": False},
             ),
         ),
         Spec(
