@@ -63,7 +63,7 @@ def printed_for(case: Case) -> PrintedRow | None:
     known = spec(case.module)
     if case.shape != PAPER_SHAPE or known is None or known.table10 is None:
         return None
-    return printed(case.module) if dict(case.options) == dict(known.table10.options) else None
+    return printed(case.module) if dict(case.options) == known.table10.options_at(case.channels) else None
 
 
 def _comparison(row: PrintedRow, records: Sequence[Record], subject: Sequence[Record]) -> Comparison:
@@ -144,13 +144,15 @@ def in_words(comparisons: Iterable[Comparison]) -> list[str]:
 
 def _last_call(subject: Comparison) -> str:
     paper, rank = subject.paper, subject.options.get("rank")
-    leaf = _first(leaf for leaf, calls in paper.get("repeated", {}).items() if calls == rank)
-    if leaf is None or subject.verdict != REPRODUCED or paper.get("every_call_gflops") is None:
+    repeated: Mapping[str, int] = paper.get("repeated", {})
+    if not repeated or rank is None or subject.verdict != REPRODUCED or paper.get("every_call_gflops") is None:
         return ""
+    leaves = paper.get("leaves", {})
+    leaf = max(repeated, key=lambda path: leaves.get(path, (0,))[0])
     return (
-        f"{subject.printed.label}'s printed {subject.printed.gflops} G (the paper's convention) counts one "
-        f"call of {leaf}, a leaf called {rank} times: one rank of {rank}. Every call counted, the same "
-        f"convention gives {paper['every_call_gflops']:.3f} G and {paper['every_call_mib']:.0f} MiB."
+        f"{subject.printed.label}'s printed {subject.printed.gflops} G (the paper's convention) counts one of the "
+        f"{repeated[leaf]} calls of {leaf}: one rank of {rank}. Every call counted, the same convention gives "
+        f"{paper['every_call_gflops']:.3f} G and {paper['every_call_mib']:.0f} MiB."
     )
 
 
