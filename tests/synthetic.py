@@ -60,7 +60,9 @@ def record(
     repeated = {"trm.matmul": 128, "sigmoid": 192} if module == "reconet" else {}
     every = (0.2927, 520.3125) if module == "reconet" else (gflops * 2, mib * 1.5)
     values: dict[str, Any] = {
-        "case": Case(module, C, height, width, options=known.table10.options_at(C), implementation=implementation),
+        "case": Case(
+            module, C, height, width, options=known.table10.options_at(C), implementation=implementation
+        ),
         "params": PARAMS[module],
         "macs": published if implementation == "published" else macs,
         "flops": 2 * macs + 40 * C * height * width,

@@ -26,14 +26,16 @@ def significant(value: float, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """One column. ``name`` is its key in CSV (unit included), ``header`` and ``unit`` its heading elsewhere.
+    """One column. ``name`` is its key in CSV, unit included.
 
+    In other tables ``header`` stands over neighbours that share it, ``part`` and ``unit`` under it.
     ``value`` takes it from a record at full precision, ``scale`` and ``digits`` say how tables show it,
     ``field`` is the record's field whose reason explains an empty cell, and ``ranked`` that less is better.
     """
 
     name: str
     header: str
+    part: str
     unit: str
     about: str
     value: Getter
@@ -93,19 +95,19 @@ def of_table10(name: str) -> Getter:
 
 def text(name: str, header: str, about: str, value: Getter) -> Column:
     """Make a column of words."""
-    return Column(name, header, "", about, value, "text")
+    return Column(name, header, "", "", about, value, "text")
 
 
 def integer(name: str, header: str, about: str, value: Getter) -> Column:
     """Make a column of whole numbers without a unit."""
-    return Column(name, header, "", about, value, "int")
+    return Column(name, header, "", "", about, value, "int")
 
 
-def memory(name: str, header: str, about: str, field: str, ranked: bool = False) -> Column:
+def memory(name: str, part: str, about: str, field: str, ranked: bool = False) -> Column:
     """Make a column of MiB from a field in bytes."""
-    return Column(name, header, "MiB", about, of_record(field, MIB), field=field, ranked=ranked)
+    return Column(name, "memory", part, "MiB", about, of_record(field, MIB), field=field, ranked=ranked)
 
 
-def milliseconds(name: str, header: str, about: str, statistic: str, ranked: bool = False) -> Column:
+def milliseconds(name: str, part: str, about: str, statistic: str, ranked: bool = False) -> Column:
     """Make a column of milliseconds from a statistic of the samples."""
-    return Column(name, header, "ms", about, of_latency(statistic), field="rounds_ms", ranked=ranked)
+    return Column(name, "latency", part, "ms", about, of_latency(statistic), field="rounds_ms", ranked=ranked)

@@ -56,10 +56,13 @@ IDENTITY = (
 )
 
 COUNTS = (
-    Column("params", "params", "M", "Parameters.", of_record("params"), "int", scale=1e-6, field="params"),
+    Column(
+        "params", "params", "", "M", "Parameters.", of_record("params"), "int", scale=1e-6, field="params"
+    ),
     Column(
         "gmacs",
-        "GMACs",
+        "MACs",
+        "as run",
         "G",
         "Multiply–accumulates of the forward pass: convolutions and matrix products, every call.",
         of_record("macs", 1e9),
@@ -69,7 +72,8 @@ COUNTS = (
     ),
     Column(
         "gflops",
-        "GFLOPs",
+        "FLOPs",
+        "",
         "G",
         "2·MACs + element-wise operations of the forward pass.",
         of_record("flops", 1e9),
@@ -78,7 +82,8 @@ COUNTS = (
     ),
     Column(
         "published_gmacs",
-        "GMACs published",
+        "MACs",
+        "published",
         "G",
         "GMACs of the published operation order, whichever form was measured.",
         of_record("published_macs", 1e9),
@@ -87,7 +92,8 @@ COUNTS = (
     ),
     Column(
         "bwd_gmacs",
-        "GMACs backward",
+        "MACs",
+        "backward",
         "G",
         "Multiply–accumulates of the backward pass, gradients of parameters and input.",
         of_record("bwd_macs", 1e9),
@@ -99,14 +105,14 @@ MEMORY = (
     memory("act_mib", "saved", "Activations kept for backward, without parameters and input.", "act_bytes"),
     memory(
         "peak_pred_mib",
-        "peak predicted",
+        "predicted",
         "Predicted peak of live tensors above parameters and input, in the row's mode.",
         "peak_pred_bytes",
         ranked=True,
     ),
     memory(
         "mem_alloc_mib",
-        "peak measured",
+        "measured",
         "Measured peak of the device's allocator above parameters and input.",
         "alloc_bytes",
         ranked=True,
@@ -126,7 +132,7 @@ MEMORY = (
 )
 
 LATENCY = (
-    milliseconds("lat_median_ms", "latency", "Median latency of one call.", "median_ms", ranked=True),
+    milliseconds("lat_median_ms", "median", "Median latency of one call.", "median_ms", ranked=True),
     milliseconds("lat_ci_lo_ms", "CI low", "Lower end of the median's 95 % interval.", "lo_ms"),
     milliseconds("lat_ci_hi_ms", "CI high", "Upper end of the median's 95 % interval.", "hi_ms"),
     milliseconds("lat_iqr_ms", "IQR", "Interquartile range of the samples.", "iqr_ms"),
@@ -137,6 +143,7 @@ LATENCY = (
 
 LATENCY_CI = Column(
     "lat_ci_pct",
+    "latency",
     "±",
     "%",
     "Half the width of the median's 95 % interval, in percent of the median.",
@@ -149,6 +156,7 @@ LATENCY_CI = Column(
 INTENSITY = Column(
     "intensity_flop_per_byte",
     "intensity",
+    "",
     "FLOP/B",
     "FLOPs per byte read and written, each operation counted as if nothing stayed in cache.",
     _intensity,
@@ -158,7 +166,8 @@ INTENSITY = Column(
 PAPER = (
     Column(
         "paper_gflops",
-        "paper's rule",
+        "Table 10",
+        "its rule",
         "G",
         "The paper's own convention (docs: how we count), run leaf by leaf over the published form.",
         lambda record: record.paper.get("gflops"),
@@ -166,19 +175,36 @@ PAPER = (
     ),
     Column(
         "paper_mib",
-        "paper's rule",
+        "Table 10",
+        "its rule",
         "MiB",
         "Memory by the paper's own convention: outputs of the leaves, the last call of each.",
         lambda record: record.paper.get("mib"),
         field="paper",
     ),
-    Column("printed_gflops", "printed", "G", "FLOPs as printed in Table 10.", of_table10("gflops"), "text"),
-    Column("printed_mib", "printed", "MiB", "Memory as printed in Table 10.", of_table10("mib"), "text"),
+    Column(
+        "printed_gflops",
+        "Table 10",
+        "printed",
+        "G",
+        "FLOPs as printed in Table 10.",
+        of_table10("gflops"),
+        "text",
+    ),
+    Column(
+        "printed_mib",
+        "Table 10",
+        "printed",
+        "MiB",
+        "Memory as printed in Table 10.",
+        of_table10("mib"),
+        "text",
+    ),
 )
 
 PROVENANCE = (
     text("torch", "torch", "Version of torch.", lambda record: record.environment.get("torch")),
-    Column("compile", "compiled", "", "Whether `torch.compile` was used.", of_case("compile"), "bool"),
+    Column("compile", "compiled", "", "", "Whether `torch.compile` was used.", of_case("compile"), "bool"),
     text("case_id", "case", "Twelve hex digits, equal for equal cases.", lambda record: record.case.id),
     integer("schema_version", "schema", "Version of the record's format.", lambda _: SCHEMA_VERSION),
     text("status", "status", "`ok`, `noisy`, or what went wrong.", status),
@@ -191,7 +217,14 @@ def counters(records: Iterable[Record]) -> list[Column]:
     names = dict.fromkeys(name for record in records for name in record.counters)
     return [
         Column(
-            f"{name}_gmacs", name, "G", f"GMACs as counted by {name}.", of_counter(name), digits=5, field=name
+            f"{name}_gmacs",
+            "MACs",
+            name,
+            "G",
+            f"GMACs as counted by {name}.",
+            of_counter(name),
+            digits=5,
+            field=name,
         )
         for name in names
     ]

@@ -37,6 +37,26 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A column's heading: ``header`` stands over neighbours that share it, ``part`` and ``unit`` under it."""
+
+    name: str
+    header: str
+    part: str = ""
+    unit: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers, which are set to the right."""
+        return bool(self.unit)
+
+    @property
+    def line(self) -> str:
+        """The heading in one line, ``MACs published (G)``."""
+        return " ".join(filter(None, (self.header, self.part, f"({self.unit})" if self.unit else "")))
+
+
+@dataclass(frozen=True)
 class Group:
     """Rows measured under the same conditions; ``label`` names what differs from the other groups."""
 
@@ -46,13 +66,14 @@ class Group:
 
 @dataclass
 class Grid:
-    """A table: its title, columns, groups of rows, footnotes by number, and further notes."""
+    """A table: its title, headings, groups of rows, footnotes by number, notes for the reader, findings."""
 
     title: str
-    columns: list[Column]
+    headings: list[Heading]
     groups: list[Group] = field(default_factory=list)
     footnotes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
     def footnote(self, reason: str) -> int:
         """Return the number of a footnote, which is new where no cell gave this reason before."""
@@ -69,15 +90,17 @@ def title(record: Record) -> str:
 
 def grid(records: Sequence[Record]) -> Grid:
     """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
-    table = Grid(" · ".join([*_common(records), *_machine(records)]), _columns(records))
+    columns = _columns(records)
+    headings = [Heading(c.name, c.header, c.part, c.unit) for c in columns]
+    table = Grid(" · ".join([*_common(records), *_machine(records)]), headings)
     for label, group in grouped(records):
-        best = {column.name: _best(column, group) for column in table.columns if column.ranked}
+        best = {column.name: _best(column, group) for column in columns if column.ranked}
         rows = [
-            [_cell(table, column, record, best.get(column.name) is record) for column in table.columns]
+            [_cell(table, column, record, best.get(column.name) is record) for column in columns]
             for record in group
         ]
         table.groups.append(Group(label, rows))
-    table.notes += _notes(records, table)
+    table.notes += _notes(records, columns)
     return table
 
 
@@ -115,8 +138,8 @@ def _columns(records: Sequence[Record]) -> list[Column]:
     params, gmacs, gflops, published, backward = COUNTS
     name = text("title", "module", "The module's title.", title)
     train = [backward] if any(r.case.mode == "train" for r in records) else []
-    counts = [published, gmacs, *train, gflops, params]
-    candidates = [*counts, *MEMORY, LATENCY[0], LATENCY_CI, *counters(records), *PAPER]
+    counts = [published, gmacs, *counters(records), *train, gflops, params]
+    candidates = [*counts, *MEMORY, LATENCY[0], LATENCY_CI, *PAPER]
     filled = [column for column in candidates if any(column.value(r) is not None for r in records)]
     return [name, IDENTITY[1], *filled]
 
@@ -143,14 +166,14 @@ def _best(column: Column, records: Sequence[Record]) -> Record | None:
     return first if min(lows) > 1 else None
 
 
-def _notes(records: Sequence[Record], table: Grid) -> list[str]:
+def _notes(records: Sequence[Record], columns: Sequence[Column]) -> list[str]:
     notes = []
     configs = dict.fromkeys(f"{title(r)} ({r.case.config})" for r in records if r.case.config)
     if configs:
         notes.append(f"Configurations: {'; '.join(configs)}.")
-    empty = {c.header: why_empty(r, c) for c in MEMORY for r in records if c not in table.columns}
+    empty = {c.name: why_empty(r, c) for c in MEMORY for r in records if c not in columns}
     if empty:
-        notes.append("Not measured: " + "; ".join(f"{header} ({why})" for header, why in empty.items()) + ".")
+        notes.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in empty.items()) + ".")
     if any(status(r) == "noisy" for r in records):
         notes.append(f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %.")
     return notes + _misses(records)
@@ -159,14 +182,13 @@ def _notes(records: Sequence[Record], table: Grid) -> list[str]:
 def _misses(records: Sequence[Record]) -> list[str]:
     notes = []
     for counter in counters(records):
-        found = {title(r): missed(r.counters.get(counter.header, {}).get("missed", {})) for r in records}
-        by_ops: dict[str, list[str]] = {}
-        for module, ops in found.items():
-            if ops:
-                by_ops.setdefault(ops, []).append(module)
-        if by_ops:
-            words = "; ".join(f"{', '.join(modules)}: {ops}" for ops, modules in by_ops.items())
-            notes.append(f"{counter.header} missed in {words}.")
+        modules: dict[str, dict[str, None]] = {}
+        for record in records:
+            if ops := record.counters.get(counter.part, {}).get("missed"):
+                modules.setdefault(missed(ops), {})[title(record)] = None
+        if modules:
+            words = "; ".join(f"{', '.join(names)}: {ops}" for ops, names in modules.items())
+            notes.append(f"{counter.part} missed in {words}.")
     unknown = {title(r): missed(r.unknown_ops) for r in records if r.unknown_ops}
     if unknown:
         notes.append(

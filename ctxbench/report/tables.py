@@ -1,0 +1,43 @@
+"""The tables of a set of records: for a terminal, in Markdown, and in LaTeX."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+
+from ctxbench.measure.records import Record
+from ctxbench.paper.compare import compare
+from ctxbench.report.columns import columns
+from ctxbench.report.grid import Grid, grid
+from ctxbench.report.latex import grid_latex
+from ctxbench.report.markdown import glossary, grid_markdown
+from ctxbench.report.table10 import table10_grid
+from ctxbench.report.terminal import GridView
+
+CONVENTION = (
+    "MACs are multiply-accumulates of every convolution and matrix product, every call, in G = 10^9; "
+    "FLOPs are 2 MACs + element-wise operations; memory is in MiB above parameters and input."
+)
+
+
+def _grids(records: Sequence[Record]) -> list[Grid]:
+    comparisons = compare(records)
+    return [grid(records), *([table10_grid(comparisons)] if comparisons else [])]
+
+
+def terminal_table(records: Sequence[Record]) -> RenderableType:
+    """Return the main table and the comparison with Table 10 for rich, fitted to the console's width."""
+    parts: list[RenderableType] = []
+    for table in _grids(records):
+        parts += [GridView(table), ""]
+    return Group(*parts[:-1])
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """Return both tables as GitHub Markdown, followed by the meaning of each column."""
+    tables = "\n".join(grid_markdown(table) for table in _grids(records))
+    return f"{tables}\n### What the columns of summary.csv mean\n\n{glossary(columns(records))}"
+
+
+def latex(records: Sequence[Record]) -> str:
+    r"""Return both tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
+    return "\n".join(grid_latex(table, f"{table.title}. {CONVENTION}") for table in _grids(records))

@@ -1,0 +1,93 @@
+"""Grids drawn for a terminal: the least important columns give way until the rest fit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ctxbench.report.grid import Cell, Grid, Heading
+
+FIRST_TO_GO = (
+    "paper_mib",
+    "printed_mib",
+    "paper_gflops",
+    "printed_gflops",
+    "mem_reserved_mib",
+    "act_mib",
+    "mem_process_mib",
+    "params",
+    "torchinfo_gmacs",
+    "ptflops_gmacs",
+    "implementation",
+    "gflops",
+    "torch_gmacs",
+    "thop_gmacs",
+    "fvcore_gmacs",
+    "published_gmacs",
+    "lat_ci_pct",
+    "published_macs",
+    "fast_macs",
+    "published_ratio",
+)
+UNLIMITED = 10_000
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def superscript(number: int) -> str:
+    """Return a footnote's number in superscript digits; nothing for 0."""
+    return str(number).translate(_SUPERSCRIPTS) if number else ""
+
+
+@dataclass(frozen=True)
+class GridView:
+    """A grid as rich draws it, as wide as the console allows."""
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        hidden: list[Heading] = []
+        for name in ("", *FIRST_TO_GO):
+            hidden += [heading for heading in self.grid.headings if heading.name == name]
+            table = _table(self.grid, hidden)
+            if console.measure(table, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
+                break
+        yield Text(self.grid.title, style="bold")
+        yield table
+        if hidden:
+            yield _note(f"Not shown at this width: {', '.join(heading.line for heading in hidden)}.")
+        for number, reason in enumerate(self.grid.footnotes, start=1):
+            yield _note(f"{superscript(number)} {reason}")
+        for note in self.grid.notes:
+            yield _note(note)
+        for finding in self.grid.findings:
+            yield Padding(Text(finding), (1, 0, 0, 1))
+
+
+def _note(text: str) -> Padding:
+    return Padding(Text(text, style="dim"), (0, 0, 0, 1))
+
+
+def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    kept = [i for i, heading in enumerate(grid.headings) if heading not in hidden]
+    for heading in (grid.headings[i] for i in kept):
+        words = "\n".join((heading.header, heading.part, heading.unit))
+        justify: Literal["left", "right"] = "right" if heading.is_number else "left"
+        table.add_column(Text(words, justify=justify), justify=justify, no_wrap=True)
+    for group in grid.groups:
+        if group.label:
+            table.add_section()
+            table.add_row(Text(group.label, style="italic"))
+        for row in group.rows:
+            table.add_row(*(_text(row[i]) for i in kept))
+    return table
+
+
+def _text(cell: Cell) -> Text:
+    return Text(cell.text + superscript(cell.note), style="bold" if cell.best else "")
