@@ -1,0 +1,65 @@
+"""ctxbench: counts, measures and compares context modules, with the convention beside every number.
+
+The names below are the whole Python interface; they are loaded when first used, so that importing the
+package, and ``ctxbench --help``, does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ctxbench.api import Count, Explanation, count, explain, profile, trace
+    from ctxbench.errors import UserError
+    from ctxbench.measure.case import Case
+    from ctxbench.measure.folder import Run, read_run
+    from ctxbench.measure.records import Record
+    from ctxbench.registry import build, register
+    from ctxbench.report.diff import compare_runs
+    from ctxbench.report.run import write_report
+    from ctxbench.tracing import Trace
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Case": "ctxbench.measure.case",
+    "Count": "ctxbench.api",
+    "Explanation": "ctxbench.api",
+    "Record": "ctxbench.measure.records",
+    "Run": "ctxbench.measure.folder",
+    "Trace": "ctxbench.tracing",
+    "UserError": "ctxbench.errors",
+    "build": "ctxbench.registry",
+    "compare_runs": "ctxbench.report.diff",
+    "count": "ctxbench.api",
+    "explain": "ctxbench.api",
+    "profile": "ctxbench.api",
+    "read_run": "ctxbench.measure.folder",
+    "register": "ctxbench.registry",
+    "trace": "ctxbench.api",
+    "write_report": "ctxbench.report.run",
+}
+
+__all__ = [
+    "Case",
+    "Count",
+    "Explanation",
+    "Record",
+    "Run",
+    "Trace",
+    "UserError",
+    "build",
+    "compare_runs",
+    "count",
+    "explain",
+    "profile",
+    "read_run",
+    "register",
+    "trace",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

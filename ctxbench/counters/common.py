@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ctxbench.counters import Build, Shape
-from ctxbench.trace import Op, Trace, trace, views
+from ctxbench.tracing import Op, Trace, trace, views
 
 MAX_GMACS = 200.0
 """A counter that must execute the module is not asked to do more than this (seconds on a laptop)."""

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from ctxbench.counters import Build, Shape
 from ctxbench.counters.common import missed_ops, quietly, record, result
-from ctxbench.trace.record import fake_module
+from ctxbench.tracing.record import fake_module
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook
 
 from ctxbench.counters import Build, Shape
-from ctxbench.trace.record import fake_module
+from ctxbench.tracing.record import fake_module
 
 
 def leaf_flops(leaf: nn.Module, args: tuple[Any, ...], out: Tensor) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ctxbench.trace.ops import Op, Phase, Trace
+from ctxbench.tracing.ops import Op, Phase, Trace
 
 CUDA_BLOCK = 512
 """Bytes: the granularity of CUDA's caching allocator."""
@@ -19,7 +19,7 @@ def macs(trace: Trace, phase: Phase = "forward") -> int:
 
 
 def flops(trace: Trace, phase: Phase = "forward") -> int:
-    """2·MACs + element-wise operations, as defined in :mod:`ctxbench.trace.formulas`."""
+    """2·MACs + element-wise operations, as defined in :mod:`ctxbench.tracing.formulas`."""
     return sum(op.flops for op in trace.ops if op.phase == phase)
 
 

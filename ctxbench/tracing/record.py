@@ -22,8 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.errors import UserError
-from ctxbench.trace.formulas import PRODUCTS, cost
-from ctxbench.trace.ops import MemoryEvent, Op, Phase, Trace
+from ctxbench.tracing.formulas import PRODUCTS, cost
+from ctxbench.tracing.ops import MemoryEvent, Op, Phase, Trace
 
 Subject = nn.Module | Callable[[], nn.Module]
 

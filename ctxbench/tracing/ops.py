@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ctxbench.trace.formulas import Kind
+from ctxbench.tracing.formulas import Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Phase = Literal["forward", "backward"]
 
@@ -62,3 +65,15 @@ class Trace:
     events: tuple[MemoryEvent, ...]
     saved: dict[int, int]
     note: str = ""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every operation in order, a column per field of :class:`Op`, and its FLOPs."""
+        import pandas as pd
+
+        rows = [{**{name: getattr(op, name) for name in Op.__slots__}, "flops": op.flops} for op in self.ops]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        work = [op for op in self.ops if op.kind != "view"]
+        lines = [f"{op.phase:8} {op.module or '-':24} {op.name:40} {op.macs:>16,} MACs" for op in work]
+        return "\n".join(lines)

@@ -1,0 +1,192 @@
+"""Where a module's cost lies: by operation, by module, and what each other counter makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ctxbench.report.column import MIB, significant
+from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.report.terminal import GridView
+from ctxbench.tracing import Trace, views
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH = 120
+
+
+def plain(grids: Iterable[Grid]) -> str:
+    """Grids as plain text, 120 columns wide."""
+    console = Console(width=WIDTH, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        for grid in grids:
+            console.print(GridView(grid))
+    return captured.get()
+
+
+@dataclass(frozen=True)
+class Count:
+    """Everything that follows from a module's traces, without running it.
+
+    MACs, FLOPs and bytes are exact integers of one pass; peaks are predicted, above parameters and input.
+    """
+
+    subject: str
+    shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    dtype: str
+    params: int
+    macs: int
+    flops: int
+    bytes: int
+    bwd_macs: int
+    bwd_flops: int
+    act_bytes: int
+    peak_infer_bytes: int
+    peak_train_bytes: int
+    unknown_ops: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, subject: str, infer: Trace, train: Trace) -> Count:
+        """Take the views of an inference trace and a training trace of one module."""
+        return cls(
+            subject=subject,
+            shape=infer.shape,
+            output_shape=infer.output_shape,
+            dtype=infer.dtype,
+            params=infer.params,
+            macs=views.macs(infer),
+            flops=views.flops(infer),
+            bytes=views.bytes_moved(infer),
+            bwd_macs=views.macs(train, "backward"),
+            bwd_flops=views.flops(train, "backward"),
+            act_bytes=views.saved_bytes(train),
+            peak_infer_bytes=views.peak_bytes(infer),
+            peak_train_bytes=views.peak_bytes(train),
+            unknown_ops={**views.unknown_ops(train), **views.unknown_ops(infer)},
+        )
+
+    def grid(self) -> Grid:
+        """One row: counts in 10⁹, memory in MiB."""
+        cells = [
+            ("MACs", "", "G", self.macs / 1e9),
+            ("FLOPs", "2·MACs + el.", "G", self.flops / 1e9),
+            ("backward", "MACs", "G", self.bwd_macs / 1e9),
+            ("parameters", "", "M", self.params / 1e6),
+            ("activations", "saved", "MiB", self.act_bytes / MIB),
+            ("peak", "infer", "MiB", self.peak_infer_bytes / MIB),
+            ("peak", "train", "MiB", self.peak_train_bytes / MIB),
+            ("intensity", "FLOP per byte", "1", self.flops / max(self.bytes, 1)),
+        ]
+        headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _ in cells]
+        row = [Cell(self.subject), *(Cell(significant(value, 5)) for *_, value in cells)]
+        unknown = ", ".join(f"{name} ×{calls}" for name, calls in self.unknown_ops.items())
+        notes = [f"Not counted, for want of a formula: {unknown}."] if unknown else []
+        title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
+        return Grid(title, headings, [Group("", [row])], notes=notes)
+
+    def __str__(self) -> str:
+        return plain([self.grid()])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row, a column per field."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(self)])
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A module's cost taken apart. ``counters`` and ``paper`` are as in a record, on the published form."""
+
+    count: Count
+    trace: Trace
+    counters: dict[str, dict[str, Any]]
+    counted_macs: int
+    """Our MACs of what the counters were given: the published operation order where there is one."""
+    paper: dict[str, Any]
+
+    def grids(self) -> list[Grid]:
+        """The count, its shares by operation and by module, the other counters, and the paper's leaves."""
+        phases = ("forward", "backward") if self.trace.mode == "train" else ("forward",)
+        shares = [
+            _shares(f"{phase}, by {what}", what, view(self.trace, phase))
+            for phase in phases
+            for what, view in (("operation", views.by_op), ("module", views.by_module))
+        ]
+        return [self.count.grid(), *shares, self._opinions(), *self._leaves()]
+
+    def __str__(self) -> str:
+        return plain(self.grids())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every operation of the trace, in order."""
+        return self.trace.to_frame()
+
+    def _opinions(self) -> Grid:
+        headings = [
+            Heading("counter", "counter"),
+            Heading("gmacs", "MACs", "", "G"),
+            Heading("share", "of ours", "", "%"),
+            Heading("missed", "did arithmetic and got none from it"),
+        ]
+        ours = [Cell("ctxbench"), Cell(significant(self.counted_macs / 1e9, 5)), Cell("100"), Cell("")]
+        rows = [ours]
+        for name, answer in self.counters.items():
+            missed = ", ".join(f"{op} ×{calls}" for op, calls in answer["missed"].items())
+            gmacs = answer["gmacs"]
+            if gmacs is None:
+                rows.append([Cell(name), Cell(EMPTY), Cell(EMPTY), Cell(answer["reason"])])
+                continue
+            share = f"{1e11 * gmacs / self.counted_macs:.1f}" if self.counted_macs else EMPTY
+            rows.append([Cell(name), Cell(significant(gmacs, 5)), Cell(share), Cell(missed)])
+        return Grid("Other counters, on the published operation order", headings, [Group("", rows)])
+
+    def _leaves(self) -> list[Grid]:
+        if "leaves" not in self.paper:
+            return []
+        headings = [
+            Heading("leaf", "leaf"),
+            Heading("calls", "calls", "", "1"),
+            Heading("gflops", "FLOPs", "last call", "G"),
+            Heading("mib", "output", "last call", "MiB"),
+        ]
+        dearest = sorted(self.paper["leaves"].items(), key=lambda item: -item[1][0])[:12]
+        rows = [
+            [
+                Cell(path or "(itself)"),
+                Cell(str(self.paper["repeated"].get(path, 1))),
+                Cell(significant(flops / 1e9, 4)),
+                Cell(significant(size / MIB, 4)),
+            ]
+            for path, (flops, size) in dearest
+        ]
+        total = (
+            f"In all {self.paper['gflops']:.4f} GFLOPs and {self.paper['mib']:.2f} MiB over "
+            f"{len(self.paper['leaves'])} leaves; counting every call {self.paper['every_call_gflops']:.4f} "
+            f"GFLOPs and {self.paper['every_call_mib']:.2f} MiB."
+        )
+        title = "The convention of Table 10 (leaf modules, last call wins), dearest leaves"
+        return [Grid(title, headings, [Group("", rows)], notes=[total])]
+
+
+def _shares(title: str, what: str, shares: Sequence[views.Share]) -> Grid:
+    columns: list[tuple[Heading, Callable[[views.Share], str]]] = [
+        (Heading("key", what), lambda s: s.key or "(itself)"),
+        (Heading("calls", "calls", "", "1"), lambda s: str(s.calls)),
+        (Heading("gmacs", "MACs", "", "G"), lambda s: significant(s.macs / 1e9, 4)),
+        (Heading("gflops", "FLOPs", "2·MACs + el.", "G"), lambda s: significant(s.flops / 1e9, 4)),
+        (Heading("share", "share", "of FLOPs", "%"), lambda s: f"{100 * s.flops / total:.1f}"),
+        (Heading("moved", "moved", "", "MiB"), lambda s: significant(s.bytes / MIB, 4)),
+    ]
+    total = sum(share.flops for share in shares) or 1
+    rows = [[Cell(show(share)) for _, show in columns] for share in shares]
+    return Grid(title, [heading for heading, _ in columns], [Group("", rows)])
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
