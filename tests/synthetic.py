@@ -35,7 +35,7 @@ PAPER: dict[str, tuple[float, float]] = {
 PARAMS = dict(zip(MODULES, (17301568, 525568, 2250000, 656000, 525000, 525568, 580000, 525824), strict=True))
 PEAK_MIB = dict(zip(MODULES, (17.2, 132.0, 72.0, 34.0, 16.0, 13.9, 24.4, 25.1), strict=True))
 LATENCY_MS = dict(zip(MODULES, (9.1, 172.4, 138.0, 77.3, 41.5, 33.2, 52.8, 49.6), strict=True))
-ENVIRONMENT = {"torch": "2.13.0+cpu", "device_name": "Synthetic CPU", "threads": 2}
+ENVIRONMENT = {"torch": "2.13.0+cpu", "cpu": "Synthetic CPU", "threads": 2}
 
 
 def rounds(median_ms: float, seed: int, spread: float = 0.02, count: int = 8) -> list[list[float]]:

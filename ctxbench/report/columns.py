@@ -167,7 +167,7 @@ PAPER = (
     Column(
         "paper_gflops",
         "Table 10",
-        "its rule",
+        "paper's rule",
         "G",
         "The paper's own convention (docs: how we count), run leaf by leaf over the published form.",
         lambda record: record.paper.get("gflops"),
@@ -176,7 +176,7 @@ PAPER = (
     Column(
         "paper_mib",
         "Table 10",
-        "its rule",
+        "paper's rule",
         "MiB",
         "Memory by the paper's own convention: outputs of the leaves, the last call of each.",
         lambda record: record.paper.get("mib"),
@@ -210,6 +210,13 @@ PROVENANCE = (
     text("status", "status", "`ok`, `noisy`, or what went wrong.", status),
     text("reason", "reason", "Why the status is what it is, and why cells are empty.", lambda r: reason(r)),
 )
+
+
+FIXED = {
+    column.name: column
+    for column in (*IDENTITY, *COUNTS, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *PAPER, *PROVENANCE)
+}
+"""Every column but the other counters', by name."""
 
 
 def counters(records: Iterable[Record]) -> list[Column]:

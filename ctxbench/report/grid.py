@@ -92,7 +92,7 @@ def grid(records: Sequence[Record]) -> Grid:
     """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
     columns = _columns(records)
     headings = [Heading(c.name, c.header, c.part, c.unit) for c in columns]
-    table = Grid(" · ".join([*_common(records), *_machine(records)]), headings)
+    table = Grid(caption(records), headings)
     for label, group in grouped(records):
         best = {column.name: _best(column, group) for column in columns if column.ranked}
         rows = [
@@ -102,6 +102,22 @@ def grid(records: Sequence[Record]) -> Grid:
         table.groups.append(Group(label, rows))
     table.notes += _notes(records, columns)
     return table
+
+
+def machine(record: Record) -> str:
+    """Return the name of the GPU or the CPU a record was measured on."""
+    return str(record.environment.get("gpu") or record.environment.get("cpu") or "")
+
+
+def caption(records: Sequence[Record]) -> str:
+    """Return the conditions all records share, the machine, and the version of torch, in one line."""
+    return " · ".join([*_common(records), *_machine(records)])
+
+
+def name(record: Record, records: Sequence[Record]) -> str:
+    """Return the module's title, with the form where ``records`` hold the module in several."""
+    forms = {r.case.implementation for r in records if r.case.module == record.case.module}
+    return title(record) if len(forms) == 1 else f"{title(record)}, {record.case.implementation}"
 
 
 def conditions(case: Case) -> tuple[str, ...]:
@@ -126,11 +142,8 @@ def _common(records: Sequence[Record]) -> list[str]:
 
 
 def _machine(records: Sequence[Record]) -> list[str]:
-    names = dict.fromkeys(
-        str(r.environment["device_name"]) for r in records if r.environment.get("device_name")
-    )
-    versions = dict.fromkeys(f"torch {r.environment['torch']}" for r in records if r.environment.get("torch"))
-    return [*names, *versions]
+    versions = dict.fromkeys(f"torch {r.environment['torch']}" for r in records if "torch" in r.environment)
+    return [*dict.fromkeys(filter(None, map(machine, records))), *versions]
 
 
 def _columns(records: Sequence[Record]) -> list[Column]:

@@ -9,9 +9,9 @@ from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 HEADINGS = (
     Heading("label", "row"),
     Heading("printed_flops", "FLOPs", "printed", "G"),
-    Heading("paper_flops", "FLOPs", "its rule", "G"),
+    Heading("paper_flops", "FLOPs", "paper's rule", "G"),
     Heading("printed_memory", "memory", "printed", "MiB"),
-    Heading("paper_memory", "memory", "its rule", "MiB"),
+    Heading("paper_memory", "memory", "paper's rule", "MiB"),
     Heading("published_macs", "MACs", "published", "G"),
     Heading("fast_macs", "MACs", "fast", "G"),
     Heading("published_ratio", "÷ TGM+TRM", "published", "×"),

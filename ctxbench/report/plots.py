@@ -1,0 +1,208 @@
+"""Figures made from records: cost bars, scaling lines, and a roofline. No pyplot, so no global state."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ctxbench.measure.records import Record
+from ctxbench.registry import spec
+from ctxbench.report.column import latency, significant
+from ctxbench.report.columns import FIXED
+from ctxbench.report.grid import caption, name
+from ctxbench.report.style import STYLE, canvas, colours, log_axis, marker, pale
+
+GREY = "#555555"
+
+
+def _value(record: Record, column: str) -> float | None:
+    value = FIXED[column].value(record)
+    return None if value is None else float(value)
+
+
+def bars(records: Sequence[Record]) -> Figure:
+    """Draw GMACs and GFLOPs, memory, and latency under one set of conditions, cheapest module on top."""
+    rows = sorted(records, key=lambda r: (r.macs is None, r.macs))
+    with rc_context(STYLE):
+        figure = canvas(13.5, 2.2 + 0.5 * len(rows))
+        cost, memory, time = figure.subplots(1, 3, sharey=True)
+        _bars(cost, rows, {"gmacs": "GMACs", "gflops": "GFLOPs"}, "printed_gflops", "printed (paper's rule)")
+        peaks = {"peak_pred_mib": "predicted", "mem_alloc_mib": "measured"}
+        _bars(memory, rows, peaks, "printed_mib", "printed (paper's rule)")
+        _bars(time, rows, {"lat_median_ms": "median, whisker: 95 % interval"})
+        for y, record in enumerate(rows):
+            timed = latency(record)
+            if timed.median_ms is not None and timed.lo_ms is not None and timed.hi_ms is not None:
+                ends = [[timed.median_ms - timed.lo_ms], [timed.hi_ms - timed.median_ms]]
+                time.errorbar(timed.median_ms, y, xerr=ends, color="black", capsize=4, linewidth=1.2)
+        cost.set_yticks(range(len(rows)), [name(record, rows) for record in rows])
+        cost.invert_yaxis()
+        cost.set_title("Arithmetic of the forward pass [G]")
+        memory.set_title("Peak memory above parameters and input [MiB]")
+        time.set_title("Latency of one call [ms]")
+        figure.suptitle(caption(rows), fontweight="bold")
+    return figure
+
+
+def _bars(
+    axes: Axes,
+    rows: Sequence[Record],
+    columns: Mapping[str, str],
+    printed: str | None = None,
+    printed_label: str = "",
+) -> None:
+    colour = colours(rows)
+    height = 0.8 / len(columns)
+    marks = {y: mark for y, row in enumerate(rows) if printed and (mark := _value(row, printed)) is not None}
+    shown = [value for row in rows for column in columns if (value := _value(row, column))] + [
+        *marks.values()
+    ]
+    if shown:
+        axes.set_xlim(min(shown) / 2.5, max(shown) * 3)
+    log_axis(axes, "x")
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    for i, column in enumerate(columns):
+        for y, row in enumerate(rows):
+            at = y + (i - (len(columns) - 1) / 2) * height
+            value = _value(row, column)
+            text = " not measured" if value is None else f" {significant(value, 3)}"
+            end = axes.get_xlim()[0] if value is None else max(value, axes.get_xlim()[0])
+            own = colour[row.case.module]
+            axes.barh(at, end, height, color=pale(own) if i else own)
+            beyond = latency(row).hi_ms if column == "lat_median_ms" else None
+            axes.text(
+                beyond or end, at, text, va="center", fontsize=8, color=GREY if value is None else "black"
+            )
+    for y, mark in marks.items():
+        axes.plot(mark, y, "D", color="white", markeredgecolor="black", markersize=6, zorder=5)
+    handles: list[Patch | Line2D] = [
+        Patch(color=pale(GREY) if i else GREY, label=label) for i, label in enumerate(columns.values())
+    ]
+    if marks:
+        diamond = {"marker": "D", "color": "white", "markeredgecolor": "black", "linestyle": ""}
+        handles.append(Line2D([], [], label=printed_label, **diamond))  # type: ignore[arg-type]
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=3, columnspacing=1.2)
+
+
+def exponent(n: Sequence[float], y: Sequence[float]) -> float:
+    """Fit y = a·nᵇ by least squares on the logarithms; return b."""
+    return float(np.polyfit(np.log(n), np.log(y), 1)[0])
+
+
+def scaling(records: Sequence[Record]) -> Figure | None:
+    """Draw MACs, memory and latency over n = H·W with fitted exponents; None below two sizes."""
+    sizes = {_positions(record) for record in records}
+    if len(sizes) < 2:
+        return None
+    panels = {
+        "gmacs": "MACs of the forward pass [G]",
+        "peak_pred_mib": "Predicted peak memory [MiB]",
+        "lat_median_ms": "Latency of one call, with 95 % interval [ms]",
+    }
+    with rc_context(STYLE):
+        figure = canvas(13.5, 7.2)
+        for axes, (column, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+            _lines(axes, records, column)
+            axes.set_title(title)
+        warning = "\ntwo sizes only: an exponent is the slope between two points" if len(sizes) == 2 else ""
+        figure.suptitle(f"{_span(records)} · {caption(records)}{warning}", fontweight="bold")
+    return figure
+
+
+def _span(records: Sequence[Record]) -> str:
+    """Name the input with the smallest and the largest size in it."""
+    small, *_, large = sorted((r.case for r in records), key=lambda case: case.height * case.width)
+    sizes = f"{small.height}×{small.width} to {large.height}×{large.width}"
+    return f"input {small.batch}×{small.channels}×H×W, {sizes}"
+
+
+def _positions(record: Record) -> int:
+    return record.case.height * record.case.width
+
+
+def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
+    colour = colours(records)
+    for label in dict.fromkeys(name(record, records) for record in records):
+        line = sorted((r for r in records if name(r, records) == label and _value(r, column)), key=_positions)
+        if not line:
+            continue
+        case, known = line[0].case, spec(line[0].case.module)
+        n = [_positions(r) for r in line]
+        y = [value for r in line if (value := _value(r, column))]
+        if len(set(n)) > 1:
+            label += f": $n^{{{exponent(n, y):.2f}}}$"
+        if column == "gmacs" and known and known.complexity:
+            label += f", claimed {known.complexity}"
+        dashes = "--" if case.implementation == "published" else "-"
+        axes.plot(
+            n, y, dashes, color=colour[case.module], marker=marker(case.module), markersize=6, label=label
+        )
+        if column == "lat_median_ms":
+            low = [latency(r).lo_ms or value for r, value in zip(line, y, strict=True)]
+            high = [latency(r).hi_ms or value for r, value in zip(line, y, strict=True)]
+            axes.fill_between(n, low, high, color=colour[case.module], alpha=0.25, linewidth=0)
+    log_axis(axes, "x")
+    log_axis(axes, "y")
+    axes.set_xlabel("positions n = H·W")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11))
+
+
+def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure | None:
+    """Draw attained GFLOP/s over arithmetic intensity, under the ceilings measured in the run.
+
+    ``ceilings`` has ``gemm_gflops`` (10⁹ FLOP/s) and ``copy_gib_s`` (2³⁰ bytes/s), or is empty. Only forward passes are drawn, whose bytes are known; None where there is none.
+    """
+    points = [
+        (r, x, y) for r in records if (x := _value(r, "intensity_flop_per_byte")) and (y := _attained(r))
+    ]
+    if not points:
+        return None
+    drawn = [record for record, _, _ in points]
+    colour = colours(drawn)
+    with rc_context(STYLE):
+        figure = canvas(10.5, 6)
+        axes = figure.subplots()
+        if ceilings:
+            _roof(axes, [x for _, x, _ in points], ceilings)
+        for label in dict.fromkeys(name(record, drawn) for record in drawn):
+            own = [(record, x, y) for record, x, y in points if name(record, drawn) == label]
+            case = own[0][0].case
+            axes.plot(
+                [x for _, x, _ in own],
+                [y for _, _, y in own],
+                linestyle=":" if len(own) > 1 else "",
+                color=colour[case.module],
+                marker=marker(case.module),
+                markersize=9,
+                fillstyle="none" if case.implementation == "published" else "full",
+                label=label,
+            )
+        axes.margins(0.12)
+        log_axis(axes, "x")
+        log_axis(axes, "y")
+        axes.set_xlabel("arithmetic intensity [FLOP/byte], nothing staying in cache between operations")
+        axes.set_ylabel("attained [GFLOP/s]")
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        figure.suptitle(caption(drawn), fontweight="bold")
+    return figure
+
+
+def _attained(record: Record) -> float | None:
+    median_ms = latency(record).median_ms
+    if record.case.mode != "infer" or record.flops is None or not median_ms:
+        return None
+    return record.flops / (median_ms * 1e6)
+
+
+def _roof(axes: Axes, intensities: Sequence[float], ceilings: Mapping[str, float]) -> None:
+    gemm, copy = ceilings["gemm_gflops"], ceilings["copy_gib_s"]
+    bandwidth = copy * 2**30 / 1e9
+    ridge = gemm / bandwidth
+    x = np.array([min(*intensities, ridge) / 3, ridge, max(*intensities, ridge) * 3])
+    label = f"ceilings measured in this run:\ncopy {copy:.1f} GiB/s, GEMM {gemm:.0f} GFLOP/s"
+    axes.plot(x, np.minimum(x * bandwidth, gemm), color="black", linewidth=1.8, label=label)

@@ -1,0 +1,90 @@
+"""How figures look: a colour for each module, readable type, and whole files or none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from ctxbench.measure.records import Record
+
+# Paul Tol's "muted" scheme (personal.sron.nl/~pault): told apart under every common colour blindness.
+PALETTE = {
+    "reconet": "#CC6677",
+    "nonlocal": "#332288",
+    "apcnet": "#DDCC77",
+    "rcca": "#117733",
+    "a2net": "#88CCEE",
+    "afnb": "#882255",
+    "apnb": "#AA4499",
+    "latentgnn": "#44AA99",
+    "emau": "#999933",
+}
+OTHERS = ("#222222", "#777777", "#AA7744", "#4477AA")
+MARKERS = "osD^vP*Xp"
+
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ctxbench",
+}
+
+
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure, sized in inches, whose layout keeps every label inside."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr]
+    return figure
+
+
+def colours(records: Sequence[Record]) -> dict[str, str]:
+    """Return each module's colour: always the same for a known one, by appearance for a stranger's."""
+    strangers = dict.fromkeys(r.case.module for r in records if r.case.module not in PALETTE)
+    return PALETTE | {module: OTHERS[i % len(OTHERS)] for i, module in enumerate(strangers)}
+
+
+def pale(colour: str) -> tuple[float, float, float]:
+    """Return the colour mixed with white, opaque."""
+    r, g, b = (0.45 * part + 0.55 for part in to_rgb(colour))
+    return r, g, b
+
+
+def marker(module: str) -> str:
+    """Return a module's marker, so that no reader depends on colour."""
+    return MARKERS[list(PALETTE).index(module) % len(MARKERS)] if module in PALETTE else "h"
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make one axis logarithmic, with plain numbers at the decades, and between them where those are few."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log"})
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG (150 dpi) and SVG, each whole or not at all."""
+    paths = []
+    for kind in ("png", "svg"):
+        path = stem.with_name(f"{stem.name}.{kind}")
+        new = stem.with_name(f".{stem.name}.new.{kind}")
+        with rc_context(STYLE):  # text is drawn, and so styled, only now
+            figure.savefig(new, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        new.replace(path)
+        paths.append(path)
+    return paths
