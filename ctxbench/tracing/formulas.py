@@ -118,7 +118,8 @@ def _adaptive_pool(x: Tensor, pooled: Tensor) -> int:
 
 def _batch_norm(args: Sequence[Any], out: Any) -> int:
     """Training: mean 1, variance 3, scale and shift 2. Inference: scale and shift."""
-    return int(args[0].numel()) * (6 if args[5] else 2)
+    training = next((a for a in args if isinstance(a, bool)), False)  # the *_no_training form has no flag
+    return int(args[0].numel()) * (6 if training else 2)
 
 
 PRODUCTS: dict[str, Formula] = {

@@ -1,0 +1,121 @@
+"""Lifetimes of storages, bytes moved, and what autograd keeps, against hand-made timelines."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ctxbench.tracing import trace, views
+
+SHAPE = (1, 4, 8, 8)
+X = 4 * 8 * 8 * 4  # bytes of one float32 map of SHAPE
+
+
+class Chain(nn.Module):
+    """Three maps in a row; each dies when the next is made."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            x = x.sin()
+        return x
+
+
+class Hoarder(nn.Module):
+    """The same three maps, all kept to the end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [x]
+        for _ in range(3):
+            maps.append(maps[-1].sin())
+        return maps[-1]
+
+
+def test_a_storage_dies_when_python_drops_it() -> None:
+    assert views.peak_bytes(trace(Chain(), SHAPE)) == 2 * X
+    assert views.peak_bytes(trace(Hoarder(), SHAPE)) == 3 * X
+
+
+def test_the_timeline_ends_with_the_output_alone() -> None:
+    recorded = trace(Hoarder(), SHAPE)
+    assert views.timeline(recorded)[-1] in (X, 3 * X)
+    assert min(views.timeline(recorded)) > 0
+
+
+def test_training_keeps_what_the_backward_pass_needs_and_makes_gradients() -> None:
+    recorded = trace(Chain(), SHAPE, mode="train")
+    assert views.saved_bytes(recorded) == 2 * X  # cos(input) needs x itself (given) and two maps
+    assert views.peak_bytes(recorded) >= 3 * X
+
+
+def test_views_and_in_place_operations_allocate_nothing() -> None:
+    class InPlace(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(2).transpose(1, 2).mul(2).add_(1).relu_().transpose(1, 2).reshape(x.shape)
+
+    recorded = trace(InPlace(), SHAPE)
+    assert views.peak_bytes(recorded) == X
+    assert views.flops(recorded) == 3 * X // 4
+
+
+def test_bytes_count_distinct_elements_once() -> None:
+    class Broadcast(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean((2, 3), keepdim=True).expand_as(x) * x
+
+    recorded = trace(Broadcast(), SHAPE)
+    assert views.bytes_moved(recorded) == (X + 16) + (16 + X + X)
+
+
+def test_cuda_rounding() -> None:
+    recorded = trace(nn.Conv2d(4, 1, 1), (1, 4, 3, 3))
+    assert views.peak_bytes(recorded) == 36
+    assert views.peak_bytes(recorded, views.CUDA_BLOCK) == 512
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 8), (torch.bfloat16, 2)])
+def test_dtype_scales_memory_and_leaves_counts(dtype: torch.dtype, size: int) -> None:
+    single, other = trace(nn.Conv2d(4, 4, 1), SHAPE), trace(nn.Conv2d(4, 4, 1), SHAPE, dtype=dtype)
+    assert views.peak_bytes(other) == views.peak_bytes(single) * size // 4
+    assert views.flops(other) == views.flops(single)
+
+
+def test_roofline_takes_the_longer_of_arithmetic_and_traffic() -> None:
+    recorded = trace(nn.Conv2d(4, 4, 1), SHAPE)
+    arithmetic = views.flops(recorded) / 1e6
+    traffic = views.bytes_moved(recorded) / 2**30 * 1e3
+    assert views.roofline_ms(recorded, gemm_gflops=1, copy_gib_s=1e9) == pytest.approx(arithmetic)
+    assert views.roofline_ms(recorded, gemm_gflops=1e9, copy_gib_s=1) == pytest.approx(traffic)
+
+
+class Products(nn.Module):
+    """Matrix products and a soft-max: no kernel here has a workspace, which convolutions on the CPU do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(64, 96) / 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q = x.flatten(2).mT @ self.weight
+        return ((q @ q.mT).softmax(-1) @ q).mT.reshape(x.shape[0], 96, *x.shape[2:]).sigmoid()
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_prediction_equals_the_cpu_allocator_on_a_real_run(mode: str) -> None:
+    """The allocator's own log, on real tensors, against lifetimes seen on fake ones."""
+    from torch.profiler import ProfilerActivity, profile
+
+    module, train = Products(), mode == "train"
+    x = torch.randn(1, 64, 24, 20, requires_grad=train)
+    upstream = torch.randn(1, 96, 24, 20)
+    with (
+        torch.set_grad_enabled(train),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen,
+    ):
+        y = module(x)
+        if train:
+            y.backward(upstream)
+    live = peak = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            peak = max(peak, live)
+    assert views.peak_bytes(trace(module, (1, 64, 24, 20), mode=mode)) == pytest.approx(peak, rel=0.01)
