@@ -11,13 +11,14 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
+from ctxbench import __version__
+from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.measure.case import Case
 from ctxbench.measure.records import (
@@ -50,7 +51,7 @@ class Settings:
     """Half-width of the median's 95 % interval, as a share of the median, at which sampling stops."""
     live: int = 8
     """Cases alive together, so that their rounds can be interleaved."""
-    counters: tuple[str, ...] = ("fvcore", "thop", "torch")
+    counters: tuple[str, ...] = DEFAULT
     seed: int = 0
     """Of the order of cases within each round."""
 
@@ -66,7 +67,7 @@ class Plan:
     """Device to :func:`ctxbench.measure.environment.environment`."""
     ceilings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Device to dtype to ``{"gemm_gflops", "copy_gib_s"}``."""
-    version: str = field(default_factory=lambda: version("ctxbench"))
+    version: str = __version__
     created_at: str = field(default_factory=lambda: now())
 
     def to_json(self) -> dict[str, Any]:
@@ -142,13 +143,15 @@ class RunFolder:
 
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
-        with _writing(path):
-            self._records = (path / RECORDS).open("ab")
-            _lock(self._records, path)
-            self._journal = (path / JOURNAL).open("ab")
-        _drop_torn_line(self._records)
-        _drop_torn_line(self._journal)
-        self.done, self.open = _read(path, plan)
+        with ExitStack() as files:
+            with _writing(path):
+                self._records = files.enter_context((path / RECORDS).open("ab"))
+                _lock(self._records, path)
+                self._journal = files.enter_context((path / JOURNAL).open("ab"))
+            _drop_torn_line(self._records)
+            _drop_torn_line(self._journal)
+            self.done, self.open = _read(path, plan)
+            self._files = files.pop_all()
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> "RunFolder":
@@ -193,10 +196,9 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._journal.close()
-        if all(case.id in self.done for case in self.plan.cases):
-            (self.path / JOURNAL).unlink()
-        self._records.close()
+        with self._files:
+            if all(case.id in self.done for case in self.plan.cases):
+                (self.path / JOURNAL).unlink()
 
     def _enter(self, entry: dict[str, Any]) -> None:
         self.open[entry["case_id"]].apply(entry)
@@ -246,9 +248,10 @@ def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial])
 
 
 def _append(file: IO[bytes], values: Mapping[str, Any]) -> None:
-    file.write(to_line(values))
-    file.flush()
-    os.fsync(file.fileno())
+    with _writing(Path(file.name)):
+        file.write(to_line(values))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _drop_torn_line(file: IO[bytes]) -> None:

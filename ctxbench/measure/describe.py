@@ -1,0 +1,87 @@
+"""The static half of a record: what a case costs by counting, without running it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from ctxbench import registry
+from ctxbench.counters import COUNTERS, paper
+from ctxbench.errors import UserError
+from ctxbench.measure.case import Case, Mode
+from ctxbench.measure.step import build_module
+from ctxbench.tracing import Trace, trace, views
+
+
+def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of the case's record that come from traces and counters.
+
+    Whatever cannot be counted is left out, with its reason; nothing here decides the record's status.
+    """
+    values: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+
+    def fill(source: Trace | str, **view: Callable[[Trace], object]) -> None:
+        for field, of in view.items():
+            if isinstance(source, str):
+                reasons[field] = source
+            else:
+                values[field] = of(source)
+
+    published = replace(case, implementation=registry.implementations(case.module)[-1])
+    infer, train = _trace(case, "infer"), _trace(case, "train")
+    block = views.CUDA_BLOCK if case.device.startswith("cuda") else 1
+    fill(
+        infer,
+        params=lambda trace: trace.params,
+        macs=views.macs,
+        flops=views.flops,
+        bytes=views.bytes_moved,
+        unknown_ops=views.unknown_ops,
+    )
+    fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
+    fill(infer if case.mode == "infer" else train, peak_pred_bytes=partial(views.peak_bytes, block=block))
+    fill(infer if published == case else _trace(published, "infer"), published_macs=views.macs)
+    asked = {name: _ask(name, published) for name in counters}
+    return {**values, "counters": asked, "paper": _paper(published), "reasons": reasons}
+
+
+def in_one_line(error: BaseException) -> str:
+    """Name an exception's class and the first line of its message; a UserError's message says enough."""
+    if isinstance(error, UserError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _trace(case: Case, mode: Mode) -> Trace | str:
+    """The trace, or why there is none."""
+    build, dtype = partial(build_module, case), getattr(torch, case.dtype)
+    try:
+        return trace(build, case.shape, dtype=dtype, layout=case.layout, mode=mode)
+    except Exception as error:  # a stranger's module may raise anything at all
+        return in_one_line(error)
+
+
+def _ask(name: str, case: Case) -> dict[str, Any]:
+    try:
+        return COUNTERS[name](partial(build_module, case), case.shape)
+    except Exception as error:  # another library's counter may raise anything at all
+        return {"gmacs": None, "missed": {}, "reason": in_one_line(error)}
+
+
+def _paper(case: Case) -> dict[str, Any]:
+    """The paper's convention over the published form, in the configuration its printed row fits."""
+    known = registry.spec(case.module)
+    if (
+        known is not None
+        and known.table10 is not None
+        and case.options == known.table10.options_at(case.channels)
+    ):
+        case = replace(case, options={**case.options, **known.table10.counted})
+    try:
+        return {**paper.count(partial(build_module, case), case.shape), "config": case.config}
+    except Exception as error:  # a stranger's module may raise anything at all
+        return {"reason": in_one_line(error)}

@@ -1,0 +1,99 @@
+"""Device memory of one step, measured above what stands before it.
+
+What stands before is parameters, buffers, input and, in training, the upstream gradient; the peak counts
+everything the step allocates beyond: intermediates, the output, activations kept for the backward pass and
+gradients. The step has run before, so workspaces that libraries keep for good (cuBLAS) are not counted.
+"""
+
+import ctypes
+import gc
+import os
+from pathlib import Path
+
+import psutil
+import torch
+from torch.autograd.profiler import profile
+
+from ctxbench.measure.step import Step
+
+Measured = tuple[dict[str, int], dict[str, str]]
+"""Fields of a record in bytes, and reasons for those that were not measured."""
+
+
+def measure(step: Step, device: str) -> Measured:
+    """Measure the step's allocator peak, reserved memory and growth of the process."""
+    step.clear()
+    gc.collect()
+    return _cuda(step, device) if device.startswith("cuda") else _cpu(step)
+
+
+def available_bytes(device: str) -> int:
+    """Memory that can still be had on ``device``; on the CPU also within the limit of the container."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    host = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    limit, used = group / "memory.max", group / "memory.current"
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        return min(host, int(text) - int(used.read_text()))
+    return host
+
+
+def _cuda(step: Step, device: str) -> Measured:
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before, (free, _) = torch.cuda.memory_allocated(device), torch.cuda.mem_get_info(device)
+    step()
+    torch.cuda.synchronize(device)
+    return {
+        "alloc_bytes": torch.cuda.max_memory_allocated(device) - before,
+        "reserved_bytes": torch.cuda.max_memory_reserved(device),
+        "process_bytes": free - torch.cuda.mem_get_info(device)[0],
+    }, {}
+
+
+def _cpu(step: Step) -> Measured:
+    fields = {"alloc_bytes": _cpu_allocator_peak(step)}
+    reasons = {"reserved_bytes": "the CPU allocator hands memory straight back and keeps no reserve"}
+    step.clear()
+    grown = _resident_growth(step)
+    if isinstance(grown, str):
+        return fields, {**reasons, "process_bytes": grown}
+    return {**fields, "process_bytes": grown}, reasons
+
+
+def _cpu_allocator_peak(step: Step) -> int:
+    """Highest sum of the CPU allocator's own events, which carry the bytes taken (+) or given back (−)."""
+    with profile(profile_memory=True) as profiler:
+        y = step()
+    del y
+    live = peak = 0
+    for event in profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            peak = max(peak, live)
+    return peak
+
+
+def _resident_growth(step: Step) -> int | str:
+    """Growth of the resident set's high-water mark over one call, or why it cannot be known."""
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if not os.access(reset, os.W_OK):
+        return "the system keeps no high-water mark that can be reset (Linux does)"
+    _return_free_heap()
+    reset.write_text("5")
+    before = _kib(status, "VmRSS")
+    step()
+    return max(0, _kib(status, "VmHWM") - before) * 1024
+
+
+def _return_free_heap() -> None:
+    """Hand freed heap back to the system, so that what the step takes is seen as growth (glibc only)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _kib(status: Path, name: str) -> int:
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name))

@@ -1,0 +1,121 @@
+"""The parent's end of a worker: start it cheaply, ask it, and say how it died. Imports no torch."""
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any
+
+from ctxbench.errors import UserError
+from ctxbench.measure import worker
+from ctxbench.measure.case import Case
+
+PRELOAD = ["torch", "ctxbench.measure.subject"]
+"""What the fork server imports once, so that its forks need not."""
+
+
+class CaseFailedError(Exception):
+    """A case's measurement ended early, with the ``status`` and ``reason`` its record gets."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class WorkerProcess:
+    """A case's own process: forked from a server with torch loaded, or fresh where there is no fork."""
+
+    def __init__(self, case: Case) -> None:
+        context = _context()
+        self._pipe, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+            target=worker.main, args=(theirs, case), daemon=True
+        )
+        with _no_main(), theirs:
+            self._process.start()
+        self._method, self._timeout_s, self._deadline = "", 0.0, 0.0
+
+    def send(self, timeout_s: float, method: str, *arguments: object) -> None:
+        """Call a method of :class:`~ctxbench.measure.subject.Subject`; :meth:`receive` takes its answer."""
+        self._method, self._timeout_s = method, timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        with contextlib.suppress(BrokenPipeError):  # receive says how it died
+            self._pipe.send((method, arguments))
+
+    def receive(self) -> Any:
+        """Wait for the answer to the last call.
+
+        Raises UserError where it refuses bad input, CaseFailedError where it fails, dies or takes too long.
+        """
+        if not connection.wait(self.handles, self.time_left_s):
+            raise CaseFailedError("timeout", f"{self._method} took longer than {self._timeout_s:g} s")
+        try:
+            if not self._pipe.poll():
+                raise EOFError  # dead, but a child of its own holds the pipe open
+            status, value = self._pipe.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise CaseFailedError("crashed", self._death()) from error
+        if status == "refused":
+            raise UserError(value)
+        if status != "ok":
+            raise CaseFailedError(status, value)
+        return value
+
+    @property
+    def handles(self) -> list[Any]:
+        """What becomes ready when there is an answer or the process has died."""
+        return [self._pipe, self._process.sentinel]
+
+    @property
+    def time_left_s(self) -> float:
+        """Until the last call times out."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def _death(self) -> str:
+        self._process.join()
+        code = self._process.exitcode or 0
+        if code >= 0:
+            return f"the process left with exit code {code} during {self._method}"
+        name = signal.Signals(-code).name
+        hint = " (as the kernel does when memory runs out)" if name == "SIGKILL" else ""
+        return f"the process was killed by {name} during {self._method}{hint}"
+
+
+def first_ready(workers: list[WorkerProcess]) -> int:
+    """Wait until one of the workers has something to :meth:`~WorkerProcess.receive`; return its index."""
+    handles = {handle: index for index, worker in enumerate(workers) for handle in worker.handles}
+    soonest = min(range(len(workers)), key=lambda index: workers[index].time_left_s)
+    ready = connection.wait(list(handles), workers[soonest].time_left_s)
+    return handles[ready[0]] if ready else soonest
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide ``__main__``, or each worker would run the caller's script as far as its main guard."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,238 @@
+"""A run: every case measured in its own process, their latency rounds interleaved. Imports no torch.
+
+Cases go through in blocks. Within a block they are counted two at a time, then prepared one by one, then
+sampled in rounds, each round in a random order and one case at a time, so that what disturbs the machine
+for a while falls on all of them alike.
+"""
+
+import random
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ctxbench.errors import UserError
+from ctxbench.measure import stats
+from ctxbench.measure.case import ITEM_BYTES, Case, validate
+from ctxbench.measure.environment import fingerprint
+from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
+from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
+
+MIN_SAMPLES = 30
+MAX_ROUNDS = 40
+ROUNDS_PER_BUDGET = 10
+COUNTED_TOGETHER = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come: ``fraction`` of 1, doing ``activity``: ``count``, ``prepare`` or ``time``."""
+
+    fraction: float
+    recorded: int
+    total: int
+    activity: str
+    case: Case
+
+
+def run(
+    cases: Iterable[Case],
+    *,
+    settings: Settings | None = None,
+    out: Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Measure ``cases``, each once however often it is given, and keep the run in ``out`` if that is given.
+
+    Raises UserError before anything is measured where a case is not valid, its device is not there, its
+    module does not take its options, or ``out`` cannot be written or already holds a run. What goes wrong
+    with a case later costs that case's record its status, never another's. KeyboardInterrupt leaves what
+    was measured in ``out``.
+    """
+    distinct = tuple({case.id: case for case in cases}.values())
+    if not distinct:
+        raise UserError("there is nothing to measure: give at least one module and one size")
+    for case in distinct:
+        validate(case)
+    with ExitStack() as temporary:
+        folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
+        check_free(folder)
+        plan = _survey(Plan(distinct, settings or Settings(), tuple(command)))
+        with RunFolder.create(folder, plan) as opened:
+            return _Session(opened, progress).run()
+
+
+def resume(out: Path, *, progress: Callable[[Progress], None] | None = None) -> Run:
+    """Go on with a run that was interrupted; rounds already taken count.
+
+    Raises UserError where ``out`` holds no run, is damaged or in use, or was begun in another environment.
+    """
+    with RunFolder.resume(out) as opened:
+        if len(opened.done) < len(opened.plan.cases):
+            here = _survey(opened.plan).environments
+            for device, then in opened.plan.environments.items():
+                if fingerprint(then) != fingerprint(here[device]):
+                    changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"
+                    raise UserError(
+                        f"{out} was begun in another environment ({changed} changed): start a new run"
+                    )
+        return _Session(opened, progress).run()
+
+
+def _survey(plan: Plan) -> Plan:
+    """Check the plan's cases in a process and add what was found out about the machine."""
+    worker = WorkerProcess(plan.cases[0])
+    try:
+        worker.send(plan.settings.timeout_s, "survey", plan.cases, plan.settings.counters)
+        found = worker.receive()
+    except CaseFailedError as error:
+        raise UserError(f"nothing was measured: {error.reason}") from error
+    finally:
+        worker.close()
+    return replace(plan, **found)
+
+
+@dataclass(eq=False)
+class _Live:
+    """A case with its process."""
+
+    case: Case
+    worker: WorkerProcess
+
+
+class _Session:
+    def __init__(self, folder: RunFolder, progress: Callable[[Progress], None] | None) -> None:
+        self._folder = folder
+        self._settings = folder.plan.settings
+        self._progress = progress
+        self._fractions = {case.id: float(case.id in folder.done) for case in folder.plan.cases}
+        self._random = random.Random(self._settings.seed)
+
+    def run(self) -> Run:
+        todo = iter([case for case in self._folder.plan.cases if case.id not in self._folder.done])
+        while block := list(islice(todo, self._settings.live)):
+            with ExitStack() as processes:
+                live = []
+                for case in block:
+                    live.append(_Live(case, WorkerProcess(case)))
+                    processes.callback(live[-1].worker.close)
+                for wave in self._waves(self._count(live)):
+                    self._time(self._prepare(wave))
+        return self._folder.run()
+
+    def _count(self, block: list[_Live]) -> list[_Live]:
+        """Count two cases at a time, except those a resumed run has counted; return the survivors."""
+        counted = [live for live in block if "counters" in self._folder.open[live.case.id].fields]
+        waiting = [live for live in block if live not in counted]
+        active: list[_Live] = []
+        while waiting or active:
+            while waiting and len(active) < COUNTED_TOGETHER:
+                active.append(waiting.pop(0))
+                self._tell("count", active[-1], 0.0)
+                active[-1].worker.send(self._settings.timeout_s, "describe", self._settings.counters)
+            live = active.pop(first_ready([live.worker for live in active]))
+            fields = self._receive(live)
+            if fields is not None:
+                self._folder.note(live.case, fields)
+                counted.append(live)
+        return [live for live in block if live in counted]
+
+    def _waves(self, block: list[_Live]) -> Iterator[list[_Live]]:
+        """Split cases into groups whose predicted needs fit into memory; refuse what does not fit alone."""
+        while block:
+            wave: list[_Live] = []
+            available: dict[str, int] = {}
+            for live in block:
+                device = live.case.device
+                if device not in available:
+                    answer = self._ask(live, "available_bytes")
+                    if answer is None:
+                        continue
+                    available[device] = answer
+                need = self._need_bytes(live.case)
+                if need <= available[device]:
+                    available[device] -= need
+                    wave.append(live)
+                elif not any(other.case.device == device for other in wave):
+                    have = f"{available[device] / 2**20:.0f} MiB of {device} memory are available"
+                    self._finish(live, "oom", f"predicted to need {need / 2**20:.0f} MiB, {have}: not run")
+            block = [live for live in block if live not in wave and live.case.id not in self._folder.done]
+            yield wave
+
+    def _need_bytes(self, case: Case) -> int:
+        """Predicted bytes of weights, input and peak; of what could not be counted, nothing."""
+        fields = self._folder.open[case.id].fields
+        weights = fields.get("params", 0) * ITEM_BYTES[case.dtype]
+        return int(weights + case.input_bytes + fields.get("peak_pred_bytes", 0))
+
+    def _prepare(self, wave: list[_Live]) -> list[_Live]:
+        """Build, measure memory and warm up, one by one; return the survivors."""
+        ready = []
+        for live in wave:
+            self._tell("prepare", live, 0.15)
+            fields = self._ask(live, "prepare")
+            if fields is not None:
+                self._folder.note(live.case, fields)
+                ready.append(live)
+        return ready
+
+    def _time(self, active: list[_Live]) -> None:
+        """Take rounds until every case has enough; one round is one turn for each case, in random order."""
+        round_s = self._settings.budget_s / ROUNDS_PER_BUDGET
+        while active:
+            for live in self._random.sample(active, len(active)):
+                self._tell("time", live, 0.3 + 0.7 * self._share_timed(live.case))
+                answer = self._ask(live, "sample", round_s)
+                if answer is None:
+                    continue
+                round_ms, throttled = answer
+                self._folder.add_round(live.case, round_ms)
+                if throttled:
+                    self._folder.note(live.case, {"throttled": True})
+                if self._is_timed(live.case):
+                    self._finish(live, "ok", "")
+            active = [live for live in active if live.case.id not in self._folder.done]
+
+    def _share_timed(self, case: Case) -> float:
+        rounds_ms = self._folder.open[case.id].rounds_ms
+        spent = sum(map(sum, rounds_ms)) / 1000 / self._settings.budget_s
+        return min(1.0, max(spent, len(rounds_ms) / MAX_ROUNDS))
+
+    def _is_timed(self, case: Case) -> bool:
+        rounds_ms = self._folder.open[case.id].rounds_ms
+        if len(rounds_ms) < stats.MIN_ROUNDS:
+            return False
+        if self._share_timed(case) == 1:
+            return True
+        found = stats.summary(rounds_ms)
+        return found.n >= MIN_SAMPLES and (found.half_width or 1) <= self._settings.precision
+
+    def _ask(self, live: _Live, method: str, *arguments: object) -> Any:
+        live.worker.send(self._settings.timeout_s, method, *arguments)
+        return self._receive(live)
+
+    def _receive(self, live: _Live) -> Any:
+        """The worker's answer, or None where the case failed and has its record now."""
+        try:
+            return live.worker.receive()
+        except CaseFailedError as error:
+            self._finish(live, error.status, error.reason)
+        except UserError as error:
+            self._finish(live, "error", str(error))
+        return None
+
+    def _finish(self, live: _Live, status: str, reason: str) -> None:
+        self._folder.finish(live.case, status, reason)
+        live.worker.close()
+        self._tell("time", live, 1.0)
+
+    def _tell(self, activity: str, live: _Live, fraction: float) -> None:
+        self._fractions[live.case.id] = fraction
+        if self._progress is not None:
+            total = len(self._fractions)
+            done = sum(self._fractions.values()) / total
+            self._progress(Progress(done, len(self._folder.done), total, activity, live.case))

@@ -1,0 +1,70 @@
+"""The process a case runs in. It answers its parent over a pipe until the pipe closes.
+
+Imports torch only inside the process, because the parent, which imports this file, goes without.
+"""
+
+import os
+import signal
+import sys
+import threading
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ctxbench.errors import UserError
+from ctxbench.measure.case import Case
+
+Reply = tuple[str, Any]
+"""``("ok", value)``, or a record's status and reason; ``("refused", message)`` is a UserError."""
+
+
+def main(pipe: Connection, case: Case) -> None:
+    """Answer requests ``(method of Subject, arguments)`` with a :data:`Reply` each."""
+    _be_expendable()
+    from ctxbench.measure.subject import Subject
+
+    subject = Subject(case)
+    while True:
+        try:
+            method, arguments = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(subject, method, arguments))
+
+
+def _answer(subject: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
+    from ctxbench.measure.describe import in_one_line
+
+    try:
+        return "ok", getattr(subject, method)(*arguments)
+    except UserError as error:
+        return "refused", str(error)
+    except Exception as error:  # a stranger's module may raise anything at all; it costs this case's row
+        return "oom" if _is_out_of_memory(error) else "error", in_one_line(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    # The CPU allocator raises a plain RuntimeError.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _be_expendable() -> None:
+    """Die with the parent and before it, and keep off its terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        score.write_text("1000")
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    for descriptor in (1, 2):
+        os.dup2(sys.stdout.fileno(), descriptor)
+
+
+def _follow(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
