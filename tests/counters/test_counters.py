@@ -1,0 +1,75 @@
+"""Each counter is asked on modules whose true count is known in closed form, and must own up to what it missed."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from ctxbench.counters import COUNTERS, DEFAULT, available, common
+
+SHAPE = (1, 8, 6, 5)
+CONV = 8 * 8 * 30 / 1e9
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Attends(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        t = self.conv(x).flatten(2).mT.contiguous()[:, None]
+        return F.scaled_dot_product_attention(t, t, t)[:, 0].mT.reshape_as(x)
+
+
+installed = [
+    pytest.param(name, marks=() if available(name) else pytest.mark.skip(f"{name} is an extra"))
+    for name in COUNTERS
+]
+
+
+@pytest.mark.parametrize("name", installed)
+def test_every_counter_agrees_on_a_convolution(name: str) -> None:
+    answer = COUNTERS[name](Plain, SHAPE)
+    assert answer["gmacs"] == pytest.approx(CONV)
+    assert not answer["missed"]
+
+
+def test_the_defaults_are_installed() -> None:
+    assert all(available(name) for name in DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("fvcore", "aten::scaled_dot_product_attention"),
+        ("thop", "aten._scaled_dot_product_flash_attention_for_cpu.default"),
+    ],
+)
+def test_what_a_counter_misses_is_named(name: str, operation: str) -> None:
+    answer = COUNTERS[name](Attends, SHAPE)
+    assert answer["gmacs"] == pytest.approx(CONV)
+    assert next(iter(answer["missed"])) == operation
+
+
+def test_a_module_given_whole_is_left_as_it_was() -> None:
+    torch.manual_seed(0)
+    module = Plain()
+    before, rng = copy.deepcopy(module.state_dict()), torch.random.get_rng_state()
+    for name in DEFAULT:
+        COUNTERS[name](Plain, SHAPE)
+    assert list(module.state_dict()) == list(before)
+    assert torch.equal(rng, torch.random.get_rng_state())
+
+
+def test_a_counter_that_must_execute_declines_what_is_too_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "MAX_GMACS", 1e-9)
+    answer = COUNTERS["fvcore"](Plain, SHAPE)
+    assert answer["gmacs"] is None
+    assert "executes the module" in answer["reason"]

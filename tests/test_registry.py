@@ -1,0 +1,115 @@
+"""From a name to a module, and what each wrong name or option is answered."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ctxbench import registry
+from ctxbench.errors import UserError
+
+BLOCK = """
+import torch
+from torch import nn
+from helper_beside import SCALE
+
+class Block(nn.Module):
+    def __init__(self, in_channels, *, heads=2):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, in_channels, 1)
+        self.heads = heads
+
+    def forward(self, x):
+        return self.conv(x) * SCALE
+
+class Sized(nn.Module):
+    def __init__(self, dim, size, depth):
+        super().__init__()
+        self.size, self.depth = size, depth
+
+class NotAModule:
+    pass
+"""
+
+
+@pytest.fixture
+def block(tmp_path: Path) -> str:
+    (tmp_path / "block.py").write_text(BLOCK)
+    (tmp_path / "helper_beside.py").write_text("SCALE = 2\n")
+    return str(tmp_path / "block.py")
+
+
+def test_the_catalogue_needs_no_torch() -> None:
+    code = "import sys, ctxbench.registry as r; r.names(); print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", list(registry.SPECS))
+def test_every_spec_names_a_class_whose_table_10_options_build(name: str) -> None:
+    row = registry.SPECS[name].table10
+    for channels in (16, 24):
+        options = row.options_at(channels) if row else {}
+        module = registry.build(name, channels, (9, 7), **options)
+        assert (module.in_channels, module.implementation) == (channels, "fast")
+    assert registry.implementations(name) == ("fast", "published")
+
+
+def test_a_class_in_a_file_is_built_with_its_channels_and_options(block: str) -> None:
+    module = registry.build(f"{block}:Block", 8, (4, 4), heads=4)
+    assert (module.conv.in_channels, module.heads) == (8, 4)
+    assert registry.implementations(f"{block}:Block") == ("single",)
+    assert registry.options(f"{block}:Block") == {"heads": 2}
+    sized = registry.build(f"{block}:Sized", 8, (4, 5), depth=3)
+    assert (sized.size, sized.depth) == ((4, 5), 3)
+
+
+def test_a_class_in_a_package_is_found() -> None:
+    assert registry.build("torch.nn:Conv2d", 8, out_channels=4, kernel_size=1).out_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("reconett", {}, "did you mean reconet"),
+        ("zzz", {}, "known: reconet, nonlocal"),
+        ("nowhere.py:Block", {}, "no file 'nowhere.py'"),
+        ("no.such.package:Block", {}, "cannot import 'no.such.package'"),
+        ("{block}:Missing", {}, r"'Missing' is not there.*\(modules there: Block, Sized\)"),
+        ("{block}:NotAModule", {}, "is not a class derived from torch.nn.Module"),
+        ("{block}:Block", {"rank": 3}, "has no option 'rank'; its options: heads"),
+        ("{block}:Sized", {}, "needs depth: give -o depth=VALUE"),
+        ("reconet", {"rank": 0}, "reconet: .*rank"),
+    ],
+)
+def test_wrong_names_and_options_are_answered_in_one_line(
+    block: str, name: str, options: dict, said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        registry.build(name.format(block=block), 8, (4, 4), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(UserError, match=r"broken.py cannot be imported: ModuleNotFoundError"):
+        registry.build(f"{tmp_path}/broken.py:Block", 8)
+
+
+def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique() -> None:
+    from torch import nn
+
+    @registry.register("test-identity", title="Identity", complexity="O(1)")
+    class Identity(nn.Module):
+        pass
+
+    assert registry.spec("test-identity").complexity == "O(1)"
+    assert registry.canonical("test-identity").endswith("Identity")
+    with pytest.raises(ValueError, match="taken"):
+        registry.register("reconet")(Identity)
+
+
+def test_published_of_a_module_with_one_form_is_refused(block: str) -> None:
+    with pytest.raises(UserError, match="one implementation"):
+        registry.build(f"{block}:Block", 8, implementation="published")
