@@ -1,0 +1,299 @@
+"""Asymmetric fusion and pyramid non-local blocks (AFNB, APNB).
+
+Zhen Zhu, Mengde Xu, Song Bai, Tengteng Huang, Xiang Bai. Asymmetric Non-local Neural Networks for Semantic
+Segmentation. ICCV 2019.
+Paper: https://arxiv.org/abs/1908.07678
+Official code: https://github.com/MendelXu/ANN
+
+High-level features X_h of C×n, n = H·W positions, and low-level features X_l of C_l×n_l. P averages over the
+cells of 1×1, 3×3, 6×6 and 8×8 grids, S = 110 anchors in all (section 3)::
+
+    q = ReLU(BN(W_q X_h + b_q))               K×n
+    k = P(ReLU(BN(W_k X_l + b_k)))            K×S
+    v = P(W_v X_l + b_v)                      V×S
+    A = softmax over the anchors of kᵀq / √K  S×n
+    context = W (v A) + b                     C×n    W and b start at zero
+    Y = Dropout(BN(W_f [context; X_h] + b_f)) C×n
+
+APNB has one input, shares the weights of key and query, and has a ReLU before the dropout.
+
+``fast`` pools before W_v (an average commutes with a biased 1×1 convolution) and, without ``norm``, before
+W_k. It moves the 1×1 convolutions after the attention to the anchors, W (v A) + b = (W v + b) A, as each
+column of A sums to one, and, without ``norm``, the query's, kᵀ(W_q X_h + b_q) = (kᵀW_q) X_h + kᵀb_q. All maps
+stay channels-first, so that nothing is transposed in memory. What APNB shares is made once. In eval mode
+each batch normalisation is folded into the weights before it.
+
+Differs from the paper: nothing known.
+
+Differs from the released code: one stage (``sizes=[1]``) only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1×1 convolution of (N, C, S)."""
+    return conv.weight.flatten(1) @ x + conv.bias[:, None]  # type: ignore[index]
+
+
+class MatMul(nn.Module):
+    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(…, l, m) and (…, m, n) to (…, l, n)."""
+        return a @ b
+
+
+class ConvNorm(nn.Module):
+    """A biased 1×1 convolution, then, each where asked for, batch normalisation and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, norm: bool, relu: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1)
+        self.bn = nn.BatchNorm2d(out_channels) if norm else None
+        self.relu = nn.ReLU() if relu else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, D, H, W)."""
+        y: Tensor = self.conv(x)
+        y = y if self.bn is None else self.bn(y)
+        return y if self.relu is None else self.relu(y)
+
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """The D×C weight and the bias of the convolution, with the normalisation folded in in eval mode."""
+        bn, weight, bias = self.bn, self.conv.weight.flatten(1), self.conv.bias
+        if bn is not None and not bn.training:
+            scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator, arg-type]
+            weight = weight * scale[:, None]
+            bias = (bias - bn.running_mean) * scale + bn.bias  # type: ignore[operator]
+        return weight, bias  # type: ignore[return-value]
+
+    def finish(self, y: Tensor) -> Tensor:
+        """What is left to do after :meth:`linear`; may overwrite ``y``."""
+        y = self.bn(y) if self.bn is not None and self.bn.training else y
+        return y if self.relu is None else y.relu_()
+
+    def fused(self, x: Tensor, uses: int = 1) -> Tensor:
+        """What calling the module gives, with fewer passes over memory.
+
+        ``uses`` is how often the published order calls it, and so how often running statistics move.
+        """
+        weight, bias = self.linear()
+        y = functional.conv2d(x, weight[:, :, None, None], bias)
+        if self.bn is not None and self.bn.training:
+            with torch.no_grad():
+                for _ in range(uses - 1):
+                    self.bn(y)
+        return self.finish(y)
+
+
+class Pyramid(nn.Module):
+    """Adaptive average pools beside each other: (N, C, H, W) to (N, C, S), S = Σ size²."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d((size, size)) for size in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The anchors of all sizes."""
+        return torch.cat([pool(x).flatten(2) for pool in self.pools], dim=2)
+
+
+class _Asymmetric(nn.Module):
+    """What AFNB and APNB have in common."""
+
+    _reduction: ClassVar[int]
+    _shared: ClassVar[bool]
+    _released_norm: ClassVar[str]
+
+    def __init__(
+        self,
+        channels: int,
+        low_channels: int,
+        key_channels: int | None,
+        value_channels: int | None,
+        psp_sizes: Sequence[int],
+        norm: bool,
+        fuse: bool,
+        dropout: float,
+        implementation: str,
+    ) -> None:
+        super().__init__()
+        _check_positive(channels=channels, low_channels=low_channels)
+        width = max(1, channels // self._reduction)
+        key_channels, value_channels = (width if k is None else k for k in (key_channels, value_channels))
+        _check_positive(key_channels=key_channels, value_channels=value_channels)
+        if not psp_sizes:
+            raise ValueError("psp_sizes must hold at least one size, got none")
+        for size in psp_sizes:
+            _check_positive(psp_sizes=size)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout must lie in [0, 1], got {dropout!r}")
+        if implementation not in ("fast", "published"):
+            raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
+        self.in_channels = self.out_channels = channels
+        self.low_channels = low_channels
+        self.implementation = implementation
+        self.scale = key_channels**-0.5
+        self.key = ConvNorm(low_channels, key_channels, norm=norm, relu=norm)
+        self.query = self.key if self._shared else ConvNorm(channels, key_channels, norm=norm, relu=norm)
+        self.value = nn.Conv2d(low_channels, value_channels, 1)
+        self.out = nn.Conv2d(value_channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.fuse = ConvNorm(2 * channels, channels, norm=True, relu=self._shared) if fuse else None
+        self.dropout = nn.Dropout2d(dropout)
+        self.key_pyramid = Pyramid(psp_sizes)
+        self.value_pyramid = Pyramid(psp_sizes)
+        self.affinity = MatMul()
+        self.aggregate = MatMul()
+
+    def load_released(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of the authors' block.
+
+        Raises:
+            ValueError: keys are missing or unexpected.
+
+        """
+        theirs = {
+            "key.conv": "stages.0.f_key.0",
+            "key.bn": "stages.0.f_key.1.0",
+            "query.conv": "stages.0.f_query.0",
+            "query.bn": "stages.0.f_query.1.0",
+            "value": "stages.0.f_value",
+            "out": "stages.0.W",
+            "fuse.conv": "conv_bn_dropout.0",
+            "fuse.bn": self._released_norm,
+        }
+        keys = {}
+        for key in self.state_dict():
+            layer, _, name = key.rpartition(".")
+            keys[key] = f"{theirs[layer]}.{name}"
+        missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
+        if missing or unexpected:
+            raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
+        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+
+    def _run(self, high: Tensor, low: Tensor) -> Tensor:
+        for x, channels in ((high, self.in_channels), (low, self.low_channels)):
+            if x.dim() != 4 or x.shape[1] != channels:
+                raise ValueError(f"expected (N, {channels}, H, W), got {tuple(x.shape)}")
+        y = self._fast(high, low) if self.implementation == "fast" else self._published(high, low)
+        return y if self.fuse is None else self.dropout(y)
+
+    def _published(self, high: Tensor, low: Tensor) -> Tensor:
+        value = self.value_pyramid(self.value(low))
+        query = self.query(high).flatten(2)
+        key = self.key_pyramid(self.key(low))
+        attention = torch.softmax(self.affinity(query.transpose(1, 2), key) * self.scale, dim=2)
+        context = self.aggregate(attention, value.transpose(1, 2)).transpose(1, 2)
+        y: Tensor = self.out(context.reshape(len(high), -1, *high.shape[2:]))
+        return y if self.fuse is None else self.fuse(torch.cat([y, high], dim=1))
+
+    def _fast(self, high: Tensor, low: Tensor) -> Tensor:
+        anchors = self.value_pyramid(low)
+        attention = self._fast_logits(high, low, anchors).softmax(dim=1)
+        context = _pointwise(self.out, _pointwise(self.value, anchors))
+        if self.fuse is None:
+            return (context @ attention).view(high.shape)
+        weight, bias = self.fuse.linear()
+        for_context, for_high = weight.chunk(2, dim=1)
+        y = functional.conv2d(high, for_high[:, :, None, None])
+        y.flatten(2).baddbmm_(for_context @ context + bias[:, None], attention)
+        return self.fuse.finish(y)
+
+    def _fast_logits(self, high: Tensor, low: Tensor, anchors: Tensor) -> Tensor:
+        """Logits (N, S, n); ``anchors`` are the pooled low-level features (N, C_l, S)."""
+        if self.query.bn is None:
+            key = _pointwise(self.key.conv, anchors) * self.scale
+            weight, bias = self.query.linear()
+            return torch.baddbmm((bias @ key).unsqueeze(2), key.transpose(1, 2) @ weight, high.flatten(2))
+        query = self.query.fused(high, uses=2 if self._shared else 1)
+        features = query if self._shared else self.key.fused(low)
+        key = self.key_pyramid(features) * self.scale
+        logits: Tensor = key.transpose(1, 2) @ query.flatten(2)
+        return logits
+
+
+class AFNB(_Asymmetric):
+    """Asymmetric fusion non-local block: high (N, C, H, W), low (N, C_l, H_l, W_l) to (N, C, H, W).
+
+    Args:
+        channels: C, of the high-level features.
+        low_channels: C_l, of the low-level features; C where not given.
+        key_channels: K; C // 8 where not given (256 of 2048 as published).
+        value_channels: V; C // 8 where not given.
+        psp_sizes: the grids whose cells are averaged into anchors.
+        norm: batch normalisation and ReLU after the key's and the query's convolution.
+        fuse: concatenate the context with the high-level features, reduce to C channels, normalise, drop out;
+            without it the context is returned.
+        dropout: the probability of dropping a channel at the end.
+        implementation: ``"fast"`` or ``"published"``, described above.
+
+    Raises:
+        ValueError: an option out of range, or inputs that are not (N, C, H, W) and (N, C_l, H_l, W_l).
+
+    """
+
+    _reduction, _shared, _released_norm = 8, False, "conv_bn_dropout.1"
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        low_channels: int | None = None,
+        key_channels: int | None = None,
+        value_channels: int | None = None,
+        psp_sizes: Sequence[int] = (1, 3, 6, 8),
+        norm: bool = True,
+        fuse: bool = True,
+        dropout: float = 0.05,
+        implementation: Literal["fast", "published"] = "fast",
+    ) -> None:
+        low_channels = channels if low_channels is None else low_channels
+        widths = (channels, low_channels, key_channels, value_channels)
+        super().__init__(*widths, psp_sizes, norm, fuse, dropout, implementation)
+
+    def forward(self, high: Tensor, low: Tensor | None = None) -> Tensor:
+        """The fused features, (N, C, H, W); ``low`` is ``high`` where there is one feature map."""
+        return self._run(high, high if low is None else low)
+
+
+class APNB(_Asymmetric):
+    """Asymmetric pyramid non-local block: (N, C, H, W) to (N, C, H, W).
+
+    Arguments and errors are those of :class:`AFNB`, except that K and V are C // 2 where not given (256 of
+    512 as published), and that a ReLU precedes the dropout.
+    """
+
+    _reduction, _shared, _released_norm = 2, True, "conv_bn_dropout.1.0"
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        key_channels: int | None = None,
+        value_channels: int | None = None,
+        psp_sizes: Sequence[int] = (1, 3, 6, 8),
+        norm: bool = True,
+        fuse: bool = True,
+        dropout: float = 0.05,
+        implementation: Literal["fast", "published"] = "fast",
+    ) -> None:
+        widths = (channels, channels, key_channels, value_channels)
+        super().__init__(*widths, psp_sizes, norm, fuse, dropout, implementation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The fused features, (N, C, H, W)."""
+        return self._run(x, x)

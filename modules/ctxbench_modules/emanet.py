@@ -1,0 +1,170 @@
+"""Expectation-maximisation attention unit (EMAU).
+
+Xia Li, Zhisheng Zhong, Jianlong Wu, Yibo Yang, Zhouchen Lin, Hong Liu. Expectation-Maximization Attention
+Networks for Semantic Segmentation. ICCV 2019.
+Paper: https://arxiv.org/abs/1907.13426
+Official code: https://github.com/XiaLiPKU/EMANet
+
+X is the input as C×n, n = H·W positions; the bases μ of C×k are a buffer (section 4)::
+
+    X' = W₁ X + b₁                                  C×n
+    T times, without gradient:
+        Z = softmax_bases(μᵀ X')                    k×n    responsibilities
+        μ = X' Ẑᵀ,  Ẑ = Z / (10⁻⁶ + Σ_positions Z)  C×k    weighted means
+        μ = μ / (10⁻⁶ + ‖μ‖₂) per basis
+    X̃ = ReLU(μ Z)                                   C×n    re-estimation
+    Y = ReLU(X + BN(W₂ X̃))                          C×n
+
+In training mode each forward pass moves the buffer, μ ← m·μ + (1 − m)·mean over the batch of the final μ,
+m = 0.9, not normalised again; m = 1 freezes it.
+
+``fast`` never forms X': μᵀ(W₁X + b₁) = (W₁ᵀμ)ᵀX + μᵀb₁ and X'Ẑᵀ = W₁(XẐᵀ) + b₁·ΣẐ, so W₁ meets k columns in
+place of n; in eval mode it folds the batch normalisation into W₂.
+
+Differs from the paper: as in the released code, Z and μ carry no gradient, so the first convolution
+gets none and the input's gradient flows through the skip connection alone.
+
+Differs from the released code: there the trainer, not the unit, moves the buffer after each forward pass.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_EPS = 1e-6
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def _l2_bases(mu: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(mu, dim=1, keepdim=True)
+    return mu / (_EPS + norm)
+
+
+class MatMul(nn.Module):
+    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(…, l, m) and (…, m, n) to (…, l, n)."""
+        return a @ b
+
+
+class EMAU(nn.Module):
+    """Expectation-maximisation attention unit: (N, C, H, W) → (N, C, H, W).
+
+    Args:
+        channels: C.
+        bases: k.
+        iterations: T.
+        momentum: m of the buffer's moving average in training mode, in [0, 1].
+        implementation: ``"fast"`` or ``"published"``; same parameters, same outputs to rounding.
+
+    Raises:
+        ValueError: an option out of range, or an input that is not (N, C, H, W).
+
+    """
+
+    mu: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        bases: int = 64,
+        iterations: int = 3,
+        momentum: float = 0.9,
+        implementation: Literal["fast", "published"] = "fast",
+    ) -> None:
+        super().__init__()
+        _check_positive(channels=channels, bases=bases, iterations=iterations)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must lie in [0, 1], got {momentum!r}")
+        if implementation not in ("fast", "published"):
+            raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
+        self.in_channels = self.out_channels = channels
+        self.iterations = iterations
+        self.momentum = momentum
+        self.implementation = implementation
+        self.register_buffer("mu", _l2_bases(torch.randn(1, channels, bases) * math.sqrt(2 / bases)))
+        self.conv1 = nn.Conv2d(channels, channels, 1)
+        self.conv2 = nn.Conv2d(channels, channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels, momentum=3e-4)
+        for conv in (self.conv1, self.conv2):
+            nn.init.normal_(conv.weight, std=math.sqrt(2 / channels))
+        self.matmul = MatMul()
+
+    def load_released(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of the authors' unit.
+
+        Raises:
+            ValueError: keys are missing or unexpected.
+
+        """
+        theirs = {"mu": "mu", "conv1": "conv1", "conv2": "conv2.0", "bn2": "conv2.1"}
+        keys = {}
+        for key in self.state_dict():
+            layer, dot, name = key.partition(".")
+            keys[key] = f"{theirs[layer]}{dot}{name}"
+        missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
+        if missing or unexpected:
+            raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
+        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return Y, (N, C, H, W)."""
+        return self.forward_with_bases(x)[0]
+
+    def forward_with_bases(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Y, (N, C, H, W), and the final bases of each image, (N, C, k), which carry no gradient."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        y, mu = self._fast(x) if self.implementation == "fast" else self._published(x)
+        if self.training:
+            with torch.no_grad():
+                self.mu.lerp_(mu.mean(dim=0, keepdim=True), 1 - self.momentum)
+        return y, mu
+
+    def _published(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.conv1(x).flatten(2)
+        mu = self.mu.expand(len(x), -1, -1)
+        with torch.no_grad():
+            for _ in range(self.iterations):
+                z = self.matmul(features.transpose(1, 2), mu).softmax(dim=2)
+                mu = _l2_bases(self.matmul(features, z / (_EPS + z.sum(dim=1, keepdim=True))))
+        estimate = functional.relu(torch.matmul(mu, z.transpose(1, 2)).view(x.shape))
+        return functional.relu(self.bn2(self.conv2(estimate)) + x), mu
+
+    @torch.no_grad()
+    def _bases_and_responsibilities(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The final μ (N, C, k) and Z (N, k, n), with the first convolution moved to the bases' side."""
+        x = x.flatten(2)
+        weight, bias = self.conv1.weight.flatten(1), self.conv1.get_parameter("bias")
+        mu = self.mu.expand(len(x), -1, -1)
+        for _ in range(self.iterations):
+            z = torch.baddbmm((bias @ mu).unsqueeze(2), mu.transpose(1, 2) @ weight, x).softmax(dim=1)
+            mass = z.sum(dim=2).unsqueeze(1)
+            mu = (weight @ (x @ z.transpose(1, 2)) + bias.unsqueeze(1) * mass) / (_EPS + mass)
+            mu = _l2_bases(mu)
+        return mu, z
+
+    def _fast(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, z = self._bases_and_responsibilities(x)
+        estimate = (mu @ z).relu_().view(x.shape)
+        return self._normalised_conv2(estimate).add_(x).relu_(), mu
+
+    def _normalised_conv2(self, estimate: Tensor) -> Tensor:
+        conv, bn = self.conv2, self.bn2
+        if bn.training:
+            y: Tensor = bn(conv(estimate))
+            return y
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator, arg-type]
+        shift = bn.bias - bn.running_mean * scale  # type: ignore[operator]
+        return functional.conv2d(estimate, conv.weight * scale[:, None, None, None], shift)

@@ -1,0 +1,275 @@
+"""Latent graph neural network for non-local relations (LatentGNN).
+
+Songyang Zhang, Shipeng Yan, Xuming He. LatentGNN: Learning Efficient Non-local Relations for Visual
+Recognition. ICML 2019.
+Paper: https://arxiv.org/abs/1905.11634
+Official code: https://github.com/latentgnn/LatentGNN-V1-PyTorch
+
+X is the input as C×n, n = H·W positions, C' = C // stride; kernels t = 1…T have d_t latent nodes; L2 divides
+by the norm over the axis it names (section 3)::
+
+    U  = L2_channels(BN(W_d X))             C'×n   U' likewise with its own weights; symmetric: U' = U
+    Ψ  = L2_positions(ReLU(BN(W_ψ U)))      d×n    visible to latent; symmetric: Ψ = Ψ'
+    Ψ' = L2_nodes(ReLU(BN(W_ψ' U')))        d×n    latent to visible
+    Z  = Ψ Uᵀ                               d×C'
+    Z  = softmax(Ẑ Ẑᵀ) Z,  Ẑ = L2_channels(Z)      message passing among the latent nodes
+    M_t = Zᵀ Ψ'                             C'×n  ; with ``graph_conv`` ReLU(BN(W_g M_t))
+    Y  = X + γ BN(W_up merge_t(M_t))        C×n    no convolution has a bias; γ starts at zero
+
+``fast`` uses W_g (Zᵀ Ψ') = (W_g Zᵀ) Ψ' and, where it takes fewer multiplications, W_up (Zᵀ Ψ') =
+(W_up Zᵀ) Ψ', so that both convolutions meet d nodes in place of n positions; it scales Z in place of Ψ; and
+in eval mode it folds each batch normalisation into the weights before it.
+
+Differs from the paper: kernels are merged by concatenation, as released; ``merge="sum"`` is the paper's
+mixture of kernels.
+
+Differs from the released code: ``merge="sum"`` is not in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_EPS = 1e-12
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def _inverse_norm(x: Tensor, dim: int) -> Tensor:
+    """1 / max(‖x‖₂, ε) over ``dim``, which is kept; along a strided axis quicker than ``vector_norm``."""
+    return x.square().sum(dim=dim, keepdim=True).clamp_min(_EPS**2).rsqrt()
+
+
+class MatMul(nn.Module):
+    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(…, l, m) and (…, m, n) to (…, l, n)."""
+        return a @ b
+
+
+class ConvBN(nn.Module):
+    """A 1×1 convolution without bias, its batch normalisation and, where asked for, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, relu: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU() if relu else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, D, H, W)."""
+        y: Tensor = self.bn(self.conv(x))
+        return y if self.relu is None else self.relu(y)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """The D×C weight and the bias that include the normalisation in eval mode."""
+        bn = self.bn
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator, arg-type]
+        shift = bn.bias - bn.running_mean * scale  # type: ignore[operator]
+        return self.conv.weight.flatten(1) * scale[:, None], shift
+
+    def fused(self, x: Tensor) -> Tensor:
+        """The same as calling the module, in as few passes over memory as there can be."""
+        if self.bn.training:
+            y: Tensor = self.bn(self.conv(x))
+        else:
+            weight, bias = self.folded()
+            y = functional.conv2d(x, weight[:, :, None, None], bias)
+        return y if self.relu is None else y.relu_()
+
+    def of_product(self, a: Tensor, b: Tensor, size: torch.Size) -> Tensor:
+        """``self(a @ b)`` of (N, C, d) and (N, d, n), n = H·W, as (N, D, H, W)."""
+        if self.bn.training:
+            y: Tensor = self.bn((self.conv.weight.flatten(1) @ a @ b).view(len(a), -1, *size))
+        else:
+            weight, bias = self.folded()
+            y = torch.baddbmm(bias[:, None], weight @ a, b).view(len(a), -1, *size)
+        return y if self.relu is None else y.relu_()
+
+
+class Kernel(nn.Module):
+    """One latent graph: the projections onto its d nodes and, with ``graph_conv``, what follows it."""
+
+    def __init__(self, channels: int, latent_dim: int, *, symmetric: bool, graph_conv: bool) -> None:
+        super().__init__()
+        self.to_latent = None if symmetric else ConvBN(channels, latent_dim, relu=True)
+        self.to_visible = ConvBN(channels, latent_dim, relu=True)
+        self.graph_conv = ConvBN(channels, channels, relu=True) if graph_conv else None
+        if self.graph_conv is not None:
+            nn.init.normal_(self.graph_conv.conv.weight, std=0.01)
+
+
+class LatentGNN(nn.Module):
+    """Latent graph neural network: (N, C, H, W) → (N, C, H, W).
+
+    Args:
+        channels: C.
+        latent_dims: d_t, the latent nodes of each kernel.
+        stride: C / C', the channel reduction; C' is at least 1.
+        symmetric: one projection for both ways between positions and latent nodes.
+        graph_conv: end each kernel with a 1×1 convolution, batch normalisation and ReLU (as published
+            for detection, with ``latent_dims=(150,)``).
+        merge: ``"concat"`` (as released) or ``"sum"`` of the kernels' outputs.
+        implementation: ``"fast"`` or ``"published"``; same parameters, same outputs to rounding.
+
+    Raises:
+        ValueError: an option out of range, or an input that is not (N, C, H, W).
+
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        latent_dims: Sequence[int] = (100, 100),
+        stride: int = 8,
+        symmetric: bool = False,
+        graph_conv: bool = False,
+        merge: Literal["concat", "sum"] = "concat",
+        implementation: Literal["fast", "published"] = "fast",
+    ) -> None:
+        super().__init__()
+        _check_positive(channels=channels, stride=stride)
+        if not latent_dims:
+            raise ValueError("latent_dims must hold at least one kernel's nodes, got none")
+        for latent_dim in latent_dims:
+            _check_positive(latent_dims=latent_dim)
+        if merge not in ("concat", "sum"):
+            raise ValueError(f"merge must be 'concat' or 'sum', got {merge!r}")
+        if implementation not in ("fast", "published"):
+            raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
+        self.in_channels = self.out_channels = channels
+        self.merge = merge
+        self.implementation = implementation
+        reduced = max(1, channels // stride)
+        self.down_to_latent = None if symmetric else ConvBN(channels, reduced)
+        self.down = ConvBN(channels, reduced)
+        self.kernels = nn.ModuleList(
+            Kernel(reduced, latent_dim, symmetric=symmetric, graph_conv=graph_conv)
+            for latent_dim in latent_dims
+        )
+        merged = reduced * len(latent_dims) if merge == "concat" else reduced
+        self.up = ConvBN(merged, channels)
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.matmul = MatMul()
+        nodes = sum(latent_dims)
+        self._absorb_up = not graph_conv and channels * nodes < reduced * nodes + channels * merged
+
+    def load_released(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of the authors' block.
+
+        Raises:
+            ValueError: keys are missing or unexpected.
+
+        """
+        symmetric = self.down_to_latent is None
+        theirs = {
+            "kernels": "LatentGNN_Kernel",
+            "down_to_latent": "down_channel_v2l",
+            "down": "down_channel" if symmetric else "down_channel_l2v",
+            "to_latent": "psi_v2l",
+            "to_visible": "psi" if symmetric else "psi_l2v",
+            "graph_conv": "GraphConvWeight",
+            "up": "up_channel",
+            "conv": "0",
+            "bn": "1",
+        }
+        keys = {}
+        for key in self.state_dict():
+            released = ".".join(theirs.get(part, part) for part in key.split("."))
+            keys[key] = released.replace("LatentGNN_Kernel.", "LatentGNN_Kernel_")
+        missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
+        if missing or unexpected:
+            raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
+        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return Y, (N, C, H, W)."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        return self._fast(x) if self.implementation == "fast" else self._published(x)
+
+    def _published(self, x: Tensor) -> Tensor:
+        to_latent = (
+            None if self.down_to_latent is None else functional.normalize(self.down_to_latent(x), dim=1)
+        )
+        to_visible = functional.normalize(self.down(x), dim=1)
+        maps = [
+            self._published_kernel(kernel, to_latent, to_visible)
+            for kernel in cast(Sequence[Kernel], self.kernels)
+        ]
+        y: Tensor = x + self.up(self._merge(maps)) * self.gamma
+        return y
+
+    def _merge(self, maps: list[Tensor]) -> Tensor:
+        return torch.cat(maps, dim=1) if self.merge == "concat" else torch.stack(maps).sum(dim=0)
+
+    def _published_kernel(self, kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> Tensor:
+        psi_visible = functional.normalize(kernel.to_visible(to_visible).flatten(2), dim=1)
+        if kernel.to_latent is None or to_latent is None:
+            psi, features = psi_visible, to_visible
+        else:
+            psi, features = functional.normalize(kernel.to_latent(to_latent).flatten(2), dim=2), to_latent
+        # Zᵀ, not Z: from Z = Ψ Uᵀ the batch normalisation before U would get a gradient with transposed
+        # strides, which its backward on the CPU misreads at batch 1 (torch 2.13).
+        z = self.matmul(features.flatten(2), psi.transpose(1, 2))
+        direction = functional.normalize(z, dim=1)
+        affinity = torch.softmax(self.matmul(direction.transpose(1, 2), direction), dim=2)
+        z = self.matmul(z, affinity.transpose(1, 2))
+        out: Tensor = self.matmul(z, psi_visible).view(to_visible.shape)
+        if kernel.graph_conv is not None:
+            out = kernel.graph_conv(out)
+        return out
+
+    def _fast(self, x: Tensor) -> Tensor:
+        to_visible = self.down.fused(x)
+        to_visible = to_visible * _inverse_norm(to_visible, 1)
+        to_latent = None
+        if self.down_to_latent is not None:
+            to_latent = self.down_to_latent.fused(x)
+            to_latent = to_latent * _inverse_norm(to_latent, 1)
+        kernels = cast(Sequence[Kernel], self.kernels)
+        graphs = [self._fast_kernel(kernel, to_latent, to_visible) for kernel in kernels]
+        if self._absorb_up:
+            return self._absorbed(x, graphs)
+        maps = []
+        for kernel, (z, psi) in zip(kernels, graphs, strict=True):
+            if kernel.graph_conv is None:
+                maps.append((z @ psi).view(len(x), -1, *x.shape[2:]))
+            else:
+                maps.append(kernel.graph_conv.of_product(z, psi, x.shape[2:]))
+        return torch.addcmul(x, self.gamma, self.up.fused(self._merge(maps)))
+
+    @staticmethod
+    def _fast_kernel(kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Zᵀ after message passing (N, C', d), and Ψ' (N, d, n)."""
+        psi_visible = kernel.to_visible.fused(to_visible).flatten(2)
+        psi_visible = psi_visible * _inverse_norm(psi_visible, 1)
+        if kernel.to_latent is None or to_latent is None:
+            z = to_visible.flatten(2) @ psi_visible.transpose(1, 2)
+        else:
+            psi = kernel.to_latent.fused(to_latent).flatten(2)
+            z = (to_latent.flatten(2) @ psi.transpose(1, 2)) * _inverse_norm(psi, 2).transpose(1, 2)
+        direction = functional.normalize(z, dim=1)
+        affinity = torch.softmax(direction.transpose(1, 2) @ direction, dim=2)
+        return z @ affinity.transpose(1, 2), psi_visible
+
+    def _absorbed(self, x: Tensor, graphs: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The output, with the up-projection taken to the latent nodes."""
+        bn = self.up.bn
+        weight, bias = (self.up.conv.weight.flatten(1), None) if bn.training else self.up.folded()
+        parts = weight.chunk(len(graphs), dim=1) if self.merge == "concat" else [weight] * len(graphs)
+        nodes = torch.cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)
+        psi = torch.cat([psi for _, psi in graphs], dim=1)
+        if bias is None:
+            return torch.addcmul(x, self.gamma, bn((nodes @ psi).view(x.shape)))
+        y = torch.baddbmm(x.flatten(2), self.gamma * nodes, psi)
+        return y.add_((self.gamma * bias)[:, None]).view(x.shape)

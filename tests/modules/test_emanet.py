@@ -1,0 +1,44 @@
+from typing import ClassVar
+
+import pytest
+import torch
+from modules.contract import ModuleContract, assert_same, load_recording, released_state
+
+from ctxbench_modules.emanet import EMAU
+
+
+class TestEMAU(ModuleContract):
+    cls = EMAU
+    bad_options = ({"bases": 0}, {"iterations": 0}, {"momentum": 1.5})
+    recordings: ClassVar = {"emau": {"bases": 8}}
+
+    def build(self, *args, **options):
+        torch.manual_seed(0)  # the bases start at random
+        return super().build(*args, **options)
+
+    def test_bases_as_released(self, implementation):
+        data = load_recording("emau")
+        module = EMAU(32, bases=8, implementation=implementation).double().eval()
+        module.load_released(released_state(data))
+        y, mu = module.forward_with_bases(data["x"])
+        assert_same(y, data["y"])
+        assert_same(mu, data["y1"])
+        assert_same(module.mu, data["w:mu"])
+
+    @pytest.mark.parametrize("momentum", [0.0, 0.7, 1.0])
+    def test_training_moves_the_bases(self, momentum, implementation):
+        module = self.build(16, (7, 5), implementation, momentum=momentum).double()
+        start = module.mu.clone()
+        _, mu = module.forward_with_bases(self.sample())
+        assert_same(module.mu, momentum * start + (1 - momentum) * mu.mean(0, keepdim=True))
+
+    def test_bases_carry_no_gradient(self, implementation):
+        module = self.built(implementation)
+        y, mu = module.forward_with_bases(self.sample().requires_grad_())
+        y.sum().backward()
+        assert not mu.requires_grad
+        assert module.conv1.weight.grad is None
+        assert module.conv2.weight.grad is not None
+
+    def test_bases_start_with_unit_norm(self):
+        torch.testing.assert_close(EMAU(16).mu.norm(dim=1), torch.ones(1, 64))
