@@ -1,11 +1,14 @@
 """Records as a run would leave them: eight modules, plausible numbers, seeded random latencies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ctxbench.measure.case import Case
+from ctxbench.measure.folder import Plan, RunFolder
 from ctxbench.measure.records import Record
 from ctxbench.registry import spec
 
@@ -103,3 +106,24 @@ def record(
 def records(height: int = 64, width: int = 64) -> list[Record]:
     """The eight modules of Table 10 at one size."""
     return [record(module, height, width) for module in MODULES]
+
+
+def write_run(folder: Path, measured: Sequence[Record], **environment: Any) -> Path:
+    """Leave a run's folder with these records."""
+    plan = Plan(
+        cases=tuple(r.case for r in measured),
+        environments={"cpu": {**ENVIRONMENT, **environment}},
+        ceilings={"cpu": {"float32": {"gemm_gflops": 180.0, "copy_gib_s": 17.3}}},
+    )
+    kept = [
+        f.name
+        for f in fields(Record)
+        if f.name not in ("case", "status", "reason", "rounds_ms", "measured_at")
+    ]
+    with RunFolder.create(folder, plan) as run:
+        for one in measured:
+            run.note(one.case, {name: getattr(one, name) for name in kept})
+            for samples in one.rounds_ms:
+                run.add_round(one.case, samples)
+            run.finish(one.case, one.status, one.reason)
+    return folder

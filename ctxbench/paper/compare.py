@@ -145,7 +145,7 @@ def in_words(comparisons: Iterable[Comparison]) -> list[str]:
 def _last_call(subject: Comparison) -> str:
     paper, rank = subject.paper, subject.options.get("rank")
     repeated: Mapping[str, int] = paper.get("repeated", {})
-    if not repeated or rank is None or subject.verdict != REPRODUCED or paper.get("every_call_gflops") is None:
+    if rank is None or not repeated or "every_call_gflops" not in paper or subject.verdict != REPRODUCED:
         return ""
     leaves = paper.get("leaves", {})
     leaf = max(repeated, key=lambda path: leaves.get(path, (0,))[0])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from ctxbench.measure import stats
 from ctxbench.measure.records import SCHEMA_VERSION, Record
 from ctxbench.report.column import (
     Column,
@@ -167,7 +168,7 @@ PAPER = (
     Column(
         "paper_gflops",
         "Table 10",
-        "paper's rule",
+        "own rule",
         "G",
         "The paper's own convention (docs: how we count), run leaf by leaf over the published form.",
         lambda record: record.paper.get("gflops"),
@@ -176,7 +177,7 @@ PAPER = (
     Column(
         "paper_mib",
         "Table 10",
-        "paper's rule",
+        "own rule",
         "MiB",
         "Memory by the paper's own convention: outputs of the leaves, the last call of each.",
         lambda record: record.paper.get("mib"),
@@ -246,7 +247,7 @@ def why_empty(record: Record, column: Column) -> str:
     """Return why a column has no value in a record, in a few words."""
     own = record.paper if column.field == "paper" else record.counters.get(column.field, {})
     if column.field == "rounds_ms" and record.rounds_ms:
-        return "an interval needs two rounds of samples"
+        return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
     return own.get("reason") or record.reasons.get(column.field) or record.reason or "not measured"
 
 

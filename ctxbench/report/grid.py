@@ -3,14 +3,14 @@
 Terminal, Markdown and LaTeX draw the same grid, so they cannot disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ctxbench.measure import stats
 from ctxbench.measure.case import Case
 from ctxbench.measure.records import Record
 from ctxbench.registry import spec
-from ctxbench.report.column import Column, text
+from ctxbench.report.column import Column, latency, text
 from ctxbench.report.columns import (
     COUNTS,
     IDENTITY,
@@ -111,7 +111,7 @@ def machine(record: Record) -> str:
 
 def caption(records: Sequence[Record]) -> str:
     """Return the conditions all records share, the machine, and the version of torch, in one line."""
-    return " · ".join([*_common(records), *_machine(records)])
+    return " · ".join([*common(records), *_machine(records)])
 
 
 def name(record: Record, records: Sequence[Record]) -> str:
@@ -127,18 +127,27 @@ def conditions(case: Case) -> tuple[str, ...]:
     return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, compiled)
 
 
-def grouped(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+def family(case: Case) -> tuple[str, ...]:
+    """Return what a case was measured under, its size aside."""
+    return (f"batch {case.batch}", f"{case.channels} channels", *conditions(case)[1:])
+
+
+Parts = Callable[[Case], tuple[str, ...]]
+
+
+def grouped(records: Sequence[Record], parts: Parts = conditions) -> list[tuple[str, list[Record]]]:
     """Group records by conditions, smallest input first; a label names what the groups do not share."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in sorted(records, key=lambda r: r.case.shape):
-        groups.setdefault(conditions(record.case), []).append(record)
-    common = set(_common(records))
-    return [(" · ".join(p for p in parts if p not in common), group) for parts, group in groups.items()]
+        groups.setdefault(parts(record.case), []).append(record)
+    shared = common(records, parts)
+    return [(" · ".join(part for part in key if part not in shared), group) for key, group in groups.items()]
 
 
-def _common(records: Sequence[Record]) -> list[str]:
-    every = [conditions(record.case) for record in records]
-    return [parts[0] for parts in zip(*every, strict=True) if len(set(parts)) == 1]
+def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
+    """Return the conditions that all records share."""
+    every = [parts(record.case) for record in records]
+    return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1]
 
 
 def _machine(records: Sequence[Record]) -> list[str]:
@@ -173,7 +182,7 @@ def _best(column: Column, records: Sequence[Record]) -> Record | None:
     first, *others = sorted(measured, key=column.value)
     if column.name != "lat_median_ms":
         return first if column.value(first) < column.value(others[0]) else None
-    if any(len(r.rounds_ms) < 2 for r in measured):
+    if any(latency(r).rounds < stats.MIN_ROUNDS for r in measured):
         return None
     lows = [stats.ratio(first.rounds_ms, other.rounds_ms)[1] for other in others]
     return first if min(lows) > 1 else None
@@ -188,7 +197,10 @@ def _notes(records: Sequence[Record], columns: Sequence[Column]) -> list[str]:
     if empty:
         notes.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in empty.items()) + ".")
     if any(status(r) == "noisy" for r in records):
-        notes.append(f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %.")
+        notes.append(
+            f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
+            f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
+        )
     return notes + _misses(records)
 
 

@@ -110,15 +110,17 @@ def scaling(records: Sequence[Record]) -> Figure | None:
             _lines(axes, records, column)
             axes.set_title(title)
         warning = "\ntwo sizes only: an exponent is the slope between two points" if len(sizes) == 2 else ""
-        figure.suptitle(f"{_span(records)} · {caption(records)}{warning}", fontweight="bold")
+        figure.suptitle(_heading(records) + warning, fontweight="bold")
     return figure
 
 
-def _span(records: Sequence[Record]) -> str:
-    """Name the input with the smallest and the largest size in it."""
-    small, *_, large = sorted((r.case for r in records), key=lambda case: case.height * case.width)
+def _heading(records: Sequence[Record]) -> str:
+    """Return the caption, with the smallest and the largest input where they differ in size."""
+    small, large = min(records, key=_positions).case, max(records, key=_positions).case
+    if small.shape == large.shape:
+        return caption(records)
     sizes = f"{small.height}×{small.width} to {large.height}×{large.width}"
-    return f"input {small.batch}×{small.channels}×H×W, {sizes}"
+    return f"input {small.batch}×{small.channels}×H×W, {sizes} · {caption(records)}"
 
 
 def _positions(record: Record) -> int:
@@ -155,7 +157,8 @@ def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
 def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure | None:
     """Draw attained GFLOP/s over arithmetic intensity, under the ceilings measured in the run.
 
-    ``ceilings`` has ``gemm_gflops`` (10⁹ FLOP/s) and ``copy_gib_s`` (2³⁰ bytes/s), or is empty. Only forward passes are drawn, whose bytes are known; None where there is none.
+    ``ceilings`` has ``gemm_gflops`` (10⁹ FLOP/s) and ``copy_gib_s`` (2³⁰ bytes/s), or is empty. Only forward
+    passes are drawn, since only their bytes are known; None where there is none.
     """
     points = [
         (r, x, y) for r in records if (x := _value(r, "intensity_flop_per_byte")) and (y := _attained(r))
@@ -188,7 +191,7 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
         axes.set_xlabel("arithmetic intensity [FLOP/byte], nothing staying in cache between operations")
         axes.set_ylabel("attained [GFLOP/s]")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-        figure.suptitle(caption(drawn), fontweight="bold")
+        figure.suptitle(_heading(drawn), fontweight="bold")
     return figure
 
 

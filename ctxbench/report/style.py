@@ -8,6 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ctxbench.measure.records import Record
@@ -45,9 +46,7 @@ STYLE: dict[Any, Any] = {
 
 def canvas(width: float, height: float) -> Figure:
     """Return an empty figure, sized in inches, whose layout keeps every label inside."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr]
-    return figure
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
 
 
 def colours(records: Sequence[Record]) -> dict[str, str]:

@@ -91,3 +91,12 @@ def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
 
 def _text(cell: Cell) -> Text:
     return Text(cell.text + superscript(cell.note), style="bold" if cell.best else "")
+
+
+def plain(grids: Iterable[Grid]) -> str:
+    """Return grids as text without colours, 120 columns wide."""
+    console = Console(width=120, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        for grid in grids:
+            console.print(GridView(grid))
+    return captured.get()

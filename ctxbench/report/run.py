@@ -1,0 +1,62 @@
+"""The report of a run: every table and figure that follows from its records, written into its folder."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ctxbench.errors import UserError
+from ctxbench.measure.folder import Run, read_run
+from ctxbench.measure.records import Record
+from ctxbench.report import plots
+from ctxbench.report.columns import summary
+from ctxbench.report.grid import Parts, conditions, family, grouped
+from ctxbench.report.style import save
+from ctxbench.report.tables import latex, markdown
+
+
+def write_report(folder: Path) -> list[Path]:
+    """Write ``summary.csv``, ``table.md``, ``table.tex`` and the figures of a run, without measuring.
+
+    Each file is written whole, then renamed. Returns the paths. Raises UserError where ``folder`` holds no
+    run, is damaged, or cannot be written.
+    """
+    run = read_run(folder)
+    try:
+        figures = _figures(folder, run)
+        pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
+        return [
+            _write(folder / "summary.csv", summary(run.records).to_csv(index=False)),
+            _write(folder / "table.md", f"{markdown(run.records)}\n{pictures}\n"),
+            _write(folder / "table.tex", latex(run.records)),
+            *figures,
+        ]
+    except OSError as error:
+        raise UserError(f"cannot write the report to {folder}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> Path:
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    return new.replace(path)
+
+
+def _figures(folder: Path, run: Run) -> list[Path]:
+    def roofline(records: Sequence[Record]) -> Figure | None:
+        case = records[0].case
+        return plots.roofline(records, run.plan.ceilings.get(case.device, {}).get(case.dtype, {}))
+
+    drawings: list[tuple[str, Parts, Callable[[Sequence[Record]], Figure | None]]] = [
+        ("bars", conditions, plots.bars),
+        ("scaling", family, plots.scaling),
+        ("roofline", family, roofline),
+    ]
+    paths = []
+    for name, parts, draw in drawings:
+        for label, records in grouped(run.records, parts):
+            figure = draw(records)
+            if figure is not None:
+                slug = re.sub(r"\W+", "-", label).strip("-")
+                paths += save(figure, folder / (f"{name}-{slug}" if slug else name))
+    return paths

@@ -1,0 +1,75 @@
+from dataclasses import replace
+
+from synthetic import record, records, rounds
+
+from ctxbench.measure.records import Record
+from ctxbench.report.grid import Grid, grid
+
+
+def column(table: Grid, name: str) -> list:
+    at = [heading.name for heading in table.headings].index(name)
+    return [row[at] for group in table.groups for row in group.rows]
+
+
+def timed(module: str, median_ms: float, seed: int) -> Record:
+    return record(module, rounds_ms=rounds(median_ms, seed))
+
+
+def test_the_title_says_what_all_rows_share() -> None:
+    title = grid(records()).title
+    for word in ("1×512×64×64", "float32", "contiguous", "infer", "cpu", "Synthetic CPU", "torch 2.13.0+cpu"):
+        assert word in title
+
+
+def test_rows_of_a_sweep_are_grouped_by_size() -> None:
+    table = grid(records(64, 64) + records(32, 48))
+    assert [(g.label, len(g.rows)) for g in table.groups] == [
+        ("input 1×512×32×48", 8),
+        ("input 1×512×64×64", 8),
+    ]
+    assert "1×512" not in table.title
+
+
+def test_the_best_count_is_marked_and_a_tie_is_not() -> None:
+    best = [cell.best for cell in column(grid(records()), "gmacs")]
+    assert best == [True] + [False] * 7
+    tie = grid([record("emau"), replace(record("afnb"), macs=record("emau").macs)])
+    assert not any(cell.best for cell in column(tie, "gmacs"))
+
+
+def test_the_fastest_is_marked_only_when_surely_fastest() -> None:
+    clear = column(grid([timed("emau", 50, 1), timed("afnb", 40, 2)]), "lat_median_ms")
+    assert [cell.best for cell in clear] == [False, True]
+    close = column(grid([timed("emau", 50, 1), timed("afnb", 49.9, 2)]), "lat_median_ms")
+    assert not any(cell.best for cell in close)
+
+
+def test_noisy_rows_are_marked_and_explained() -> None:
+    table = grid([record("emau", rounds_ms=rounds(50, seed=1, spread=0.5, count=5)), record("afnb")])
+    assert [cell.text[0] == "~" for cell in column(table, "lat_median_ms")] == [True, False]
+    assert any("noisy" in note for note in table.notes)
+
+
+def test_an_empty_cell_refers_to_its_reason() -> None:
+    gone = record("afnb", status="oom", reason="132 MiB wanted", rounds_ms=[], alloc_bytes=None)
+    table = grid([record("emau"), gone])
+    assert (column(table, "lat_median_ms")[1].text, column(table, "lat_median_ms")[1].note) == ("–", 1)
+    assert table.footnotes == ["132 MiB wanted"]
+
+
+def test_columns_nobody_measured_are_named() -> None:
+    table = grid(records())
+    assert "mem_reserved_mib" not in [heading.name for heading in table.headings]
+    assert any("mem_reserved_mib (the CPU has no caching allocator)" in note for note in table.notes)
+
+
+def test_what_other_counters_missed_is_said_once_for_equal_lists() -> None:
+    notes = grid([record("emau"), record("afnb")]).notes
+    assert "fvcore missed in EMAUnit, AFNB: aten::mul ×64, aten::softmax." in notes
+    assert not any(note.startswith("torch missed") for note in notes)
+
+
+def test_a_strangers_module_is_titled_by_its_class() -> None:
+    own = record("emau")
+    table = grid([replace(own, case=replace(own.case, module="/tmp/blocks.py:Mixer", options={}))])
+    assert column(table, "title")[0].text == "Mixer"

@@ -1,0 +1,66 @@
+import csv
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+from synthetic import record, records, write_run
+
+from ctxbench.errors import UserError
+from ctxbench.report.run import write_report
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    gone = record("afnb", 32, 32, status="oom", reason="out of memory", rounds_ms=[], alloc_bytes=None)
+    small = [gone if r.case.module == "afnb" else r for r in records(32, 32)]
+    before = dict(matplotlib.rcParams)
+    paths = write_report(write_run(tmp_path_factory.mktemp("runs") / "run", [*small, *records()]))
+    assert dict(matplotlib.rcParams) == before
+    return paths
+
+
+def test_it_writes_tables_and_figures_and_leaves_nothing_half_written(sweep: list[Path]) -> None:
+    folder = sweep[0].parent
+    stems = ["bars-input-1-512-32-32", "bars-input-1-512-64-64", "scaling", "roofline"]
+    pictures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
+    assert {path.name for path in sweep} == {"summary.csv", "table.md", "table.tex"} | pictures
+    assert {path.name for path in folder.iterdir()} == {p.name for p in sweep} | {"run.json", "records.jsonl"}
+
+
+def test_the_csv_has_a_row_for_each_case(sweep: list[Path]) -> None:
+    rows = list(csv.DictReader(sweep[0].read_text().splitlines()))
+    assert len(rows) == 16
+    by_case = {(row["module"], row["height"]): row for row in rows}
+    assert by_case["nonlocal", "64"]["gmacs"] == "10.73741824"
+    assert by_case["afnb", "32"]["lat_median_ms"] == ""
+    assert by_case["afnb", "32"]["status"] == "oom"
+
+
+def test_pictures_are_whole_and_say_what_they_show(sweep: list[Path]) -> None:
+    for path in sweep:
+        if path.suffix == ".png":
+            assert path.read_bytes().startswith(PNG)
+        if path.suffix == ".svg":
+            words = " ".join(t for t in ElementTree.parse(path).getroot().itertext() if t.strip())
+            for word in ("float32", "cpu", "torch 2.13.0+cpu"):
+                assert word in words
+
+
+def test_scaling_says_that_two_points_are_no_fit(sweep: list[Path]) -> None:
+    words = next(path for path in sweep if path.name == "scaling.svg").read_text()
+    assert "slope between two points" in words
+    assert "claimed O(CH²W²)" in words
+
+
+def test_table_md_shows_every_picture(sweep: list[Path]) -> None:
+    links = re.findall(r"!\[.*?\]\((.*?)\)", sweep[1].read_text())
+    assert sorted(links) == sorted(path.name for path in sweep if path.suffix == ".png")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run"):
+        write_report(tmp_path)
