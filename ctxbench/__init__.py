@@ -8,13 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ctxbench.api import Count, Explanation, count, explain, profile, trace
+    from ctxbench.api import count, explain, profile, resume, trace
     from ctxbench.errors import UserError
     from ctxbench.measure.case import Case
     from ctxbench.measure.folder import Run, read_run
     from ctxbench.measure.records import Record
     from ctxbench.registry import build, register
     from ctxbench.report.diff import compare_runs
+    from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import write_report
     from ctxbench.tracing import Trace
 
@@ -22,8 +23,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Case": "ctxbench.measure.case",
-    "Count": "ctxbench.api",
-    "Explanation": "ctxbench.api",
+    "Count": "ctxbench.report.explain",
+    "Explanation": "ctxbench.report.explain",
     "Record": "ctxbench.measure.records",
     "Run": "ctxbench.measure.folder",
     "Trace": "ctxbench.tracing",
@@ -35,6 +36,7 @@ _HOME = {
     "profile": "ctxbench.api",
     "read_run": "ctxbench.measure.folder",
     "register": "ctxbench.registry",
+    "resume": "ctxbench.api",
     "trace": "ctxbench.api",
     "write_report": "ctxbench.report.run",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "profile",
     "read_run",
     "register",
+    "resume",
     "trace",
     "write_report",
 ]

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctxbench import registry
-from ctxbench.counters import COUNTERS, DEFAULT, available
-from ctxbench.errors import UserError
+from ctxbench.counters import COUNTERS, DEFAULT, Shape
 from ctxbench.measure.case import Case, Layout, Mode, validate
-from ctxbench.measure.folder import Plan, Run, Settings
+from ctxbench.measure.folder import Run, Settings
 from ctxbench.report.explain import Count, Explanation
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from ctxbench.tracing import Trace
 
 Size = int | tuple[int, int]
-Subject = "str | type[nn.Module] | nn.Module"
+Subject: TypeAlias = "str | nn.Module"
 
 TABLE_10 = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")
 
@@ -73,25 +72,9 @@ def cases(
     return found
 
 
-def check(case: Case) -> None:
-    """Build a case's module among fake tensors and run it twice, without computing anything.
-
-    Raises UserError where it cannot be built with its options, does not map (N, C, H, W) to (N, C', H, W),
-    or does so differently from call to call.
-    """
-    from ctxbench.tracing import trace as record
-
-    builder = _builder(case.module, case.channels, (case.height, case.width), case.implementation, case.options)
-    label = case.module.rpartition("/")[2]
-    try:
-        first, second = (record(builder, case.shape).output_shape for _ in range(2))
-    except UserError as error:
-        raise UserError(f"{label}: {error}" if label not in str(error) else str(error)) from error
-    except Exception as error:
-        text = str(error).strip().split("\n")[0]
-        raise UserError(f"{label} fails on an input of {case.shape}: {type(error).__name__}: {text}") from error
-    if first != second:
-        raise UserError(f"{label} is not deterministic in shape: it returned {first}, then {second}")
+def new_folder() -> Path:
+    """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
+    return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
 
 
 def profile(
@@ -99,26 +82,115 @@ def profile(
     *,
     out: str | Path | None = None,
     settings: Settings | None = None,
-    counters: Sequence[str] = DEFAULT,
     command: Sequence[str] = (),
-    progress: Progress | None = None,
+    progress: Callable[[Progress], None] | None = None,
     **conditions: Any,
 ) -> Run:
     """Count and measure modules, each in its own process, and write the run's folder with its report.
 
     ``conditions`` are those of :func:`cases`. ``out`` is a folder that holds no run yet; by default one
     under ``runs/`` named after the time. What could not be measured is in the records, with a reason.
-    Raises UserError before anything is measured where the input is wrong.
+    Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
+    measured in the folder.
     """
     from ctxbench.measure import session
-    from ctxbench.measure.folder import RunFolder, check_free
+    from ctxbench.report.run import write_report
 
-    folder = Path(out) if out else Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
-    check_free(folder)
-    for counter in counters:
-        if counter not in COUNTERS:
-            raise UserError(f"unknown counter {counter!r}; one of {', '.join(COUNTERS)}")
-        if not available(counter):
-            raise UserError(f"the counter {counter} is not installed: pip install 'ctxbench[counters]'")
-    planned = list(dict.fromkeys_by_id(cases(modules, **conditions)))
-    raise NotImplementedError
+    folder = Path(out) if out else new_folder()
+    run = session.run(
+        cases(modules, **conditions), settings=settings, out=folder, command=command, progress=progress
+    )
+    write_report(folder)
+    return run
+
+
+def resume(folder: str | Path, *, progress: Callable[[Progress], None] | None = None) -> Run:
+    """Go on with an interrupted run, and write its report. Raises UserError where that cannot be."""
+    from ctxbench.measure import session
+    from ctxbench.report.run import write_report
+
+    run = session.resume(Path(folder), progress=progress)
+    write_report(Path(folder))
+    return run
+
+
+def trace(
+    module: Subject,
+    shape: Shape = (1, 512, 64, 64),
+    *,
+    dtype: str = "float32",
+    layout: Layout = "contiguous",
+    mode: Mode = "infer",
+    implementation: str | None = None,
+    **options: Any,
+) -> Trace:
+    """Record one pass of a module over an input of ``shape`` (N, C, H, W), without computing it.
+
+    A name is built as :func:`cases` says, with Table 10's configuration changed by ``options``; a module
+    that exists already is copied and never touched. Raises UserError as :func:`ctxbench.build` does, and
+    where the module does not return (N, C', H, W).
+    """
+    import torch
+
+    from ctxbench.tracing import trace as record
+
+    subject = _builder(_case(module, shape, implementation, options)) if isinstance(module, str) else module
+    return record(subject, shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
+
+
+def count(module: Subject, shape: Shape = (1, 512, 64, 64), **given: Any) -> Count:
+    """Count a module's parameters, MACs, FLOPs and memory. ``given`` is as for :func:`trace`, mode aside."""
+    infer, train = (trace(module, shape, mode=mode, **given) for mode in ("infer", "train"))
+    return Count.of(_label(module), infer, train)
+
+
+def explain(
+    module: str,
+    shape: Shape = (1, 512, 64, 64),
+    *,
+    mode: Mode = "infer",
+    implementation: str | None = None,
+    counters: Sequence[str] = DEFAULT,
+    **options: Any,
+) -> Explanation:
+    """Take a module's cost apart: by operation, by module, by other counters, by the paper's convention.
+
+    The counters and the paper's convention see the published operation order, where there is one.
+    """
+    from ctxbench.counters import paper
+    from ctxbench.tracing import views
+
+    published = registry.implementations(module)[-1]
+    build = _builder(_case(module, shape, published, options))
+    return Explanation(
+        count=count(module, shape, implementation=implementation, **options),
+        trace=trace(module, shape, mode=mode, implementation=implementation, **options),
+        counters={name: COUNTERS[name](build, shape) for name in counters},
+        counted_macs=views.macs(trace(module, shape, implementation=published, **options)),
+        paper=paper.count(build, shape),
+    )
+
+
+def _case(name: str, shape: Shape, implementation: str | None, options: Mapping[str, Any]) -> Case:
+    batch, channels, height, width = shape
+    (case,) = cases(
+        [name],
+        channels=[channels],
+        sizes=[(height, width)],
+        options=options,
+        implementation=implementation,
+        batch=batch,
+    )
+    return case
+
+
+def _builder(case: Case) -> Callable[[], nn.Module]:
+    size = (case.height, case.width)
+    return partial(registry.build, case.module, case.channels, size, case.implementation, **case.options)
+
+
+def _label(module: Subject) -> str:
+    if not isinstance(module, str):
+        return type(module).__name__
+    known = registry.spec(module)
+    return known.title if known else module.rpartition(":")[2]

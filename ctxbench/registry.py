@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "SPECS",
     "PaperRow",
     "Spec",
     "build",

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from ctxbench.report.column import MIB, significant
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
-from ctxbench.report.terminal import GridView
+from ctxbench.report.terminal import plain
 from ctxbench.tracing import Trace, views
+from ctxbench.tracing.ops import Phase
 
 if TYPE_CHECKING:
     import pandas as pd
-
-WIDTH = 120
-
-
-def plain(grids: Iterable[Grid]) -> str:
-    """Grids as plain text, 120 columns wide."""
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as captured:
-        for grid in grids:
-            console.print(GridView(grid))
-    return captured.get()
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,7 @@ class Explanation:
 
     def grids(self) -> list[Grid]:
         """The count, its shares by operation and by module, the other counters, and the paper's leaves."""
-        phases = ("forward", "backward") if self.trace.mode == "train" else ("forward",)
+        phases: tuple[Phase, ...] = ("forward", "backward") if self.trace.mode == "train" else ("forward",)
         shares = [
             _shares(f"{phase}, by {what}", what, view(self.trace, phase))
             for phase in phases
@@ -132,19 +120,21 @@ class Explanation:
             Heading("counter", "counter"),
             Heading("gmacs", "MACs", "", "G"),
             Heading("share", "of ours", "", "%"),
-            Heading("missed", "did arithmetic and got none from it"),
         ]
-        ours = [Cell("ctxbench"), Cell(significant(self.counted_macs / 1e9, 5)), Cell("100"), Cell("")]
+        ours = [Cell("ctxbench"), Cell(significant(self.counted_macs / 1e9, 5)), Cell("100")]
         rows = [ours]
+        table = Grid("Other counters, on the published operation order", headings, [Group("", rows)])
         for name, answer in self.counters.items():
             missed = ", ".join(f"{op} ×{calls}" for op, calls in answer["missed"].items())
             gmacs = answer["gmacs"]
             if gmacs is None:
-                rows.append([Cell(name), Cell(EMPTY), Cell(EMPTY), Cell(answer["reason"])])
+                rows.append([Cell(name), Cell(EMPTY, note=table.footnote(answer["reason"])), Cell(EMPTY)])
                 continue
             share = f"{1e11 * gmacs / self.counted_macs:.1f}" if self.counted_macs else EMPTY
-            rows.append([Cell(name), Cell(significant(gmacs, 5)), Cell(share), Cell(missed)])
-        return Grid("Other counters, on the published operation order", headings, [Group("", rows)])
+            rows.append([Cell(name), Cell(significant(gmacs, 5)), Cell(share)])
+            if missed:
+                table.notes.append(f"{name} gave nothing to {missed}.")
+        return table
 
     def _leaves(self) -> list[Grid]:
         if "leaves" not in self.paper:
