@@ -229,7 +229,7 @@ def counters(records: Iterable[Record]) -> list[Column]:
             "MACs",
             name,
             "G",
-            f"GMACs as counted by {name}.",
+            f"GMACs of the published form by {name}.",
             of_counter(name),
             digits=5,
             field=name,

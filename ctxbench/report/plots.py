@@ -86,7 +86,8 @@ def _bars(
     if marks:
         diamond = {"marker": "D", "color": "white", "markeredgecolor": "black", "linestyle": ""}
         handles.append(Line2D([], [], label=printed_label, **diamond))  # type: ignore[arg-type]
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=3, columnspacing=1.2)
+    below = (0.5, -0.6 / len(rows))
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=below, ncols=3, columnspacing=1.2)
 
 
 def exponent(n: Sequence[float], y: Sequence[float]) -> float:

@@ -57,7 +57,7 @@ def test_a_row_that_was_not_measured_says_why() -> None:
 def test_words_are_computed_from_the_records() -> None:
     one_rank, against_nonlocal, against_others = in_words(compare(records()))
     assert "0.0215 G" in one_rank
-    assert "one of the 128 calls of trm.matmul: one rank of 64" in one_rank
+    assert "one of the 128 calls of the leaf trm.matmul: one rank of 64" in one_rank
     assert "0.293 G and 520 MiB" in one_rank
     assert "900×" in against_nonlocal
     assert "about 70×" in against_nonlocal
