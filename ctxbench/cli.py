@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 OK, SLOWER, USAGE, NOTHING_MEASURED, SOME_NOT_MEASURED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 app = typer.Typer(
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Count, measure and compare context modules, with the convention beside every number.",
@@ -60,7 +59,7 @@ Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
 def main() -> None:
     """Entry point: every UserError is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except UserError as error:
         _say(str(error))
         sys.exit(USAGE)
