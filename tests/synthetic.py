@@ -115,11 +115,8 @@ def write_run(folder: Path, measured: Sequence[Record], **environment: Any) -> P
         environments={"cpu": {**ENVIRONMENT, **environment}},
         ceilings={"cpu": {"float32": {"gemm_gflops": 180.0, "copy_gib_s": 17.3}}},
     )
-    kept = [
-        f.name
-        for f in fields(Record)
-        if f.name not in ("case", "status", "reason", "rounds_ms", "measured_at")
-    ]
+    by_the_folder = {"case", "status", "reason", "rounds_ms", "measured_at", "environment"}
+    kept = [f.name for f in fields(Record) if f.name not in by_the_folder]
     with RunFolder.create(folder, plan) as run:
         for one in measured:
             run.note(one.case, {name: getattr(one, name) for name in kept})
