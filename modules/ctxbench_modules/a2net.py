@@ -45,6 +45,12 @@ class MatMul(nn.Module):
         return a @ b
 
 
+def _at_least_one(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
+
+
 class DoubleAttention(nn.Module):
     """Double attention block: (N, C, H, W) to (N, C, H, W), or to (N, c_m, H, W) without reconstruction.
 
@@ -76,14 +82,15 @@ class DoubleAttention(nn.Module):
         implementation: Literal["fast", "published"] = "fast",
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
-        c_m = max(1, channels // 4) if mid_channels is None else mid_channels
-        c_n = max(1, channels // 4) if attention_channels is None else attention_channels
-        if c_m < 1:
-            raise ValueError(f"mid_channels must be at least 1, got {c_m}")
-        if c_n < 1:
-            raise ValueError(f"attention_channels must be at least 1, got {c_n}")
+        _at_least_one("channels", channels)
+        quarter = max(1, channels // 4)
+        c_m = quarter if mid_channels is None else _at_least_one("mid_channels", mid_channels)
+        c_n = (
+            quarter if attention_channels is None else _at_least_one("attention_channels", attention_channels)
+        )
+        for name, flag in (("reconstruct", reconstruct), ("residual", residual)):
+            if not isinstance(flag, bool):
+                raise ValueError(f"{name} must be True or False, got {flag!r}")
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
         self.in_channels = channels

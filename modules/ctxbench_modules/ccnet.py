@@ -42,6 +42,12 @@ class MatMul(nn.Module):
         return a @ b
 
 
+def _at_least_one(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
+
+
 class RCCA(nn.Module):
     """Recurrent criss-cross attention: (N, C, H, W) to (N, C, H, W).
 
@@ -62,10 +68,8 @@ class RCCA(nn.Module):
         self, channels: int, *, recurrence: int = 2, implementation: Literal["fast", "published"] = "fast"
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
-        if recurrence < 1:
-            raise ValueError(f"recurrence must be at least 1, got {recurrence}")
+        _at_least_one("channels", channels)
+        _at_least_one("recurrence", recurrence)
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
         self.in_channels = self.out_channels = channels

@@ -41,6 +41,12 @@ class MatMul(nn.Module):
         return a @ b
 
 
+def _at_least_one(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
+
+
 class NonLocal(nn.Module):
     """Embedded Gaussian non-local block: (N, C, H, W) to (N, C, H, W).
 
@@ -51,7 +57,7 @@ class NonLocal(nn.Module):
             starts as the identity; without it the last convolution does.
         use_scale: divide the logits by √C'.
         implementation: ``"fast"`` projects θ, φ, g in one product that leaves positions as rows, and attends
-            with scaled-dot-product attention, which never stores the n×n map. ``"published"`` stores the n×n map.
+            with scaled-dot-product attention, which never stores the n×n map. ``"published"`` stores it.
 
     Raises:
         ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
@@ -68,11 +74,11 @@ class NonLocal(nn.Module):
         implementation: Literal["fast", "published"] = "fast",
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
-        width = max(1, channels // 2) if width is None else width
-        if width < 1:
-            raise ValueError(f"width must be at least 1, got {width}")
+        _at_least_one("channels", channels)
+        width = max(1, channels // 2) if width is None else _at_least_one("width", width)
+        for name, flag in (("norm", norm), ("use_scale", use_scale)):
+            if not isinstance(flag, bool):
+                raise ValueError(f"{name} must be True or False, got {flag!r}")
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
         self.in_channels = self.out_channels = channels

@@ -96,6 +96,12 @@ def _unstack(module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_
     state.update({f"{prefix}{i}.0.weight": weight[..., None, None] for i, weight in enumerate(weights)})
 
 
+def _at_least_one(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
+
+
 class TGMTRM(nn.Module):
     """Tensor generation and reconstruction: (N, C, H, W) to (N, C, H, W).
 
@@ -121,12 +127,11 @@ class TGMTRM(nn.Module):
         implementation: Literal["fast", "published"] = "fast",
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"size must be (height, width), each at least 1, got {size}")
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}")
+        _at_least_one("channels", channels)
+        if len(size) != 2:
+            raise ValueError(f"size must be (height, width), got {size}")
+        height, width = (_at_least_one("size", side) for side in size)
+        _at_least_one("rank", rank)
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
         self.in_channels = self.out_channels = channels
@@ -135,8 +140,8 @@ class TGMTRM(nn.Module):
         self.logits = nn.Parameter(torch.full((rank,), -math.log(max(rank - 1, 1))))
         generators = StackedGenerators if implementation == "fast" else ListedGenerators
         self.channel = generators(rank, channels)
-        self.height = generators(rank, size[0])
-        self.width = generators(rank, size[1])
+        self.height = generators(rank, height)
+        self.width = generators(rank, width)
         if implementation == "published":
             self.outer = MatMul()
 

@@ -206,7 +206,7 @@ class ModuleContract:
         with pytest.raises(ValueError, match=next(iter(bad))):
             self.build(16, (7, 5), "fast", **bad)
 
-    @pytest.mark.parametrize("channels", [0, -1])
+    @pytest.mark.parametrize("channels", [0, -1, 8.0])
     def test_bad_channels(self, channels):
         with pytest.raises(ValueError, match="channels"):
             self.build(channels, (7, 5), "fast")

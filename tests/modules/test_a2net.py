@@ -11,6 +11,7 @@ class TestDoubleAttention(ModuleContract):
     bad_options = (
         {"mid_channels": 0},
         {"attention_channels": 0},
+        {"reconstruct": "no"},
         {"residual": True, "reconstruct": False},
     )
     recordings: ClassVar = {

@@ -9,7 +9,7 @@ from ctxbench_modules.non_local import NonLocal
 
 class TestNonLocal(ModuleContract):
     cls = NonLocal
-    bad_options = ({"width": 0},)
+    bad_options = ({"width": 0}, {"width": 2.5}, {"norm": "no"}, {"use_scale": 1})
     recordings: ClassVar = {
         "nonlocal_alexhex": {},
         "nonlocal_mmcv": {"norm": False, "use_scale": True},
