@@ -42,6 +42,11 @@ def _check_positive(**values: int) -> None:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
+def _check_sequence(name: str, values: Sequence[int]) -> None:
+    if not isinstance(values, Sequence) or not values or any(not isinstance(v, int) or v < 1 for v in values):
+        raise ValueError(f"{name} must be a sequence of integers of at least 1, got {values!r}")
+
+
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1×1 convolution of (N, C, S)."""
     return conv.weight.flatten(1) @ x + conv.bias[:, None]  # type: ignore[index]
@@ -134,11 +139,8 @@ class _Asymmetric(nn.Module):
         width = max(1, channels // self._reduction)
         key_channels, value_channels = (width if k is None else k for k in (key_channels, value_channels))
         _check_positive(key_channels=key_channels, value_channels=value_channels)
-        if not psp_sizes:
-            raise ValueError("psp_sizes must hold at least one size, got none")
-        for size in psp_sizes:
-            _check_positive(psp_sizes=size)
-        if not 0 <= dropout <= 1:
+        _check_sequence("psp_sizes", psp_sizes)
+        if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout must lie in [0, 1], got {dropout!r}")
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
@@ -166,16 +168,10 @@ class _Asymmetric(nn.Module):
             ValueError: keys are missing or unexpected.
 
         """
-        theirs = {
-            "key.conv": "stages.0.f_key.0",
-            "key.bn": "stages.0.f_key.1.0",
-            "query.conv": "stages.0.f_query.0",
-            "query.bn": "stages.0.f_query.1.0",
-            "value": "stages.0.f_value",
-            "out": "stages.0.W",
-            "fuse.conv": "conv_bn_dropout.0",
-            "fuse.bn": self._released_norm,
-        }
+        theirs = {"value": "stages.0.f_value", "out": "stages.0.W"}
+        theirs |= {"fuse.conv": "conv_bn_dropout.0", "fuse.bn": self._released_norm}
+        for name in ("key", "query"):
+            theirs |= {f"{name}.conv": f"stages.0.f_{name}.0", f"{name}.bn": f"stages.0.f_{name}.1.0"}
         keys = {}
         for key in self.state_dict():
             layer, _, name = key.rpartition(".")

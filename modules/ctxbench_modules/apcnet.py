@@ -53,6 +53,11 @@ def _check_positive(**values: int) -> None:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
+def _check_sequence(name: str, values: Sequence[int]) -> None:
+    if not isinstance(values, Sequence) or not values or any(not isinstance(v, int) or v < 1 for v in values):
+        raise ValueError(f"{name} must be a sequence of integers of at least 1, got {values!r}")
+
+
 def _check_input(x: Tensor, channels: int) -> None:
     if x.dim() != 4 or x.shape[1] != channels:
         raise ValueError(f"expected (N, {channels}, H, W), got {tuple(x.shape)}")
@@ -224,10 +229,7 @@ class ACMPyramid(nn.Module):
         implementation: Implementation = "fast",
     ) -> None:
         super().__init__()
-        if not pool_scales:
-            raise ValueError("pool_scales must hold at least one scale, got none")
-        for scale in pool_scales:
-            _check_positive(pool_scales=scale)
+        _check_sequence("pool_scales", pool_scales)
         self.scales = nn.ModuleList(
             ACM(channels, width=width, pool_scale=scale, fusion=fusion, implementation=implementation)
             for scale in pool_scales

@@ -85,7 +85,7 @@ class EMAU(nn.Module):
     ) -> None:
         super().__init__()
         _check_positive(channels=channels, bases=bases, iterations=iterations)
-        if not 0 <= momentum <= 1:
+        if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie in [0, 1], got {momentum!r}")
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")

@@ -13,7 +13,7 @@ by the norm over the axis it names (section 3)::
     Ψ' = L2_nodes(ReLU(BN(W_ψ' U')))        d×n    latent to visible
     Z  = Ψ Uᵀ                               d×C'
     Z  = softmax(Ẑ Ẑᵀ) Z,  Ẑ = L2_channels(Z)      message passing among the latent nodes
-    M_t = Zᵀ Ψ'                             C'×n  ; with ``graph_conv`` ReLU(BN(W_g M_t))
+    M_t = Zᵀ Ψ'                             C'×n   with ``graph_conv``: ReLU(BN(W_g M_t))
     Y  = X + γ BN(W_up merge_t(M_t))        C×n    no convolution has a bias; γ starts at zero
 
 ``fast`` uses W_g (Zᵀ Ψ') = (W_g Zᵀ) Ψ' and, where it takes fewer multiplications, W_up (Zᵀ Ψ') =
@@ -27,6 +27,7 @@ Differs from the released code: ``merge="sum"`` is not in it.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Literal, cast
 
 import torch
@@ -42,9 +43,19 @@ def _check_positive(**values: int) -> None:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
+def _check_sequence(name: str, values: Sequence[int]) -> None:
+    if not isinstance(values, Sequence) or not values or any(not isinstance(v, int) or v < 1 for v in values):
+        raise ValueError(f"{name} must be a sequence of integers of at least 1, got {values!r}")
+
+
 def _inverse_norm(x: Tensor, dim: int) -> Tensor:
     """1 / max(‖x‖₂, ε) over ``dim``, which is kept; along a strided axis quicker than ``vector_norm``."""
     return x.square().sum(dim=dim, keepdim=True).clamp_min(_EPS**2).rsqrt()
+
+
+def _cat(tensors: list[Tensor], dim: int) -> Tensor:
+    """Concatenate, without the copy ``torch.cat`` makes of a single tensor."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=dim)
 
 
 class MatMul(nn.Module):
@@ -138,10 +149,7 @@ class LatentGNN(nn.Module):
     ) -> None:
         super().__init__()
         _check_positive(channels=channels, stride=stride)
-        if not latent_dims:
-            raise ValueError("latent_dims must hold at least one kernel's nodes, got none")
-        for latent_dim in latent_dims:
-            _check_positive(latent_dims=latent_dim)
+        _check_sequence("latent_dims", latent_dims)
         if merge not in ("concat", "sum"):
             raise ValueError(f"merge must be 'concat' or 'sum', got {merge!r}")
         if implementation not in ("fast", "published"):
@@ -198,9 +206,9 @@ class LatentGNN(nn.Module):
         return self._fast(x) if self.implementation == "fast" else self._published(x)
 
     def _published(self, x: Tensor) -> Tensor:
-        to_latent = (
-            None if self.down_to_latent is None else functional.normalize(self.down_to_latent(x), dim=1)
-        )
+        to_latent = None
+        if self.down_to_latent is not None:
+            to_latent = functional.normalize(self.down_to_latent(x), dim=1)
         to_visible = functional.normalize(self.down(x), dim=1)
         maps = [
             self._published_kernel(kernel, to_latent, to_visible)
@@ -210,7 +218,7 @@ class LatentGNN(nn.Module):
         return y
 
     def _merge(self, maps: list[Tensor]) -> Tensor:
-        return torch.cat(maps, dim=1) if self.merge == "concat" else torch.stack(maps).sum(dim=0)
+        return _cat(maps, dim=1) if self.merge == "concat" else reduce(torch.add, maps)
 
     def _published_kernel(self, kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> Tensor:
         psi_visible = functional.normalize(kernel.to_visible(to_visible).flatten(2), dim=1)
@@ -267,8 +275,8 @@ class LatentGNN(nn.Module):
         bn = self.up.bn
         weight, bias = (self.up.conv.weight.flatten(1), None) if bn.training else self.up.folded()
         parts = weight.chunk(len(graphs), dim=1) if self.merge == "concat" else [weight] * len(graphs)
-        nodes = torch.cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)
-        psi = torch.cat([psi for _, psi in graphs], dim=1)
+        nodes = _cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)
+        psi = _cat([psi for _, psi in graphs], dim=1)
         if bias is None:
             return torch.addcmul(x, self.gamma, bn((nodes @ psi).view(x.shape)))
         y = torch.baddbmm(x.flatten(2), self.gamma * nodes, psi)

@@ -11,6 +11,8 @@ BAD = (
     {"value_channels": -1},
     {"psp_sizes": ()},
     {"psp_sizes": (1, 0)},
+    {"psp_sizes": 3},
+    {"dropout": "half"},
     {"dropout": 1.5},
 )
 

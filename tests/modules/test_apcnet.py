@@ -15,7 +15,7 @@ class TestACM(ModuleContract):
 
 class TestACMPyramid(ModuleContract):
     cls = ACMPyramid
-    bad_options = ({"width": 0}, {"pool_scales": ()}, {"pool_scales": (1, 0)})
+    bad_options = ({"width": 0}, {"pool_scales": ()}, {"pool_scales": (1, 0)}, {"pool_scales": 6})
     recordings: ClassVar = {"apc_pyramid": {"width": 8}}
 
 

@@ -10,7 +10,13 @@ from ctxbench_modules.latentgnn import LatentGNN
 
 class TestLatentGNN(ModuleContract):
     cls = LatentGNN
-    bad_options = ({"latent_dims": ()}, {"latent_dims": (4, 0)}, {"stride": 0}, {"merge": "mean"})
+    bad_options = (
+        {"latent_dims": ()},
+        {"latent_dims": (4, 0)},
+        {"latent_dims": 100},
+        {"stride": 0},
+        {"merge": "mean"},
+    )
     recordings: ClassVar = {
         "latentgnn": {"latent_dims": (6, 5), "stride": 4},
         "latentgnn_sym": {"latent_dims": (16, 12), "stride": 4, "symmetric": True},
