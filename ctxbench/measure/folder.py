@@ -120,19 +120,12 @@ class Partial:
         if "round_ms" in entry:
             self.rounds_ms.append(entry["round_ms"])
 
-    def record(self, case: Case, status: str = "ok", reason: str = "") -> Record:
+    def record(self, case: Case, plan: Plan, status: str = "ok", reason: str = "") -> Record:
         """The record this makes; reasons stay for the fields that are still ``None``."""
-        fields = dict(self.fields)
-        reasons = {k: v for k, v in fields.pop("reasons", {}).items() if fields.get(k) is None}
-        return Record(
-            case=case,
-            status=status,
-            reason=reason,
-            **fields,
-            reasons=reasons,
-            rounds_ms=self.rounds_ms,
-            measured_at=now(),
-        )
+        fields = {"environment": plan.environments.get(case.device, {}), **self.fields}
+        reasons = {k: v for k, v in fields.get("reasons", {}).items() if fields.get(k) is None}
+        observed = {**fields, "reasons": reasons, "rounds_ms": self.rounds_ms}
+        return Record(case=case, status=status, reason=reason, measured_at=now(), **observed)
 
 
 class RunFolder:
@@ -184,7 +177,7 @@ class RunFolder:
 
     def finish(self, case: Case, status: str = "ok", reason: str = "") -> None:
         """Append the case's record."""
-        record = self.open[case.id].record(case, status, reason)
+        record = self.open[case.id].record(case, self.plan, status, reason)
         _append(self._records, record.to_json())
         self.done[case.id] = record
 
@@ -240,11 +233,11 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Record], dict[str, Partial]
 
 
 def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial]) -> Run:
-    missing = "not finished when the run was interrupted"
-    return Run(
-        plan,
-        [done.get(case.id) or partial[case.id].record(case, "interrupted", missing) for case in plan.cases],
-    )
+    def as_it_stands(case: Case) -> Record:
+        missing = "not finished when the run was interrupted"
+        return done.get(case.id) or partial[case.id].record(case, plan, "interrupted", missing)
+
+    return Run(plan, [as_it_stands(case) for case in plan.cases])
 
 
 def _append(file: IO[bytes], values: Mapping[str, Any]) -> None:

@@ -17,8 +17,8 @@ from ctxbench.errors import UserError
 from ctxbench.measure import worker
 from ctxbench.measure.case import Case
 
-PRELOAD = ["torch", "ctxbench.measure.subject"]
-"""What the fork server imports once, so that its forks need not."""
+PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.subject"]
+"""What the fork server imports once, so that its forks need not: a second for each of them."""
 
 
 class CaseFailedError(Exception):

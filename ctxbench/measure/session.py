@@ -25,11 +25,13 @@ MIN_SAMPLES = 30
 MAX_ROUNDS = 40
 ROUNDS_PER_BUDGET = 10
 COUNTED_TOGETHER = 2
+SURVEY_TIMEOUT_S = 300.0
+"""Of the first process, which waits for torch to be loaded from a disk that may be cold."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come: ``fraction`` of 1, doing ``activity``: ``count``, ``prepare`` or ``time``."""
+    """How far a run has come. ``activity`` is ``count``, ``prepare``, ``time`` or ``done``."""
 
     fraction: float
     recorded: int
@@ -87,7 +89,7 @@ def _survey(plan: Plan) -> Plan:
     """Check the plan's cases in a process and add what was found out about the machine."""
     worker = WorkerProcess(plan.cases[0])
     try:
-        worker.send(plan.settings.timeout_s, "survey", plan.cases, plan.settings.counters)
+        worker.send(SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
         found = worker.receive()
     except CaseFailedError as error:
         raise UserError(f"nothing was measured: {error.reason}") from error
@@ -228,7 +230,7 @@ class _Session:
     def _finish(self, live: _Live, status: str, reason: str) -> None:
         self._folder.finish(live.case, status, reason)
         live.worker.close()
-        self._tell("time", live, 1.0)
+        self._tell("done", live, 1.0)
 
     def _tell(self, activity: str, live: _Live, fraction: float) -> None:
         self._fractions[live.case.id] = fraction

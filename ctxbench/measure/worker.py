@@ -3,6 +3,7 @@
 Imports torch only inside the process, because the parent, which imports this file, goes without.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ def main(pipe: Connection, case: Case) -> None:
     _be_expendable()
     from ctxbench.measure.subject import Subject
 
+    gc.freeze()  # collections between rounds need not visit what was imported
     subject = Subject(case)
     while True:
         try:

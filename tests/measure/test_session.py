@@ -1,0 +1,174 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from ctxbench.errors import UserError
+from ctxbench.measure import session
+from ctxbench.measure.case import Case
+from ctxbench.measure.folder import JOURNAL, RECORDS, Settings, read_run
+from ctxbench.measure.session import Progress
+
+QUICK = Settings(budget_s=0.2, timeout_s=5.0, counters=())
+MakeCase = Callable[..., Case]
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_survives() -> Iterator[None]:
+    yield
+    me = psutil.Process()
+    servers = [child for child in me.children() if "forkserver" in " ".join(child.cmdline())]
+    assert not [worker for server in servers for worker in server.children()]
+
+
+def test_a_failure_costs_its_own_row_and_no_other(case: MakeCase, tmp_path: Path) -> None:
+    expected = {
+        "Good": ("ok", ""),
+        "Killed": ("crashed", "the process was killed by SIGKILL during prepare"),
+        "Leaves": ("crashed", "the process left with exit code 3 during prepare"),
+        "Sleeps": ("timeout", "prepare took longer than 5 s"),
+        "Greedy": ("oom", "RuntimeError: "),
+        "Hungry": ("oom", "predicted to need 67108864 MiB"),
+        "Raises": ("error", "KeyError: 'no such map'"),
+        "Flat": ("error", "returned shape (1, 240); a context module returns one tensor (N=1, C', H=6, W=5)"),
+        "Fickle": ("error", "returned shape (1, 8, 6, 5), then (1, 16, 6, 5), on the same input"),
+        "Steady": ("ok", ""),
+    }
+    cases = [case(name) for name in expected]
+    found = session.run([*cases, cases[0]], settings=QUICK, out=tmp_path / "run")
+
+    assert [record.case for record in found.records] == cases
+    for record, (status, reason) in zip(found.records, expected.values(), strict=True):
+        assert record.status == status, record
+        assert reason in record.reason
+        assert "\n" not in record.reason
+        assert bool(record.rounds_ms) == (status == "ok")
+    good = found.records[0]
+    assert (good.params, good.macs) == (72, 8 * 8 * 6 * 5)
+    assert len(good.rounds_ms) >= 5
+    assert good.alloc_bytes is not None
+    assert good.reserved_bytes is None
+    assert "reserve" in good.reasons["reserved_bytes"]
+    assert good.environment["torch"] == torch.__version__
+    assert found.plan.ceilings["cpu"]["float32"]["gemm_gflops"] > 0
+    assert len((tmp_path / "run" / RECORDS).read_text().splitlines()) == len(cases)
+    assert not (tmp_path / "run" / JOURNAL).exists()
+    assert read_run(tmp_path / "run") == found
+
+
+def test_rounds_are_interleaved_in_random_order(case: MakeCase) -> None:
+    timed: list[Progress] = []
+    cases = [case("Steady", batch=n) for n in (1, 2, 3)]
+    found = session.run(cases, settings=QUICK, progress=timed.append)
+    turns = [p.case.batch for p in timed if p.activity == "time"]
+    rounds = [tuple(turns[i : i + 3]) for i in range(0, 15, 3)]
+    assert all(sorted(order) == [1, 2, 3] for order in rounds)
+    assert len(set(rounds)) > 1
+    assert timed[-1].fraction == 1
+    assert timed[-1].recorded == 3
+    fractions = [p.fraction for p in timed]
+    assert fractions == sorted(fractions)
+    assert all(record.status == "ok" for record in found.records)
+
+
+def test_interrupting_keeps_what_was_measured_and_resuming_completes_it(
+    case: MakeCase, tmp_path: Path
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.recorded:
+            raise KeyboardInterrupt
+
+    cases = [case("Good"), case("Good", mode="train"), case("Good", dtype="float64")]
+    with pytest.raises(KeyboardInterrupt):
+        session.run(cases, settings=QUICK, out=tmp_path, progress=interrupt)
+    statuses = [record.status for record in read_run(tmp_path).records]
+    assert sorted(statuses) == ["interrupted", "interrupted", "ok"]
+    assert [record.status for record in session.resume(tmp_path).records] == ["ok"] * 3
+    assert [record.status for record in session.resume(tmp_path).records] == ["ok"] * 3  # nothing left to do
+
+
+KILLED_RUN = """
+import json, sys
+from pathlib import Path
+from ctxbench.measure import session
+from ctxbench.measure.case import Case
+from ctxbench.measure.folder import Settings
+cases = [Case.from_json(case) for case in json.loads(sys.argv[2])]
+settings = Settings(budget_s=1.0, precision=0.0, counters=())
+session.run(cases, settings=settings, out=Path(sys.argv[1]))  # no main guard: workers must not run this
+"""
+
+
+def test_a_run_killed_half_way_resumes_with_its_rounds(case: MakeCase, tmp_path: Path) -> None:
+    cases = [case("Steady", batch=n) for n in (1, 2)]
+    out, script = tmp_path / "run", tmp_path / "script.py"
+    script.write_text(KILLED_RUN)
+    arguments = [sys.executable, str(script), str(out), json.dumps([c.to_json() for c in cases])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(arguments, env=environment) as process:
+        journal = out / JOURNAL
+        while process.poll() is None and not (
+            journal.exists() and journal.read_text().count("round_ms") >= 3
+        ):
+            time.sleep(0.02)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+    assert len(family) >= 2
+    assert psutil.wait_procs(family, timeout=10)[1] == []  # orphans leave by themselves
+
+    before = [record.rounds_ms for record in read_run(out).records]
+    assert all(before)
+    for name in (JOURNAL, RECORDS):
+        with (out / name).open("a") as file:
+            file.write('{"case_id": "torn')
+    found = session.resume(out)
+    assert [record.case for record in found.records] == cases
+    for record, rounds in zip(found.records, before, strict=True):
+        assert record.status == "ok"
+        assert len(record.rounds_ms) > len(rounds)
+        assert record.rounds_ms[: len(rounds)] == rounds
+    assert [json.loads(line)["status"] for line in (out / RECORDS).read_text().splitlines()] == ["ok", "ok"]
+
+
+def test_a_run_is_not_resumed_in_another_environment(case: MakeCase, tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.run([case("Good")], settings=QUICK, out=tmp_path, progress=interrupt)
+    plan = tmp_path / "run.json"
+    plan.write_text(plan.read_text().replace(f'"torch": "{torch.__version__}"', '"torch": "1.0"'))
+    with pytest.raises(UserError, match=r"another environment \(torch changed\)"):
+        session.resume(tmp_path)
+
+
+def test_bad_input_is_refused_before_anything_is_written(case: MakeCase, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    bad = {
+        "nothing to measure": [],
+        "no option 'loudness'": [case("Good"), case("Good", options={"loudness": 3})],
+        "is not there": [case("Missing")],
+        "height must be a positive integer": [case("Good", height=0)],
+    }
+    if not torch.cuda.is_available():
+        bad["no device 'cuda'"] = [case("Good", device="cuda")]
+    for message, cases in bad.items():
+        with pytest.raises(UserError, match=message):
+            session.run(cases, settings=QUICK, out=out)
+    with pytest.raises(UserError, match="unknown counter 'abacus'"):
+        session.run([case("Good")], settings=Settings(counters=("abacus",)), out=out)
+    assert not out.exists()
+
+
+def test_the_parent_goes_without_torch() -> None:
+    code = "import sys, ctxbench.measure.session; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
