@@ -49,7 +49,8 @@ def too_heavy(recorded: Trace) -> str:
 
 def real(build: Build, shape: Shape) -> tuple[torch.nn.Module, Tensor]:
     """The module in eval mode with an input, on the CPU."""
-    return build().eval(), torch.randn(shape)
+    module = build().eval()
+    return module.requires_grad_(False), torch.randn(shape)  # the JIT traces no constants with gradients
 
 
 def missed_ops(recorded: Trace, counted: Callable[[Op], bool]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from ctxbench.tracing.formulas import MOVES
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
-    """MACs by fvcore; ``missed`` are the operations it names as unsupported, those that only move data aside."""
+    """MACs by fvcore; ``missed`` are the operations it names as unsupported, data movement aside."""
     with quietly():
         from fvcore.nn import FlopCountAnalysis
 

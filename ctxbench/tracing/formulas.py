@@ -201,22 +201,21 @@ SPECIAL: dict[str, Formula] = {
 
 MOVES = frozenset(
     """
-    clone copy copy_ _to_copy contiguous cat stack index index_select gather index_put index_put_
-    scatter constant_pad_nd reflection_pad2d replication_pad2d roll flip repeat im2col embedding
-    slice_backward select_backward tril triu slice_scatter select_scatter _foreach_copy_ expand_copy
-    permute_copy view_copy masked_fill masked_fill_ where fill fill_ zero_ _reshape_copy pixel_shuffle
-    pixel_unshuffle empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like
-    new_zeros ones ones_like new_ones full full_like new_full eye arange linspace rand rand_like randn
-    randn_like randint randperm bernoulli bernoulli_ uniform_ normal_ scalar_tensor upsample_nearest2d
-    unbind_copy unfold_backward diagonal_backward diagonal_scatter one_hot upsample_nearest1d
-    upsample_nearest3d _local_scalar_dense eq ne lt le gt ge logical_and logical_or logical_not isnan
-    bitwise_and bitwise_or bitwise_not
+    clone copy _to_copy contiguous cat stack index index_select gather index_put scatter constant_pad_nd
+    reflection_pad2d replication_pad2d roll flip repeat im2col embedding slice_backward select_backward
+    tril triu slice_scatter select_scatter _foreach_copy expand_copy permute_copy view_copy masked_fill
+    where fill zero _reshape_copy pixel_shuffle pixel_unshuffle empty empty_like empty_strided new_empty
+    new_empty_strided zeros zeros_like new_zeros ones ones_like new_ones full full_like new_full eye
+    arange linspace rand rand_like randn randn_like randint randperm bernoulli uniform normal
+    scalar_tensor upsample_nearest2d unbind_copy unfold_backward diagonal_backward diagonal_scatter
+    one_hot upsample_nearest1d upsample_nearest3d _local_scalar_dense eq ne lt le gt ge logical_and
+    logical_or logical_not isnan bitwise_and bitwise_or bitwise_not diag_embed
     """.split()  # noqa: SIM905
 )
 """Data movement, creation, random numbers, comparisons: no floating-point operation."""
 
 VIEWS = frozenset(
-    "_unsafe_view detach alias lift_fresh lift _reshape_alias resize_ set_".split()  # noqa: SIM905
+    "_unsafe_view detach alias lift_fresh lift _reshape_alias resize set".split()  # noqa: SIM905
 )
 """Free operations that the schema does not mark as views."""
 
@@ -228,22 +227,25 @@ def cost(func: torch._ops.OpOverload, args: Sequence[Any], out: Any) -> Cost:
     """
     if func.is_view:
         return Cost("view")
-    name = func._schema.name.removeprefix("aten::")
+    name = base_name(func)
     first = out[0] if isinstance(out, (tuple, list)) and out else out
     formula = PRODUCTS.get(name) or SPECIAL.get(name)
     if formula is not None:
-        macs, elementwise = formula(args, first)
-        return Cost("product" if name in PRODUCTS else "elementwise", macs, elementwise)
+        return Cost("product" if name in PRODUCTS else "elementwise", *formula(args, first))
     if name in VIEWS:
         return Cost("view")
     if name in MOVES:
         return Cost("move")
-    base = name.rstrip("_")
-    if name in PER_INPUT or base in PER_INPUT:
-        each = PER_INPUT[name if name in PER_INPUT else base]
-        return Cost("elementwise", elementwise=each * next(a.numel() for a in args if isinstance(a, Tensor)))
+    if name in PER_INPUT:
+        elements = next(a.numel() for a in args if isinstance(a, Tensor))
+        return Cost("elementwise", elementwise=elements * PER_INPUT[name])
     if name in PER_OUTPUT:
         return Cost("elementwise", elementwise=first.numel() * PER_OUTPUT[name])
     if torch.Tag.pointwise in func.tags and isinstance(first, Tensor):
         return Cost("elementwise", elementwise=first.numel())
     return Cost("unknown")
+
+
+def base_name(func: torch._ops.OpOverload) -> str:
+    """The operation's name without namespace and overload; ``addmm_``, in place, is ``addmm``."""
+    return func._schema.name.removeprefix("aten::").rstrip("_")

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.errors import UserError
-from ctxbench.tracing.formulas import PRODUCTS, cost
+from ctxbench.tracing.formulas import PRODUCTS, base_name, cost
 from ctxbench.tracing.ops import MemoryEvent, Op, Phase, Trace
 
 Subject = nn.Module | Callable[[], nn.Module]
@@ -201,7 +201,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return func(*args, **kwargs)
-        if func._schema.name.removeprefix("aten::") not in PRODUCTS:
+        if base_name(func) not in PRODUCTS:
             with self:  # a composite operation (they appear whole under inference mode) is its parts
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:

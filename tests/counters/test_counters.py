@@ -1,4 +1,4 @@
-"""Each counter is asked on modules whose true count is known in closed form, and must own up to what it missed."""
+"""Counters asked on modules whose true count is known in closed form: they must own up to what they missed."""
 
 import copy
 

@@ -206,3 +206,12 @@ def test_batch_norm_is_scale_and_shift_in_eval_and_has_statistics_to_make_in_tra
     training = trace(nn.BatchNorm2d(4), (2, 4, 5, 6), mode="train")
     assert views.flops(training) == 6 * numel + 1  # and num_batches_tracked
     assert not views.unknown_ops(training)
+
+
+def test_products_in_place_count_as_those_that_are_not() -> None:
+    class InPlace(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            maps = x.flatten(0, 1)
+            return torch.zeros_like(maps).baddbmm_(maps, maps).reshape_as(x)
+
+    assert views.macs(trace(InPlace(), (2, 4, 6, 6))) == 2 * 4 * 6**3
