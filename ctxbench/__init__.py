@@ -4,10 +4,10 @@ The names below are the whole Python interface; they are loaded when first used,
 package, and ``ctxbench --help``, does not import torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing itself takes as long to import as all else on the way to --help
 if TYPE_CHECKING:
+    from typing import Any
+
     from ctxbench.api import count, explain, profile, resume, trace
     from ctxbench.errors import UserError
     from ctxbench.measure.case import Case
@@ -62,7 +62,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOME[name]), name)

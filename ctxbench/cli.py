@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench import __version__
+from ctxbench import __version__, registry
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 def main() -> None:
-    """Entry point: every UserError is one line on stderr and exit code 2."""
+    """Run the command line: every UserError is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
         _say(str(error))
         sys.exit(USAGE)
@@ -119,8 +119,9 @@ def profile(
     ] = None,
     tex: Annotated[Path | None, typer.Option(help="Also write the table in LaTeX here; - is stdout.")] = None,
 ) -> None:
-    """Count and measure context modules: MACs, FLOPs, memory, latency, other counters, the paper's column.
+    """Count and measure modules, and write a report.
 
+    MACs, FLOPs, memory, latency, other counters' numbers and the paper's own column.
     Writes a folder with records, tables and figures. Exit codes: 0 all measured, 2 bad input, 3 nothing
     measured, 4 some cases not measured (their rows say why), 130 interrupted.
     """
@@ -175,15 +176,8 @@ def profile(
 
 @app.command("list")
 def list_modules() -> None:
-    """List the registered modules: name, title, claimed complexity, paper."""
-    from ctxbench import registry
-
-    specs = [registry.spec(name) for name in registry.names()]
-    known = [spec for spec in specs if spec is not None]
-    rows = [(s.name, s.title, s.complexity, f"{s.paper} {s.year or ''}".strip()) for s in known]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        print("  ".join([*(text.ljust(width) for text, width in zip(row[:3], widths, strict=True)), row[3]]))
+    """List the registered modules."""
+    print(registry.catalogue(), end="")
 
 
 @app.command()
@@ -197,7 +191,10 @@ def explain(
     mode: ModeOption = "infer",
     counter: Counter = None,
 ) -> None:
-    """Take a module's cost apart: by operation, by module, and what each other counter missed."""
+    """Take a module's cost apart, by operation.
+
+    And by module, with what each other counter missed.
+    """
     from ctxbench import api
 
     side = _size(size)
@@ -222,7 +219,9 @@ def compare(
         typer.Option(help="median:P%: a case is SLOWER when its median surely grew, and by more than P %."),
     ] = "median:5%",
 ) -> None:
-    """Compare two runs case by case: ratio of medians with its interval, and a verdict.
+    """Compare two runs, case by case.
+
+    The ratio of the medians with its 95 % interval, and a verdict.
 
     Exit codes: 0 nothing is slower, 1 something is SLOWER, 2 bad input, 3 nothing was measured in both.
     """
@@ -235,7 +234,10 @@ def compare(
 
 @app.command()
 def report(run: Folder) -> None:
-    """Rebuild a run's tables and figures from its records, without measuring."""
+    """Rebuild a run's tables and figures.
+
+    From its records, without measuring.
+    """
     from ctxbench.report.run import write_report
 
     for path in write_report(run):
@@ -244,7 +246,7 @@ def report(run: Folder) -> None:
 
 @app.command()
 def env(device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu") -> None:
-    """Print what a record says of this machine: hardware, versions, settings that change numbers."""
+    """Print what a record says of this machine."""
     from ctxbench.measure.environment import environment
 
     for key, value in environment(device).items():

@@ -7,21 +7,19 @@ A context module is named in one of four ways: by a built-in name (``reconet``),
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import importlib
-import importlib.util
-import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctxbench.errors import UserError
 from ctxbench_modules import SPECS, PaperRow, Spec
 
 if TYPE_CHECKING:
+    import inspect
+    from pathlib import Path
     from types import ModuleType
 
     from torch import nn
@@ -32,6 +30,7 @@ __all__ = [
     "Spec",
     "build",
     "canonical",
+    "catalogue",
     "implementations",
     "names",
     "options",
@@ -59,6 +58,8 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
     def add(cls: T) -> T:
         if name in names():
             raise ValueError(f"the module name {name!r} is taken by {_specs()[name].target}")
+        from pathlib import Path
+
         home = cls.__module__
         if home == "__main__":
             home = str(Path(str(sys.modules["__main__"].__file__)).resolve())
@@ -70,15 +71,42 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
 
 
 def _specs() -> dict[str, Spec]:
-    third_party = {
-        point.name: Spec(point.name, point.name, point.value, _distribution(point), **UNKNOWN)
+    return {**_entry_points(), **_registered, **SPECS}
+
+
+def _offers_modules(folder: str) -> bool:
+    """Whether a distribution installed in ``folder`` has entry points of our group."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        file = os.path.join(folder, name, "entry_points.txt")
+        if name.endswith("-info") and os.path.isfile(file):
+            with open(file, encoding="utf-8") as text:
+                if f"[{ENTRY_POINT_GROUP}]" in text.read():
+                    return True
+    return False
+
+
+@cache
+def _entry_points() -> dict[str, Spec]:
+    if not any(map(_offers_modules, sys.path)):
+        return {}  # the usual case, found out in a tenth of the time that importing importlib.metadata takes
+    from importlib.metadata import entry_points
+
+    def distribution(point: Any) -> str:
+        return f"{point.dist.name} {point.dist.version}" if point.dist else ""
+
+    return {
+        point.name: Spec(point.name, point.name, point.value, distribution(point), **UNKNOWN)
         for point in entry_points(group=ENTRY_POINT_GROUP)
     }
-    return {**third_party, **_registered, **SPECS}
 
 
-def _distribution(point: Any) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else ""
+def catalogue() -> str:
+    """The registered modules as text, a line each: name, title, claimed complexity, paper."""
+    rows = [(s.name, s.title, s.complexity, f"{s.paper} {s.year or ''}".strip()) for s in _specs().values()]
+    rows.sort(key=lambda row: row[0] not in SPECS)
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def names() -> list[str]:
@@ -96,12 +124,16 @@ def canonical(name: str) -> str:
 
     Raises UserError, with the nearest names, where nothing is known under ``name``.
     """
+    from pathlib import Path
+
     if name in _registered:
         return _registered[name].target
     if name in _specs():
         return name
     place, colon, cls = name.rpartition(":")
     if not colon or not cls.replace(".", "").isidentifier():
+        import difflib
+
         near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names())}"
         raise UserError(f"no module named {name!r}; {hint} (or give path/to/file.py:Class)")
@@ -114,6 +146,8 @@ def canonical(name: str) -> str:
 
 def load(name: str) -> type[nn.Module]:
     """The class behind a name. Raises UserError where it cannot be loaded or is no ``nn.Module``."""
+    from pathlib import Path
+
     known = spec(name)
     target = known.target if known else canonical(name)
     place, _, path = target.rpartition(":")
@@ -139,14 +173,17 @@ def _import_module(place: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
+    import hashlib
+    from importlib.util import module_from_spec, spec_from_file_location
+
     path = path.resolve()
     name = f"_ctxbench_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    module_spec = importlib.util.spec_from_file_location(name, path)
+    module_spec = spec_from_file_location(name, path)
     if module_spec is None or module_spec.loader is None or not path.is_file():
         raise UserError(f"no Python file at {path}")
-    module = importlib.util.module_from_spec(module_spec)
+    module = module_from_spec(module_spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))  # so that the file can import its neighbours, as a script would
     try:
@@ -160,6 +197,8 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _parameters(cls: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
+    import inspect
+
     return inspect.signature(cls).parameters
 
 
@@ -167,9 +206,8 @@ def options(name: str) -> dict[str, Any]:
     """The options a module takes beyond channels and size, with their defaults."""
     cls = load(name)
     given = {"size", "implementation", _channel_argument(cls)}
-    empty = inspect.Parameter.empty
     return {
-        key: None if parameter.default is empty else parameter.default
+        key: None if parameter.default is parameter.empty else parameter.default
         for key, parameter in _parameters(cls).items()
         if key not in given and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     }

@@ -1,19 +1,22 @@
-"""What is known of each context module without building it. Imports no torch, so listing stays fast."""
+"""What is known of each context module without building it.
+
+Imports no torch, and named tuples rather than dataclasses, so that listing stays fast.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class OfChannels:
+class OfChannels(NamedTuple):
     """An option that follows the input's width: channels // divisor."""
 
     divisor: int = 1
 
 
-@dataclass(frozen=True)
-class PaperRow:
+class PaperRow(NamedTuple):
     """The configuration behind a module's row in Table 10 of the RecoNet paper (ECCV 2020).
 
     ``options`` build the block the row is about. ``counted`` holds further options, applied only when
@@ -22,8 +25,8 @@ class PaperRow:
     """
 
     label: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    counted: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = NOTHING
+    counted: Mapping[str, Any] = NOTHING
     note: str = ""
 
     def options_at(self, channels: int) -> dict[str, Any]:
@@ -34,8 +37,7 @@ class PaperRow:
         }
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """A context module as a catalogue entry.
 
     ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one
