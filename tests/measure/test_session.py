@@ -102,7 +102,7 @@ from ctxbench.measure import session
 from ctxbench.measure.case import Case
 from ctxbench.measure.folder import Settings
 cases = [Case.from_json(case) for case in json.loads(sys.argv[2])]
-settings = Settings(budget_s=1.0, precision=0.0, counters=())
+settings = Settings(budget_s=0.5, precision=0.0, counters=())
 session.run(cases, settings=settings, out=Path(sys.argv[1]))  # no main guard: workers must not run this
 """
 

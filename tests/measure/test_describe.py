@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ctxbench.counters import COUNTERS
+from ctxbench.measure.case import Case
+from ctxbench.measure.describe import describe, in_one_line
+from ctxbench.measure.records import Record
+from ctxbench.registry import spec
+from ctxbench.tracing import views
+
+EMAU = Case("emau", 16, 6, 5, options={"bases": 4})
+
+
+def test_it_fills_every_static_field() -> None:
+    found = describe(EMAU, ("torch",))
+    record = Record(EMAU, **found)
+    published = describe(replace(EMAU, implementation="published"), ())
+    assert record.reasons == {}
+    assert record.published_macs == published["macs"] == published["published_macs"]
+    assert record.macs is not None
+    assert record.flops is not None
+    assert record.flops > 2 * record.macs
+    assert record.bwd_macs
+    assert record.counters["torch"]["gmacs"] is not None
+    assert record.paper["config"] == "bases=4"
+    assert record.paper["gflops"] > 0
+
+
+def test_the_predicted_peak_follows_mode_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    infer = describe(EMAU, ())["peak_pred_bytes"]
+    train = describe(replace(EMAU, mode="train"), ())["peak_pred_bytes"]
+    cuda = describe(replace(EMAU, device="cuda"), ())["peak_pred_bytes"]
+    assert infer < train
+    assert infer < cuda
+    assert cuda % views.CUDA_BLOCK == 0
+
+
+def test_what_cannot_be_counted_has_a_reason(case: Callable[..., Case]) -> None:
+    found = describe(case("Raises"), ("torch",))
+    why = "KeyError: 'no such map'"
+    fields = (
+        "params",
+        "macs",
+        "flops",
+        "bytes",
+        "bwd_macs",
+        "act_bytes",
+        "peak_pred_bytes",
+        "published_macs",
+    )
+    assert {name: found["reasons"][name] for name in fields} == dict.fromkeys(fields, why)
+    assert not found.keys() & set(fields)
+    assert found["counters"]["torch"]["gmacs"] is None
+    assert found["counters"]["torch"]["reason"]
+    assert found["paper"] == {"reason": why}
+
+
+def test_a_counter_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(build: object, shape: object) -> dict[str, object]:
+        raise ZeroDivisionError("by zero\nand more")
+
+    monkeypatch.setitem(COUNTERS, "torch", fail)
+    found = describe(EMAU, ("torch",))["counters"]["torch"]
+    assert found == {"gmacs": None, "missed": {}, "reason": "ZeroDivisionError: by zero"}
+
+
+def test_the_paper_counts_the_published_form_with_the_options_of_its_printed_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[Case] = []
+
+    def count(build: Callable[[], torch.nn.Module], shape: object) -> dict[str, object]:
+        built.append(build.args[0])  # type: ignore[attr-defined]
+        return {"gflops": 1.0}
+
+    monkeypatch.setattr("ctxbench.counters.paper.count", count)
+    known = spec("latentgnn")
+    assert known is not None
+    assert known.table10 is not None
+    case = Case("latentgnn", 16, 6, 5, options=known.table10.options)
+    assert "merge=sum" in describe(case, ())["paper"]["config"]
+    describe(replace(case, options={"latent_dims": (3,)}), ())
+    assert [c.implementation for c in built] == ["published", "published"]
+    assert built[0].options == {**known.table10.options, **known.table10.counted}
+    assert built[1].options == {"latent_dims": (3,)}
+
+
+def test_reasons_are_one_line() -> None:
+    assert in_one_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert in_one_line(ValueError()) == "ValueError"

@@ -1,0 +1,142 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ctxbench.errors import UserError
+from ctxbench.measure.case import Case
+from ctxbench.measure.folder import JOURNAL, PLAN, RECORDS, Plan, RunFolder, Settings, check_free, read_run
+from ctxbench.measure.records import Record, read_records, to_line
+
+CASES = tuple(Case("latentgnn", n, 4, 4, options={"latent_dims": (5, 3)}) for n in (8, 16, 24))
+PLAN_OF_THREE = Plan(
+    CASES, Settings(budget_s=1.0, counters=("fvcore",)), ("ctxbench", "profile"), {"cpu": {"torch": "2"}}
+)
+
+
+def test_a_plan_reads_back_as_it_was(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "a" / "b", PLAN_OF_THREE):
+        pass
+    assert Plan.read(tmp_path / "a" / "b") == PLAN_OF_THREE
+
+
+def test_records_and_unfinished_cases_read_back(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
+        folder.note(CASES[0], {"macs": 7, "reasons": {"alloc_bytes": "later", "params": "unknown"}})
+        folder.note(CASES[0], {"alloc_bytes": 5, "reasons": {"reserved_bytes": "CPU"}})
+        folder.add_round(CASES[0], [1.0, 2.0])
+        folder.add_round(CASES[1], [3.0])
+        folder.finish(CASES[0])
+        inside = folder.run()
+    outside = read_run(tmp_path)
+    assert outside.records[0] == inside.records[0]
+    first, second, third = outside.records
+    assert (first.status, first.macs, first.alloc_bytes, first.rounds_ms) == ("ok", 7, 5, [[1.0, 2.0]])
+    assert first.reasons == {"params": "unknown", "reserved_bytes": "CPU"}
+    assert first.environment == {"torch": "2"}
+    assert (second.status, second.rounds_ms) == ("interrupted", [[3.0]])
+    assert (third.status, third.rounds_ms) == ("interrupted", [])
+    assert [record.case for record in outside.records] == list(CASES)
+
+
+def test_a_finished_run_keeps_no_journal(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
+        for case in CASES:
+            folder.finish(case, "error", "because")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [RECORDS, PLAN]
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.999])
+def test_a_torn_last_line_is_dropped_and_its_case_is_open_again(tmp_path: Path, keep: float) -> None:
+    with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
+        folder.finish(CASES[0])
+        sound = (tmp_path / RECORDS).stat().st_size
+        folder.finish(CASES[1])
+    path = tmp_path / RECORDS
+    whole = path.read_bytes()
+    path.write_bytes(whole[: sound + int((len(whole) - sound - 1) * keep)])
+    assert [r.status for r in read_run(tmp_path).records] == ["ok", "interrupted", "interrupted"]
+    with RunFolder.resume(tmp_path) as folder:
+        assert list(folder.done) == [CASES[0].id]
+        assert path.stat().st_size == sound
+        folder.finish(CASES[1])
+    assert len(read_records(path)) == 2
+
+
+def test_a_last_line_that_lacks_only_its_newline_counts(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
+        folder.finish(CASES[0])
+    path = tmp_path / RECORDS
+    path.write_bytes(path.read_bytes().rstrip())
+    with RunFolder.resume(tmp_path) as folder:
+        folder.finish(CASES[1])
+    assert [record.case for record in read_records(path)] == list(CASES[:2])
+
+
+def without(record: Record, key: str) -> bytes:
+    return to_line({k: v for k, v in record.to_json().items() if k != key})
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"{nonsense\n", "Expecting"),
+        (b"[1]\n", "not a JSON object"),
+        (to_line({"schema_version": 99}), "schema_version is 99, this ctxbench reads 1"),
+        (without(Record(CASES[1]), "case"), "not a record"),
+        (to_line({**Record(CASES[1]).to_json(), "colour": "red"}), "colour"),
+    ],
+)
+def test_any_other_damaged_line_is_named(tmp_path: Path, line: bytes, says: str) -> None:
+    with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
+        folder.finish(CASES[0])
+    path = tmp_path / RECORDS
+    path.write_bytes(path.read_bytes() + line + path.read_bytes())
+    for read in (read_run, RunFolder.resume):
+        with pytest.raises(UserError, match=r"records.jsonl, line 2 is damaged") as caught:
+            read(tmp_path)
+        assert says in str(caught.value)
+
+
+def test_a_journal_about_strangers_is_damaged(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, PLAN_OF_THREE):
+        pass
+    (tmp_path / JOURNAL).write_text(json.dumps({"case_id": "0", "round_ms": [1]}) + "\n")
+    with pytest.raises(UserError, match=r"journal.jsonl, line 1 is damaged"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
+def test_a_damaged_plan_is_named(tmp_path: Path, damage: str) -> None:
+    (tmp_path / PLAN).write_text(damage)
+    with pytest.raises(UserError, match=r"run.json is damaged"):
+        read_run(tmp_path)
+
+
+def test_a_folder_is_written_by_one_run_and_one_process(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run"):
+        read_run(tmp_path)
+    with RunFolder.create(tmp_path, PLAN_OF_THREE):
+        with pytest.raises(UserError, match="already holds a run"):
+            RunFolder.create(tmp_path, PLAN_OF_THREE)
+        with pytest.raises(UserError, match="is being written by another process"):
+            RunFolder.resume(tmp_path)
+        read_run(tmp_path)
+    RunFolder.resume(tmp_path).__exit__()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match=r"cannot write .*file"):
+            check_free(path)
+    with pytest.raises(UserError, match="cannot write"):
+        RunFolder(tmp_path / "missing", PLAN_OF_THREE)
+
+
+def test_a_record_says_what_it_is_in_json() -> None:
+    record = Record(replace(CASES[0], device="cuda:1"), macs=2**60, rounds_ms=[[0.1]])
+    values = json.loads(to_line(record.to_json()))
+    assert values["case_id"] == record.case.id
+    assert Record.from_json(values) == record

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ctxbench.measure import stats
+
+samples = st.lists(st.floats(0.01, 1000), min_size=1, max_size=8)
+rounds = st.lists(samples, min_size=stats.MIN_ROUNDS, max_size=12)
+
+
+def simulate(rng: np.random.Generator, rounds: int, scale: float = 1.0) -> list[list[float]]:
+    """Rounds of ten samples around 10 ms: 1 % between rounds, a tail of 2 % within."""
+    level = 10 * scale * (1 + 0.01 * rng.normal(size=(rounds, 1)))
+    return [list(row) for row in level * (1 + 0.02 * np.abs(rng.normal(size=(rounds, 10))))]
+
+
+def verdicts(count: int, rounds: int, scale: float, threshold: float = 0.0) -> list[str]:
+    rng = np.random.default_rng(7)
+    pairs = ((simulate(rng, rounds), simulate(rng, rounds, scale)) for _ in range(count))
+    return [stats.verdict(*stats.ratio(a, b), threshold) for a, b in pairs]
+
+
+def test_the_same_code_is_called_different_no_more_often_than_promised() -> None:
+    for count in (5, 15):
+        wrong = sum(found != "UNCLEAR" for found in verdicts(150, count, 1.0))
+        assert wrong / 150 <= 0.05 + 2 * (0.05 * 0.95 / 150) ** 0.5
+
+
+def test_a_slowdown_of_two_percent_is_found() -> None:
+    found = verdicts(100, 20, 1.02)
+    assert found.count("SLOWER") >= 90
+    assert "FASTER" not in found
+
+
+def test_the_same_code_is_called_the_same_within_a_threshold() -> None:
+    assert verdicts(50, 20, 1.0, threshold=0.05).count("SAME") >= 47
+
+
+def test_the_interval_covers_the_true_median() -> None:
+    rng = np.random.default_rng(3)
+    true = 10 * (1 + 0.02 * 0.67449)
+    found = [stats.summary(simulate(rng, 12)) for _ in range(200)]
+    assert sum(s.lo_ms <= true <= s.hi_ms for s in found) >= 0.91 * 200  # type: ignore[operator]
+
+
+@settings(max_examples=40, deadline=None)
+@given(rounds)
+def test_a_summary_describes_all_samples(measured: list[list[float]]) -> None:
+    flat = np.concatenate(measured)
+    found = stats.summary(measured)
+    assert (found.n, found.rounds) == (flat.size, len(measured))
+    assert found.median_ms == pytest.approx(np.median(flat))
+    assert found.iqr_ms == pytest.approx(np.subtract(*np.percentile(flat, (75, 25))))
+    assert found.lo_ms is not None
+    assert found.hi_ms is not None
+    assert flat.min() <= found.lo_ms <= found.hi_ms <= flat.max()
+    assert stats.summary([round_ms[::-1] for round_ms in measured]) == found
+
+
+@settings(max_examples=25, deadline=None)
+@given(rounds, rounds, st.floats(0.1, 10))
+def test_a_ratio_is_one_of_scale_alone(a: list[list[float]], b: list[list[float]], factor: float) -> None:
+    ratio, lo, hi = stats.ratio(a, b)
+    scaled = stats.ratio(a, [[factor * ms for ms in round_ms] for round_ms in b])
+    assert lo <= hi
+    assert scaled == pytest.approx((factor * ratio, factor * lo, factor * hi), rel=1e-6)
+    assert stats.ratio(a, a)[0] == 1
+
+
+@given(st.floats(0.5, 2), st.floats(1, 1.5), st.floats(1, 1.5), st.floats(0, 0.5))
+def test_a_verdict_turns_round_with_its_ratio(ratio: float, down: float, up: float, threshold: float) -> None:
+    swapped = {"SLOWER": "FASTER", "FASTER": "SLOWER"}
+    lo, hi = ratio / down, ratio * up
+    found = stats.verdict(ratio, lo, hi, threshold)
+    edges = (lo, hi, ratio)
+    limits = (1.0, 1 + threshold, 1 / (1 + threshold))
+    if all(abs(edge - limit) > 1e-9 for edge in edges for limit in limits):  # away from rounding
+        assert stats.verdict(1 / ratio, 1 / hi, 1 / lo, threshold) == swapped.get(found, found)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "lo", "hi", "expected"),
+    [
+        (1.10, 1.06, 1.14, "SLOWER"),
+        (1.10, 0.99, 1.20, "UNCLEAR"),
+        (1.02, 1.01, 1.03, "SAME"),
+        (1.04, 1.01, 1.07, "UNCLEAR"),
+        (0.90, 0.88, 0.93, "FASTER"),
+        (0.90, 0.80, 1.01, "UNCLEAR"),
+    ],
+)
+def test_verdicts_at_five_percent(ratio: float, lo: float, hi: float, expected: str) -> None:
+    assert stats.verdict(ratio, lo, hi, 0.05) == expected
+
+
+def test_what_too_few_samples_cannot_say_is_none() -> None:
+    assert stats.summary([]) == stats.summary([[]]) == stats.Summary(n=0, rounds=0)
+    assert not stats.summary([]).is_noisy
+    four = stats.summary([[1.0], [1.0], [1.0], [1.0]])
+    assert (four.median_ms, four.lo_ms, four.hi_ms, four.is_noisy) == (1.0, None, None, True)
+    with pytest.raises(ValueError, match="needs 5 rounds on both sides, not 4 and 5"):
+        stats.ratio([[1.0]] * 4, [[1.0]] * 5)
+    assert stats.summary([[1.0] * 66] * 10).p99_ms is None
+    assert stats.summary([[1.0] * 67] * 10).p99_ms == 1.0
+
+
+def test_rounds_that_disagree_are_noisy_however_many_samples_they_hold() -> None:
+    steady = [[10.0, 11.0] * 50] * 6
+    jumping = [[level] * 100 for level in (8.0, 12.0, 8.0, 12.0, 8.0, 12.0)]
+    assert not stats.summary(steady).is_noisy
+    assert stats.summary(jumping).is_noisy

@@ -1,0 +1,222 @@
+import gc
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ctxbench.errors import UserError
+from ctxbench.measure import latency, memory
+from ctxbench.measure.case import Case
+from ctxbench.measure.step import Step, build_module, build_step
+
+MAP = Case("block", channels=16, height=64, width=64)
+MAP_BYTES = MAP.input_bytes
+
+
+class Probe(nn.Module):
+    """Notes the conditions it runs under."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(16, 16, 1)
+        self.seen: dict[str, object] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        self.seen = {
+            "dtype": x.dtype,
+            "channels_last": x.is_contiguous(memory_format=torch.channels_last),
+            "training": self.training,
+            "grad": y.requires_grad,
+            "x": x.detach().clone(),
+        }
+        return y
+
+
+class Two(nn.Module):
+    """Holds an intermediate map and the output at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.exp().cos()
+
+
+class Exp(nn.Module):
+    """Saves its output; the backward pass makes one map more, the input's gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.exp()
+
+
+def note(calls: list[str]) -> Tensor:
+    calls.append("step")
+    return torch.zeros(1)
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_a_step_runs_under_the_conditions_of_its_case(mode: Any) -> None:
+    case = Case("probe", 16, 4, 6, dtype="float64", layout="channels_last", mode=mode, batch=2)
+    probe = Probe()
+    step = build_step(case, probe)
+    y = step()
+    train = mode == "train"
+    first = probe.seen
+    assert y.shape == (2, 16, 4, 6)
+    assert {k: v for k, v in first.items() if k != "x"} == {
+        "dtype": torch.float64,
+        "channels_last": True,
+        "training": train,
+        "grad": train,
+    }
+    assert (step.x.grad is not None) == (probe.conv.weight.grad is not None) == train
+    step.clear()
+    assert step.x.grad is None
+    assert probe.conv.weight.grad is None
+    again = Probe()
+    build_step(case, again)
+    assert torch.equal(again.seen["x"], first["x"])  # type: ignore[arg-type]
+
+
+def test_modules_are_built_alike_every_time(case: Callable[..., Case]) -> None:
+    a, b = (build_module(case("Good", options={"gain": 3.0})) for _ in range(2))
+    assert a.gain == 3.0
+    assert torch.equal(a.conv.weight, b.conv.weight)  # type: ignore[union-attr, arg-type]
+
+
+def test_a_module_that_returns_no_tensor_is_refused() -> None:
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    with pytest.raises(UserError, match="block returned tuple; a context module returns one tensor"):
+        build_step(MAP, Pair())
+
+
+@pytest.mark.parametrize(
+    ("module", "mode", "maps"), [(Two(), "infer", 2), (Exp(), "infer", 1), (Exp(), "train", 2)]
+)
+def test_cpu_peak_is_what_the_step_allocates(module: nn.Module, mode: Any, maps: int) -> None:
+    case = Case("block", 16, 64, 64, mode=mode)
+    fields, reasons = memory.measure(build_step(case, module), "cpu")
+    assert fields["alloc_bytes"] == maps * MAP_BYTES
+    assert list(reasons) == ["reserved_bytes"]
+
+
+def test_process_growth_follows_a_large_allocation() -> None:
+    case = Case("block", 16, 1024, 1024)
+    fields, _ = memory.measure(build_step(case, Two()), "cpu")
+    assert fields["alloc_bytes"] == 2 * case.input_bytes
+    assert 0.9 < fields["process_bytes"] / fields["alloc_bytes"] < 1.2
+
+
+def test_cuda_memory_is_taken_above_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([(1000, 2000), (400, 2000)])
+    calls: list[str] = []
+
+    def fake(name: str, value: object = None) -> Callable[[object], object]:
+        def call(device: object = None) -> object:
+            calls.append(name)
+            return value
+
+        return call
+
+    for name, value in (
+        ("synchronize", None),
+        ("empty_cache", None),
+        ("reset_peak_memory_stats", None),
+        ("memory_allocated", 300),
+        ("max_memory_allocated", 750),
+        ("max_memory_reserved", 1024),
+    ):
+        monkeypatch.setattr(torch.cuda, name, fake(name, value))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: next(free))
+    step = Step(lambda: note(calls), nn.Identity(), torch.zeros(1))
+    assert memory.measure(step, "cuda") == (
+        {"alloc_bytes": 450, "reserved_bytes": 1024, "process_bytes": 600},
+        {},
+    )
+    ran = calls.index("step")
+    assert {"empty_cache", "reset_peak_memory_stats", "memory_allocated"} <= set(calls[:ran])
+    assert calls[ran + 1 :] == ["synchronize", "max_memory_allocated", "max_memory_reserved"]
+
+
+def test_available_memory_is_part_of_the_machine() -> None:
+    assert 0 < memory.available_bytes("cpu") < 2**50
+
+
+class ScriptedClock(latency.CpuClock):
+    """Says times instead of taking them."""
+
+    def __init__(self, times: Iterator[float]) -> None:
+        self.times = times
+        self.collecting: set[bool] = set()
+
+    def time_ms(self, step: Step) -> float:
+        self.collecting.add(gc.isenabled())
+        return next(self.times)
+
+
+STEP = Step(lambda: torch.zeros(1), nn.Identity(), torch.zeros(1))
+
+
+def test_warm_up_ends_when_two_windows_agree() -> None:
+    times = latency.warm_up(ScriptedClock(chain([90.0] * 5, [50.0] * 5, [10.0] * 5, repeat(10.1))), STEP)
+    assert len(times) == 20
+
+
+def test_warm_up_that_never_settles_is_bounded() -> None:
+    times = latency.warm_up(ScriptedClock(1.1**n for n in range(10**6)), STEP)
+    assert len(times) == latency.WARMUP_CALLS
+
+
+def test_a_round_leaves_out_its_first_call_and_collects_no_garbage() -> None:
+    clock = ScriptedClock(chain([99.0], repeat(1.0)))
+    times = latency.sample(clock, STEP, budget_s=60.0, expected_ms=1.0)
+    assert times == [1.0] * latency.ROUND_SAMPLES
+    assert clock.collecting == {False}
+    assert gc.isenabled()
+
+
+def test_a_round_of_long_calls_takes_each_and_at_least_one() -> None:
+    assert latency.sample(ScriptedClock(iter([5000.0])), STEP, budget_s=0.0, expected_ms=5000.0) == [5000.0]
+
+
+def test_the_cpu_clock_measures_a_call() -> None:
+    step = build_step(MAP, Two())
+    assert latency.CpuClock().time_ms(step) > 0
+
+
+def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            done.append("record")
+
+        def synchronize(self) -> None:
+            done.append("synchronize")
+
+        def elapsed_time(self, stop: "Event") -> float:
+            return 1.25
+
+    sizes: list[int] = []
+
+    def empty(size: int, **_: object) -> SimpleNamespace:
+        sizes.append(size)
+        return SimpleNamespace(zero_=lambda: done.append("flush"))
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(L2_cache_size=50))
+    monkeypatch.setattr("ctxbench.measure.latency.torch.empty", empty)
+    clock = latency.CudaClock("cuda")
+    step = Step(lambda: note(done), nn.Identity(), torch.zeros(1))
+    assert clock.time_ms(step) == 1.25
+    assert done == ["flush", "record", "step", "record", "synchronize"]
+    assert sizes == [100]
