@@ -163,7 +163,8 @@ def test_explain_shows_where_the_cost_is_and_what_was_missed(cli: Cli) -> None:
     ran = cli("explain", "block.py:Block", "--channels", "16", "--size", "9x7", "-o", "heads=4")
     assert ran.returncode == 0, ran.stderr
     assert "aten._scaled_dot_product_flash_attention_for_cpu.default" in ran.stdout
-    assert "fvcore gave nothing to aten::scaled_dot_product_attention" in ran.stdout
+    (fvcore,) = [line for line in ran.stdout.splitlines() if "fvcore gave nothing to" in line]
+    assert "aten::scaled_dot_product_attention" in fvcore
 
 
 def test_compare_of_a_run_with_itself_finds_nothing_slower(
@@ -254,7 +255,7 @@ def test_a_run_that_was_stopped_half_way_resumes_to_every_case_once(
 ) -> None:
     out = folder / f"stopped-{how.name}"
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}"}
-    arguments = ("profile", "emau,a2net,afnb", *SMALL[:-1], "30", "--counter", "none", "--out", str(out))
+    arguments = ("profile", "emau,a2net,afnb", *SMALL[:-1], "3", "--counter", "none", "--out", str(out))
     running = subprocess.Popen(
         [sys.executable, "-m", "ctxbench", *arguments],
         env=env,

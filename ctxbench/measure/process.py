@@ -21,6 +21,9 @@ PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.subj
 """What the fork server imports once, so that its forks need not: a second for each of them."""
 
 
+LEAVE_S = 5.0
+
+
 class CaseFailedError(Exception):
     """A case's measurement ended early, with the ``status`` and ``reason`` its record gets."""
 
@@ -40,11 +43,11 @@ class WorkerProcess:
         )
         with _no_main(), theirs:
             self._process.start()
-        self._method, self._timeout_s, self._deadline = "", 0.0, 0.0
+        self._method, self._timeout_s, self._deadline, self._busy = "", 0.0, 0.0, False
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
         """Call a method of :class:`~ctxbench.measure.subject.Subject`; :meth:`receive` takes its answer."""
-        self._method, self._timeout_s = method, timeout_s
+        self._method, self._timeout_s, self._busy = method, timeout_s, True
         self._deadline = time.monotonic() + timeout_s
         with contextlib.suppress(BrokenPipeError):  # receive says how it died
             self._pipe.send((method, arguments))
@@ -60,6 +63,7 @@ class WorkerProcess:
             if not self._pipe.poll():
                 raise EOFError  # dead, but a child of its own holds the pipe open
             status, value = self._pipe.recv()
+            self._busy = False
         except (EOFError, ConnectionResetError) as error:
             raise CaseFailedError("crashed", self._death()) from error
         if status == "refused":
@@ -79,10 +83,12 @@ class WorkerProcess:
         return max(0.0, self._deadline - time.monotonic())
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process: it leaves by itself when nothing more can be asked, unless it is busy or stuck."""
+        self._pipe.close()
+        if not self._busy:
+            self._process.join(LEAVE_S)
         self._process.kill()
         self._process.join()
-        self._pipe.close()
 
     def _death(self) -> str:
         self._process.join()

@@ -155,10 +155,11 @@ class Explanation:
             ]
             for path, (flops, size) in dearest
         ]
+        totals = ("gflops", "mib", "every_call_gflops", "every_call_mib")
+        shown = {name: significant(self.paper[name], 4) for name in totals}
         total = (
-            f"In all {self.paper['gflops']:.4f} GFLOPs and {self.paper['mib']:.2f} MiB over "
-            f"{len(self.paper['leaves'])} leaves; counting every call {self.paper['every_call_gflops']:.4f} "
-            f"GFLOPs and {self.paper['every_call_mib']:.2f} MiB."
+            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in {len(self.paper['leaves'])} leaves; "
+            f"every call counted, {shown['every_call_gflops']} GFLOPs and {shown['every_call_mib']} MiB."
         )
         title = "The convention of Table 10 (leaf modules, last call wins), dearest leaves"
         return [Grid(title, headings, [Group("", rows)], notes=[total])]
