@@ -19,9 +19,8 @@ from ctxbench.measure.case import Case
 
 PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.subject"]
 """What the fork server imports once, so that its forks need not: a second for each of them."""
-
-
 LEAVE_S = 5.0
+"""What an idle process gets to clean up (compilers leave semaphores) before it is killed."""
 
 
 class CaseFailedError(Exception):
