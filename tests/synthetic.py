@@ -83,10 +83,11 @@ def record(
             "fvcore": {
                 "gmacs": macs / 1e9 / 3,
                 "missed": {"aten::mul": 64, "aten::softmax": 1},
+                "elementwise": {"aten::add": 3},
                 "reason": "",
             },
-            "thop": {"gmacs": macs / 1e9 / 2, "missed": {"matmul": 2}, "reason": ""},
-            "torch": {"gmacs": macs / 1e9, "missed": {}, "reason": ""},
+            "thop": {"gmacs": macs / 1e9 / 2, "missed": {"matmul": 2}, "elementwise": {}, "reason": ""},
+            "torch": {"gmacs": macs / 1e9, "missed": {}, "elementwise": {}, "reason": ""},
         },
         "paper": {
             "gflops": gflops,

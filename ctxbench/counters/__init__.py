@@ -1,8 +1,9 @@
 """Other counters' opinions, kept beside ours: one function each, all reporting MACs in 10⁹.
 
 A counter takes a function that builds the module and an input shape (N, C, H, W), and returns
-``{"gmacs": float | None, "missed": {operation: calls}, "reason": str}``: ``missed`` are the operations that
-do arithmetic by our count and got none by theirs, dearest first; ``reason`` says why ``gmacs`` is None.
+``{"gmacs": float | None, "missed": {operation: calls}, "elementwise": {operation: calls}, "reason": str}``:
+``missed`` are products by our count that got nothing by theirs, ``elementwise`` other arithmetic that did
+not, each dearest first; ``reason`` says why ``gmacs`` is None.
 """
 
 from __future__ import annotations

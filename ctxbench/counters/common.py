@@ -6,17 +6,27 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import torch
 from torch import Tensor
 
 from ctxbench.counters import Build, Shape
-from ctxbench.tracing import Op, Trace, trace, views
+from ctxbench.tracing import Op, Trace, views
 
 MAX_GMACS = 200.0
 """A counter that must execute the module is not asked to do more than this (seconds on a laptop)."""
+
+
+class Lost(NamedTuple):
+    """What a counter gave nothing to, as operation to calls: products, and element-wise work."""
+
+    products: dict[str, int]
+    elementwise: dict[str, int]
+
+
+NOTHING_LOST = Lost({}, {})
 
 
 @contextmanager
@@ -27,14 +37,14 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def result(macs: float, missed: dict[str, int]) -> dict[str, Any]:
+def result(macs: float, lost: Lost = NOTHING_LOST) -> dict[str, Any]:
     """A counter's answer."""
-    return {"gmacs": macs / 1e9, "missed": missed, "reason": ""}
+    return {"gmacs": macs / 1e9, "missed": lost.products, "elementwise": lost.elementwise, "reason": ""}
 
 
 def refusal(reason: str) -> dict[str, Any]:
     """No answer, and why."""
-    return {"gmacs": None, "missed": {}, "reason": reason}
+    return {"gmacs": None, "missed": {}, "elementwise": {}, "reason": reason}
 
 
 def too_heavy(recorded: Trace) -> str:
@@ -53,16 +63,16 @@ def real(build: Build, shape: Shape) -> tuple[torch.nn.Module, Tensor]:
     return module.requires_grad_(False), torch.randn(shape)  # the JIT traces no constants with gradients
 
 
-def missed_ops(recorded: Trace, counted: Callable[[Op], bool]) -> dict[str, int]:
+def lost_ops(recorded: Trace, counted: Callable[[Op], bool]) -> Lost:
     """Operations that do arithmetic, by our trace, and that ``counted`` denies; dearest first."""
     lost = [op for op in recorded.ops if op.flops and not counted(op)]
     cost: Counter[str] = Counter()
     for op in lost:
         cost[op.name] += op.flops
     calls = Counter(op.name for op in lost)
-    return {name: calls[name] for name, _ in cost.most_common()}
-
-
-def record(build: Build, shape: Shape) -> Trace:
-    """Our own trace of the forward pass."""
-    return trace(build, shape)
+    products = {op.name for op in lost if op.macs}
+    ordered = {name: calls[name] for name, _ in cost.most_common()}
+    return Lost(
+        {name: n for name, n in ordered.items() if name in products},
+        {name: n for name, n in ordered.items() if name not in products},
+    )

@@ -9,7 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import missed_ops, quietly, record, result
+from ctxbench.counters.common import lost_ops, quietly, result
+from ctxbench.tracing import trace
 from ctxbench.tracing.record import fake_module
 
 
@@ -21,6 +22,5 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
         module = fake_module(build, fake).eval()
         with fake, FlopCounterMode(display=False) as counter:
             module(torch.empty(shape))
-        recorded = record(build, shape)
-        missed = missed_ops(recorded, lambda op: op.name.rpartition(".")[0] in known)
-        return result(counter.get_total_flops() / 2, missed)
+        lost = lost_ops(trace(build, shape), lambda op: op.name.rpartition(".")[0] in known)
+        return result(counter.get_total_flops() / 2, lost)

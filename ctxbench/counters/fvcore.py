@@ -7,26 +7,35 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import quietly, real, record, refusal, result, too_heavy
-from ctxbench.tracing.formulas import MOVES
+from ctxbench.counters.common import Lost, quietly, real, refusal, result, too_heavy
+from ctxbench.tracing import trace
+from ctxbench.tracing.formulas import MOVES, PRODUCTS
+
+COMPOSITE_PRODUCTS = frozenset(("matmul", "einsum", "scaled_dot_product_attention", "bilinear", "conv2d"))
+"""Products that our trace, below autograd, only ever sees in parts."""
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
-    """MACs by fvcore; ``missed`` are the operations it names as unsupported, data movement aside."""
+    """MACs by fvcore; lost is what it names as unsupported itself, data movement aside."""
     with quietly():
         from fvcore.nn import FlopCountAnalysis
 
-        if reason := too_heavy(record(build, shape)):
+        if reason := too_heavy(trace(build, shape)):
             return refusal(reason)
         analysis = FlopCountAnalysis(*real(build, shape))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         macs = analysis.total()
-        return result(macs, {op: n for op, n in analysis.unsupported_ops().most_common() if not _is_free(op)})
+        lost = Lost({}, {})
+        for name, calls in analysis.unsupported_ops().most_common():
+            bare = name.removeprefix("aten::").rstrip("_")
+            if bare in PRODUCTS or bare in COMPOSITE_PRODUCTS:
+                lost.products[name] = calls
+            elif not _only_moves_data(bare):
+                lost.elementwise[name] = calls
+        return result(macs, lost)
 
 
-def _is_free(name: str) -> bool:
-    """Whether an operation of the JIT trace, ``aten::mT``, only moves data."""
-    bare = name.removeprefix("aten::")
-    packet = getattr(torch.ops.aten, bare, None)
-    views = packet is not None and all(getattr(packet, overload).is_view for overload in packet.overloads())
-    return views or bare in MOVES
+def _only_moves_data(name: str) -> bool:
+    packet = getattr(torch.ops.aten, name, None)
+    is_view = packet is not None and all(getattr(packet, overload).is_view for overload in packet.overloads())
+    return is_view or name in MOVES

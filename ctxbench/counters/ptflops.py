@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import quietly, real, record, refusal, result, too_heavy
+from ctxbench.counters.common import quietly, real, refusal, result, too_heavy
+from ctxbench.tracing import trace
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
     with quietly():
         from ptflops import get_model_complexity_info
 
-        if reason := too_heavy(record(build, shape)):
+        if reason := too_heavy(trace(build, shape)):
             return refusal(reason)
         module, x = real(build, shape)
 
@@ -27,4 +28,4 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
             module, shape[1:], input_constructor=inputs, backend="pytorch", as_strings=False,
             print_per_layer_stat=False, verbose=False, ost=StringIO(),
         )  # fmt: skip
-        return refusal("ptflops gave no number") if macs is None else result(float(macs), {})
+        return refusal("ptflops gave no number") if macs is None else result(float(macs))

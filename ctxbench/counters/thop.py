@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import missed_ops, quietly, record, result
+from ctxbench.counters.common import lost_ops, quietly, result
+from ctxbench.tracing import trace
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
@@ -20,4 +21,4 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
             module, x = build(), torch.empty(shape)
         ruled = {path for path, part in module.named_modules() if type(part) in register_hooks}
         macs, _ = profile(module, (x,), verbose=False)
-        return result(macs, missed_ops(record(build, shape), lambda op: op.module in ruled))
+        return result(macs, lost_ops(trace(build, shape), lambda op: op.module in ruled))

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import missed_ops, quietly, record, result
+from ctxbench.counters.common import lost_ops, quietly, result
+from ctxbench.tracing import trace
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
@@ -19,4 +20,4 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
             module = build().eval()
         weighted = {path for path, part in module.named_modules() if [*part.parameters(recurse=False)]}
         macs = summary(module, input_size=shape, device="meta", verbose=0).total_mult_adds
-        return result(float(macs), missed_ops(record(build, shape), lambda op: op.module in weighted))
+        return result(float(macs), lost_ops(trace(build, shape), lambda op: op.module in weighted))

@@ -9,6 +9,7 @@ import torch
 
 from ctxbench import registry
 from ctxbench.counters import COUNTERS, paper
+from ctxbench.counters.common import refusal
 from ctxbench.errors import UserError
 from ctxbench.measure.case import Case, Mode
 from ctxbench.measure.step import build_module
@@ -69,7 +70,7 @@ def _ask(name: str, case: Case) -> dict[str, Any]:
     try:
         return COUNTERS[name](partial(build_module, case), case.shape)
     except Exception as error:  # another library's counter may raise anything at all
-        return {"gmacs": None, "missed": {}, "reason": in_one_line(error)}
+        return refusal(in_one_line(error))
 
 
 def _paper(case: Case) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Record:
     """The device reported clock throttling while samples were taken."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Other counters' opinions: name to ``{"gmacs": float | None, "missed": {op: calls}, "reason": str}``."""
+    """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns."""
     paper: dict[str, Any] = field(default_factory=dict)
     """The paper's convention: ``gflops``, ``mib`` (last call of a shared leaf wins), ``every_call_gflops``,
     ``every_call_mib``, ``repeated`` ({leaf: calls}), ``config``; or ``reason`` alone."""

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ctxbench import registry
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
 from ctxbench.measure.case import ITEM_BYTES, Case, validate
@@ -51,9 +52,9 @@ def run(
     """Measure ``cases``, each once however often it is given, and keep the run in ``out`` if that is given.
 
     Raises UserError before anything is measured where a case is not valid, its device is not there, its
-    module does not take its options, or ``out`` cannot be written or already holds a run. What goes wrong
-    with a case later costs that case's record its status, never another's. KeyboardInterrupt leaves what
-    was measured in ``out``.
+    module does not take its options or does not return (N, C', H, W), or ``out`` cannot be written or
+    already holds a run. What goes wrong with a case later costs that case's record its status, never
+    another's. KeyboardInterrupt leaves what was measured in ``out``.
     """
     distinct = tuple({case.id: case for case in cases}.values())
     if not distinct:
@@ -64,6 +65,9 @@ def run(
         folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
         check_free(folder)
         plan = _survey(Plan(distinct, settings or Settings(), tuple(command)))
+        for case in distinct:
+            if registry.spec(case.module) is None:
+                _try_out(case, plan.settings.timeout_s)
         with RunFolder.create(folder, plan) as opened:
             return _Session(opened, progress).run()
 
@@ -96,6 +100,18 @@ def _survey(plan: Plan) -> Plan:
     finally:
         worker.close()
     return replace(plan, **found)
+
+
+def _try_out(case: Case, timeout_s: float) -> None:
+    """Refuse a stranger's module that returns the wrong shape; one that dies will say so in its own row."""
+    worker = WorkerProcess(case)
+    try:
+        worker.send(timeout_s, "try_out")
+        worker.receive()
+    except CaseFailedError:
+        return
+    finally:
+        worker.close()
 
 
 @dataclass(eq=False)

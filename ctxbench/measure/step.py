@@ -69,11 +69,11 @@ def build_step(case: Case, module: nn.Module) -> Step:
         with torch.inference_mode():
             return forward(x)
 
-    first = _output_shape(case, infer() if not train else forward(x))
+    first = forward(x) if train else infer()
     if not train:
         step = Step(infer, module, x)
     else:
-        upstream = torch.randn(first, generator=generator).to(case.device, dtype)
+        upstream = torch.randn(first.shape, generator=generator).to(case.device, dtype)
 
         def forward_backward() -> Tensor:
             y = forward(x)
@@ -81,15 +81,20 @@ def build_step(case: Case, module: nn.Module) -> Step:
             return y
 
         step = Step(forward_backward, module, x)
-    if (second := _output_shape(case, step())) != first:
-        raise UserError(f"{case.module} returned shape {first}, then {second}, on the same input")
+    check_outputs(case, first, step())
     return step
 
 
-def _output_shape(case: Case, y: object) -> tuple[int, ...]:
-    wanted = f"one tensor (N={case.batch}, C', H={case.height}, W={case.width})"
-    if not isinstance(y, Tensor):
-        raise UserError(f"{case.module} returned {type(y).__name__}; a context module returns {wanted}")
-    if y.ndim != 4 or (y.shape[0], *y.shape[2:]) != (case.batch, case.height, case.width):
-        raise UserError(f"{case.module} returned shape {tuple(y.shape)}; a context module returns {wanted}")
-    return tuple(y.shape)
+def check_outputs(case: Case, *outputs: object) -> None:
+    """Raise UserError unless a module returned one tensor (N, C', H, W), of one shape at every call."""
+    label = case.module.rpartition("/")[2]
+    wanted = f"a context module returns one tensor (N={case.batch}, C', H={case.height}, W={case.width})"
+    shapes = []
+    for y in outputs:
+        if not isinstance(y, Tensor):
+            raise UserError(f"{label} returned {type(y).__name__}; {wanted}")
+        if y.ndim != 4 or (y.shape[0], *y.shape[2:]) != (case.batch, case.height, case.width):
+            raise UserError(f"{label} returned shape {tuple(y.shape)}; {wanted}")
+        shapes.append(tuple(y.shape))
+    if len(set(shapes)) > 1:
+        raise UserError(f"{label} is not deterministic in shape: it returned {shapes[0]}, then {shapes[1]}")

@@ -1,9 +1,11 @@
 """A case's module, live in the process that measures it. Each method is one step of the measurement."""
 
 import contextlib
+from functools import partial
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ctxbench.counters import COUNTERS
 from ctxbench.errors import UserError
@@ -11,7 +13,8 @@ from ctxbench.measure import latency, memory, nvml
 from ctxbench.measure.case import Case
 from ctxbench.measure.describe import describe
 from ctxbench.measure.environment import ceilings, environment
-from ctxbench.measure.step import Step, build_module, build_step
+from ctxbench.measure.step import Step, build_module, build_step, check_outputs
+from ctxbench.tracing.record import fake_module
 
 
 class Subject:
@@ -46,6 +49,21 @@ class Subject:
                 for device in devices
             },
         }
+
+    def try_out(self) -> None:
+        """Run the module twice among fake tensors.
+
+        Raises UserError where what it returns has the wrong shape, or not always the same. A module that
+        fails in another way may yet run on real tensors: its row will tell.
+        """
+        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        try:
+            module = fake_module(partial(build_module, self._case), fake).eval()
+            with fake, torch.no_grad():
+                outputs = [module(torch.empty(self._case.shape)) for _ in range(2)]
+        except Exception:  # a stranger's module may raise anything at all
+            return
+        check_outputs(self._case, *outputs)
 
     def describe(self, counters: tuple[str, ...]) -> dict[str, Any]:
         """The static fields of the record."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.report.column import MIB, significant
+from ctxbench.report.columns import missed
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.report.terminal import plain
 from ctxbench.tracing import Trace, views
@@ -72,8 +73,8 @@ class Count:
         ]
         headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _ in cells]
         row = [Cell(self.subject), *(Cell(significant(value, 5)) for *_, value in cells)]
-        unknown = ", ".join(f"{name} ×{calls}" for name, calls in self.unknown_ops.items())
-        notes = [f"Not counted, for want of a formula: {unknown}."] if unknown else []
+        unknown = f"Not counted, for want of a formula: {missed(self.unknown_ops)}."
+        notes = [unknown] if self.unknown_ops else []
         title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
         return Grid(title, headings, [Group("", [row])], notes=notes)
 
@@ -125,15 +126,15 @@ class Explanation:
         rows = [ours]
         table = Grid("Other counters, on the published operation order", headings, [Group("", rows)])
         for name, answer in self.counters.items():
-            missed = ", ".join(f"{op} ×{calls}" for op, calls in answer["missed"].items())
             gmacs = answer["gmacs"]
             if gmacs is None:
                 rows.append([Cell(name), Cell(EMPTY, note=table.footnote(answer["reason"])), Cell(EMPTY)])
                 continue
             share = f"{1e11 * gmacs / self.counted_macs:.1f}" if self.counted_macs else EMPTY
             rows.append([Cell(name), Cell(significant(gmacs, 5)), Cell(share)])
-            if missed:
-                table.notes.append(f"{name} gave nothing to {missed}.")
+            for kind, what in (("missed", "products"), ("elementwise", "element-wise operations")):
+                if answer[kind]:
+                    table.notes.append(f"{name} gave nothing to these {what}: {missed(answer[kind])}.")
         return table
 
     def _leaves(self) -> list[Grid]:

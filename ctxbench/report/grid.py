@@ -213,7 +213,11 @@ def _misses(records: Sequence[Record]) -> list[str]:
                 modules.setdefault(missed(ops), {})[title(record)] = None
         if modules:
             words = "; ".join(f"{', '.join(names)}: {ops}" for ops, names in modules.items())
-            notes.append(f"{counter.part}, run on the published form, missed in {words}.")
+            notes.append(f"{counter.part}, run on the published form, missed products in {words}.")
+    if notes or counters(records):
+        notes.append(
+            "Element-wise work is in FLOPs alone; `ctxbench explain` names what each counter leaves out."
+        )
     unknown = {title(r): missed(r.unknown_ops) for r in records if r.unknown_ops}
     if unknown:
         notes.append(

@@ -1,4 +1,4 @@
-"""Counters asked on modules whose true count is known in closed form: they must own up to what they missed."""
+"""Counters asked on modules whose true count is known in closed form: each must name what it missed."""
 
 import copy
 

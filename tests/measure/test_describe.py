@@ -64,7 +64,7 @@ def test_a_counter_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(COUNTERS, "torch", fail)
     found = describe(EMAU, ("torch",))["counters"]["torch"]
-    assert found == {"gmacs": None, "missed": {}, "reason": "ZeroDivisionError: by zero"}
+    assert found == {"gmacs": None, "missed": {}, "elementwise": {}, "reason": "ZeroDivisionError: by zero"}
 
 
 def test_the_paper_counts_the_published_form_with_the_options_of_its_printed_row(

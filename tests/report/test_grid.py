@@ -66,7 +66,8 @@ def test_columns_nobody_measured_are_named() -> None:
 def test_what_other_counters_missed_is_said_once_for_equal_lists() -> None:
     notes = grid([record("emau"), record("afnb")]).notes
     assert (
-        "fvcore, run on the published form, missed in EMAUnit, AFNB: aten::mul ×64, aten::softmax." in notes
+        "fvcore, run on the published form, missed products in EMAUnit, AFNB: aten::mul ×64, aten::softmax."
+        in notes
     )
     assert not any(note.startswith("torch,") for note in notes)
 
