@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,7 +33,7 @@ def cases(
     channels: Sequence[int] = (512,),
     sizes: Sequence[Size] = (64,),
     options: Mapping[str, Any] | None = None,
-    implementation: str | None = None,
+    implementations: Sequence[str] = (),
     batch: int = 1,
     dtype: str = "float32",
     layout: Layout = "contiguous",
@@ -42,33 +43,34 @@ def cases(
 ) -> list[Case]:
     """Spell out a sweep: every module at every number of channels and every size (H = W, or (H, W)).
 
+    ``implementations`` are by default the fast form, or the only one there is.
+
     A module with a row in the paper's Table 10 takes that row's configuration, changed by ``options``; any
     other is built with its own defaults, changed likewise. Raises UserError where a case makes no sense.
     """
     found = []
     for name in modules:
         known = registry.spec(name)
-        form = implementation or ("fast" if name in registry.SPECS else registry.SINGLE)
-        for width in channels:
+        forms = implementations or ("fast" if name in registry.SPECS else registry.SINGLE,)
+        for width, size, form in product(channels, sizes, forms):
             row = known.table10.options_at(width) if known and known.table10 else {}
-            for size in sizes:
-                height, breadth = size if isinstance(size, tuple) else (size, size)
-                case = Case(
-                    module=registry.canonical(name),
-                    channels=width,
-                    height=height,
-                    width=breadth,
-                    options={**row, **(options or {})},
-                    implementation=form,
-                    batch=batch,
-                    dtype=dtype,
-                    layout=layout,
-                    mode=mode,
-                    device=device,
-                    compile=compile,
-                )
-                validate(case)
-                found.append(case)
+            height, breadth = size if isinstance(size, tuple) else (size, size)
+            case = Case(
+                module=registry.canonical(name),
+                channels=width,
+                height=height,
+                width=breadth,
+                options={**row, **(options or {})},
+                implementation=form,
+                batch=batch,
+                dtype=dtype,
+                layout=layout,
+                mode=mode,
+                device=device,
+                compile=compile,
+            )
+            validate(case)
+            found.append(case)
     return found
 
 
@@ -178,7 +180,7 @@ def _case(name: str, shape: Shape, implementation: str | None, options: Mapping[
         channels=[channels],
         sizes=[(height, width)],
         options=options,
-        implementation=implementation,
+        implementations=[implementation] if implementation else [],
         batch=batch,
     )
     return case

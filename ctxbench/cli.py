@@ -100,7 +100,9 @@ def profile(
     channels: Channels = "512",
     size: Size = "64",
     option: Options = None,
-    implementation: Implementation = None,
+    implementation: Annotated[
+        str, typer.Option(help="fast (default), published (the authors' operation order), or both by comma.")
+    ] = "",
     batch: Batch = 1,
     dtype: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
     channels_last: Annotated[bool, typer.Option("--channels-last", help="NHWC memory layout.")] = False,
@@ -138,7 +140,7 @@ def profile(
         "channels": [_integer("--channels", text) for text in _split([channels])],
         "sizes": [_size(text) for text in _split([size])],
         "options": _options(option),
-        "implementation": implementation,
+        "implementations": _split([implementation]),
         "batch": batch,
         "dtype": dtype,
         "layout": "channels_last" if channels_last else "contiguous",

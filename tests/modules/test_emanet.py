@@ -9,6 +9,7 @@ from ctxbench_modules.emanet import EMAU
 
 class TestEMAU(ModuleContract):
     cls = EMAU
+    differentiable = False
     bad_options = ({"bases": 0}, {"iterations": 0}, {"momentum": 1.5}, {"momentum": "slow"})
     recordings: ClassVar = {"emau": {"bases": 8}}
 
