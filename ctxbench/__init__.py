@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from ctxbench.api import count, explain, profile, resume, trace
     from ctxbench.errors import UserError
     from ctxbench.measure.case import Case
-    from ctxbench.measure.folder import Run, read_run
+    from ctxbench.measure.folder import Settings
     from ctxbench.measure.records import Record
     from ctxbench.registry import build, register
     from ctxbench.report.diff import compare_runs
     from ctxbench.report.explain import Count, Explanation
-    from ctxbench.report.run import write_report
+    from ctxbench.report.run import Profile, load_run, write_report
     from ctxbench.tracing import Trace
 
 __version__ = "0.1.0"
@@ -25,16 +25,17 @@ _HOME = {
     "Case": "ctxbench.measure.case",
     "Count": "ctxbench.report.explain",
     "Explanation": "ctxbench.report.explain",
+    "Profile": "ctxbench.report.run",
     "Record": "ctxbench.measure.records",
-    "Run": "ctxbench.measure.folder",
+    "Settings": "ctxbench.measure.folder",
     "Trace": "ctxbench.tracing",
     "UserError": "ctxbench.errors",
     "build": "ctxbench.registry",
     "compare_runs": "ctxbench.report.diff",
     "count": "ctxbench.api",
     "explain": "ctxbench.api",
+    "load_run": "ctxbench.report.run",
     "profile": "ctxbench.api",
-    "read_run": "ctxbench.measure.folder",
     "register": "ctxbench.registry",
     "resume": "ctxbench.api",
     "trace": "ctxbench.api",
@@ -45,16 +46,17 @@ __all__ = [
     "Case",
     "Count",
     "Explanation",
+    "Profile",
     "Record",
-    "Run",
+    "Settings",
     "Trace",
     "UserError",
     "build",
     "compare_runs",
     "count",
     "explain",
+    "load_run",
     "profile",
-    "read_run",
     "register",
     "resume",
     "trace",

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ctxbench import registry
 from ctxbench.counters import COUNTERS, DEFAULT, Shape
 from ctxbench.measure.case import Case, Layout, Mode, validate
-from ctxbench.measure.folder import Run, Settings
+from ctxbench.measure.folder import Settings
 from ctxbench.report.explain import Count, Explanation
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.measure.session import Progress
+    from ctxbench.report.run import Profile
     from ctxbench.tracing import Trace
 
 Size = int | tuple[int, int]
@@ -28,7 +29,7 @@ TABLE_10 = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn
 
 
 def cases(
-    modules: Iterable[str] = TABLE_10,
+    modules: Iterable[str | type[nn.Module]] = TABLE_10,
     *,
     channels: Sequence[int] = (512,),
     sizes: Sequence[Size] = (64,),
@@ -46,10 +47,12 @@ def cases(
     ``implementations`` are by default the fast form, or the only one there is.
 
     A module with a row in the paper's Table 10 takes that row's configuration, changed by ``options``; any
-    other is built with its own defaults, changed likewise. Raises UserError where a case makes no sense.
+    other is built with its own defaults, changed likewise. A class stands for the place it is defined in:
+    each case builds its own, in a process of its own. Raises UserError where a case makes no sense.
     """
     found = []
-    for name in modules:
+    for module in modules:
+        name = module if isinstance(module, str) else registry.place(module)
         known = registry.spec(name)
         forms = implementations or ("fast" if name in registry.SPECS else registry.SINGLE,)
         for width, size, form in product(channels, sizes, forms):
@@ -80,14 +83,14 @@ def new_folder() -> Path:
 
 
 def profile(
-    modules: Iterable[str] = TABLE_10,
+    modules: Iterable[str | type[nn.Module]] = TABLE_10,
     *,
     out: str | Path | None = None,
     settings: Settings | None = None,
     command: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
     **conditions: Any,
-) -> Run:
+) -> Profile:
     """Count and measure modules, each in its own process, and write the run's folder with its report.
 
     ``conditions`` are those of :func:`cases`. ``out`` is a folder that holds no run yet; by default one
@@ -96,24 +99,24 @@ def profile(
     measured in the folder.
     """
     from ctxbench.measure import session
-    from ctxbench.report.run import write_report
+    from ctxbench.report.run import load_run, write_report
 
     folder = Path(out) if out else new_folder()
-    run = session.run(
+    session.run(
         cases(modules, **conditions), settings=settings, out=folder, command=command, progress=progress
     )
     write_report(folder)
-    return run
+    return load_run(folder)
 
 
-def resume(folder: str | Path, *, progress: Callable[[Progress], None] | None = None) -> Run:
+def resume(folder: str | Path, *, progress: Callable[[Progress], None] | None = None) -> Profile:
     """Go on with an interrupted run, and write its report. Raises UserError where that cannot be."""
     from ctxbench.measure import session
-    from ctxbench.report.run import write_report
+    from ctxbench.report.run import load_run, write_report
 
-    run = session.resume(Path(folder), progress=progress)
+    session.resume(Path(folder), progress=progress)
     write_report(Path(folder))
-    return run
+    return load_run(folder)
 
 
 def trace(

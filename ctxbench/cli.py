@@ -128,8 +128,8 @@ def profile(
     measured, 4 some cases not measured (their rows say why), 130 interrupted.
     """
     from ctxbench import api
-    from ctxbench.measure.folder import Settings, read_run
-    from ctxbench.report.run import write_report
+    from ctxbench.measure.folder import Settings
+    from ctxbench.report.run import load_run, write_report
 
     settings = Settings(
         budget_s=_positive("--budget", budget),
@@ -165,7 +165,7 @@ def profile(
         if not (folder / "run.json").exists():
             raise typer.Exit(INTERRUPTED) from None
         write_report(folder)
-        run, interrupted = read_run(folder), True
+        run, interrupted = load_run(folder), True
     _export(run, exports)
     if not quiet:
         _show(run)

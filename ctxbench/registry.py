@@ -34,6 +34,7 @@ __all__ = [
     "implementations",
     "names",
     "options",
+    "place",
     "register",
     "spec",
 ]
@@ -58,16 +59,25 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
     def add(cls: T) -> T:
         if name in names():
             raise ValueError(f"the module name {name!r} is taken by {_specs()[name].target}")
-        from pathlib import Path
-
-        home = cls.__module__
-        if home == "__main__":
-            home = str(Path(str(sys.modules["__main__"].__file__)).resolve())
         fields = {"paper": "", **UNKNOWN, **known}
-        _registered[name] = Spec(name, title or name, f"{home}:{cls.__qualname__}", **fields)
+        _registered[name] = Spec(name, title or name, place(cls), **fields)
         return cls
 
     return add
+
+
+def place(cls: type[nn.Module]) -> str:
+    """Where a class can be imported from: ``package.module:Class``, or the script that is being run.
+
+    Raises UserError for a class made inside a function, or typed at a prompt.
+    """
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    home = cls.__module__
+    if home == "__main__" and script is not None:
+        home = os.path.realpath(script)
+    if home == "__main__" or "<locals>" in cls.__qualname__:
+        raise UserError(f"{cls.__qualname__} cannot be imported by another process: define it in a file")
+    return f"{home}:{cls.__qualname__}"
 
 
 def _specs() -> dict[str, Spec]:

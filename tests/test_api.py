@@ -1,5 +1,8 @@
 """The Python interface, on numbers that were worked out by hand (units: one product 512→512 at 64×64)."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -98,3 +101,30 @@ def test_the_public_names_are_all_there() -> None:
         assert getattr(ctxbench, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = ctxbench.nothing
+
+
+def test_a_class_is_profiled_from_where_it_is_defined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_gate.py").write_text(
+        "from torch import nn\n"
+        "class Own(nn.Module):\n"
+        "    def __init__(self, dim):\n"
+        "        super().__init__()\n"
+        "        self.conv = nn.Conv2d(dim, dim, 1)\n"
+        "    def forward(self, x):\n"
+        "        return self.conv(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    own = importlib.import_module("own_gate").Own
+    settings = ctxbench.Settings(budget_s=0.05, counters=())
+    profile = ctxbench.profile([own], channels=[8], sizes=[(4, 5)], settings=settings, out=tmp_path / "run")
+    (row,) = profile.to_frame().to_dict("records")
+    assert (row["module"], round(row["gmacs"] * 1e9), row["status"] in ("ok", "noisy")) == (
+        "own_gate:Own",
+        1280,
+        True,
+    )
+    assert "Own" in str(profile)
+    assert ctxbench.load_run(profile.folder).records == profile.records

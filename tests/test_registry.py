@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from ctxbench import registry
 from ctxbench.errors import UserError
@@ -31,6 +32,10 @@ class Sized(nn.Module):
 class NotAModule:
     pass
 """
+
+
+class Identity(nn.Module):
+    pass
 
 
 @pytest.fixture
@@ -98,16 +103,19 @@ def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
 
 
 def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique() -> None:
-    from torch import nn
-
-    @registry.register("test-identity", title="Identity", complexity="O(1)")
-    class Identity(nn.Module):
-        pass
-
+    registry.register("test-identity", title="Identity", complexity="O(1)")(Identity)
     assert registry.spec("test-identity").complexity == "O(1)"
     assert registry.canonical("test-identity").endswith("Identity")
     with pytest.raises(ValueError, match="taken"):
         registry.register("reconet")(Identity)
+
+
+def test_a_class_that_no_other_process_could_import_is_refused() -> None:
+    class Local(nn.Module):
+        pass
+
+    with pytest.raises(UserError, match="define it in a file"):
+        registry.place(Local)
 
 
 def test_published_of_a_module_with_one_form_is_refused(block: str) -> None:

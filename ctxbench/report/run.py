@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from ctxbench.errors import UserError
@@ -13,7 +15,28 @@ from ctxbench.report import plots
 from ctxbench.report.columns import summary
 from ctxbench.report.grid import Parts, conditions, family, grouped
 from ctxbench.report.style import save
-from ctxbench.report.tables import latex, markdown
+from ctxbench.report.tables import grids, latex, markdown
+from ctxbench.report.terminal import plain
+
+
+@dataclass(frozen=True)
+class Profile(Run):
+    """A run and its folder: ``str()`` is the table, :meth:`to_frame` the summary, a row per case."""
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return plain(grids(self.records))
+
+    def to_frame(self) -> pd.DataFrame:
+        """The columns of ``summary.csv``."""
+        return summary(self.records)
+
+
+def load_run(folder: Path | str) -> Profile:
+    """Read a run, finished or not. Raises UserError where ``folder`` holds none, or a damaged one."""
+    run = read_run(Path(folder))
+    return Profile(run.plan, run.records, Path(folder))
 
 
 def write_report(folder: Path) -> list[Path]:

@@ -19,7 +19,8 @@ CONVENTION = (
 )
 
 
-def _grids(records: Sequence[Record]) -> list[Grid]:
+def grids(records: Sequence[Record]) -> list[Grid]:
+    """Return the main table and, where a record has a row in Table 10, the comparison with it."""
     comparisons = compare(records)
     return [grid(records), *([table10_grid(comparisons)] if comparisons else [])]
 
@@ -27,17 +28,17 @@ def _grids(records: Sequence[Record]) -> list[Grid]:
 def terminal_table(records: Sequence[Record]) -> RenderableType:
     """Return the main table and the comparison with Table 10 for rich, fitted to the console's width."""
     parts: list[RenderableType] = []
-    for table in _grids(records):
+    for table in grids(records):
         parts += [GridView(table), ""]
     return Group(*parts[:-1])
 
 
 def markdown(records: Sequence[Record]) -> str:
     """Return both tables as GitHub Markdown, followed by the meaning of each column."""
-    tables = "\n".join(grid_markdown(table) for table in _grids(records))
+    tables = "\n".join(grid_markdown(table) for table in grids(records))
     return f"{tables}\n### What the columns of summary.csv mean\n\n{glossary(columns(records))}"
 
 
 def latex(records: Sequence[Record]) -> str:
     r"""Return both tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
-    return "\n".join(grid_latex(table, f"{table.title}. {CONVENTION}") for table in _grids(records))
+    return "\n".join(grid_latex(table, f"{table.title}. {CONVENTION}") for table in grids(records))
