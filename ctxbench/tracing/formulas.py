@@ -102,6 +102,18 @@ def _encoder_layer(args: Sequence[Any], out: Any) -> tuple[int, int]:
     return macs + 2 * tokens * width * hidden, elementwise + tokens * per_token
 
 
+def _lstm(args: Sequence[Any], out: Any) -> tuple[int, int]:
+    """An LSTM layer over (T, N, I): both products of every step; sixteen per element of its state."""
+    x, of_input, of_state = args[:3]
+    steps = prod(x.shape[:-1])
+    return steps * (of_input.numel() + of_state.numel()), 16 * steps * of_state.shape[-1]
+
+
+def _lstm_backward(args: Sequence[Any], out: Any) -> tuple[int, int]:
+    macs, elementwise = _lstm(args, out)
+    return 2 * macs, 2 * elementwise
+
+
 def _no_product(count: Callable[[Sequence[Any], Any], int]) -> Formula:
     return lambda args, out: (0, count(args, out))
 
@@ -150,6 +162,8 @@ PRODUCTS: dict[str, Formula] = {
     ),
     "_native_multi_head_attention": _multi_head_attention,
     "_transformer_encoder_layer_fwd": _encoder_layer,
+    "mkldnn_rnn_layer": _lstm,
+    "mkldnn_rnn_layer_backward": _lstm_backward,
 }
 
 PER_INPUT: dict[str, int] = {
@@ -162,7 +176,8 @@ PER_INPUT: dict[str, int] = {
     **dict.fromkeys(("native_layer_norm", "native_group_norm"), 8),
     **dict.fromkeys(("native_batch_norm_backward", "batch_norm_backward", "cudnn_batch_norm_backward"), 9),
     **dict.fromkeys(("native_layer_norm_backward", "native_group_norm_backward"), 11),
-    **dict.fromkeys(("scatter_add", "index_add", "col2im", "embedding_dense_backward"), 1),
+    **dict.fromkeys(("col2im", "embedding_dense_backward"), 1),
+    **dict.fromkeys(("adaptive_max_pool2d_backward", "upsample_bicubic2d_backward"), 1),
     **dict.fromkeys(("upsample_linear1d_backward",), 3),
     **dict.fromkeys(("upsample_bilinear2d_backward", "_upsample_bilinear2d_aa_backward"), 7),
 }
@@ -177,6 +192,14 @@ PER_OUTPUT: dict[str, int] = {
     "_adaptive_avg_pool2d_backward": 1,
     "max_pool2d_with_indices_backward": 1,
     "native_dropout_backward": 2,
+    **dict.fromkeys(
+        """
+        hardswish _prelu_kernel glu log_sigmoid_forward rrelu_with_noise hardtanh_backward
+        hardsigmoid_backward hardswish_backward leaky_relu_backward elu_backward softplus_backward
+        softshrink_backward hardshrink_backward _prelu_kernel_backward glu_backward log_sigmoid_backward
+        """.split(),  # noqa: SIM905
+        1,
+    ),
 }
 """Element-wise operations for each element of the first output."""
 
@@ -184,9 +207,14 @@ SPECIAL: dict[str, Formula] = {
     "_adaptive_avg_pool2d": _no_product(lambda args, out: _adaptive_pool(args[0], out)),
     "adaptive_max_pool2d": _no_product(lambda args, out: _adaptive_pool(args[0], out)),
     **dict.fromkeys(
-        ("avg_pool2d", "max_pool2d_with_indices"), _no_product(lambda args, out: out.numel() * prod(args[1]))
+        ("avg_pool2d", "avg_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+        _no_product(lambda args, out: out.numel() * prod(args[1])),
     ),
-    "avg_pool2d_backward": _no_product(lambda args, out: args[0].numel() * prod(args[2])),
+    **dict.fromkeys(
+        ("avg_pool2d_backward", "avg_pool3d_backward"),
+        _no_product(lambda args, out: args[0].numel() * prod(args[2])),
+    ),
+    **dict.fromkeys(("scatter_add", "index_add"), _no_product(lambda args, out: args[3].numel())),
     **dict.fromkeys(
         (
             "native_batch_norm",
@@ -215,7 +243,10 @@ MOVES = frozenset(
 """Data movement, creation, random numbers, comparisons: no floating-point operation."""
 
 VIEWS = frozenset(
-    "_unsafe_view detach alias lift_fresh lift _reshape_alias resize set".split()  # noqa: SIM905
+    """
+    _unsafe_view detach alias lift_fresh lift _reshape_alias resize set unsafe_split transpose squeeze
+    unsqueeze t swapaxes as_strided
+    """.split()  # noqa: SIM905
 )
 """Free operations that the schema does not mark as views."""
 
@@ -244,6 +275,26 @@ def cost(func: torch._ops.OpOverload, args: Sequence[Any], out: Any) -> Cost:
     if torch.Tag.pointwise in func.tags and isinstance(first, Tensor):
         return Cost("elementwise", elementwise=first.numel())
     return Cost("unknown")
+
+
+def workspace_bytes(func: torch._ops.OpOverload, args: Sequence[Any]) -> int:
+    """Bytes that a fused operation allocates and frees inside, before its output.
+
+    Multi-head attention holds queries, keys and values beside its scores; an encoder layer then its hidden
+    features. Workspaces of convolution and GEMM libraries are not known here.
+    """
+    match base_name(func):
+        case "_native_multi_head_attention":
+            query, key, _, width, heads = args[:5]
+            hidden = 0
+        case "_transformer_encoder_layer_fwd":
+            query, width, heads = args[:3]
+            key, hidden = query, args[14].shape[0]
+        case _:
+            return 0
+    batch, length = query.shape[:2]
+    attention = 3 * width + heads * int(key.shape[1])
+    return int(batch * length * max(attention, hidden + 2 * width) * query.element_size())
 
 
 def base_name(func: torch._ops.OpOverload) -> str:

@@ -7,6 +7,7 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
@@ -17,12 +18,13 @@ from torch._subclasses.fake_tensor import (
     FakeCopyMode,
     FakeTensorMode,
 )
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.errors import UserError
-from ctxbench.tracing.formulas import PRODUCTS, base_name, cost
+from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, workspace_bytes
 from ctxbench.tracing.ops import MemoryEvent, Op, Phase, Trace
 
 Subject = nn.Module | Callable[[], nn.Module]
@@ -92,15 +94,20 @@ def _record(
         with recorder.recording(), torch.set_grad_enabled(train):
             y = module(x)
             _check_output(y, shape)
-            saved = recorder.saved(y) if train else {}
+            output_shape = tuple(y.shape)
+            saved: dict[int, int] = {}
             if train:
-                upstream = torch.ones_like(y) if isinstance(tensors, nullcontext) else torch.empty_like(y)
+                upstream = torch.ones_like(y)
                 recorder.ignore(upstream)
+                edge, output = get_gradient_edge(y), recorder.number(y)
+                del y  # what lives on without it is what the graph holds
+                saved = recorder.alive()
                 recorder.phase = "backward"
-                y.backward(upstream)
+                torch.autograd.backward(edge, upstream)
+                recorder.revive(output)  # in a real pass the caller keeps it
     return Trace(
         shape=tuple(shape),
-        output_shape=tuple(y.shape),
+        output_shape=output_shape,
         dtype=str(dtype).removeprefix("torch."),
         layout=layout,
         mode=mode,
@@ -156,10 +163,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._stack = [""]
         self._since: list[int] = [0]  # autograd sequence numbers at which the innermost module changed ...
         self._during: list[str] = [""]  # ... and what it changed to
-        self._given = {t.untyped_storage()._cdata for t in given}
-        self._kept = [t.untyped_storage() for t in given]
-        self._numbers: dict[int, int] = {}
-        self._watch: dict[int, weakref.ref[Any]] = {}
+        self._given = {t.untyped_storage()._cdata: t.untyped_storage() for t in given}
+        self._live: dict[int, _Storage] = {}  # by address
         self._born = 0
 
     @contextmanager
@@ -188,7 +193,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _where(self) -> str:
         """Forward: the module being called. Backward: the one that was, when this node was made."""
-        if self.phase == "forward":
+        if self.phase == "forward" or len(self._stack) > 1:  # or a checkpoint, run again
             return self._stack[-1]
         node = torch._C._current_autograd_node()
         if node is None or "AccumulateGrad" in node.name():
@@ -201,13 +206,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return func(*args, **kwargs)
+        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        for tensor in inputs:
+            self._accept(tensor)
         if base_name(func) not in PRODUCTS:
             with self:  # a composite operation (they appear whole under inference mode) is its parts
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
         out = func(*args, **kwargs)
-        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         kind, macs, elementwise = cost(func, args, out)
         moved = 0 if kind == "view" or not outputs else sum(map(_bytes, inputs)) + sum(map(_bytes, outputs))
@@ -226,54 +233,69 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 bytes=moved,
             )
         )
-        for tensor in outputs:
+        if workspace := workspace_bytes(func, args):
+            self._event(self._born, workspace)
+            self._event(self._born, -workspace)
+            self._born += 1
+        for tensor in (*inputs, *outputs):
             self._follow(tensor)
         return out
 
-    def _follow(self, tensor: Tensor) -> None:
+    def _event(self, number: int, size: int) -> None:
+        self.events.append(MemoryEvent(len(self.ops) - 1, number, size))
+
+    def _accept(self, tensor: Tensor) -> None:
+        """A storage that no operation made was there before: an attribute of the module that is no buffer."""
         storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._given or key in self._watch:
+        if storage._cdata not in self._live:
+            self._given[storage._cdata] = storage
+
+    def _follow(self, tensor: Tensor) -> None:
+        """Note the birth of a storage, or that it was resized, and watch for its death."""
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._given:
             return
-        number, size = self._born, storage.nbytes()
-        self._born += 1
+        if known := self._live.get(key):
+            if size != known.size:
+                self._event(known.number, size - known.size)
+                known.size = size
+            return
 
         def died(_: Any) -> None:
-            del self._watch[key], self._numbers[key]
-            self.events.append(MemoryEvent(len(self.ops) - 1, number, -size))
+            dead = self._live.pop(key)
+            self._event(dead.number, -dead.size)
 
-        self._watch[key] = weakref.ref(storage, died)
-        self._numbers[key] = number
-        self.events.append(MemoryEvent(len(self.ops) - 1, number, size))
+        self._live[key] = _Storage(self._born, size, weakref.ref(storage, died))
+        self._event(self._born, size)
+        self._born += 1
 
     def ignore(self, tensor: Tensor) -> None:
         """Take a storage that the measurement itself made out of the timeline."""
-        key = tensor.untyped_storage()._cdata
-        number = self._numbers.pop(key)
-        del self._watch[key]
-        self._given.add(key)
-        self._kept.append(tensor.untyped_storage())
+        storage = tensor.untyped_storage()
+        number = self._live.pop(storage._cdata).number
+        self._given[storage._cdata] = storage
         self.events = [event for event in self.events if event.storage != number]
 
-    def saved(self, output: Tensor) -> dict[int, int]:
-        """Storages that the graph behind ``output`` holds for the backward pass."""
-        found: dict[int, int] = {}
-        seen: set[Any] = set()
-        queue = [output.grad_fn]
-        while queue:
-            node = queue.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            queue += [following for following, _ in node.next_functions]
-            names = [name for name in dir(node) if name.startswith("_saved_")]
-            held = [getattr(node, name) for name in names] + list(getattr(node, "saved_tensors", ()))
-            for tensor in tree_leaves(held):
-                if isinstance(tensor, Tensor):
-                    storage = tensor.untyped_storage()
-                    if storage._cdata in self._numbers:
-                        found[self._numbers[storage._cdata]] = storage.nbytes()
-        return found
+    def number(self, tensor: Tensor) -> int | None:
+        """The number of a tensor's storage; None where no operation made it."""
+        known = self._live.get(tensor.untyped_storage()._cdata)
+        return known.number if known else None
+
+    def alive(self) -> dict[int, int]:
+        """The storages that live now, number to bytes."""
+        return {storage.number: storage.size for storage in self._live.values()}
+
+    def revive(self, number: int | None) -> None:
+        """Take back the death of a storage that the measurement itself dropped."""
+        self.events = [event for event in self.events if event.storage != number or event.bytes > 0]
+
+
+@dataclass
+class _Storage:
+    number: int
+    size: int
+    watch: weakref.ref[Any]
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -281,4 +303,4 @@ def _bytes(tensor: Tensor) -> int:
     count = tensor.element_size()
     for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
         count *= size if stride != 0 or size == 0 else 1
-    return count
+    return min(count, tensor.untyped_storage().nbytes())

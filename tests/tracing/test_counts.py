@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokens import Tokens
 from torch import Tensor, nn
 
 from ctxbench.tracing import trace, views
@@ -115,23 +116,6 @@ def test_attention_backward_is_five_products_when_fused_and_four_when_not() -> N
     assert views.macs(fused, "backward") == convolutions + 5 * products // 2
 
 
-class Tokens(nn.Module):
-    """A module over tokens (N, L, C) as a context module."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        t = x.flatten(2).transpose(1, 2)
-        y = (
-            self.inner(t, t, t, need_weights=False)[0]
-            if isinstance(self.inner, nn.MultiheadAttention)
-            else self.inner(t)
-        )
-        return y.transpose(1, 2).reshape_as(x)
-
-
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_multi_head_attention(mode: str) -> None:
     length, width = 30, 16
@@ -215,3 +199,43 @@ def test_products_in_place_count_as_those_that_are_not() -> None:
             return torch.zeros_like(maps).baddbmm_(maps, maps).reshape_as(x)
 
     assert views.macs(trace(InPlace(), (2, 4, 6, 6))) == 2 * 4 * 6**3
+
+
+def test_scattering_adds_what_it_is_given() -> None:
+    class Scatter(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            index = torch.zeros(x.shape[2] * x.shape[3], dtype=torch.long)
+            return x + x.new_zeros(x.shape[0], x.shape[1], 1).index_add(2, index, x.flatten(2))[..., None]
+
+    recorded = trace(Scatter(), (2, 3, 4, 5))
+    assert views.flops(recorded) == 2 * 2 * 3 * 20
+    assert not views.unknown_ops(recorded)
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_count_both_products_of_every_step(layer: type[nn.RNNBase]) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer(6, 6, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x.flatten(2).mT)[0].mT.reshape_as(x)
+
+    gates = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}[layer]
+    recorded = trace(Recurrent(), (2, 6, 4, 5))
+    assert views.macs(recorded) == 2 * 20 * gates * 2 * 6 * 6
+    assert not views.unknown_ops(recorded)
+
+
+ACTIVATIONS = (nn.Hardswish, nn.PReLU, nn.LogSigmoid, nn.ReLU6, nn.Hardsigmoid, nn.LeakyReLU, nn.ELU, nn.SELU)
+MORE = (nn.Softplus, nn.Softshrink, nn.Hardshrink, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh)
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, *MORE])
+def test_activations_are_one_operation_for_each_element_and_known_both_ways(
+    activation: type[nn.Module],
+) -> None:
+    recorded = trace(activation(), (2, 3, 4, 5), mode="train")
+    assert views.flops(recorded) == 2 * 3 * 20
+    assert not views.unknown_ops(recorded)

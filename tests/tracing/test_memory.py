@@ -1,8 +1,14 @@
 """Lifetimes of storages, bytes moved, and what autograd keeps, against hand-made timelines."""
 
+from collections.abc import Callable
+from itertools import accumulate
+
 import pytest
 import torch
+from tokens import Tokens
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.checkpoint import checkpoint
 
 from ctxbench.tracing import trace, views
 
@@ -98,24 +104,71 @@ class Products(nn.Module):
         return ((q @ q.mT).softmax(-1) @ q).mT.reshape(x.shape[0], 96, *x.shape[2:]).sigmoid()
 
 
+def allocator_peak(run: Callable[[], object]) -> int:
+    """Peak of the CPU allocator's own log over a call whose result stays alive."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        kept = run()
+    sizes = [e.nbytes() for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    assert kept is not None
+    return max(accumulate(sizes))
+
+
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_prediction_equals_the_cpu_allocator_on_a_real_run(mode: str) -> None:
     """The allocator's own log, on real tensors, against lifetimes seen on fake ones."""
-    from torch.profiler import ProfilerActivity, profile
-
     module, train = Products(), mode == "train"
     x = torch.randn(1, 64, 24, 20, requires_grad=train)
     upstream = torch.randn(1, 96, 24, 20)
-    with (
-        torch.set_grad_enabled(train),
-        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen,
-    ):
-        y = module(x)
+
+    def step() -> Tensor:
+        y: Tensor = module(x)
         if train:
             y.backward(upstream)
-    live = peak = 0
-    for event in seen.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            live += event.nbytes()
-            peak = max(peak, live)
+        return y
+
+    with torch.set_grad_enabled(train):
+        peak = allocator_peak(step)
     assert views.peak_bytes(trace(module, (1, 64, 24, 20), mode=mode)) == pytest.approx(peak, rel=0.01)
+
+
+class Stack(nn.Module):
+    """Four convolutions with sigmoids, checkpointed as ``how`` says."""
+
+    def __init__(self, how: bool | None) -> None:
+        super().__init__()
+        self.parts = nn.Sequential(*(nn.Sequential(nn.Conv2d(4, 4, 1), nn.Sigmoid()) for _ in range(4)))
+        self.how = how
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.parts(x) if self.how is None else checkpoint(self.parts, x, use_reentrant=self.how)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_saves_nothing_and_runs_the_forward_again(reentrant: bool) -> None:
+    plain, checkpointed = (trace(Stack(how), SHAPE, mode="train") for how in (None, reentrant))
+    forward = views.macs(plain)
+    assert (views.macs(plain, "backward"), views.saved_bytes(plain)) == (2 * forward, 4 * X)
+    assert (views.macs(checkpointed), views.macs(checkpointed, "backward")) == (forward, 3 * forward)
+    assert views.saved_bytes(checkpointed) == 0
+
+
+def test_a_tensor_the_module_holds_without_registering_it_is_no_allocation() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoding = torch.zeros(4, 64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sigmoid() * self.encoding.view(1, 4, 8, 8)
+
+    assert views.peak_bytes(trace(Positions(), SHAPE)) == 2 * X
+    assert views.saved_bytes(trace(Positions(), SHAPE, mode="train")) == X
+
+
+@pytest.mark.parametrize("layer", [nn.MultiheadAttention, nn.TransformerEncoderLayer])
+def test_what_fused_attention_allocates_inside_is_predicted(layer: type[nn.Module]) -> None:
+    module = Tokens(layer(16, 2, batch_first=True)).eval()
+    x = torch.randn(2, 16, 9, 7)
+    with torch.no_grad():
+        assert views.peak_bytes(trace(module, (2, 16, 9, 7))) == allocator_peak(lambda: module(x))
