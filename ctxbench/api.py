@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
+from multiprocessing import current_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ctxbench import registry
 from ctxbench.counters import COUNTERS, DEFAULT, Shape
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure.case import Case, Layout, Mode, validate
 from ctxbench.measure.folder import Settings
 from ctxbench.report.explain import Count, Explanation
@@ -22,17 +24,22 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile
     from ctxbench.tracing import Trace
 
+T = TypeVar("T")
 Size = int | tuple[int, int]
 Subject: TypeAlias = "str | nn.Module"
+Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
+
+SELF = "torch.nn:Identity"
+"""Stands for a module that is there already, where only its conditions are checked."""
 
 TABLE_10 = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")
 
 
 def cases(
-    modules: Iterable[str | type[nn.Module]] = TABLE_10,
+    modules: Modules = TABLE_10,
     *,
-    channels: Sequence[int] = (512,),
-    sizes: Sequence[Size] = (64,),
+    channels: int | Sequence[int] = 512,
+    sizes: int | Sequence[Size] = 64,
     options: Mapping[str, Any] | None = None,
     implementations: Sequence[str] = (),
     batch: int = 1,
@@ -51,11 +58,18 @@ def cases(
     each case builds its own, in a process of its own. Raises UserError where a case makes no sense.
     """
     found = []
-    for module in modules:
+    for key in options or {}:
+        if key in ("channels", "size", "implementation"):
+            raise UserError(f"{key} is no option of a module here: it has an argument of its own")
+    for module in [modules] if isinstance(modules, (str, type)) else modules:
+        if not isinstance(module, (str, type)):
+            raise UserError(
+                f"give a name or a class to profile, not a {type(module).__name__}: each case builds its own"
+            )
         name = module if isinstance(module, str) else registry.place(module)
         known = registry.spec(name)
         forms = implementations or ("fast" if name in registry.SPECS else registry.SINGLE,)
-        for width, size, form in product(channels, sizes, forms):
+        for width, size, form in product(_listed(channels), _listed(sizes), forms):
             row = known.table10.options_at(width) if known and known.table10 else {}
             height, breadth = size if isinstance(size, tuple) else (size, size)
             case = Case(
@@ -77,13 +91,17 @@ def cases(
     return found
 
 
+def _listed(values: int | Sequence[T]) -> Sequence[int | T]:
+    return [values] if isinstance(values, int) else values
+
+
 def new_folder() -> Path:
     """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
     return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
 
 
 def profile(
-    modules: Iterable[str | type[nn.Module]] = TABLE_10,
+    modules: Modules = TABLE_10,
     *,
     out: str | Path | None = None,
     settings: Settings | None = None,
@@ -97,10 +115,17 @@ def profile(
     under ``runs/`` named after the time. What could not be measured is in the records, with a reason.
     Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
     measured in the folder.
+
+    A class defined in a script is imported from it by the processes that measure, so the script's own work
+    belongs under ``if __name__ == "__main__":``.
     """
     from ctxbench.measure import session
     from ctxbench.report.run import load_run, write_report
 
+    if current_process().daemon:
+        raise UserError(
+            "profile() ran while a worker imported this script: put it under if __name__ == '__main__'"
+        )
     folder = Path(out) if out else new_folder()
     session.run(
         cases(modules, **conditions), settings=settings, out=folder, command=command, progress=progress
@@ -127,20 +152,32 @@ def trace(
     layout: Layout = "contiguous",
     mode: Mode = "infer",
     implementation: str | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
 ) -> Trace:
     """Record one pass of a module over an input of ``shape`` (N, C, H, W), without computing it.
 
     A name is built as :func:`cases` says, with Table 10's configuration changed by ``options``; a module
-    that exists already is copied and never touched. Raises UserError as :func:`ctxbench.build` does, and
-    where the module does not return (N, C', H, W).
+    that exists already is copied and never touched, and takes neither options nor implementation. Raises
+    UserError where the module cannot be built, fails, or does not return (N, C', H, W).
     """
     import torch
 
     from ctxbench.tracing import trace as record
 
-    subject = _builder(_case(module, shape, implementation, options)) if isinstance(module, str) else module
-    return record(subject, shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
+    name = module if isinstance(module, str) else SELF
+    case = _case(name, shape, implementation, options, dtype=dtype, layout=layout, mode=mode)
+    if not isinstance(module, str) and (options or implementation):
+        raise UserError(
+            f"this {type(module).__name__} is built already: options and implementation go with names"
+        )
+    try:
+        subject = _builder(case) if isinstance(module, str) else module
+        return record(subject, case.shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
+    except UserError:
+        raise
+    except Exception as error:
+        doing = "forward and backward" if mode == "train" else "forward"
+        raise UserError(f"{_label(module)} fails {doing} on {case.shape}: {in_one_line(error)}") from error
 
 
 def count(module: Subject, shape: Shape = (1, 512, 64, 64), **given: Any) -> Count:
@@ -156,11 +193,12 @@ def explain(
     mode: Mode = "infer",
     implementation: str | None = None,
     counters: Sequence[str] = DEFAULT,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
 ) -> Explanation:
     """Take a module's cost apart: by operation, by module, by other counters, by the paper's convention.
 
-    The counters and the paper's convention see the published operation order, where there is one.
+    The counters and the paper's convention see the published operation order, where there is one. Raises
+    UserError as :func:`trace` does; what a counter makes of the module never fails the rest.
     """
     from ctxbench.counters import paper
     from ctxbench.tracing import views
@@ -168,23 +206,29 @@ def explain(
     published = registry.implementations(module)[-1]
     build = _builder(_case(module, shape, published, options))
     return Explanation(
-        count=count(module, shape, implementation=implementation, **options),
-        trace=trace(module, shape, mode=mode, implementation=implementation, **options),
+        count=count(module, shape, implementation=implementation, options=options),
+        trace=trace(module, shape, mode=mode, implementation=implementation, options=options),
         counters={name: COUNTERS[name](build, shape) for name in counters},
-        counted_macs=views.macs(trace(module, shape, implementation=published, **options)),
+        counted_macs=views.macs(trace(module, shape, implementation=published, options=options)),
         paper=paper.count(build, shape),
     )
 
 
-def _case(name: str, shape: Shape, implementation: str | None, options: Mapping[str, Any]) -> Case:
+def _case(
+    name: str, shape: Shape, implementation: str | None, options: Mapping[str, Any] | None, **more: Any
+) -> Case:
+    if len(shape) != 4:
+        raise UserError(f"a shape is (N, C, H, W), not {tuple(shape)}")
     batch, channels, height, width = shape
+    forms = [implementation] if implementation else []
     (case,) = cases(
-        [name],
-        channels=[channels],
+        name,
+        channels=channels,
         sizes=[(height, width)],
         options=options,
-        implementations=[implementation] if implementation else [],
+        implementations=forms,
         batch=batch,
+        **more,
     )
     return case
 

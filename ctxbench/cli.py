@@ -207,7 +207,7 @@ def explain(
         mode=mode,
         implementation=implementation,
         counters=_counters(counter),
-        **_options(option),
+        options=_options(option),
     )
     print(told, end="")
 

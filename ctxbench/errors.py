@@ -1,4 +1,12 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception that means: the user can mend this; and any other, in one line."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception's class and the first line of its message; a UserError's message says enough."""
+    if isinstance(error, UserError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 class UserError(Exception):

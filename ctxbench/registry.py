@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench_modules import SPECS, PaperRow, Spec
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ SINGLE = "single"
 UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": ""}
 
 _registered: dict[str, Spec] = {}
+_classes: dict[str, type[nn.Module]] = {}  # by target, where this process has the class already
 
 T = TypeVar("T", bound="type[nn.Module]")
 
@@ -57,10 +58,11 @@ def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
     """
 
     def add(cls: T) -> T:
-        if name in names():
-            raise ValueError(f"the module name {name!r} is taken by {_specs()[name].target}")
-        fields = {"paper": "", **UNKNOWN, **known}
-        _registered[name] = Spec(name, title or name, place(cls), **fields)
+        target = place(cls)
+        if (taken := _specs().get(name)) and taken.target != target:
+            raise ValueError(f"the module name {name!r} is taken by {taken.target}")
+        _registered[name] = Spec(name, title or name, target, **{"paper": "", **UNKNOWN, **known})
+        _classes[target] = cls
         return cls
 
     return add
@@ -81,7 +83,7 @@ def place(cls: type[nn.Module]) -> str:
 
 
 def _specs() -> dict[str, Spec]:
-    return {**_entry_points(), **_registered, **SPECS}
+    return {**SPECS, **{k: v for k, v in {**_entry_points(), **_registered}.items() if k not in SPECS}}
 
 
 def _offers_modules(folder: str) -> bool:
@@ -113,7 +115,6 @@ def _entry_points() -> dict[str, Spec]:
 def catalogue() -> str:
     """The registered modules as text, a line each: name, title, claimed complexity, paper."""
     rows = [(s.name, s.title, s.complexity, f"{s.paper} {s.year or ''}".strip()) for s in _specs().values()]
-    rows.sort(key=lambda row: row[0] not in SPECS)
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
     return "".join(f"{line}\n" for line in lines)
@@ -121,7 +122,7 @@ def catalogue() -> str:
 
 def names() -> list[str]:
     """Every registered name: built in first, in the order of the catalogue."""
-    return [*SPECS, *(name for name in _specs() if name not in SPECS)]
+    return list(_specs())
 
 
 def spec(name: str) -> Spec | None:
@@ -160,6 +161,8 @@ def load(name: str) -> type[nn.Module]:
 
     known = spec(name)
     target = known.target if known else canonical(name)
+    if target in _classes:
+        return _classes[target]
     place, _, path = target.rpartition(":")
     home = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     found: Any = home
@@ -176,6 +179,8 @@ def load(name: str) -> type[nn.Module]:
 
 
 def _import_module(place: str) -> ModuleType:
+    if os.getcwd() not in sys.path:  # as `python -m` has it, and a console script has not
+        sys.path.append(os.getcwd())
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -187,6 +192,8 @@ def _import_file(path: Path) -> ModuleType:
     from importlib.util import module_from_spec, spec_from_file_location
 
     path = path.resolve()
+    if (path.parent / "__init__.py").is_file():
+        return _import_from_package(path)
     name = f"_ctxbench_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -195,15 +202,27 @@ def _import_file(path: Path) -> ModuleType:
         raise UserError(f"no Python file at {path}")
     module = module_from_spec(module_spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))  # so that the file can import its neighbours, as a script would
+    sys.path.append(str(path.parent))  # so that the file can import its neighbours, now or when it is called
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
+        raise UserError(f"{path} cannot be imported: {in_one_line(error)}") from error
     return module
+
+
+def _import_from_package(path: Path) -> ModuleType:
+    """A file in a package, under its name there, so that its relative imports work."""
+    root, parts = path.parent, [path.stem]
+    while (root / "__init__.py").is_file():
+        root, parts = root.parent, [root.name, *parts]
+    sys.path.insert(0, str(root))
+    try:
+        return importlib.import_module(".".join(parts))
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{path} cannot be imported: {in_one_line(error)}") from error
+    finally:
+        sys.path.remove(str(root))
 
 
 def _parameters(cls: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
@@ -234,6 +253,7 @@ def _channel_argument(cls: type[nn.Module]) -> str | None:
 
 def build(
     name: str,
+    /,
     channels: int,
     size: tuple[int, int] | None = None,
     implementation: str | None = None,
@@ -271,5 +291,5 @@ def build(
         raise UserError(f"{name} needs {', '.join(missing)}: give -o {missing[0]}=VALUE")
     try:
         return cls(**arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, SystemExit) as error:
         raise UserError(f"{name}: {error}") from error

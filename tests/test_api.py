@@ -1,6 +1,10 @@
 """The Python interface, on numbers that were worked out by hand (units: one product 512→512 at 64×64)."""
 
 import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 import ctxbench
 from ctxbench import api
 
+ROOT = Path(__file__).resolve().parent.parent
 UNIFORM_GMACS = {
     "nonlocal": 10.7374,
     "rcca": 3.2883,
@@ -128,3 +133,122 @@ def test_a_class_is_profiled_from_where_it_is_defined(
     )
     assert "Own" in str(profile)
     assert ctxbench.load_run(profile.folder).records == profile.records
+
+
+STRANGERS = '''
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def forward(self, x, gain):
+        return x * gain
+
+class Keywords(nn.Module):
+    """A leaf that is called by keywords, an option named as one of ours, and one that takes nothing."""
+    def __init__(self, channels, mode="plain", layout=1, name="k"):
+        super().__init__()
+        self.scale, self.mode, self.layout = Scale(), mode, layout
+        self.conv = nn.Conv2d(channels, channels * layout, 1)
+    def forward(self, x):
+        return self.conv(self.scale(x=x, gain=2))
+
+class Halts(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1)
+    def forward(self, x):
+        return self.conv(x) if x.abs().sum().item() > 0 else x
+
+class Fails(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+    def forward(self, x):
+        raise KeyError("no such map")
+
+class Leaves(nn.Module):
+    def __init__(self, channels):
+        raise SystemExit("bye")
+'''
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> str:
+    (tmp_path / "strangers.py").write_text(STRANGERS)
+    return str(tmp_path / "strangers.py")
+
+
+@pytest.mark.parametrize("cls", ["Keywords", "Halts"])
+def test_strangers_blocks_are_explained_whatever_a_counter_makes_of_them(strangers: str, cls: str) -> None:
+    explained = ctxbench.explain(f"{strangers}:{cls}", (1, 8, 4, 5))
+    assert explained.count.macs == 64 * 20
+    assert explained.paper["gflops"] > 0
+    assert set(explained.counters) == {"fvcore", "thop", "torch"}
+    assert cls in str(explained)
+
+
+def test_options_of_a_block_may_be_named_like_arguments_of_ours(strangers: str) -> None:
+    options = {"mode": "gauss", "layout": 2, "name": "z"}
+    assert ctxbench.count(f"{strangers}:Keywords", (1, 8, 4, 5), options=options).macs == 2 * 64 * 20
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda file: ctxbench.count(f"{file}:Fails", (1, 8, 4, 5)), "Fails fails forward on .*KeyError"),
+        (lambda file: ctxbench.count(f"{file}:Leaves", (1, 8, 4, 5)), "Leaves: bye"),
+        (lambda file: ctxbench.trace("emau", (8, 4, 5)), "a shape is"),
+        (lambda file: ctxbench.trace("emau", (1, 8, 4, 5), dtype="int4"), "unknown dtype"),
+        (lambda file: ctxbench.trace(Gate(8), (1, 8, 4, 5), layout="nhwc"), "unknown layout"),
+        (lambda file: ctxbench.trace(Gate(8), (1, 8, 4, 5), options={"k": 3}), "built already"),
+        (lambda file: ctxbench.trace("emau", (1, 8, 4, 5), options={"channels": 3}), "channels is no option"),
+        (lambda file: ctxbench.profile([Gate(8)]), "give a name or a class"),
+        (lambda file: ctxbench.profile("emauu"), "did you mean emau"),
+    ],
+)
+def test_plain_mistakes_are_answered_in_one_line(
+    strangers: str, ask: Callable[[str], object], said: str
+) -> None:
+    with pytest.raises(ctxbench.UserError, match=said) as error:
+        ask(strangers)
+    assert "\n" not in str(error.value)
+
+
+SCRIPT = """
+import ctxbench
+from torch import nn
+
+@ctxbench.register("mine")
+class Mine(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1)
+    def forward(self, x):
+        return self.conv(x)
+
+def main():
+    print(ctxbench.count("mine", (1, 8, 4, 5)).macs)
+    settings = ctxbench.Settings(budget_s=0.05, counters=())
+    run = ctxbench.profile("mine", channels=8, sizes=[(4, 5)], settings=settings, out="registered")
+    print([(record.status, record.macs) for record in run.records])
+
+GUARD
+    main()
+"""
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_a_module_registered_in_a_script_is_used_in_that_script(tmp_path: Path, guard: bool) -> None:
+    guarded = SCRIPT.replace("GUARD", 'if __name__ == "__main__":')
+    (tmp_path / "script.py").write_text(guarded if guard else SCRIPT.replace("GUARD", "if True:"))
+    path = os.pathsep.join(str(ROOT / part) for part in ("", "modules"))
+    ran = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    if guard:
+        assert ran.stdout.splitlines() == ["1280", "[('ok', 1280)]"], ran.stderr
+    else:
+        assert "put it under if __name__ == '__main__'" in ran.stderr

@@ -121,3 +121,28 @@ def test_a_class_that_no_other_process_could_import_is_refused() -> None:
 def test_published_of_a_module_with_one_form_is_refused(block: str) -> None:
     with pytest.raises(UserError, match="one implementation"):
         registry.build(f"{block}:Block", 8, implementation="published")
+
+
+def test_a_file_in_a_package_may_import_its_neighbours(tmp_path: Path) -> None:
+    package = tmp_path / "author_package" / "blocks"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    (package / "own.py").write_text(
+        "from torch import nn\nfrom ..sizes import K\nclass Own(nn.Module):\n    k = K\n"
+    )
+    (package.parent / "sizes.py").write_text("K = 7\n")
+    assert registry.build(f"{package}/own.py:Own", 8).k == 7
+
+
+def test_a_neighbour_may_be_imported_when_the_block_is_built(tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(
+        "from torch import nn\n"
+        "class Late(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        from late_neighbour import K\n"
+        "        self.k = K\n"
+    )
+    (tmp_path / "late_neighbour.py").write_text("K = 7\n")
+    assert registry.build(f"{tmp_path}/late.py:Late", 8).k == 7

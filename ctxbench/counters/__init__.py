@@ -14,6 +14,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ctxbench.errors import in_one_line
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -32,7 +34,12 @@ MODULES = {
 
 
 def _count(name: str, build: Build, shape: Shape) -> dict[str, Any]:
-    answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count(build, shape)
+    from ctxbench.counters.common import refusal
+
+    try:
+        answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count(build, shape)
+    except Exception as error:  # another library, on a stranger's module, may raise anything at all
+        return refusal(in_one_line(error))
     return answer
 
 

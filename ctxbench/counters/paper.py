@@ -19,6 +19,7 @@ Memory: the leaves' outputs without dimension 0, at 4 bytes an element; no weigh
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from typing import Any
 
@@ -26,14 +27,17 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook
+from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
-from ctxbench.tracing.record import fake_module
+from ctxbench.tracing.record import DATA_DEPENDENT, fake_module
 
 
-def leaf_flops(leaf: nn.Module, args: tuple[Any, ...], out: Tensor) -> int:
+def leaf_flops(leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> int:
     """FLOPs of one call of a leaf under the paper's convention."""
-    x: Tensor = args[0]
+    if not inputs:
+        return 0
+    x = inputs[0]
     match leaf:
         case nn.Conv2d():
             per_element = prod(leaf.weight.shape[1:]) + (leaf.bias is not None)
@@ -49,12 +53,12 @@ def leaf_flops(leaf: nn.Module, args: tuple[Any, ...], out: Tensor) -> int:
         case nn.AdaptiveAvgPool2d():
             return ((x.shape[-1] // out.shape[-1]) ** 2 + 1) * out.numel()
         case _ if type(leaf).__name__ == "MatMul":
-            return 2 * x.numel() * int(args[1].shape[-1])
+            return 2 * x.numel() * int(inputs[1].shape[-1])
     return 0
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
-    """Run the paper's counter over a module, without computing it.
+    """Run the paper's counter over a module, without computing it unless its control flow depends on data.
 
     Returns ``gflops`` and ``mib`` (last call wins), ``every_call_gflops`` and ``every_call_mib``,
     ``repeated`` (leaf path to calls, where more than one) and ``leaves`` (path to [FLOPs, bytes]).
@@ -62,24 +66,34 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
     last: dict[str, tuple[int, int]] = {}
     calls: Counter[str] = Counter()
     total_flops = total_bytes = 0
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    module = fake_module(build, fake).eval()
-    paths = {id(part): path for path, part in module.named_modules()}
+    paths: dict[int, str] = {}
 
-    def see(leaf: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+    def see(leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         nonlocal total_flops, total_bytes
         if next(leaf.children(), None) is not None or not isinstance(out, Tensor) or id(leaf) not in paths:
             return
-        cost = leaf_flops(leaf, args, out), 4 * prod(out.shape[1:])
+        inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        cost = leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:])
         last[paths[id(leaf)]] = cost
         calls[paths[id(leaf)]] += 1
         total_flops += cost[0]
         total_bytes += cost[1]
 
-    hook = register_module_forward_hook(see)
+    def run(module: nn.Module, tensors: AbstractContextManager[Any]) -> None:
+        paths.update({id(part): path for path, part in module.eval().named_modules()})
+        with tensors, torch.no_grad():
+            module(torch.empty(shape).normal_())
+
+    hook = register_module_forward_hook(see, with_kwargs=True)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        with fake, torch.no_grad():
-            module(torch.empty(shape))
+        run(fake_module(build, fake), fake)
+    except DATA_DEPENDENT:
+        last.clear()
+        calls.clear()
+        total_flops = total_bytes = 0
+        with torch.random.fork_rng(devices=[]):
+            run(build(), nullcontext())
     finally:
         hook.remove()
     return {

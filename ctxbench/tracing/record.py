@@ -29,6 +29,9 @@ from ctxbench.tracing.ops import MemoryEvent, Op, Phase, Trace
 
 Subject = nn.Module | Callable[[], nn.Module]
 
+DATA_DEPENDENT = (DataDependentOutputException, DynamicOutputShapeException)
+"""What a module raises among fake tensors when it asks for a value."""
+
 
 def trace(
     subject: Subject,
@@ -54,7 +57,7 @@ def trace(
         try:
             fake = FakeTensorMode(allow_non_fake_inputs=True)
             return _record(fake_module(subject, fake), fake, shape, dtype, layout, mode, note="")
-        except (DataDependentOutputException, DynamicOutputShapeException):
+        except DATA_DEPENDENT:
             module = copy.deepcopy(subject) if isinstance(subject, nn.Module) else subject()
             note = "its control flow depends on data: recorded on real tensors"
             return _record(module, nullcontext(), shape, dtype, layout, mode, note)
@@ -66,7 +69,7 @@ def fake_module(subject: Subject, fake: FakeTensorMode) -> nn.Module:
         try:
             with fake:
                 return subject()
-        except (DataDependentOutputException, DynamicOutputShapeException):
+        except DATA_DEPENDENT:
             subject = subject()  # a constructor that reads values: build it for real, then copy
     with FakeCopyMode(fake):
         return copy.deepcopy(subject)

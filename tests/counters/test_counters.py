@@ -73,3 +73,17 @@ def test_a_counter_that_must_execute_declines_what_is_too_heavy(monkeypatch: pyt
     answer = COUNTERS["fvcore"](Plain, SHAPE)
     assert answer["gmacs"] is None
     assert "executes the module" in answer["reason"]
+
+
+def test_a_counter_that_fails_says_why() -> None:
+    def fail() -> nn.Module:
+        raise RuntimeError("no module today\nreally")
+
+    assert COUNTERS["torch"](fail, SHAPE) == {
+        "gmacs": None, "missed": {}, "elementwise": {}, "reason": "RuntimeError: no module today",
+    }  # fmt: skip
+
+
+def test_thop_gives_nothing_to_what_it_has_only_a_zero_rule_for() -> None:
+    answer = COUNTERS["thop"](lambda: nn.Sequential(nn.Conv2d(8, 8, 1, bias=False), nn.ReLU()), SHAPE)
+    assert answer["elementwise"] == {"aten.relu.default": 1}
