@@ -12,11 +12,15 @@ from matplotlib.patches import Patch
 from ctxbench.measure.records import Record
 from ctxbench.registry import spec
 from ctxbench.report.column import latency, significant
-from ctxbench.report.columns import FIXED
+from ctxbench.report.columns import FIXED, status
 from ctxbench.report.grid import caption, name
 from ctxbench.report.style import STYLE, canvas, colours, log_axis, marker, pale
 
 GREY = "#555555"
+ROOM = 0.2
+"""Share of a bar panel's width that the number behind a bar may take."""
+DIAMOND = 5
+"""Points: small enough to pass between the numbers of the two bars it belongs to."""
 
 
 def _value(record: Record, column: str) -> float | None:
@@ -58,11 +62,11 @@ def _bars(
     colour = colours(rows)
     height = 0.8 / len(columns)
     marks = {y: mark for y, row in enumerate(rows) if printed and (mark := _value(row, printed)) is not None}
-    shown = [value for row in rows for column in columns if (value := _value(row, column))] + [
-        *marks.values()
-    ]
-    if shown:
-        axes.set_xlim(min(shown) / 2.5, max(shown) * 3)
+    ends = ("lat_ci_lo_ms", "lat_ci_hi_ms") if "lat_median_ms" in columns else ()
+    values = [_value(row, column) for row in rows for column in (*columns, *ends)]
+    shown = [value for value in (*values, *marks.values()) if value] or [1.0]
+    left = min(shown) / 2.5
+    axes.set_xlim(left, left * (max(shown) / left) ** (1 / (1 - ROOM)))
     log_axis(axes, "x")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
@@ -70,16 +74,24 @@ def _bars(
         for y, row in enumerate(rows):
             at = y + (i - (len(columns) - 1) / 2) * height
             value = _value(row, column)
-            text = " not measured" if value is None else f" {significant(value, 3)}"
-            end = axes.get_xlim()[0] if value is None else max(value, axes.get_xlim()[0])
+            end = left if value is None else max(value, left)
             own = colour[row.case.module]
             axes.barh(at, end, height, color=pale(own) if i else own)
-            beyond = latency(row).hi_ms if column == "lat_median_ms" else None
-            axes.text(
-                beyond or end, at, text, va="center", fontsize=8, color=GREY if value is None else "black"
+            timed = column == "lat_median_ms"
+            if timed:
+                end = latency(row).hi_ms or end
+            noisy = "~" if timed and status(row) == "noisy" else ""
+            axes.annotate(
+                "not measured" if value is None else noisy + significant(value, 3),
+                (end, at),
+                (5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=GREY if value is None else "black",
             )
     for y, mark in marks.items():
-        axes.plot(mark, y, "D", color="white", markeredgecolor="black", markersize=6, zorder=5)
+        axes.plot(mark, y, "D", color="white", markeredgecolor="black", markersize=DIAMOND, zorder=5)
     handles: list[Patch | Line2D] = [
         Patch(color=pale(GREY) if i else GREY, label=label) for i, label in enumerate(columns.values())
     ]
@@ -152,7 +164,11 @@ def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
     log_axis(axes, "x")
     log_axis(axes, "y")
     axes.set_xlabel("positions n = H·W")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11))
+    if axes.lines:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11))
+    else:
+        axes.axis("off")
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=GREY)
 
 
 def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure | None:

@@ -1,9 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import record, records
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from synthetic import MODULES, record, records, rounds
 
-from ctxbench.report.plots import exponent, roofline, scaling
+from ctxbench.report.plots import bars, exponent, roofline, scaling
 from ctxbench.report.style import PALETTE, colours
 
 
@@ -15,6 +16,39 @@ def test_the_exponent_of_a_power_law_is_found(power: float, factor: float) -> No
 
 def test_one_size_gives_no_scaling_figure() -> None:
     assert scaling(records()) is None
+
+
+def test_a_sweep_that_was_not_timed_is_drawn_without_a_legend_of_times() -> None:
+    figure = scaling([record(name, size, size, rounds_ms=[]) for name in MODULES for size in (16, 32)])
+    assert figure is not None
+    macs, _, time = figure.axes
+    assert macs.get_legend() is not None
+    assert time.get_legend() is None
+    assert [text.get_text() for text in time.texts] == ["not measured"]
+
+
+WIDE = record("apcnet", rounds_ms=rounds(200, seed=1, spread=0.6, count=5))
+UNTIMED = record("afnb", rounds_ms=[], peak_pred_bytes=None, alloc_bytes=None)
+
+
+@pytest.mark.parametrize("rows", [records(), [WIDE], [WIDE, UNTIMED], [UNTIMED]])
+def test_bars_keep_whiskers_and_numbers_inside_and_apart_from_diamonds(rows: list) -> None:
+    figure = bars(rows)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes in figure.axes:
+        left, right = axes.get_window_extent().intervalx
+        numbers = [text.get_window_extent() for text in axes.texts]
+        assert all(left < number.x0 and number.x1 < right for number in numbers)
+        for line in axes.lines:
+            drawn = line.get_window_extent(canvas.get_renderer())
+            assert left < drawn.x0 <= drawn.x1 < right
+            assert not any(number.overlaps(drawn) for number in numbers)
+
+
+def test_noisy_bars_are_marked_as_in_the_tables() -> None:
+    time = bars([WIDE, record("emau")]).axes[2]
+    assert [text.get_text()[0] == "~" for text in time.texts] == [False, True]
 
 
 def test_training_gives_no_roofline() -> None:
