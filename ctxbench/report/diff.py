@@ -108,14 +108,14 @@ class RunDiff:
         return plain([self.grid()])
 
 
-def compare_runs(run_a: Path, run_b: Path, threshold: float = 0.05) -> RunDiff:
+def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) -> RunDiff:
     """Compare the latencies of two runs, case by case. ``threshold`` is a share: 0.05 is 5 %.
 
     Raises UserError where a folder holds no run or is damaged, or the threshold is negative.
     """
     if threshold < 0:
         raise UserError(f"the threshold must be 0 or more, not {threshold:g}")
-    a, b = read_run(run_a), read_run(run_b)
+    a, b = read_run(Path(run_a)), read_run(Path(run_b))
     of_a, of_b = ({record.case.id: record for record in run.records} for run in (a, b))
     return RunDiff(
         threshold=threshold,

@@ -39,12 +39,13 @@ def load_run(folder: Path | str) -> Profile:
     return Profile(run.plan, run.records, Path(folder))
 
 
-def write_report(folder: Path) -> list[Path]:
+def write_report(folder: Path | str) -> list[Path]:
     """Write ``summary.csv``, ``table.md``, ``table.tex`` and the figures of a run, without measuring.
 
     Each file is written whole, then renamed. Returns the paths. Raises UserError where ``folder`` holds no
     run, is damaged, or cannot be written.
     """
+    folder = Path(folder)
     run = read_run(folder)
     try:
         figures = _figures(folder, run)

@@ -15,7 +15,7 @@ def slowed(module: str, factor: float):
 
 def test_a_run_against_itself_is_the_same(tmp_path: Path) -> None:
     a, b = write_run(tmp_path / "a", records()), write_run(tmp_path / "b", records())
-    found = compare_runs(a, b, 0.05)
+    found = compare_runs(str(a), b, 0.05)
     assert {d.verdict for d in found.differences} == {"SAME"}
     assert (len(found.differences), found.exit_code, found.environment) == (8, 0, [])
 

@@ -18,7 +18,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     gone = record("afnb", 32, 32, status="oom", reason="out of memory", rounds_ms=[], alloc_bytes=None)
     small = [gone if r.case.module == "afnb" else r for r in records(32, 32)]
     before = dict(matplotlib.rcParams)
-    paths = write_report(write_run(tmp_path_factory.mktemp("runs") / "run", [*small, *records()]))
+    paths = write_report(str(write_run(tmp_path_factory.mktemp("runs") / "run", [*small, *records()])))
     assert dict(matplotlib.rcParams) == before
     return paths
 
