@@ -151,8 +151,9 @@ def _last_call(subject: Comparison) -> str:
     leaf = max(repeated, key=lambda path: leaves.get(path, (0,))[0])
     return (
         f"{subject.printed.label}'s printed {subject.printed.gflops} G (the paper's convention) counts one "
-        f"of the {repeated[leaf]} calls of the leaf {leaf}: one rank of {rank}. Every call counted, the same "
-        f"convention gives {paper['every_call_gflops']:.3f} G and {paper['every_call_mib']:.0f} MiB."
+        f"of the {repeated[leaf]} calls of the leaf {leaf}, of which each of the {rank} ranks makes "
+        f"{repeated[leaf] / rank:g}. Every call counted, the same convention gives "
+        f"{paper['every_call_gflops']:.3f} G and {paper['every_call_mib']:.0f} MiB."
     )
 
 

@@ -22,6 +22,10 @@ from ctxbench.report.column import (
 
 DTYPES = {"text": "object", "int": "Int64", "float": "float64", "bool": "bool"}
 
+NOT_COUNTED = "Not counted, for want of a formula"
+TRACED_OTHERWISE = "Traced differently"
+"""How notes on a count begin, in every table."""
+
 
 def status(record: Record) -> str:
     """Return the record's status; ``noisy`` for a measured one whose median's interval is wide."""
@@ -257,8 +261,8 @@ def missed(calls: Mapping[str, int]) -> str:
 
 
 def reason(record: Record) -> str:
-    """Return, in one line, why the status is not ok, why columns are empty, and what counters missed."""
-    parts = [record.reason]
+    """Return in one line why the status is not ok, why columns are empty, and what to know of the counts."""
+    parts = [record.reason, record.note]
     empty: dict[str, list[str]] = {}
     for column in [*COUNTS, *MEMORY, LATENCY[0], *counters([record]), *PAPER[:2]]:
         if column.value(record) is None and (why := why_empty(record, column)) != record.reason:

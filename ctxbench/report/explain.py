@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.report.column import MIB, significant
-from ctxbench.report.columns import missed
+from ctxbench.report.columns import NOT_COUNTED, TRACED_OTHERWISE, missed
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.report.terminal import plain
 from ctxbench.tracing import Trace, views
@@ -15,6 +15,9 @@ from ctxbench.tracing.ops import Phase
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DEAREST = 12
+"""Rows a table of shares shows one by one."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Count:
     peak_infer_bytes: int
     peak_train_bytes: int
     unknown_ops: dict[str, int] = field(default_factory=dict)
+    note: str = ""
 
     @classmethod
     def of(cls, subject: str, infer: Trace, train: Trace) -> Count:
@@ -57,24 +61,25 @@ class Count:
             peak_infer_bytes=views.peak_bytes(infer),
             peak_train_bytes=views.peak_bytes(train),
             unknown_ops={**views.unknown_ops(train), **views.unknown_ops(infer)},
+            note=infer.note or train.note,
         )
 
     def grid(self) -> Grid:
         """One row: counts in 10⁹, memory in MiB."""
         cells = [
-            ("MACs", "", "G", self.macs / 1e9),
-            ("FLOPs", "2·MACs + el.", "G", self.flops / 1e9),
-            ("backward", "MACs", "G", self.bwd_macs / 1e9),
+            ("MACs", "forward", "G", self.macs / 1e9),
+            ("FLOPs", "forward", "G", self.flops / 1e9),
+            ("MACs", "backward", "G", self.bwd_macs / 1e9),
             ("parameters", "", "M", self.params / 1e6),
             ("activations", "saved", "MiB", self.act_bytes / MIB),
             ("peak", "infer", "MiB", self.peak_infer_bytes / MIB),
             ("peak", "train", "MiB", self.peak_train_bytes / MIB),
-            ("intensity", "FLOP per byte", "1", self.flops / max(self.bytes, 1)),
+            ("intensity", "", "FLOP/B", self.flops / max(self.bytes, 1)),
         ]
         headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _ in cells]
         row = [Cell(self.subject), *(Cell(significant(value, 5)) for *_, value in cells)]
-        unknown = f"Not counted, for want of a formula: {missed(self.unknown_ops)}."
-        notes = [unknown] if self.unknown_ops else []
+        said = {NOT_COUNTED: missed(self.unknown_ops), TRACED_OTHERWISE: self.note}
+        notes = [f"{about}: {what}." for about, what in said.items() if what]
         title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
         return Grid(title, headings, [Group("", [row])], notes=notes)
 
@@ -103,9 +108,9 @@ class Explanation:
         """The count, its shares by operation and by module, the other counters, and the paper's leaves."""
         phases: tuple[Phase, ...] = ("forward", "backward") if self.trace.mode == "train" else ("forward",)
         shares = [
-            _shares(f"{phase}, by {what}", what, view(self.trace, phase))
+            _shares(f"{phase}, by {what}", what, view(self.trace, phase), named)
             for phase in phases
-            for what, view in (("operation", views.by_op), ("module", views.by_module))
+            for what, view, named in (("operation", views.by_op, _short), ("module", views.by_module, str))
         ]
         return [self.count.grid(), *shares, self._opinions(), *self._leaves()]
 
@@ -142,11 +147,11 @@ class Explanation:
             return []
         headings = [
             Heading("leaf", "leaf"),
-            Heading("calls", "calls", "", "1"),
+            Heading("calls", "calls", "", "×"),
             Heading("gflops", "FLOPs", "last call", "G"),
             Heading("mib", "output", "last call", "MiB"),
         ]
-        dearest = sorted(self.paper["leaves"].items(), key=lambda item: -item[1][0])[:12]
+        dearest = sorted(self.paper["leaves"].items(), key=lambda item: -item[1][0])[:DEAREST]
         rows = [
             [
                 Cell(path or "(itself)"),
@@ -166,18 +171,30 @@ class Explanation:
         return [Grid(title, headings, [Group("", rows)], notes=[total])]
 
 
-def _shares(title: str, what: str, shares: Sequence[views.Share]) -> Grid:
+def _shares(title: str, what: str, shares: Sequence[views.Share], named: Callable[[str], str]) -> Grid:
     columns: list[tuple[Heading, Callable[[views.Share], str]]] = [
-        (Heading("key", what), lambda s: s.key or "(itself)"),
-        (Heading("calls", "calls", "", "1"), lambda s: str(s.calls)),
+        (Heading("key", what), lambda s: named(s.key) or "(itself)"),
+        (Heading("calls", "calls", "", "×"), lambda s: str(s.calls)),
         (Heading("gmacs", "MACs", "", "G"), lambda s: significant(s.macs / 1e9, 4)),
         (Heading("gflops", "FLOPs", "2·MACs + el.", "G"), lambda s: significant(s.flops / 1e9, 4)),
         (Heading("share", "share", "of FLOPs", "%"), lambda s: f"{100 * s.flops / total:.1f}"),
         (Heading("moved", "moved", "", "MiB"), lambda s: significant(s.bytes / MIB, 4)),
     ]
     total = sum(share.flops for share in shares) or 1
-    rows = [[Cell(show(share)) for _, show in columns] for share in shares]
+    rows = [[Cell(show(share)) for _, show in columns] for share in _folded(shares)]
     return Grid(title, [heading for heading, _ in columns], [Group("", rows)])
+
+
+def _short(operation: str) -> str:
+    return operation.removeprefix("aten.").removesuffix(".default")
+
+
+def _folded(shares: Sequence[views.Share]) -> list[views.Share]:
+    dearest, others = list(shares[:DEAREST]), shares[DEAREST:]
+    if others:
+        costs = [(s.calls, s.macs, s.elementwise, s.bytes) for s in others]
+        dearest.append(views.Share(f"({len(others)} others)", *map(sum, zip(*costs, strict=True))))
+    return dearest
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ Terminal, Markdown and LaTeX draw the same grid, so they cannot disagree.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ctxbench.measure import stats
 from ctxbench.measure.case import Case
@@ -17,7 +18,9 @@ from ctxbench.report.columns import (
     LATENCY,
     LATENCY_CI,
     MEMORY,
+    NOT_COUNTED,
     PAPER,
+    TRACED_OTHERWISE,
     counters,
     missed,
     status,
@@ -25,6 +28,8 @@ from ctxbench.report.columns import (
 )
 
 EMPTY = "–"
+ALWAYS = ("published_gmacs", "gmacs", "gflops")
+"""Columns that stand even where every row is empty."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,7 @@ def title(record: Record) -> str:
 def grid(records: Sequence[Record]) -> Grid:
     """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
     columns = _columns(records)
-    headings = [Heading(c.name, c.header, c.part, c.unit) for c in columns]
-    table = Grid(caption(records), headings)
+    table = Grid(caption(records), [_heading(column) for column in columns])
     for label, group in grouped(records):
         best = {column.name: _best(column, group) for column in columns if column.ranked}
         rows = [
@@ -155,15 +159,30 @@ def _machine(records: Sequence[Record]) -> list[str]:
     return [*dict.fromkeys(filter(None, map(machine, records))), *versions]
 
 
-def _columns(records: Sequence[Record]) -> list[Column]:
-    """Choose the table's columns; those that are empty in every row are named in a note instead."""
+def _candidates(records: Sequence[Record]) -> list[Column]:
     params, gmacs, gflops, published, backward = COUNTS
-    name = text("title", "module", "The module's title.", title)
-    train = [backward] if any(r.case.mode == "train" for r in records) else []
+    train = [backward] if _has_train(records) else []
     counts = [published, gmacs, *counters(records), *train, gflops, params]
-    candidates = [*counts, *MEMORY, LATENCY[0], LATENCY_CI, *PAPER]
-    filled = [column for column in candidates if any(column.value(r) is not None for r in records)]
-    return [name, IDENTITY[1], *filled]
+    return [*counts, *MEMORY, LATENCY[0], LATENCY_CI, *PAPER]
+
+
+def _columns(records: Sequence[Record]) -> list[Column]:
+    """Choose the columns; one that is empty in every row gives way to a note, but for the counts."""
+    name = text("title", "module", "The module's title.", title)
+    kept = [
+        column
+        for column in _candidates(records)
+        if column.name in ALWAYS or any(column.value(r) is not None for r in records)
+    ]
+    return [name, IDENTITY[1], *kept]
+
+
+def _heading(column: Column) -> Heading:
+    return Heading(column.name, column.header, column.part, column.unit)
+
+
+def _has_train(records: Sequence[Record]) -> bool:
+    return any(r.case.mode == "train" for r in records)
 
 
 def _cell(table: Grid, column: Column, record: Record, best: bool) -> Cell:
@@ -175,13 +194,17 @@ def _cell(table: Grid, column: Column, record: Record, best: bool) -> Cell:
 
 
 def _best(column: Column, records: Sequence[Record]) -> Record | None:
-    """Find the record that is significantly best: alone at the least count, or surely fastest."""
+    """Find the record that is significantly best: alone at the least count, or surely fastest.
+
+    A count that lacks operations is a lower bound: it wins nothing, but may keep another from winning.
+    """
     measured = [r for r in records if column.value(r) is not None]
     if len(measured) < 2:
         return None
     first, *others = sorted(measured, key=column.value)
     if column.name != "lat_median_ms":
-        return first if column.value(first) < column.value(others[0]) else None
+        incomplete = column.field in ("macs", "flops") and first.unknown_ops
+        return first if not incomplete and column.value(first) < column.value(others[0]) else None
     if any(latency(r).rounds < stats.MIN_ROUNDS for r in measured):
         return None
     lows = [stats.ratio(first.rounds_ms, other.rounds_ms)[1] for other in others]
@@ -193,9 +216,12 @@ def _notes(records: Sequence[Record], columns: Sequence[Column]) -> list[str]:
     configs = dict.fromkeys(f"{title(r)} ({r.case.config})" for r in records if r.case.config)
     if configs:
         notes.append(f"Configurations: {'; '.join(configs)}.")
-    empty = {c.name: why_empty(r, c) for c in MEMORY for r in records if c not in columns}
-    if empty:
-        notes.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in empty.items()) + ".")
+    if _has_train(records):
+        notes.append(
+            "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
+            "forward pass alone, except in the column MACs backward."
+        )
+    notes += _absent(records, columns)
     if any(status(r) == "noisy" for r in records):
         notes.append(
             f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
@@ -204,23 +230,48 @@ def _notes(records: Sequence[Record], columns: Sequence[Column]) -> list[str]:
     return notes + _misses(records)
 
 
+def _absent(records: Sequence[Record], columns: Sequence[Column]) -> list[str]:
+    """Say why whole columns are missing, those with the same reasons together."""
+    shown = {column.name for column in columns}
+    absent: dict[str, list[str]] = {}
+    for column in _candidates(records):
+        if column.field and column.name not in shown:
+            reasons = _by_words(records, partial(why_empty, column=column))
+            why = _in_words(reasons) if len(reasons) > 1 else next(iter(reasons))
+            absent.setdefault(why, []).append(_heading(column).line)
+    return [f"Not measured: {', '.join(headings)} — {why}." for why, headings in absent.items()]
+
+
 def _misses(records: Sequence[Record]) -> list[str]:
     notes = []
     for counter in counters(records):
-        modules: dict[str, dict[str, None]] = {}
-        for record in records:
-            if ops := record.counters.get(counter.part, {}).get("missed"):
-                modules.setdefault(missed(ops), {})[title(record)] = None
-        if modules:
-            words = "; ".join(f"{', '.join(names)}: {ops}" for ops, names in modules.items())
-            notes.append(f"{counter.part}, run on the published form, missed products in {words}.")
-    if notes or counters(records):
+
+        def missing(record: Record, name: str = counter.part) -> str:
+            return missed(record.counters.get(name, {}).get("missed", {}))
+
+        if modules := _by_words(records, missing):
+            notes.append(
+                f"{counter.part}, run on the published form, missed products in {_in_words(modules)}."
+            )
+    if counters(records):
         notes.append(
             "Element-wise work is in FLOPs alone; `ctxbench explain` names what each counter leaves out."
         )
-    unknown = {title(r): missed(r.unknown_ops) for r in records if r.unknown_ops}
-    if unknown:
-        notes.append(
-            "Not in GMACs: " + "; ".join(f"{module}: {ops}" for module, ops in unknown.items()) + "."
-        )
+    if unknown := _by_words(records, lambda r: missed(r.unknown_ops)):
+        notes.append(f"{NOT_COUNTED}: {_in_words(unknown)}.")
+    if traced := _by_words(records, lambda r: r.note):
+        notes.append(f"{TRACED_OTHERWISE}: {_in_words(traced)}.")
     return notes
+
+
+def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict[str, dict[str, None]]:
+    """Return what is said of any record, each with the titles of the modules it is said of."""
+    said: dict[str, dict[str, None]] = {}
+    for record in records:
+        if what := words(record):
+            said.setdefault(what, {})[title(record)] = None
+    return said
+
+
+def _in_words(said: dict[str, dict[str, None]]) -> str:
+    return "; ".join(f"{', '.join(modules)}: {what}" for what, modules in said.items())

@@ -1,5 +1,6 @@
 r"""Grids as LaTeX tables that need ``\usepackage{booktabs}`` and nothing else."""
 
+import re
 from itertools import groupby
 
 from ctxbench.report.grid import Cell, Grid, Heading
@@ -46,8 +47,12 @@ _SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Write text so that LaTeX sets it as it reads; a character LaTeX may not know becomes ``?``."""
-    return "".join(_SPECIAL.get(c) or (c if c.isascii() and c.isprintable() else _foreign(c)) for c in text)
+    """Write text so that LaTeX sets it as it reads; a character LaTeX may not know becomes ``?``.
+
+    What stands between backticks is set as code.
+    """
+    safe = "".join(_SPECIAL.get(c) or (c if c.isascii() and c.isprintable() else _foreign(c)) for c in text)
+    return re.sub("`([^`]+)`", r"\\texttt{\1}", safe)
 
 
 def _foreign(character: str) -> str:
@@ -56,7 +61,7 @@ def _foreign(character: str) -> str:
     return character if "\xc0" <= character <= "\u017f" and character.isalpha() else "?"
 
 
-def grid_latex(grid: Grid, caption: str) -> str:
+def grid_latex(grid: Grid, caption: str, label: str) -> str:
     """Return the grid as a ``table`` environment with booktabs rules and its notes under it."""
     kept = [i for i, heading in enumerate(grid.headings) if heading.name not in NOT_IN_PRINT]
     headings = [grid.headings[i] for i in kept]
@@ -64,7 +69,7 @@ def grid_latex(grid: Grid, caption: str) -> str:
     lines = [
         r"\begin{table}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{escape(caption)}}}",
+        rf"\caption{{{escape(caption)}}}\label{{{label}}}",
         rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
         *_head(headings),

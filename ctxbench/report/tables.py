@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 
 from ctxbench.measure.records import Record
 from ctxbench.paper.compare import compare
@@ -11,7 +11,7 @@ from ctxbench.report.grid import Grid, grid
 from ctxbench.report.latex import grid_latex
 from ctxbench.report.markdown import glossary, grid_markdown
 from ctxbench.report.table10 import table10_grid
-from ctxbench.report.terminal import GridView
+from ctxbench.report.terminal import stacked
 
 CONVENTION = (
     "MACs are multiply-accumulates of every convolution and matrix product, every call, in G = 10^9; "
@@ -27,10 +27,7 @@ def grids(records: Sequence[Record]) -> list[Grid]:
 
 def terminal_table(records: Sequence[Record]) -> RenderableType:
     """Return the main table and the comparison with Table 10 for rich, fitted to the console's width."""
-    parts: list[RenderableType] = []
-    for table in grids(records):
-        parts += [GridView(table), ""]
-    return Group(*parts[:-1])
+    return stacked(grids(records))
 
 
 def markdown(records: Sequence[Record]) -> str:
@@ -41,4 +38,5 @@ def markdown(records: Sequence[Record]) -> str:
 
 def latex(records: Sequence[Record]) -> str:
     r"""Return both tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
-    return "\n".join(grid_latex(table, f"{table.title}. {CONVENTION}") for table in grids(records))
+    labelled = zip(("tab:ctxbench", "tab:table10"), grids(records), strict=False)
+    return "\n".join(grid_latex(table, f"{table.title}. {CONVENTION}", label) for label, table in labelled)

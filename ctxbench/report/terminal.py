@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -35,6 +36,8 @@ FIRST_TO_GO = (
     "published_ratio",
 )
 UNLIMITED = 10_000
+LINE = 100
+"""Columns a note may take, since longer lines are hard to read."""
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -66,11 +69,20 @@ class GridView:
         for note in self.grid.notes:
             yield _note(note)
         for finding in self.grid.findings:
-            yield Padding(Text(finding), (1, 0, 0, 1))
+            yield ""
+            yield _note(finding, style="")
 
 
-def _note(text: str) -> Padding:
-    return Padding(Text(text, style="dim"), (0, 0, 0, 1))
+def stacked(grids: Iterable[Grid]) -> RenderableType:
+    """Return grids one under the other, for rich."""
+    parts: list[RenderableType] = []
+    for grid in grids:
+        parts += ["", GridView(grid)]
+    return Group(*parts[1:])
+
+
+def _note(text: str, style: str = "dim") -> RenderableType:
+    return Constrain(Padding(Text(text, style=style), (0, 0, 0, 1)), LINE)
 
 
 def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
@@ -97,6 +109,5 @@ def plain(grids: Iterable[Grid]) -> str:
     """Return grids as text without colours, 120 columns wide."""
     console = Console(width=120, color_system=None, force_terminal=False)
     with console.capture() as captured:
-        for grid in grids:
-            console.print(GridView(grid))
-    return captured.get()
+        console.print(stacked(grids))
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

@@ -57,13 +57,22 @@ def test_a_row_that_was_not_measured_says_why() -> None:
 def test_words_are_computed_from_the_records() -> None:
     one_rank, against_nonlocal, against_others = in_words(compare(records()))
     assert "0.0215 G" in one_rank
-    assert "one of the 128 calls of the leaf trm.matmul: one rank of 64" in one_rank
+    assert "one of the 128 calls of the leaf trm.matmul, of which each of the 64 ranks makes 2." in one_rank
     assert "0.293 G and 520 MiB" in one_rank
     assert "900×" in against_nonlocal
     assert "about 70×" in against_nonlocal
     assert "70.9×" in against_nonlocal
     assert "more than 100×" in against_others
     assert "16–58×" in against_others
+
+
+def test_calls_of_a_rank_follow_the_record() -> None:
+    reconet = record("reconet")
+    thrice = replace(reconet, paper={**reconet.paper, "repeated": {"trm.matmul": 192}})
+    assert (
+        "the 192 calls of the leaf trm.matmul, of which each of the 64 ranks makes 3."
+        in in_words(compare([thrice]))[0]
+    )
 
 
 def test_words_follow_other_numbers() -> None:

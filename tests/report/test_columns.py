@@ -64,10 +64,11 @@ def test_a_wide_interval_makes_the_row_noisy() -> None:
 
 
 def test_the_reason_names_empty_columns_and_missed_operations() -> None:
-    row = record("emau", alloc_bytes=None, unknown_ops={"my::op": 2})
+    row = record("emau", alloc_bytes=None, unknown_ops={"my::op": 2}, note="recorded on real tensors")
     row = replace(row, reasons={"alloc_bytes": "no hook", "reserved_bytes": "no hook"})
     assert reason(row) == (
-        "mem_alloc_mib, mem_reserved_mib: no hook; fvcore missed aten::mul ×64, aten::softmax; "
+        "recorded on real tensors; mem_alloc_mib, mem_reserved_mib: no hook; "
+        "fvcore missed aten::mul ×64, aten::softmax; "
         "thop missed matmul ×2; not counted: my::op ×2"
     )
 

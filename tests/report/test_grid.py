@@ -60,7 +60,55 @@ def test_an_empty_cell_refers_to_its_reason() -> None:
 def test_columns_nobody_measured_are_named() -> None:
     table = grid(records())
     assert "mem_reserved_mib" not in [heading.name for heading in table.headings]
-    assert any("mem_reserved_mib (the CPU has no caching allocator)" in note for note in table.notes)
+    assert "Not measured: memory reserved (MiB) — the CPU has no caching allocator." in table.notes
+
+
+def untraced(module: str, reason: str) -> Record:
+    fields = ("params", "macs", "flops", "bytes", "published_macs", "act_bytes", "peak_pred_bytes")
+    return record(module, **dict.fromkeys(fields), reasons=dict.fromkeys(fields, reason))
+
+
+def test_counts_keep_their_columns_where_nothing_was_counted() -> None:
+    table = grid([untraced("emau", "no fake kernel")])
+    for name in ("published_gmacs", "gmacs", "gflops"):
+        (cell,) = column(table, name)
+        assert (cell.text, table.footnotes[cell.note - 1]) == ("–", "no fake kernel")
+
+
+def test_missing_columns_are_named_once_for_each_reason() -> None:
+    (note,) = [n for n in grid([untraced("emau", "no fake kernel")]).notes if "no fake kernel" in n]
+    assert note == "Not measured: params (M), memory saved (MiB), memory predicted (MiB) — no fake kernel."
+
+
+def test_reasons_that_differ_name_their_modules() -> None:
+    notes = grid([untraced("emau", "no fake kernel"), untraced("afnb", "lazy weights")]).notes
+    assert (
+        "Not measured: params (M), memory saved (MiB), memory predicted (MiB) — "
+        "EMAUnit: no fake kernel; AFNB: lazy weights."
+    ) in notes
+
+
+def test_an_incomplete_count_neither_wins_nor_lets_a_dearer_one_win() -> None:
+    lacking = record("emau", macs=1, flops=1, unknown_ops={"aten.hardswish.default": 2})
+    table = grid([lacking, record("afnb")])
+    for name in ("gmacs", "gflops"):
+        assert not any(cell.best for cell in column(table, name))
+    assert "Not counted, for want of a formula: EMAUnit: aten.hardswish.default ×2." in table.notes
+    dear = replace(lacking, macs=10**12, flops=10**12)
+    assert [cell.best for cell in column(grid([dear, record("afnb")]), "gmacs")] == [False, True]
+
+
+def test_how_a_module_was_traced_is_said_of_it() -> None:
+    table = grid([record("emau", note="recorded on real tensors"), record("afnb")])
+    assert "Traced differently: EMAUnit: recorded on real tensors." in table.notes
+
+
+def test_train_mode_says_which_columns_are_of_the_forward_pass() -> None:
+    emau = record("emau")
+    trained = grid([replace(emau, case=replace(emau.case, mode="train"))])
+    assert any(note.startswith("In train mode") for note in trained.notes)
+    assert column(trained, "bwd_gmacs")[0].text == "6.174"
+    assert not any("train mode" in note for note in grid([emau]).notes)
 
 
 def test_what_other_counters_missed_is_said_once_for_equal_lists() -> None:

@@ -49,7 +49,7 @@ def test_every_line_of_a_markdown_table_has_as_many_cells() -> None:
 
 def test_markdown_says_the_papers_claims_in_words() -> None:
     text = markdown(records())
-    assert "one rank of 64" in text
+    assert "each of the 64 ranks makes 2" in text
     assert "about 70×" in text
     assert "| 5.37 | 1.949 | 41.33 |" in text
 
@@ -76,6 +76,8 @@ def test_latex_has_booktabs_rules_and_aligned_cells() -> None:
             assert len(re.findall(r"(?<!\\)&", row)) + 1 + spanned == len(columns[1]), row
     assert r"\multicolumn{5}{c}{MACs}" in text
     assert r"\textbf{0.15152}" in text
+    assert r"\texttt{ctxbench explain}" in text
+    assert re.findall(r"\\label\{(.*?)\}", text) == ["tab:ctxbench", "tab:table10"]
 
 
 @given(st.text(max_size=60))
