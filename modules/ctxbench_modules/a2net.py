@@ -63,8 +63,9 @@ class DoubleAttention(nn.Module):
         implementation: ``"published"`` runs the equations above. Its leaf ``descriptors`` passes G through
             unchanged: a place for hooks, and a half MiB that the RecoNet paper's Table 10 counts (25.00 MiB).
             ``"fast"`` uses that B sums to one over positions and V over channels, by which W_A and W_R
-            (with their biases) move to the descriptors: Y = X + (W_R (W_A (X Bᵀ) + b_A) + b_R) V. Where
-            c_m (C + c_n) ≤ C c_n this costs more, and the published order is used.
+            (with their biases) move to the descriptors: Y = X + (W_R (W_A (X Bᵀ) + b_A) + b_R) V. For W_A as
+            for W_R this takes C c_n (n + c_m) multiplications in place of c_m (C + c_n) n; where that is not
+            fewer, the published order is used.
 
     Raises:
         ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
@@ -106,17 +107,18 @@ class DoubleAttention(nn.Module):
         self.attention_map = nn.Conv2d(channels, c_n, 1)
         self.attention_vector = nn.Conv2d(channels, c_n, 1)
         self.reconstruction = nn.Conv2d(c_m, channels, 1) if reconstruct else None
-        self.reordered = implementation == "fast" and channels * c_n < c_m * (channels + c_n)
-        if not self.reordered:
-            self.gather = MatMul()
-            self.descriptors = nn.Identity()
-            self.distribute = MatMul()
+        self.gather = MatMul()
+        self.descriptors = nn.Identity()
+        self.distribute = MatMul()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, ``out_channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        return self._reordered(x) if self.reordered else self._published(x)
+        channels, c_m, c_n = self.in_channels, self.feature.out_channels, self.attention_map.out_channels
+        positions = x.shape[2] * x.shape[3]
+        fewer = channels * c_n * (positions + c_m) < c_m * (channels + c_n) * positions
+        return self._reordered(x) if self.implementation == "fast" and fewer else self._published(x)
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of gjylt's or, with ``reconstruct``, of nguyenvo09's block.

@@ -17,11 +17,13 @@ cells of 1×1, 3×3, 6×6 and 8×8 grids, S = 110 anchors in all (section 3)::
 
 APNB has one input, shares the weights of key and query, and has a ReLU before the dropout.
 
-``fast`` pools before W_v (an average commutes with a biased 1×1 convolution) and, without ``norm``, before
-W_k. It moves the 1×1 convolutions after the attention to the anchors, W (v A) + b = (W v + b) A, as each
-column of A sums to one, and, without ``norm``, the query's, kᵀ(W_q X_h + b_q) = (kᵀW_q) X_h + kᵀb_q. All maps
-stay channels-first, so that nothing is transposed in memory. What APNB shares is made once. In eval mode
-each batch normalisation is folded into the weights before it.
+``fast`` lets these 1×1 convolutions meet the S anchors in place of all positions where that takes fewer
+multiplications. W_v and, without ``norm``, W_k come after the pooling, an average: S against n_l columns. W
+and the half of W_f over the context come before A, whose columns sum to one, W (v A) + b = (W v + b) A:
+C S (D + n) against V S n + C D n, D = V + C, or V without ``fuse``. Without ``norm``, kᵀ(W_q X_h + b_q) =
+(kᵀW_q) X_h + kᵀb_q: S (K C + K + C n) against K (C + S) n. All maps stay channels-first, so that nothing is
+transposed in memory. What APNB shares is made once. In eval mode each batch normalisation is folded into the
+weights before it.
 
 Differs from the paper: nothing known.
 
@@ -147,6 +149,7 @@ class _Asymmetric(nn.Module):
         self.in_channels = self.out_channels = channels
         self.low_channels = low_channels
         self.implementation = implementation
+        self.anchors = sum(size**2 for size in psp_sizes)
         self.scale = key_channels**-0.5
         self.key = ConvNorm(low_channels, key_channels, norm=norm, relu=norm)
         self.query = self.key if self._shared else ConvNorm(channels, key_channels, norm=norm, relu=norm)
@@ -198,9 +201,15 @@ class _Asymmetric(nn.Module):
         return y if self.fuse is None else self.fuse(torch.cat([y, high], dim=1))
 
     def _fast(self, high: Tensor, low: Tensor) -> Tensor:
-        anchors = self.value_pyramid(low)
-        attention = self._fast_logits(high, low, anchors).softmax(dim=1)
-        context = _pointwise(self.out, _pointwise(self.value, anchors))
+        channels, width, anchors = self.in_channels, self.out.in_channels, self.anchors
+        n, after = high.shape[2] * high.shape[3], width + (0 if self.fuse is None else channels)
+        pooled = self.value_pyramid(low) if anchors < low.shape[2] * low.shape[3] else None
+        value = self._at_anchors(self.value, low, pooled)
+        attention = self._fast_logits(high, low, pooled).softmax(dim=1)
+        if width * anchors * n + channels * after * n <= channels * anchors * (after + n):
+            y: Tensor = self.out((value @ attention).view(len(high), -1, *high.shape[2:]))
+            return y if self.fuse is None else self.fuse.fused(torch.cat([y, high], dim=1))
+        context = _pointwise(self.out, value)
         if self.fuse is None:
             return (context @ attention).view(high.shape)
         weight, bias = self.fuse.linear()
@@ -209,16 +218,29 @@ class _Asymmetric(nn.Module):
         y.flatten(2).baddbmm_(for_context @ context + bias[:, None], attention)
         return self.fuse.finish(y)
 
-    def _fast_logits(self, high: Tensor, low: Tensor, anchors: Tensor) -> Tensor:
-        """Logits (N, S, n); ``anchors`` are the pooled low-level features (N, C_l, S)."""
-        if self.query.bn is None:
-            key = _pointwise(self.key.conv, anchors) * self.scale
+    def _at_anchors(self, conv: nn.Conv2d, low: Tensor, pooled: Tensor | None) -> Tensor:
+        """P of the convolution, (N, D, S); ``pooled`` is P of ``low`` where that is to come first."""
+        y: Tensor = self.value_pyramid(conv(low)) if pooled is None else _pointwise(conv, pooled)
+        return y
+
+    def _fast_logits(self, high: Tensor, low: Tensor, pooled: Tensor | None) -> Tensor:
+        """Logits (N, S, n); ``pooled`` is as for :meth:`_at_anchors`."""
+        width, channels = self.query.conv.weight.shape[:2]
+        n, uses = high.shape[2] * high.shape[3], 2 if self._shared else 1
+        # A shared key needs its own convolution only where the query is not formed.
+        moved = self.anchors * (width * (uses * channels + 1) + channels * n)
+        if self.query.bn is None and moved < width * (channels + self.anchors) * n:
+            key = self._at_anchors(self.key.conv, low, pooled) * self.scale
             weight, bias = self.query.linear()
             return torch.baddbmm((bias @ key).unsqueeze(2), key.transpose(1, 2) @ weight, high.flatten(2))
-        query = self.query.fused(high, uses=2 if self._shared else 1)
-        features = query if self._shared else self.key.fused(low)
-        key = self.key_pyramid(features) * self.scale
-        logits: Tensor = key.transpose(1, 2) @ query.flatten(2)
+        query = self.query.fused(high, uses=uses)
+        if self._shared:
+            key = self.key_pyramid(query)
+        elif self.key.bn is None:
+            key = self._at_anchors(self.key.conv, low, pooled)
+        else:
+            key = self.key_pyramid(self.key.fused(low))
+        logits: Tensor = (key * self.scale).transpose(1, 2) @ query.flatten(2)
         return logits
 
 

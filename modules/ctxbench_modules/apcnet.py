@@ -18,8 +18,9 @@ For a pool scale s, with X the input as C×n, n = H·W positions, and D the widt
 The pyramid concatenates X with the ACMs of scales 1, 2, 3, 6, and reduces them with a 3×3 convolution.
 
 ``fast`` uses W_z (y α) = (W_z y) α, so that W_z meets s² regions in place of n positions, and
-W_α (x' + g) = W_α x' + W_α g; it drops the ReLU of z + x', the sum of two ReLUs; and in eval mode it folds
-each batch normalisation into the weights before it.
+W_α (x' + g) = W_α x' + W_α g, where together they are fewer multiplications, s² (D² + D) < D² n. It drops the
+ReLU of z + x', the sum of two ReLUs, and in eval mode folds each batch normalisation into the weights before
+it.
 
 Differs from the paper: nothing known; the convolutions after the product are those of the code.
 
@@ -189,6 +190,16 @@ class ACM(nn.Module):
         y = self.pooled.fused(self.pool(x)).flatten(2)
         x = self.reduced.fused(x)
         g = self.global_info.fused(x.mean((2, 3), keepdim=True))
+        if y.shape[2] * (self.out_channels + 1) < self.out_channels * x.shape[2] * x.shape[3]:
+            z = self._reordered(x, y, g)
+        else:
+            affinity = self.affinity(x + g).flatten(2).sigmoid_()
+            z = self.residual.fused((y @ affinity).view(x.shape))
+        z = z + x
+        return z if self.fusion is None else self.fusion.fused(z)
+
+    def _reordered(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        """The first z, with W_z taken to the regions and g to the logits."""
         weight = self.affinity.weight.flatten(1).expand(len(x), -1, -1)
         affinity = torch.baddbmm(self.affinity(g).flatten(2), weight, x.flatten(2)).sigmoid_()
         if self.residual.bn.training:
@@ -196,8 +207,7 @@ class ACM(nn.Module):
         else:
             weight, shift = self.residual.folded()
             z = torch.baddbmm(shift[:, None], weight.flatten(1) @ y, affinity).view(x.shape)
-        z = z.relu_() + x
-        return z if self.fusion is None else self.fusion.fused(z)
+        return z.relu_()
 
 
 class ACMPyramid(nn.Module):

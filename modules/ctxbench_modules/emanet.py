@@ -18,8 +18,9 @@ X is the input as C×n, n = H·W positions; the bases μ of C×k are a buffer (s
 In training mode each forward pass moves the buffer, μ ← m·μ + (1 − m)·mean over the batch of the final μ,
 m = 0.9, not normalised again; m = 1 freezes it.
 
-``fast`` never forms X': μᵀ(W₁X + b₁) = (W₁ᵀμ)ᵀX + μᵀb₁ and X'Ẑᵀ = W₁(XẐᵀ) + b₁·ΣẐ, so W₁ meets k columns in
-place of n; in eval mode it folds the batch normalisation into W₂.
+``fast`` need not form X': μᵀ(W₁X + b₁) = (W₁ᵀμ)ᵀX + μᵀb₁ and X'Ẑᵀ = W₁(XẐᵀ) + b₁·ΣẐ, so W₁ meets k columns,
+twice an iteration, in place of n once: T k (2C² + C) multiplications in place of C²n, where that is fewer.
+In eval mode it folds the batch normalisation into W₂.
 
 Differs from the paper: as in the released code, Z and μ carry no gradient, so the first convolution
 gets none and the input's gradient flows through the skip connection alone.
@@ -144,15 +145,23 @@ class EMAU(nn.Module):
 
     @torch.no_grad()
     def _bases_and_responsibilities(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The final μ (N, C, k) and Z (N, k, n), with the first convolution moved to the bases' side."""
-        x = x.flatten(2)
+        """The final μ (N, C, k) and Z (N, k, n); the first convolution meets the fewer columns."""
         weight, bias = self.conv1.weight.flatten(1), self.conv1.get_parameter("bias")
         mu = self.mu.expand(len(x), -1, -1)
+        channels, bases = mu.shape[1:]
+        moved = self.iterations * bases * (2 * channels + 1) < channels * x.shape[2] * x.shape[3]
+        features = (x if moved else self.conv1(x)).flatten(2)
         for _ in range(self.iterations):
-            z = torch.baddbmm((bias @ mu).unsqueeze(2), mu.transpose(1, 2) @ weight, x).softmax(dim=1)
+            if moved:
+                logits = torch.baddbmm((bias @ mu).unsqueeze(2), mu.transpose(1, 2) @ weight, features)
+            else:
+                logits = mu.transpose(1, 2) @ features
+            z = logits.softmax(dim=1)
             mass = z.sum(dim=2).unsqueeze(1)
-            mu = (weight @ (x @ z.transpose(1, 2)) + bias.unsqueeze(1) * mass) / (_EPS + mass)
-            mu = _l2_bases(mu)
+            mu = features @ z.transpose(1, 2)
+            if moved:
+                mu = weight @ mu + bias.unsqueeze(1) * mass
+            mu = _l2_bases(mu / (_EPS + mass))
         return mu, z
 
     def _fast(self, x: Tensor) -> tuple[Tensor, Tensor]:

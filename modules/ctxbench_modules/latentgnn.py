@@ -16,9 +16,10 @@ by the norm over the axis it names (section 3)::
     M_t = Zᵀ Ψ'                             C'×n   with ``graph_conv``: ReLU(BN(W_g M_t))
     Y  = X + γ BN(W_up merge_t(M_t))        C×n    no convolution has a bias; γ starts at zero
 
-``fast`` uses W_g (Zᵀ Ψ') = (W_g Zᵀ) Ψ' and, where it takes fewer multiplications, W_up (Zᵀ Ψ') =
-(W_up Zᵀ) Ψ', so that both convolutions meet d nodes in place of n positions; it scales Z in place of Ψ; and
-in eval mode it folds each batch normalisation into the weights before it.
+``fast`` uses W_g (Zᵀ Ψ') = (W_g Zᵀ) Ψ' where d < n and, without ``graph_conv``, W_up (Zᵀ Ψ') = (W_up Zᵀ) Ψ',
+so that the convolutions meet d nodes in place of n positions; the latter where C d (C' + n) multiplications,
+with d = Σ d_t, are fewer than C' d n + C M n, M the channels of the merged M_t. It scales Z in place of Ψ,
+and in eval mode it folds each batch normalisation into the weights before it.
 
 Differs from the paper: kernels are merged by concatenation, as released; ``merge="sum"`` is the paper's
 mixture of kernels.
@@ -98,6 +99,8 @@ class ConvBN(nn.Module):
 
     def of_product(self, a: Tensor, b: Tensor, size: torch.Size) -> Tensor:
         """``self(a @ b)`` of (N, C, d) and (N, d, n), n = H·W, as (N, D, H, W)."""
+        if a.shape[2] >= b.shape[2]:
+            return self.fused((a @ b).view(len(a), -1, *size))
         if self.bn.training:
             y: Tensor = self.bn((self.conv.weight.flatten(1) @ a @ b).view(len(a), -1, *size))
         else:
@@ -168,8 +171,8 @@ class LatentGNN(nn.Module):
         self.up = ConvBN(merged, channels)
         self.gamma = nn.Parameter(torch.zeros(1))
         self.matmul = MatMul()
-        nodes = sum(latent_dims)
-        self._absorb_up = not graph_conv and channels * nodes < reduced * nodes + channels * merged
+        self.nodes = sum(latent_dims)
+        self.graph_conv = graph_conv
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' block.
@@ -246,7 +249,10 @@ class LatentGNN(nn.Module):
             to_latent = to_latent * _inverse_norm(to_latent, 1)
         kernels = cast(Sequence[Kernel], self.kernels)
         graphs = [self._fast_kernel(kernel, to_latent, to_visible) for kernel in kernels]
-        if self._absorb_up:
+        channels, reduced, merged = self.in_channels, self.down.conv.out_channels, self.up.conv.in_channels
+        positions = x.shape[2] * x.shape[3]
+        absorbed = channels * self.nodes * (reduced + positions)
+        if not self.graph_conv and absorbed < (reduced * self.nodes + channels * merged) * positions:
             return self._absorbed(x, graphs)
         maps = []
         for kernel, (z, psi) in zip(kernels, graphs, strict=True):

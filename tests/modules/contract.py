@@ -20,6 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ctxbench.tracing import trace, views
+from ctxbench_modules.specs import SPECS
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 IMPLEMENTATIONS = ("fast", "published")
 RTOL = 1e-10
@@ -130,6 +133,10 @@ class ModuleContract:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "recording" in metafunc.fixturenames:
             metafunc.parametrize("recording", self.recordings)
+        if "counted" in metafunc.fixturenames:
+            rows = [s.table10 for s in SPECS.values() if s.target.endswith(f":{self.cls.__name__}")]
+            table10 = [row.options_at(64) for row in rows if row]
+            metafunc.parametrize("counted", [{}, *table10], ids=["own", "table10"][: 1 + len(table10)])
         if "bad" in metafunc.fixturenames:
             metafunc.parametrize("bad", self.bad_options, ids=str)
         if "implementation" in metafunc.fixturenames:
@@ -159,6 +166,14 @@ class ModuleContract:
             for implementation in IMPLEMENTATIONS
         )
         assert_same_run(fast, published)
+
+    @pytest.mark.parametrize("size", [(3, 3), (8, 8), (16, 16), (40, 40)], ids=str)
+    def test_fast_multiplies_no_more_than_published(self, size, counted):
+        fast, published = (
+            views.macs(trace(self.build(64, size, implementation, **counted), (1, 64, *size)))
+            for implementation in IMPLEMENTATIONS
+        )
+        assert 0 < fast <= published
 
     @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
     def test_gradients_are_those_of_finite_differences(self, training, implementation):

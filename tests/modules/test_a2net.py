@@ -1,8 +1,10 @@
 from typing import ClassVar
 
+import pytest
 import torch
 from modules.contract import ModuleContract
 
+from ctxbench.tracing import trace, views
 from ctxbench_modules.a2net import DoubleAttention
 
 
@@ -35,8 +37,15 @@ class TestDescriptorsOnly(ModuleContract):
     }
 
 
+class TestManyFeatures(ModuleContract):
+    """c_m so large, and c_n so small, that the reordered form is the cheapest."""
+
+    cls = DoubleAttention
+    options: ClassVar = {"mid_channels": 12, "attention_channels": 2}
+
+
 class TestFewFeatures(ModuleContract):
-    """c_m so small that the published order is the cheapest."""
+    """c_m so small that the published order is the cheapest at any size."""
 
     cls = DoubleAttention
     options: ClassVar = {"mid_channels": 2, "attention_channels": 12}
@@ -58,3 +67,12 @@ def test_published_leaves():
         ("feature", 8 * 15),
         ("gather", 8 * 4),
     ]
+
+
+@pytest.mark.parametrize(("side", "reordered"), [(4, False), (16, True)])
+def test_multiplications_of_the_quicker_order(side, reordered):
+    c, c_m, c_n, n = 64, 32, 16, side**2
+    module = DoubleAttention(c, mid_channels=c_m, attention_channels=c_n)
+    macs = views.macs(trace(module, (1, c, side, side)))
+    each = c * c_n * (n + c_m) if reordered else c_m * (c + c_n) * n
+    assert macs == 2 * each + 2 * c * c_n * n

@@ -4,6 +4,7 @@ import pytest
 import torch
 from modules.contract import ModuleContract, assert_same, backward, load_recording, released_state
 
+from ctxbench.tracing import trace, views
 from ctxbench_modules.ann import AFNB, APNB
 
 BAD = (
@@ -56,3 +57,30 @@ class TestAPNB(ModuleContract):
 class TestAPNBContext(ModuleContract):
     cls = APNB
     options: ClassVar = {"norm": False, "fuse": False}
+
+
+class TestAFNBFewAnchors(ModuleContract):
+    """So few anchors that the convolutions after the attention meet them in place of the positions."""
+
+    cls = AFNB
+    options: ClassVar = {"psp_sizes": (1, 2), "key_channels": 8, "value_channels": 12}
+
+
+class TestAFNBContextFewAnchors(ModuleContract):
+    cls = AFNB
+    options: ClassVar = {**TestAFNBFewAnchors.options, "norm": False, "fuse": False}
+
+
+class TestAPNBFewAnchors(ModuleContract):
+    cls = APNB
+    options: ClassVar = {"psp_sizes": (1, 2), "norm": False}
+
+
+@pytest.mark.parametrize("block", [AFNB, APNB])
+@pytest.mark.parametrize("norm", [True, False])
+def test_anchors_save_multiplications_on_a_large_map(block, norm):
+    def multiplications(implementation):
+        module = block(64, key_channels=32, value_channels=32, norm=norm, implementation=implementation)
+        return views.macs(trace(module, (1, 64, 40, 40)))
+
+    assert multiplications("fast") < multiplications("published")

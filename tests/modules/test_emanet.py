@@ -4,6 +4,7 @@ import pytest
 import torch
 from modules.contract import ModuleContract, assert_same, load_recording, released_state
 
+from ctxbench.tracing import trace, views
 from ctxbench_modules.emanet import EMAU
 
 
@@ -43,3 +44,23 @@ class TestEMAU(ModuleContract):
 
     def test_bases_start_with_unit_norm(self):
         torch.testing.assert_close(EMAU(16).mu.norm(dim=1), torch.ones(1, 64))
+
+
+class TestEMAUFewBases(ModuleContract):
+    """So few bases that the first convolution meets them in place of the positions."""
+
+    cls = EMAU
+    differentiable = False
+    options: ClassVar = {"bases": 2}
+
+    def build(self, *args, **options):
+        torch.manual_seed(0)
+        return super().build(*args, **options)
+
+
+@pytest.mark.parametrize(("side", "moved"), [(4, False), (16, True)])
+def test_multiplications_of_the_quicker_order(side, moved):
+    c, k, t, n = 64, 4, 3, side**2
+    macs = views.macs(trace(EMAU(c, bases=k, iterations=t), (1, c, side, side)))
+    first = t * (2 * c * c * k + c * k) if moved else c * c * n
+    assert macs == first + (2 * t + 1) * c * k * n + c * c * n

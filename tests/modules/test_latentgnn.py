@@ -51,6 +51,13 @@ class TestLatentGNNSumOfGraphConvolutions(ModuleContract):
     options: ClassVar = {"latent_dims": (7, 6), "stride": 2, "graph_conv": True, "merge": "sum"}
 
 
+class TestLatentGNNManyNodes(ModuleContract):
+    """More nodes than positions, so that the graph convolution meets the positions."""
+
+    cls = LatentGNN
+    options: ClassVar = {"latent_dims": (70,), "stride": 2, "graph_conv": True}
+
+
 @pytest.mark.parametrize("stride", [1, 8], ids=["absorbed", "mapped"])
 def test_multiplications_of_the_quicker_order(stride):
     """At 64 channels the up-projection joins the nodes exactly where that takes fewer multiplications."""
