@@ -1,6 +1,7 @@
 """The report of a run: every table and figure that follows from its records, written into its folder."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from ctxbench.report.columns import summary
 from ctxbench.report.grid import Parts, conditions, family, grouped
 from ctxbench.report.style import save
 from ctxbench.report.tables import grids, latex, markdown
-from ctxbench.report.terminal import plain
+from ctxbench.report.terminal import picture, plain
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def load_run(folder: Path | str) -> Profile:
 
 
 def write_report(folder: Path | str) -> list[Path]:
-    """Write ``summary.csv``, ``table.md``, ``table.tex`` and the figures of a run, without measuring.
+    """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg`` and the figures of a run.
 
     Each file is written whole, then renamed. Returns the paths. Raises UserError where ``folder`` holds no
     run, is damaged, or cannot be written.
@@ -52,12 +53,19 @@ def write_report(folder: Path | str) -> list[Path]:
         pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
         return [
             _write(folder / "summary.csv", summary(run.records).to_csv(index=False)),
-            _write(folder / "table.md", f"{markdown(run.records)}\n{pictures}\n"),
+            _write(folder / "table.md", f"{_origin(run)}\n\n{markdown(run.records)}\n{pictures}\n"),
             _write(folder / "table.tex", latex(run.records)),
+            _write(folder / "table.svg", picture(grids(run.records)[:1])),
             *figures,
         ]
     except OSError as error:
         raise UserError(f"cannot write the report to {folder}: {error.strerror}") from error
+
+
+def _origin(run: Run) -> str:
+    plan = run.plan
+    made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
+    return f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}."
 
 
 def _write(path: Path, text: str) -> Path:

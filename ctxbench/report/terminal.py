@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import StringIO
 from typing import Literal
 
 from rich import box
@@ -9,6 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.table import Table
+from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
 from ctxbench.report.grid import Cell, Grid, Heading
@@ -111,3 +113,10 @@ def plain(grids: Iterable[Grid]) -> str:
     with console.capture() as captured:
         console.print(stacked(grids))
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def picture(grids: Iterable[Grid]) -> str:
+    """Return grids as a terminal of 150 columns shows them, as SVG."""
+    console = Console(width=150, record=True, file=StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(stacked(grids))
+    return console.export_svg(title="ctxbench profile", theme=SVG_EXPORT_THEME)

@@ -92,10 +92,3 @@ def by_op(trace: Trace, phase: Phase = "forward") -> list[Share]:
 def by_module(trace: Trace, phase: Phase = "forward") -> list[Share]:
     """Cost by innermost module path, dearest first; the root's own operations stand under ``""``."""
     return _group((op for op in trace.ops if op.phase == phase and op.kind != "view"), lambda op: op.module)
-
-
-def roofline_ms(trace: Trace, gemm_gflops: float, copy_gib_s: float, phase: Phase = "forward") -> float:
-    """The least time the machine could take: arithmetic or traffic, whichever is longer, at its ceilings."""
-    return max(
-        flops(trace, phase) / (gemm_gflops * 1e6), bytes_moved(trace, phase) / (copy_gib_s * 2**30) * 1e3
-    )

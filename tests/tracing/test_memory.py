@@ -84,14 +84,6 @@ def test_dtype_scales_memory_and_leaves_counts(dtype: torch.dtype, size: int) ->
     assert views.flops(other) == views.flops(single)
 
 
-def test_roofline_takes_the_longer_of_arithmetic_and_traffic() -> None:
-    recorded = trace(nn.Conv2d(4, 4, 1), SHAPE)
-    arithmetic = views.flops(recorded) / 1e6
-    traffic = views.bytes_moved(recorded) / 2**30 * 1e3
-    assert views.roofline_ms(recorded, gemm_gflops=1, copy_gib_s=1e9) == pytest.approx(arithmetic)
-    assert views.roofline_ms(recorded, gemm_gflops=1e9, copy_gib_s=1) == pytest.approx(traffic)
-
-
 class Products(nn.Module):
     """Matrix products and a soft-max: no kernel here has a workspace, which convolutions on the CPU do."""
 
