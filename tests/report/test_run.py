@@ -27,7 +27,7 @@ def test_it_writes_tables_and_figures_and_leaves_nothing_half_written(sweep: lis
     folder = sweep[0].parent
     stems = ["bars-input-1-512-32-32", "bars-input-1-512-64-64", "scaling", "roofline"]
     pictures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
-    assert {path.name for path in sweep} == {"summary.csv", "table.md", "table.tex"} | pictures
+    assert {path.name for path in sweep} == {"summary.csv", "table.md", "table.tex", "table.svg"} | pictures
     assert {path.name for path in folder.iterdir()} == {p.name for p in sweep} | {"run.json", "records.jsonl"}
 
 
@@ -44,7 +44,7 @@ def test_pictures_are_whole_and_say_what_they_show(sweep: list[Path]) -> None:
     for path in sweep:
         if path.suffix == ".png":
             assert path.read_bytes().startswith(PNG)
-        if path.suffix == ".svg":
+        if path.suffix == ".svg" and path.name != "table.svg":
             words = " ".join(t for t in ElementTree.parse(path).getroot().itertext() if t.strip())
             for word in ("float32", "cpu", "torch 2.13.0+cpu"):
                 assert word in words
@@ -64,3 +64,11 @@ def test_table_md_shows_every_picture(sweep: list[Path]) -> None:
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no run"):
         write_report(tmp_path)
+
+
+def test_the_table_is_drawn_and_its_origin_told(sweep: list[Path]) -> None:
+    drawing = next(path for path in sweep if path.name == "table.svg")
+    words = " ".join(ElementTree.parse(drawing).getroot().itertext()).replace("\xa0", " ")
+    assert "TGM+TRM" in words
+    assert "torch 2.13.0+cpu" in words
+    assert sweep[1].read_text().startswith("Made by ")
