@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ctxbench import registry
 from ctxbench.errors import UserError
+from ctxbench.measure.fields import check_fields
 
 Mode = Literal["infer", "train"]
 Layout = Literal["contiguous", "channels_last"]
@@ -70,8 +71,12 @@ class Case:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Case":
-        """Invert :meth:`to_json`; lists among the options become tuples again."""
+        """Invert :meth:`to_json`; lists among the options become tuples again.
+
+        Raises ValueError, KeyError, TypeError or AttributeError where ``values`` is no case.
+        """
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in values["options"].items()}
+        check_fields(cls, values)
         return cls(**{**values, "options": options})
 
 
@@ -94,9 +99,14 @@ def validate(case: Case) -> None:
     ):
         if getattr(case, name) not in allowed:
             raise UserError(f"unknown {name} {getattr(case, name)!r}; one of {', '.join(allowed)}")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", case.device):
-        raise UserError(f"unknown device {case.device!r}; cpu, cuda or cuda:N")
+    check_device(case.device)
     if case.input_bytes >= MAX_INPUT_BYTES:
         raise UserError(
             f"an input of {case.shape} {case.dtype} takes {case.input_bytes / 2**30:.0f} GiB; limit 1024"
         )
+
+
+def check_device(device: str) -> None:
+    """Raise UserError where ``device`` is not the name of one; whether it is there, only torch knows."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UserError(f"unknown device {device!r}; cpu, cuda or cuda:N")

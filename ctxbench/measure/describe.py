@@ -10,7 +10,7 @@ import torch
 from ctxbench import registry
 from ctxbench.counters import COUNTERS, paper
 from ctxbench.counters.common import refusal
-from ctxbench.errors import UserError
+from ctxbench.errors import in_one_line
 from ctxbench.measure.case import Case, Mode
 from ctxbench.measure.step import build_module
 from ctxbench.tracing import Trace, trace, views
@@ -40,21 +40,19 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         macs=views.macs,
         flops=views.flops,
         bytes=views.bytes_moved,
-        unknown_ops=views.unknown_ops,
     )
     fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
     fill(infer if case.mode == "infer" else train, peak_pred_bytes=partial(views.peak_bytes, block=block))
     fill(infer if published == case else _trace(published, "infer"), published_macs=views.macs)
-    asked = {name: _ask(name, published) for name in counters}
-    return {**values, "counters": asked, "paper": _paper(published), "reasons": reasons}
-
-
-def in_one_line(error: BaseException) -> str:
-    """Name an exception's class and the first line of its message; a UserError's message says enough."""
-    if isinstance(error, UserError):
-        return str(error)
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    traces = [told for told in (train, infer) if isinstance(told, Trace)]
+    return {
+        **values,
+        "unknown_ops": {op: calls for told in traces for op, calls in views.unknown_ops(told).items()},
+        "note": next((told.note for told in traces if told.note), ""),
+        "counters": {name: _ask(name, published) for name in counters},
+        "paper": _paper(published),
+        "reasons": reasons,
+    }
 
 
 def _trace(case: Case, mode: Mode) -> Trace | str:

@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 
 from ctxbench import __version__
+from ctxbench.errors import UserError
+from ctxbench.measure.case import check_device
 
 SETTINGS = (
     "OMP_NUM_THREADS",
@@ -30,9 +32,15 @@ GEMM_SIZES = (512, 1024, 2048, 4096, 8192)
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Describe the software and hardware behind measurements on ``device``; no dates, no momentary state."""
+    """Describe the software and hardware behind measurements on ``device``; no dates, no momentary state.
+
+    Raises UserError where there is no such device.
+    """
     import torch
 
+    check_device(device)
+    if device.startswith("cuda"):
+        _require_cuda(device)
     values: dict[str, Any] = {
         "ctxbench": __version__,
         "torch": str(torch.__version__),
@@ -89,6 +97,17 @@ def _seconds(call: Callable[[], object], device: str) -> float:
 
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def _require_cuda(device: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = "was built without CUDA" if torch.version.cuda is None else "sees no CUDA device"
+        raise UserError(f"no device {device!r}: torch {torch.__version__} {built}; use --device cpu")
+    count = torch.cuda.device_count()
+    if (torch.device(device).index or 0) >= count:
+        raise UserError(f"no device {device!r}: there are {count}, cuda:0 to cuda:{count - 1}")
 
 
 def _cpu_model() -> str:

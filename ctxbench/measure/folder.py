@@ -14,16 +14,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypedDict
 
 from ctxbench import __version__
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.measure.case import Case
+from ctxbench.measure.fields import check_fields
 from ctxbench.measure.records import (
     SCHEMA_VERSION,
     Record,
+    check_observed,
     check_version,
     damaged,
     read_lines,
@@ -85,12 +88,14 @@ class Plan:
             values = json.loads(path.read_text())
             check_version(values.pop("schema_version"))
             settings = {**values["settings"], "counters": tuple(values["settings"]["counters"])}
-            parts = {
+            check_fields(Settings, settings)
+            values |= {
                 "cases": tuple(Case.from_json(case) for case in values["cases"]),
                 "settings": Settings(**settings),
                 "command": tuple(values["command"]),
             }
-            return cls(**{**values, **parts})
+            check_fields(cls, values)
+            return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
@@ -128,6 +133,14 @@ class Partial:
         return Record(case=case, status=status, reason=reason, measured_at=now(), **observed)
 
 
+class Entry(TypedDict, total=False):
+    """A line of the journal."""
+
+    case_id: str
+    fields: dict[str, Any]
+    round_ms: list[float]
+
+
 class RunFolder:
     """A run's folder, open for writing by this process alone. Use it in a ``with``.
 
@@ -138,11 +151,11 @@ class RunFolder:
         self.path, self.plan = path, plan
         with ExitStack() as files:
             with _writing(path):
-                self._records = files.enter_context((path / RECORDS).open("ab"))
+                self._records = files.enter_context(_opened(path / RECORDS))
                 _lock(self._records, path)
-                self._journal = files.enter_context((path / JOURNAL).open("ab"))
-            _drop_torn_line(self._records)
-            _drop_torn_line(self._journal)
+                self._journal = files.enter_context(_opened(path / JOURNAL))
+                _drop_torn_line(self._records)
+                _drop_torn_line(self._journal)
             self.done, self.open = _read(path, plan)
             self._files = files.pop_all()
 
@@ -178,7 +191,7 @@ class RunFolder:
     def finish(self, case: Case, status: str = "ok", reason: str = "") -> None:
         """Append the case's record."""
         record = self.open[case.id].record(case, self.plan, status, reason)
-        _append(self._records, record.to_json())
+        _append(self._records, to_line(record.to_json()))
         self.done[case.id] = record
 
     def run(self) -> Run:
@@ -195,7 +208,7 @@ class RunFolder:
 
     def _enter(self, entry: dict[str, Any]) -> None:
         self.open[entry["case_id"]].apply(entry)
-        _append(self._journal, entry)
+        _append(self._journal, to_line(entry))
 
 
 def read_run(path: Path) -> Run:
@@ -226,8 +239,13 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Record], dict[str, Partial]
     done = {record.case.id: record for record in (read_records(records) if records.exists() else [])}
     partial = {case.id: Partial() for case in plan.cases}
     for number, entry in enumerate(read_lines(journal)[0] if journal.exists() else [], start=1):
-        if entry.get("case_id") not in partial:
-            raise damaged(journal, number, ValueError("it is about no case of this run"))
+        try:
+            check_fields(Entry, entry)
+            check_observed({**entry.get("fields", {}), "rounds_ms": [entry.get("round_ms", [])]})
+            if entry.get("case_id") not in partial:
+                raise ValueError("it is about no case of this run")
+        except ValueError as error:
+            raise damaged(journal, number, error) from error
         partial[entry["case_id"]].apply(entry)
     return done, partial
 
@@ -240,24 +258,27 @@ def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial])
     return Run(plan, [as_it_stands(case) for case in plan.cases])
 
 
-def _append(file: IO[bytes], values: Mapping[str, Any]) -> None:
-    with _writing(Path(file.name)):
-        file.write(to_line(values))
-        file.flush()
+def _opened(path: Path) -> FileIO:
+    return FileIO(path, "a")  # unbuffered: closing has nothing left to write, and cannot fail on a full disk
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    with _writing(Path(os.fsdecode(file.name))):
+        while line:  # a disk that is nearly full takes a part, and refuses the rest
+            line = line[file.write(line) :]
         os.fsync(file.fileno())
 
 
-def _drop_torn_line(file: IO[bytes]) -> None:
+def _drop_torn_line(file: FileIO) -> None:
     """Cut off a last line that a kill left unfinished; one that is whole gets its newline."""
-    path = Path(file.name)
+    path = Path(os.fsdecode(file.name))
     _, sound = read_lines(path)
     file.truncate(sound)
     if sound and path.read_bytes()[-1:] != b"\n":
-        file.write(b"\n")
-        file.flush()
+        _append(file, b"\n")
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
+def _lock(file: FileIO, path: Path) -> None:
     if fcntl is None:
         return
     try:

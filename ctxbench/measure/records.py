@@ -12,6 +12,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure.case import Case
+from ctxbench.measure.fields import check_fields
 
 SCHEMA_VERSION = 1
 
@@ -41,7 +42,9 @@ class Record:
     published_macs: int | None = None
     """MACs of the published operation order, whatever implementation was measured."""
     unknown_ops: dict[str, int] = field(default_factory=dict)
-    """Operations the count does not know, with how often each ran."""
+    """Operations of inference or training that the count does not know, with how often each ran."""
+    note: str = ""
+    """What a reader of the counts must know of how the module was traced; usually nothing."""
 
     act_bytes: int | None = None
     """Activations kept for the backward pass, without parameters and without the input."""
@@ -88,9 +91,18 @@ class Record:
         check_version(fields.pop("schema_version", None))
         fields.pop("case_id", None)
         try:
-            return cls(**{**fields, "case": Case.from_json(fields["case"])})
+            fields["case"] = Case.from_json(fields["case"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a record ({type(error).__name__}: {error})") from error
+        check_observed(fields)
+        return cls(**fields)
+
+
+def check_observed(fields: Mapping[str, Any]) -> None:
+    """Raise ValueError where these are not fields of a record, or a sample is not a positive time."""
+    check_fields(Record, fields)
+    if not all(sample > 0 for round_ms in fields.get("rounds_ms", []) for sample in round_ms):
+        raise ValueError("rounds_ms holds a sample that is not positive")
 
 
 def check_version(version: object) -> None:

@@ -23,6 +23,9 @@ from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
 
 MIN_SAMPLES = 30
+ROUNDS_BEFORE_STOPPING = 8
+"""Rounds from which a narrow interval may end the sampling. Stopping at the first narrow one favours those
+that are so by chance: in a simulation, looking from five rounds on leaves 90 % coverage, from eight 95 %."""
 MAX_ROUNDS = 40
 ROUNDS_PER_BUDGET = 10
 COUNTED_TOGETHER = 2
@@ -226,6 +229,8 @@ class _Session:
             return False
         if self._share_timed(case) == 1:
             return True
+        if len(rounds_ms) < ROUNDS_BEFORE_STOPPING:
+            return False
         found = stats.summary(rounds_ms)
         return found.n >= MIN_SAMPLES and (found.half_width or 1) <= self._settings.precision
 

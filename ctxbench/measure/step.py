@@ -70,10 +70,13 @@ def build_step(case: Case, module: nn.Module) -> Step:
             return forward(x)
 
     first = forward(x) if train else infer()
-    if not train:
+    shape = check_output(case, first)
+    upstream = torch.empty_like(first) if train else None
+    del first  # and its graph: two passes at once would need more memory than one is predicted to
+    if upstream is None:
         step = Step(infer, module, x)
     else:
-        upstream = torch.randn(first.shape, generator=generator).to(case.device, dtype)
+        upstream.copy_(torch.randn(shape, generator=generator))
 
         def forward_backward() -> Tensor:
             y = forward(x)
@@ -81,20 +84,22 @@ def build_step(case: Case, module: nn.Module) -> Step:
             return y
 
         step = Step(forward_backward, module, x)
-    check_outputs(case, first, step())
+    check_output(case, step(), shape)
     return step
 
 
-def check_outputs(case: Case, *outputs: object) -> None:
-    """Raise UserError unless a module returned one tensor (N, C', H, W), of one shape at every call."""
+def check_output(case: Case, y: object, before: torch.Size | None = None) -> torch.Size:
+    """Return the shape of what a module returned.
+
+    Raises UserError unless that is one tensor (N, C', H, W), of the shape that the call before returned.
+    """
     label = case.module.rpartition("/")[2]
     wanted = f"a context module returns one tensor (N={case.batch}, C', H={case.height}, W={case.width})"
-    shapes = []
-    for y in outputs:
-        if not isinstance(y, Tensor):
-            raise UserError(f"{label} returned {type(y).__name__}; {wanted}")
-        if y.ndim != 4 or (y.shape[0], *y.shape[2:]) != (case.batch, case.height, case.width):
-            raise UserError(f"{label} returned shape {tuple(y.shape)}; {wanted}")
-        shapes.append(tuple(y.shape))
-    if len(set(shapes)) > 1:
-        raise UserError(f"{label} is not deterministic in shape: it returned {shapes[0]}, then {shapes[1]}")
+    if not isinstance(y, Tensor):
+        raise UserError(f"{label} returned {type(y).__name__}; {wanted}")
+    if y.ndim != 4 or (y.shape[0], *y.shape[2:]) != (case.batch, case.height, case.width):
+        raise UserError(f"{label} returned shape {tuple(y.shape)}; {wanted}")
+    if before is not None and before != y.shape:
+        shapes = f"{tuple(before)}, then {tuple(y.shape)}"
+        raise UserError(f"{label} is not deterministic in shape: it returned {shapes}")
+    return y.shape

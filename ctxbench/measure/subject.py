@@ -8,12 +8,12 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ctxbench.counters import COUNTERS
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import latency, memory, nvml
 from ctxbench.measure.case import Case
 from ctxbench.measure.describe import describe
 from ctxbench.measure.environment import ceilings, environment
-from ctxbench.measure.step import Step, build_module, build_step, check_outputs
+from ctxbench.measure.step import Step, build_module, build_step, check_output
 from ctxbench.tracing.record import fake_module
 
 
@@ -29,24 +29,20 @@ class Subject:
     def survey(self, cases: tuple[Case, ...], counters: tuple[str, ...]) -> dict[str, Any]:
         """Check a run before it starts and measure its machine: a plan's ``environments`` and ``ceilings``.
 
-        Raises UserError where a device or a counter is not there, or a module does not take its options.
+        Raises UserError where a device or a counter is not there, or a module cannot be built as asked.
         """
         for name in counters:
             if name not in COUNTERS:
                 raise UserError(f"unknown counter {name!r}; known: {', '.join(COUNTERS)}")
-        devices = dict.fromkeys(case.device for case in cases)
-        for device in devices:
-            _require(device)
+        environments = {device: environment(device) for device in dict.fromkeys(c.device for c in cases)}
         for case in cases:
-            # Weights on meta cost nothing; what cannot be built there shows in the case's own row.
-            with contextlib.suppress(NotImplementedError, RuntimeError), torch.device("meta"):
-                build_module(case)
+            _try_to_build(case)
         kinds = dict.fromkeys((case.device, case.dtype) for case in cases)
         return {
-            "environments": {device: environment(device) for device in devices},
+            "environments": environments,
             "ceilings": {
                 device: {dtype: ceilings(device, dtype) for d, dtype in kinds if d == device}
-                for device in devices
+                for device in environments
             },
         }
 
@@ -60,10 +56,10 @@ class Subject:
         try:
             module = fake_module(partial(build_module, self._case), fake).eval()
             with fake, torch.no_grad():
-                outputs = [module(torch.empty(self._case.shape)) for _ in range(2)]
+                first, second = (module(torch.empty(self._case.shape)) for _ in range(2))
         except Exception:  # a stranger's module may raise anything at all
             return
-        check_outputs(self._case, *outputs)
+        check_output(self._case, second, check_output(self._case, first))
 
     def describe(self, counters: tuple[str, ...]) -> dict[str, Any]:
         """The static fields of the record."""
@@ -106,12 +102,17 @@ class Subject:
         return {}
 
 
-def _require(device: str) -> None:
-    if not device.startswith("cuda"):
+def _try_to_build(case: Case) -> None:
+    """Build a case's module on meta, where weights cost nothing.
+
+    Raises UserError naming module and input. What merely cannot be built on meta shows in the case's own row.
+    """
+    try:
+        with torch.device("meta"):
+            build_module(case)
+    except (NotImplementedError, RuntimeError):
         return
-    if not torch.cuda.is_available():
-        built = "was built without CUDA" if torch.version.cuda is None else "sees no CUDA device"
-        raise UserError(f"no device {device!r}: torch {torch.__version__} {built}; use --device cpu")
-    count = torch.cuda.device_count()
-    if (torch.device(device).index or 0) >= count:
-        raise UserError(f"no device {device!r}: there are {count}, cuda:0 to cuda:{count - 1}")
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything at all
+        whose = "" if isinstance(error, UserError) else f"{case.module}: "
+        shape = "x".join(map(str, case.shape))
+        raise UserError(f"{whose}{in_one_line(error)} (input {shape})") from error

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure.case import Case
 
 Reply = tuple[str, Any]
@@ -36,17 +36,15 @@ def main(pipe: Connection, case: Case) -> None:
 
 
 def _answer(subject: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
-    from ctxbench.measure.describe import in_one_line
-
     try:
         return "ok", getattr(subject, method)(*arguments)
     except UserError as error:
         return "refused", str(error)
-    except Exception as error:  # a stranger's module may raise anything at all; it costs this case's row
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything; it costs this row
         return "oom" if _is_out_of_memory(error) else "error", in_one_line(error)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     import torch
 
     # The CPU allocator raises a plain RuntimeError.

@@ -71,6 +71,18 @@ class Raises(nn.Module):
         raise KeyError("no such map")
 
 
+class Quits(nn.Module):
+    def forward(self, x):
+        if runs(x):
+            raise SystemExit(5)
+        return x
+
+
+class Needs(nn.Module):
+    def __init__(self, channels):
+        raise AssertionError("need div")
+
+
 class Flat(nn.Module):
     def forward(self, x):
         return x.flatten(1)

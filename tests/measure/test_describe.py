@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from ctxbench.counters import COUNTERS
 from ctxbench.measure.case import Case
-from ctxbench.measure.describe import describe, in_one_line
+from ctxbench.measure.describe import describe
 from ctxbench.measure.records import Record
 from ctxbench.registry import spec
 from ctxbench.tracing import views
@@ -19,6 +20,8 @@ def test_it_fills_every_static_field() -> None:
     record = Record(EMAU, **found)
     published = describe(replace(EMAU, implementation="published"), ())
     assert record.reasons == {}
+    assert record.note == ""
+    assert record.unknown_ops == {}
     assert record.published_macs == published["macs"] == published["published_macs"]
     assert record.macs is not None
     assert record.flops is not None
@@ -58,6 +61,35 @@ def test_what_cannot_be_counted_has_a_reason(case: Callable[..., Case]) -> None:
     assert found["paper"] == {"reason": why}
 
 
+class Doubled(torch.autograd.Function):
+    """An operation with a backward pass whose cost has no formula."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        y: Tensor = torch.fft.fft2(gradients[0]).real
+        return y
+
+
+class Odd(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > torch.inf:
+            return x
+        y: Tensor = Doubled.apply(x)  # type: ignore[no-untyped-call]
+        return y
+
+
+def test_what_is_odd_about_a_trace_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctxbench.measure.describe.build_module", lambda case: Odd())
+    found = describe(EMAU, ())
+    assert found["unknown_ops"] == {"aten._fft_c2c.default": 1}
+    assert "control flow depends on data" in found["note"]
+    assert Record(EMAU, **found).note == found["note"]
+
+
 def test_a_counter_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(build: object, shape: object) -> dict[str, object]:
         raise ZeroDivisionError("by zero\nand more")
@@ -86,8 +118,3 @@ def test_the_paper_counts_the_published_form_with_the_options_of_its_printed_row
     assert [c.implementation for c in built] == ["published", "published"]
     assert built[0].options == {**known.table10.options, **known.table10.counted}
     assert built[1].options == {"latent_dims": (3,)}
-
-
-def test_reasons_are_one_line() -> None:
-    assert in_one_line(ValueError("first\nsecond")) == "ValueError: first"
-    assert in_one_line(ValueError()) == "ValueError"

@@ -6,6 +6,7 @@ import psutil
 import pytest
 import torch
 
+from ctxbench.errors import UserError
 from ctxbench.measure import environment as module
 from ctxbench.measure import nvml
 from ctxbench.measure.environment import ceilings, environment, fingerprint
@@ -76,6 +77,8 @@ def _gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         L2_cache_size=50 * 2**20,
     )
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
 
 
 @pytest.mark.usefixtures("_gpu")
@@ -85,6 +88,17 @@ def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (env["gpu"], env["capability"], env["l2_mib"], env["driver"]) == ("GPU", "9.0", 50.0, "550.1")
     assert (env["max_sm_clock_mhz"], env["max_memory_clock_mhz"]) == (1000, 2000)
     assert json.loads(json.dumps(env)) == env
+
+
+@pytest.mark.usefixtures("_gpu")
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="unknown device 'foo'; cpu, cuda or cuda:N"):
+        environment("foo")
+    with pytest.raises(UserError, match="no device 'cuda:1': there are 1"):
+        environment("cuda:1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"no device 'cuda': torch .*; use --device cpu"):
+        environment("cuda")
 
 
 @pytest.mark.usefixtures("_gpu")

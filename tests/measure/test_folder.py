@@ -78,6 +78,10 @@ def without(record: Record, key: str) -> bytes:
     return to_line({k: v for k, v in record.to_json().items() if k != key})
 
 
+def changed(**fields: object) -> bytes:
+    return to_line({**Record(CASES[1]).to_json(), **fields})
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -85,7 +89,19 @@ def without(record: Record, key: str) -> bytes:
         (b"[1]\n", "not a JSON object"),
         (to_line({"schema_version": 99}), "schema_version is 99, this ctxbench reads 1"),
         (without(Record(CASES[1]), "case"), "not a record"),
-        (to_line({**Record(CASES[1]).to_json(), "colour": "red"}), "colour"),
+        (changed(colour="red"), "colour"),
+        (changed(rounds_ms=None), "rounds_ms is None"),
+        (changed(rounds_ms="abc"), "rounds_ms is 'abc'"),
+        (changed(rounds_ms=[[1.0, "2"]]), "rounds_ms"),
+        (changed(rounds_ms=[[float("nan")]]), "rounds_ms"),
+        (changed(rounds_ms=[[1.0, 0.0]]), "not positive"),
+        (changed(rounds_ms=[[10**400]]), "rounds_ms"),
+        (changed(macs="x"), "macs is 'x', not int | None"),
+        (changed(macs=True), "macs is True"),
+        (changed(counters=[]), "counters is []"),
+        (changed(reasons={"macs": 3}), "reasons"),
+        (changed(case={**CASES[1].to_json(), "mode": "dream"}), "mode is 'dream'"),
+        (changed(case={**CASES[1].to_json(), "height": "4"}), "height is '4', not int"),
     ],
 )
 def test_any_other_damaged_line_is_named(tmp_path: Path, line: bytes, says: str) -> None:
@@ -99,15 +115,50 @@ def test_any_other_damaged_line_is_named(tmp_path: Path, line: bytes, says: str)
         assert says in str(caught.value)
 
 
-def test_a_journal_about_strangers_is_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"case_id": "0", "round_ms": [1]}, "about no case of this run"),
+        ({"round_ms": [1]}, "about no case of this run"),
+        ({"case_id": [], "round_ms": [1]}, "case_id"),
+        ({"case_id": CASES[0].id, "round_ms": None}, "round_ms is None"),
+        ({"case_id": CASES[0].id, "round_ms": [-1.0]}, "not positive"),
+        ({"case_id": CASES[0].id, "fields": []}, "fields is []"),
+        ({"case_id": CASES[0].id, "fields": {"params": "many"}}, "params is 'many'"),
+        ({"case_id": CASES[0].id, "fields": {"colour": 1}}, "colour"),
+    ],
+)
+def test_a_journal_of_anything_else_is_damaged(tmp_path: Path, entry: object, says: str) -> None:
     with RunFolder.create(tmp_path, PLAN_OF_THREE):
         pass
-    (tmp_path / JOURNAL).write_text(json.dumps({"case_id": "0", "round_ms": [1]}) + "\n")
-    with pytest.raises(UserError, match=r"journal.jsonl, line 1 is damaged"):
+    (tmp_path / JOURNAL).write_text(json.dumps(entry) + "\n")
+    with pytest.raises(UserError, match=r"journal.jsonl, line 1 is damaged") as caught:
         read_run(tmp_path)
+    assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
+def planned(**values: object) -> str:
+    return json.dumps({**PLAN_OF_THREE.to_json(), **values})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{",
+        "[]",
+        '{"schema_version": 99}',
+        '{"schema_version": 1}',
+        planned(ceilings=None),
+        planned(ceilings={"cpu": {"float32": {"gemm_gflops": "fast"}}}),
+        planned(environments=[]),
+        planned(created_at=3),
+        planned(command=[1]),
+        planned(settings={"budget_s": "long", "counters": []}),
+        planned(settings={"budget_s": float("inf"), "counters": []}),
+        planned(cases=[{**CASES[0].to_json(), "batch": None}]),
+        planned(cases=None),
+    ],
+)
 def test_a_damaged_plan_is_named(tmp_path: Path, damage: str) -> None:
     (tmp_path / PLAN).write_text(damage)
     with pytest.raises(UserError, match=r"run.json is damaged"):
@@ -133,6 +184,27 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
             check_free(path)
     with pytest.raises(UserError, match="cannot write"):
         RunFolder(tmp_path / "missing", PLAN_OF_THREE)
+
+
+def test_a_full_disk_is_one_error_and_keeps_what_was_written(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="only POSIX limits the size of files")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
+            folder.add_round(CASES[0], [1.0, 2.0])
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / JOURNAL).stat().st_size + 9, hard))
+            folder.add_round(CASES[0], [3.0] * 10)
+
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*journal.jsonl: File too large"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_run(tmp_path).records[0].rounds_ms == [[1.0, 2.0]]
+    with RunFolder.resume(tmp_path) as folder:
+        folder.add_round(CASES[0], [4.0])
+    assert read_run(tmp_path).records[0].rounds_ms == [[1.0, 2.0], [4.0]]
 
 
 def test_a_record_says_what_it_is_in_json() -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,7 @@ def test_a_failure_costs_its_own_row_and_no_other(case: MakeCase, tmp_path: Path
         "Greedy": ("oom", "RuntimeError: "),
         "Hungry": ("oom", "predicted to need 67108864 MiB"),
         "Raises": ("error", "KeyError: 'no such map'"),
+        "Quits": ("error", "SystemExit: 5"),
         "Steady": ("ok", ""),
     }
     cases = [case(name) for name in expected]
@@ -75,6 +77,12 @@ def test_rounds_are_interleaved_in_random_order(case: MakeCase) -> None:
     fractions = [p.fraction for p in timed]
     assert fractions == sorted(fractions)
     assert all(record.status == "ok" for record in found.records)
+
+
+def test_a_narrow_interval_ends_sampling_after_eight_rounds_at_the_earliest(case: MakeCase) -> None:
+    settings = replace(QUICK, precision=100.0, budget_s=0.5)
+    (record,) = session.run([case("Steady")], settings=settings).records
+    assert len(record.rounds_ms) == session.ROUNDS_BEFORE_STOPPING
 
 
 def test_interrupting_keeps_what_was_measured_and_resuming_completes_it(
@@ -157,6 +165,7 @@ def test_bad_input_is_refused_before_anything_is_written(case: MakeCase, tmp_pat
         "height must be a positive integer": [case("Good", height=0)],
         r"Flat returned shape \(1, 240\); a context module returns one tensor": [case("Good"), case("Flat")],
         r"returned \(1, 8, 6, 5\), then \(1, 16, 6, 5\)": [case("Fickle")],
+        r"blocks.py:Needs: AssertionError: need div \(input 1x8x6x5\)": [case("Good"), case("Needs")],
     }
     if not torch.cuda.is_available():
         bad["no device 'cuda'"] = [case("Good", device="cuda")]

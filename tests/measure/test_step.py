@@ -1,4 +1,5 @@
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -78,6 +79,43 @@ def test_a_step_runs_under_the_conditions_of_its_case(mode: Any) -> None:
     again = Probe()
     build_step(case, again)
     assert torch.equal(again.seen["x"], first["x"])  # type: ignore[arg-type]
+
+
+class Watch(nn.Module):
+    """Notes whether its last output still lives when it is called, and the gradients it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: Callable[[], Tensor | None] = lambda: None
+        self.held: list[bool] = []
+        self.gradients: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.held.append(self.last() is not None)
+        y = x.exp()
+        self.last = weakref.ref(y)
+        if y.requires_grad:
+            y.register_hook(lambda gradient: self.gradients.append(gradient.clone()))  # type: ignore[no-untyped-call]
+        return y
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_setting_up_never_holds_two_passes_at_once(mode: Any) -> None:
+    watch = Watch()
+    build_step(Case("watch", 16, 4, 6, mode=mode), watch)
+    assert watch.held == [False, False]
+
+
+def test_the_upstream_gradient_is_seeded_and_laid_out_as_the_output() -> None:
+    seen = {}
+    for layout in ("contiguous", "channels_last"):
+        watch = Watch()
+        build_step(Case("watch", 16, 4, 6, mode="train", layout=layout), watch)
+        (seen[layout],) = watch.gradients
+    assert seen["contiguous"].is_contiguous()
+    assert seen["channels_last"].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(seen["contiguous"], seen["channels_last"])
+    assert seen["contiguous"].std() > 0.5
 
 
 def test_modules_are_built_alike_every_time(case: Callable[..., Case]) -> None:
