@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench import __version__, registry
+from ctxbench import __version__, arguments, registry
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.folder import Run
     from ctxbench.measure.session import Progress
+    from ctxbench.report.run import Profile
 
-OK, SLOWER, USAGE, NOTHING_MEASURED, SOME_NOT_MEASURED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, SLOWER, USAGE, NOTHING_MEASURED, SOME_NOT_MEASURED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -57,7 +58,7 @@ Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 def main() -> None:
-    """Run the command line: every UserError is one line on stderr and exit code 2."""
+    """Run the command line: a UserError is one line and exit code 2, a defect a traceback and 70."""
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:
@@ -70,7 +71,8 @@ def main() -> None:
         sys.exit(OK)
     except Exception as error:
         if not hasattr(error, "format_message"):
-            raise
+            traceback.print_exc()
+            sys.exit(INTERNAL)
         _say(error.format_message())  # Typer's own complaint about an option, whose class it does not export
         sys.exit(USAGE)
 
@@ -96,6 +98,7 @@ def _root(
 
 @app.command()
 def profile(
+    context: typer.Context,
     modules: Modules = None,
     channels: Channels = "512",
     size: Size = "64",
@@ -131,16 +134,23 @@ def profile(
     from ctxbench.measure.folder import Settings
     from ctxbench.report.run import load_run, write_report
 
+    exports = {"json": json, "csv": csv, "md": md, "tex": tex}
+    to_stdout = [f"--{kind}" for kind, path in exports.items() if str(path) == "-"]
+    if len(to_stdout) > 1:
+        raise UserError(f"only one export can go to stdout, not {' and '.join(to_stdout)}")
+    quiet = bool(to_stdout)
+    if resume is not None:
+        _refuse_beside_resume(context, exports)
     settings = Settings(
-        budget_s=_positive("--budget", budget),
-        timeout_s=_positive("--timeout", timeout),
-        counters=_counters(counter),
+        budget_s=arguments.seconds("--budget", budget),
+        timeout_s=arguments.seconds("--timeout", timeout),
+        counters=arguments.counters(counter),
     )
     conditions: dict[str, Any] = {
-        "channels": [_integer("--channels", text) for text in _split([channels])],
-        "sizes": [_size(text) for text in _split([size])],
-        "options": _options(option),
-        "implementations": _split([implementation]),
+        "channels": [arguments.integer("--channels", text) for text in arguments.split([channels])],
+        "sizes": [arguments.size(text) for text in arguments.split([size])],
+        "options": arguments.options(option),
+        "implementations": arguments.split([implementation]),
         "batch": batch,
         "dtype": dtype,
         "layout": "channels_last" if channels_last else "contiguous",
@@ -149,30 +159,25 @@ def profile(
         "compile": compile,
     }
     folder = resume or out or api.new_folder()
-    exports = {"json": json, "csv": csv, "md": md, "tex": tex}
-    quiet = any(str(path) == "-" for path in exports.values())
-    interrupted = False
     try:
         with _progress(quiet) as progress:
             if resume is not None:
                 run = api.resume(resume, progress=progress)
             else:
-                names = _split(modules) or api.TABLE_10
+                names = arguments.modules(modules or []) or api.TABLE_10
                 run = api.profile(
                     names, out=folder, settings=settings, command=sys.argv, progress=progress, **conditions
                 )
     except KeyboardInterrupt:
         if not (folder / "run.json").exists():
             raise typer.Exit(INTERRUPTED) from None
-        write_report(folder)
-        run, interrupted = load_run(folder), True
-    _export(run, exports)
-    if not quiet:
-        _show(run)
-        print(f"\nWritten to {folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
-    if interrupted:
-        _say(f"interrupted; go on with: ctxbench profile --resume {folder}")
-        raise typer.Exit(INTERRUPTED)
+        try:
+            write_report(folder)
+            _deliver(load_run(folder), exports, quiet)
+        finally:  # also where a second Ctrl-C ends the report
+            _say(f"interrupted; go on with: ctxbench profile --resume {folder}")
+        raise typer.Exit(INTERRUPTED) from None
+    _deliver(run, exports, quiet)
     _exit_by_status(run)
 
 
@@ -199,15 +204,15 @@ def explain(
     """
     from ctxbench import api
 
-    side = _size(size)
+    side = arguments.size(size)
     height, width = side if isinstance(side, tuple) else (side, side)
     told = api.explain(
         module,
         (batch, channels, height, width),
         mode=mode,
         implementation=implementation,
-        counters=_counters(counter),
-        options=_options(option),
+        counters=arguments.counters(counter),
+        options=arguments.options(option),
     )
     print(told, end="")
 
@@ -225,11 +230,12 @@ def compare(
 
     The ratio of the medians with its 95 % interval, and a verdict.
 
-    Exit codes: 0 nothing is slower, 1 something is SLOWER, 2 bad input, 3 nothing was measured in both.
+    Exit codes: 0 nothing is slower, 1 something is SLOWER, 2 bad input, 3 nothing was measured in both,
+    70 a defect of ctxbench itself.
     """
     from ctxbench.report.diff import compare_runs
 
-    difference = compare_runs(run_a, run_b, _threshold(fail_on))
+    difference = compare_runs(run_a, run_b, arguments.threshold(fail_on))
     print(difference, end="")
     raise typer.Exit(difference.exit_code)
 
@@ -287,15 +293,27 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield show
 
 
-def _show(run: Run) -> None:
+def _refuse_beside_resume(context: typer.Context, exports: Iterable[str]) -> None:
+    sources = {p.opts[-1]: context.get_parameter_source(str(p.name)) for p in context.command.params}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    given = [name for name in given if name.lstrip("-") not in ("resume", *exports)]
+    if given:
+        raise UserError(f"--resume goes on with the run as it was begun: leave out {', '.join(given)}")
+
+
+def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
     from rich.console import Console
 
     from ctxbench.report.tables import terminal_table
 
+    _export(run, exports)
+    if quiet:
+        return
     Console(width=None if sys.stdout.isatty() else 160).print(terminal_table(run.records))
+    print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
 
 
-def _export(run: Run, exports: dict[str, Path | None]) -> None:
+def _export(run: Run, exports: Mapping[str, Path | None]) -> None:
     from ctxbench.report.columns import summary
     from ctxbench.report.tables import latex, markdown
 
@@ -324,65 +342,3 @@ def _exit_by_status(run: Run) -> None:
         _say(f"{record.case.module}: {record.status}: {record.reason}")
     if failed:
         raise typer.Exit(NOTHING_MEASURED if len(failed) == len(run.records) else SOME_NOT_MEASURED)
-
-
-def _split(texts: list[str] | None) -> list[str]:
-    return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
-
-
-def _integer(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(f"{name} takes whole numbers, such as 512 or 256,512; not {text!r}") from None
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    sides = [_integer("--size", side) for side in text.lower().replace("\u00d7", "x").split("x")]
-    if len(sides) > 2:
-        raise UserError(f"--size takes 64 or 64x48 (H x W), not {text!r}")
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
-
-
-def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise UserError(f"{name} takes a positive number of seconds, not {value:g}")
-    return value
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    for pair in pairs or []:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.isidentifier():
-            raise UserError(f"-o takes KEY=VALUE, not {pair!r}")
-        try:
-            chosen[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):  # a bare word is a string
-            chosen[key] = {"true": True, "false": False}.get(text.lower(), text)
-    return chosen
-
-
-def _counters(names: list[str] | None) -> tuple[str, ...]:
-    from ctxbench.counters import COUNTERS, DEFAULT, available
-
-    chosen = tuple(_split(names)) if names else DEFAULT
-    if chosen == ("none",):
-        return ()
-    for name in chosen:
-        if name not in COUNTERS:
-            raise UserError(f"unknown counter {name!r}; one of {', '.join(COUNTERS)}, or none")
-        if not available(name):
-            raise UserError(f"the counter {name} is not installed: pip install 'ctxbench[counters]'")
-    return chosen
-
-
-def _threshold(text: str) -> float:
-    statistic, colon, share = text.partition(":")
-    try:
-        value = float(share.removesuffix("%")) / 100
-    except ValueError:
-        value = -1.0
-    if statistic != "median" or not colon or not 0 <= value < 10:
-        raise UserError(f"--fail-on takes median:P%, such as median:5%, not {text!r}")
-    return value

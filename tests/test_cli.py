@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ctxbench.cli import main
+from ctxbench.errors import UserError
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = '''
 import torch
@@ -210,6 +213,13 @@ def test_a_crash_costs_its_own_row_only(cli: Cli, folder: Path) -> None:
         (("profile", "--device", "tpu"), "cuda"),
         (("profile", "--counter", "abacus"), "abacus"),
         (("profile", "--budget", "-1"), "--budget"),
+        (("profile", "--budget", "inf"), "--budget"),
+        (("profile", "--timeout", "nan"), "--timeout"),
+        (("profile", "--timeout", "1e300"), "--timeout"),
+        (("profile", "--json", "-", "--csv", "-"), "--json and --csv"),
+        (("profile", "emau", "--resume", "run", "--size", "64", "--compile"), "modules, --size, --compile"),
+        (("env", "--device", "foo"), "cpu, cuda or cuda:N"),
+        (("env", "--device", "cuda:99"), "cuda:99"),
         (("profile", "--out", "/proc/nowhere"), "cannot write"),
         (("profile", "--resume", "nowhere"), "nowhere"),
         (("profile", "--mode", "dream"), "--mode"),
@@ -226,6 +236,56 @@ def test_bad_input_gets_one_line_and_exit_code_2(cli: Cli, arguments: tuple[str,
     assert ran.returncode == 2, ran.stdout + ran.stderr
     assert ran.stderr.count("\n") == 1
     assert said in ran.stderr
+
+
+def inside(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
+    """Run the command line in this process, and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["ctxbench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code
+
+
+def test_a_defect_is_not_taken_for_a_slowdown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("of our own making")
+
+    monkeypatch.setattr("ctxbench.report.diff.compare_runs", fail)
+    assert inside(monkeypatch, "compare", "a", "b") == 70
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith("ZeroDivisionError: of our own making\n")
+
+
+def test_a_second_interrupt_still_tells_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ctxbench.api.profile", interrupt)
+    monkeypatch.setattr("ctxbench.report.run.write_report", interrupt)
+    assert inside(monkeypatch, "profile", "emau", "--out", tmp_path) == 130
+    assert "--resume" not in capsys.readouterr().err
+    (tmp_path / "run.json").write_text("{}")
+    assert inside(monkeypatch, "profile", "emau", "--out", tmp_path) == 130
+    assert f"go on with: ctxbench profile --resume {tmp_path}\n" in capsys.readouterr().err
+
+
+def test_a_path_may_hold_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def profile(names: object, **_: object) -> None:
+        asked.append(names)
+        raise UserError("enough")
+
+    monkeypatch.setattr("ctxbench.api.profile", profile)
+    path = tmp_path / "a,b.py"
+    path.write_text(BLOCK)
+    assert inside(monkeypatch, "profile", f"{path}:Block", f"emau,{tmp_path}/c.py:Block, a2net") == 2
+    assert asked == [[f"{path}:Block", "emau", f"{tmp_path}/c.py:Block", "a2net"]]
 
 
 def test_an_existing_run_is_not_overwritten(cli: Cli, profiled: subprocess.CompletedProcess[str]) -> None:

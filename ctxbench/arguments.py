@@ -1,0 +1,91 @@
+"""What the texts on a command line mean. Each function raises UserError for nonsense, named."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from ctxbench import registry
+from ctxbench.errors import UserError
+
+A_DAY_S = 24 * 60 * 60
+
+
+def modules(texts: list[str]) -> list[str]:
+    """Names and comma lists of them; a name or file that itself holds a comma is taken whole."""
+    return [name for text in texts for name in ([text] if _is_module(text) else split([text]))]
+
+
+def _is_module(text: str) -> bool:
+    place, _, _ = text.rpartition(":")
+    return text in registry.names() or (place.endswith(".py") and Path(place).is_file())
+
+
+def split(texts: list[str] | None) -> list[str]:
+    """The parts of comma lists."""
+    return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
+
+
+def integer(name: str, text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{name} takes whole numbers, such as 512 or 256,512; not {text!r}") from None
+
+
+def size(text: str) -> int | tuple[int, int]:
+    """``64`` is a square, ``64x48`` is (H, W)."""
+    sides = [integer("--size", side) for side in text.lower().replace("\u00d7", "x").split("x")]
+    if len(sides) > 2:
+        raise UserError(f"--size takes 64 or 64x48 (H x W), not {text!r}")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def seconds(name: str, value: float) -> float:
+    """A time that is not zero, and that an operating system can wait for."""
+    if not 0 < value <= A_DAY_S:
+        raise UserError(f"{name} takes a positive number of seconds, {A_DAY_S} at most; not {value:g}")
+    return value
+
+
+def options(pairs: list[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE`` pairs; a value is a Python literal, ``true``, ``false`` or a bare word."""
+    chosen: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"-o takes KEY=VALUE, not {pair!r}")
+        try:
+            chosen[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):  # a bare word is a string
+            chosen[key] = {"true": True, "false": False}.get(text.lower(), text)
+    return chosen
+
+
+def counters(names: list[str] | None) -> tuple[str, ...]:
+    """Names of counters that are installed; ``none`` alone is no counter."""
+    from ctxbench.counters import COUNTERS, DEFAULT, available
+
+    chosen = tuple(split(names)) if names else DEFAULT
+    if chosen == ("none",):
+        return ()
+    for name in chosen:
+        if name not in COUNTERS:
+            raise UserError(f"unknown counter {name!r}; one of {', '.join(COUNTERS)}, or none")
+        if not available(name):
+            raise UserError(f"the counter {name} is not installed: pip install 'ctxbench[counters]'")
+    return chosen
+
+
+def threshold(text: str) -> float:
+    """The share in ``median:P%``."""
+    statistic, colon, share = text.partition(":")
+    try:
+        value = float(share.removesuffix("%")) / 100
+    except ValueError:
+        value = -1.0
+    if statistic != "median" or not colon or not 0 <= value < 10:
+        raise UserError(f"--fail-on takes median:P%, such as median:5%, not {text!r}")
+    return value
