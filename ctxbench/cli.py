@@ -166,7 +166,12 @@ def profile(
             else:
                 names = arguments.modules(modules or []) or api.TABLE_10
                 run = api.profile(
-                    names, out=folder, settings=settings, command=sys.argv, progress=progress, **conditions
+                    names,
+                    out=folder,
+                    settings=settings,
+                    command=["ctxbench", *sys.argv[1:]],
+                    progress=progress,
+                    **conditions,
                 )
     except KeyboardInterrupt:
         if not (folder / "run.json").exists():

@@ -183,8 +183,8 @@ def _import_module(place: str) -> ModuleType:
         sys.path.append(os.getcwd())
     try:
         return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        raise UserError(f"cannot import {place!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"cannot import {place!r}: {in_one_line(error)}") from error
 
 
 def _import_file(path: Path) -> ModuleType:

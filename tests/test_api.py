@@ -252,3 +252,16 @@ def test_a_module_registered_in_a_script_is_used_in_that_script(tmp_path: Path, 
         assert ran.stdout.splitlines() == ["1280", "[('ok', 1280)]"], ran.stderr
     else:
         assert "put it under if __name__ == '__main__'" in ran.stderr
+
+
+class NoGradient(nn.Module):
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()
+
+
+def test_a_block_for_inference_alone_is_counted_and_says_so() -> None:
+    counted = ctxbench.count(NoGradient(), (1, 8, 4, 5))
+    assert (counted.flops, counted.bwd_macs, counted.act_bytes) == (160, None, None)
+    assert "forward and backward" in counted.note
+    assert "–" in str(counted)

@@ -18,15 +18,14 @@ Memory: the leaves' outputs without dimension 0, at 4 bytes an element; no weigh
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
@@ -63,44 +62,38 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
     Returns ``gflops`` and ``mib`` (last call wins), ``every_call_gflops`` and ``every_call_mib``,
     ``repeated`` (leaf path to calls, where more than one) and ``leaves`` (path to [FLOPs, bytes]).
     """
-    last: dict[str, tuple[int, int]] = {}
-    calls: Counter[str] = Counter()
-    total_flops = total_bytes = 0
-    paths: dict[int, str] = {}
-
-    def see(leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        nonlocal total_flops, total_bytes
-        if next(leaf.children(), None) is not None or not isinstance(out, Tensor) or id(leaf) not in paths:
-            return
-        inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-        cost = leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:])
-        last[paths[id(leaf)]] = cost
-        calls[paths[id(leaf)]] += 1
-        total_flops += cost[0]
-        total_bytes += cost[1]
-
-    def run(module: nn.Module, tensors: AbstractContextManager[Any]) -> None:
-        paths.update({id(part): path for path, part in module.eval().named_modules()})
-        with tensors, torch.no_grad():
-            module(torch.empty(shape).normal_())
-
-    hook = register_module_forward_hook(see, with_kwargs=True)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        run(fake_module(build, fake), fake)
+        calls = _leaf_calls(fake_module(build, fake), shape, fake)
     except DATA_DEPENDENT:
-        last.clear()
-        calls.clear()
-        total_flops = total_bytes = 0
         with torch.random.fork_rng(devices=[]):
-            run(build(), nullcontext())
-    finally:
-        hook.remove()
+            calls = _leaf_calls(build(), shape, nullcontext())
+    last = {path: costs[-1] for path, costs in calls.items()}
+    every = [cost for costs in calls.values() for cost in costs]
     return {
         "gflops": sum(flops for flops, _ in last.values()) / 1e9,
         "mib": sum(size for _, size in last.values()) / 2**20,
-        "every_call_gflops": total_flops / 1e9,
-        "every_call_mib": total_bytes / 2**20,
-        "repeated": {path: n for path, n in calls.items() if n > 1},
+        "every_call_gflops": sum(flops for flops, _ in every) / 1e9,
+        "every_call_mib": sum(size for _, size in every) / 2**20,
+        "repeated": {path: len(costs) for path, costs in calls.items() if len(costs) > 1},
         "leaves": {path: list(cost) for path, cost in last.items()},
     }
+
+
+def _leaf_calls(
+    module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any]
+) -> dict[str, list[tuple[int, int]]]:
+    """Run a module that is ours to hook: leaf path to FLOPs and output bytes of each of its calls."""
+    calls: dict[str, list[tuple[int, int]]] = {}
+
+    def see(path: str, leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+        if isinstance(out, Tensor):
+            inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+            calls.setdefault(path, []).append((leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:])))
+
+    for path, leaf in module.eval().named_modules():
+        if next(leaf.children(), None) is None:
+            leaf.register_forward_hook(partial(see, path), with_kwargs=True)
+    with tensors, torch.no_grad():
+        module(torch.empty(shape).normal_())
+    return calls

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ctxbench.errors import UserError
 from ctxbench.report.column import MIB, significant
 from ctxbench.report.columns import NOT_COUNTED, TRACED_OTHERWISE, missed
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
@@ -25,6 +26,7 @@ class Count:
     """Everything that follows from a module's traces, without running it.
 
     MACs, FLOPs and bytes are exact integers of one pass; peaks are predicted, above parameters and input.
+    What a training pass would say is None for a module that has none, and ``note`` then says why.
     """
 
     subject: str
@@ -35,17 +37,31 @@ class Count:
     macs: int
     flops: int
     bytes: int
-    bwd_macs: int
-    bwd_flops: int
-    act_bytes: int
+    bwd_macs: int | None
+    bwd_flops: int | None
+    act_bytes: int | None
     peak_infer_bytes: int
-    peak_train_bytes: int
+    peak_train_bytes: int | None
     unknown_ops: dict[str, int] = field(default_factory=dict)
     note: str = ""
 
     @classmethod
-    def of(cls, subject: str, infer: Trace, train: Trace) -> Count:
-        """Take the views of an inference trace and a training trace of one module."""
+    def of(cls, subject: str, infer: Trace, train: Trace | UserError) -> Count:
+        """Take the views of an inference trace and a training trace of one module, or why there is none."""
+        if isinstance(train, UserError):
+            trained: dict[str, Any] = dict.fromkeys(
+                ("bwd_macs", "bwd_flops", "act_bytes", "peak_train_bytes")
+            )
+            trained |= {"unknown_ops": views.unknown_ops(infer), "note": str(train)}
+        else:
+            trained = {
+                "bwd_macs": views.macs(train, "backward"),
+                "bwd_flops": views.flops(train, "backward"),
+                "act_bytes": views.saved_bytes(train),
+                "peak_train_bytes": views.peak_bytes(train),
+                "unknown_ops": {**views.unknown_ops(train), **views.unknown_ops(infer)},
+                "note": infer.note or train.note,
+            }
         return cls(
             subject=subject,
             shape=infer.shape,
@@ -55,29 +71,25 @@ class Count:
             macs=views.macs(infer),
             flops=views.flops(infer),
             bytes=views.bytes_moved(infer),
-            bwd_macs=views.macs(train, "backward"),
-            bwd_flops=views.flops(train, "backward"),
-            act_bytes=views.saved_bytes(train),
             peak_infer_bytes=views.peak_bytes(infer),
-            peak_train_bytes=views.peak_bytes(train),
-            unknown_ops={**views.unknown_ops(train), **views.unknown_ops(infer)},
-            note=infer.note or train.note,
+            **trained,
         )
 
     def grid(self) -> Grid:
         """One row: counts in 10⁹, memory in MiB."""
-        cells = [
-            ("MACs", "forward", "G", self.macs / 1e9),
-            ("FLOPs", "forward", "G", self.flops / 1e9),
-            ("MACs", "backward", "G", self.bwd_macs / 1e9),
-            ("parameters", "", "M", self.params / 1e6),
-            ("activations", "saved", "MiB", self.act_bytes / MIB),
-            ("peak", "infer", "MiB", self.peak_infer_bytes / MIB),
-            ("peak", "train", "MiB", self.peak_train_bytes / MIB),
-            ("intensity", "", "FLOP/B", self.flops / max(self.bytes, 1)),
+        cells: list[tuple[str, str, str, int | None, float]] = [
+            ("MACs", "forward", "G", self.macs, 1e9),
+            ("FLOPs", "forward", "G", self.flops, 1e9),
+            ("MACs", "backward", "G", self.bwd_macs, 1e9),
+            ("parameters", "", "M", self.params, 1e6),
+            ("activations", "saved", "MiB", self.act_bytes, MIB),
+            ("peak", "infer", "MiB", self.peak_infer_bytes, MIB),
+            ("peak", "train", "MiB", self.peak_train_bytes, MIB),
+            ("intensity", "", "FLOP/B", self.flops, max(self.bytes, 1)),
         ]
-        headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _ in cells]
-        row = [Cell(self.subject), *(Cell(significant(value, 5)) for *_, value in cells)]
+        headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _, _ in cells]
+        shown = (EMPTY if value is None else significant(value / unit, 5) for *_, value, unit in cells)
+        row = [Cell(self.subject), *map(Cell, shown)]
         said = {NOT_COUNTED: missed(self.unknown_ops), TRACED_OTHERWISE: self.note}
         notes = [f"{about}: {what}." for about, what in said.items() if what]
         title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"

@@ -1,6 +1,7 @@
 """The paper's convention: each rule by hand, and the digits that Table 10 prints."""
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from ctxbench.counters import paper
@@ -67,3 +68,8 @@ def test_table_10_lands_on_the_printed_digits(module: str) -> None:
     counted = paper.count(lambda: build(module, 512, (64, 64), "published", **options), (1, 512, 64, 64))
     reproduced = fits(counted["gflops"], printed.gflops) and fits(counted["mib"], printed.mib)
     assert reproduced is (module != "rcca"), counted
+
+
+def test_no_hook_is_left_behind() -> None:
+    paper.count(lambda: Product(2), SHAPE)
+    assert not torch.nn.modules.module._has_any_global_hook()
