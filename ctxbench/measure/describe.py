@@ -9,11 +9,12 @@ import torch
 
 from ctxbench import registry
 from ctxbench.counters import COUNTERS, paper
-from ctxbench.counters.common import refusal
 from ctxbench.errors import in_one_line
 from ctxbench.measure.case import Case, Mode
 from ctxbench.measure.step import build_module
 from ctxbench.tracing import Trace, trace, views
+
+CUDA_NOTE = "counts and the predicted peak assume the kernels that PyTorch dispatches to on the CPU"
 
 
 def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
@@ -33,7 +34,8 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
 
     published = replace(case, implementation=registry.implementations(case.module)[-1])
     infer, train = _trace(case, "infer"), _trace(case, "train")
-    block = views.CUDA_BLOCK if case.device.startswith("cuda") else 1
+    cuda = case.device.startswith("cuda")
+    block = views.CUDA_BLOCK if cuda else 1
     fill(
         infer,
         params=lambda trace: trace.params,
@@ -48,8 +50,8 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
     return {
         **values,
         "unknown_ops": {op: calls for told in traces for op, calls in views.unknown_ops(told).items()},
-        "note": next((told.note for told in traces if told.note), ""),
-        "counters": {name: _ask(name, published) for name in counters},
+        "note": next((told.note for told in traces if told.note), CUDA_NOTE if cuda else ""),
+        "counters": {name: COUNTERS[name](partial(build_module, published), case.shape) for name in counters},
         "paper": _paper(published),
         "reasons": reasons,
     }
@@ -62,13 +64,6 @@ def _trace(case: Case, mode: Mode) -> Trace | str:
         return trace(build, case.shape, dtype=dtype, layout=case.layout, mode=mode)
     except Exception as error:  # a stranger's module may raise anything at all
         return in_one_line(error)
-
-
-def _ask(name: str, case: Case) -> dict[str, Any]:
-    try:
-        return COUNTERS[name](partial(build_module, case), case.shape)
-    except Exception as error:  # another library's counter may raise anything at all
-        return refusal(in_one_line(error))
 
 
 def _paper(case: Case) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def available_bytes(device: str) -> int:
     group = Path("/sys/fs/cgroup")
     limit, used = group / "memory.max", group / "memory.current"
     if limit.exists() and (text := limit.read_text().strip()) != "max":
-        return min(host, int(text) - int(used.read_text()))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        reclaimable = int(stat.get("inactive_file", 0))  # page cache, which the kernel gives back
+        return min(host, int(text) - int(used.read_text()) + reclaimable)
     return host
 
 
