@@ -53,20 +53,15 @@ def cases(
 
     ``implementations`` are by default the fast form, or the only one there is.
 
-    A module with a row in the paper's Table 10 takes that row's configuration, changed by ``options``; any
+    A module with a row in the paper's Table 10 takes that row's configuration, changed by ``options``
+    (``{"rank": 32}`` for every module, ``{"reconet.rank": 32}`` for one, a class by its bare name); any
     other is built with its own defaults, changed likewise. A class stands for the place it is defined in:
     each case builds its own, in a process of its own. Raises UserError where a case makes no sense.
     """
     found = []
-    for key in options or {}:
-        if key in ("channels", "size", "implementation"):
-            raise UserError(f"{key} is no option of a module here: it has an argument of its own")
-    for module in [modules] if isinstance(modules, (str, type)) else modules:
-        if not isinstance(module, (str, type)):
-            raise UserError(
-                f"give a name or a class to profile, not a {type(module).__name__}: each case builds its own"
-            )
-        name = module if isinstance(module, str) else registry.place(module)
+    names = [_name(module) for module in ([modules] if isinstance(modules, (str, type)) else modules)]
+    chosen = _share_out(options or {}, names)
+    for name in names:
         known = registry.spec(name)
         forms = implementations or ("fast" if name in registry.SPECS else registry.SINGLE,)
         for width, size, form in product(_listed(channels), _listed(sizes), forms):
@@ -77,7 +72,7 @@ def cases(
                 channels=width,
                 height=height,
                 width=breadth,
-                options={**row, **(options or {})},
+                options={**row, **chosen[name]},
                 implementation=form,
                 batch=batch,
                 dtype=dtype,
@@ -89,6 +84,31 @@ def cases(
             validate(case)
             found.append(case)
     return found
+
+
+def _name(module: str | type[nn.Module]) -> str:
+    if isinstance(module, str):
+        return module
+    if isinstance(module, type):
+        return registry.place(module)
+    raise UserError(
+        f"give a name or a class to profile, not a {type(module).__name__}: each case builds its own"
+    )
+
+
+def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Module name to its options: ``KEY`` is for every module, ``MODULE.KEY`` for one of them."""
+    shares: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in options.items():
+        owner, _, bare = key.rpartition(".")
+        if bare in ("channels", "size", "implementation"):
+            raise UserError(f"{bare} is no option of a module here: it has an argument of its own")
+        theirs = [name for name in names if not owner or owner in (name, name.rpartition(":")[2])]
+        if not theirs:
+            raise UserError(f"the option {key} is for {owner!r}, which is not among {', '.join(names)}")
+        for name in theirs:
+            shares[name][bare] = value
+    return shares
 
 
 def _listed(values: int | Sequence[T]) -> Sequence[int | T]:

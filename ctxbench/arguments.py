@@ -51,12 +51,12 @@ def seconds(name: str, value: float) -> float:
 
 
 def options(pairs: list[str] | None) -> dict[str, Any]:
-    """``KEY=VALUE`` pairs; a value is a Python literal, ``true``, ``false`` or a bare word."""
+    """``[MODULE.]KEY=VALUE`` pairs; a value is a Python literal, ``true``, ``false`` or a bare word."""
     chosen: dict[str, Any] = {}
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
-        if not equals or not key.isidentifier():
-            raise UserError(f"-o takes KEY=VALUE, not {pair!r}")
+        if not equals or not key.replace(".", "").isidentifier():
+            raise UserError(f"-o takes KEY=VALUE or MODULE.KEY=VALUE, not {pair!r}")
         try:
             chosen[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):  # a bare word is a string

@@ -37,7 +37,7 @@ Modules = Annotated[
 Module = Annotated[str, typer.Argument(help="A name, path/to/file.py:Class or package.module:Class.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option("-o", "--option", help="KEY=VALUE for the module's constructor; repeatable."),
+    typer.Option("-o", "--option", help="KEY=VALUE for each constructor, MODULE.KEY=VALUE for one."),
 ]
 Channels = Annotated[str, typer.Option(help="Input channels; a comma list sweeps.")]
 Size = Annotated[str, typer.Option(help="Input size, 64 or 64x48 (H x W); a comma list sweeps.")]

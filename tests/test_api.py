@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing import current_process
 from pathlib import Path
 
 import pytest
@@ -231,15 +232,13 @@ def main():
     run = ctxbench.profile("mine", channels=8, sizes=[(4, 5)], settings=settings, out="registered")
     print([(record.status, record.macs) for record in run.records])
 
-GUARD
+if __name__ == "__main__":
     main()
 """
 
 
-@pytest.mark.parametrize("guard", [True, False])
-def test_a_module_registered_in_a_script_is_used_in_that_script(tmp_path: Path, guard: bool) -> None:
-    guarded = SCRIPT.replace("GUARD", 'if __name__ == "__main__":')
-    (tmp_path / "script.py").write_text(guarded if guard else SCRIPT.replace("GUARD", "if True:"))
+def test_a_module_registered_in_a_script_is_used_in_that_script(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
     path = os.pathsep.join(str(ROOT / part) for part in ("", "modules"))
     ran = subprocess.run(
         [sys.executable, "script.py"],
@@ -248,10 +247,13 @@ def test_a_module_registered_in_a_script_is_used_in_that_script(tmp_path: Path, 
         capture_output=True,
         text=True,
     )
-    if guard:
-        assert ran.stdout.splitlines() == ["1280", "[('ok', 1280)]"], ran.stderr
-    else:
-        assert "put it under if __name__ == '__main__'" in ran.stderr
+    assert ran.stdout.splitlines() == ["1280", "[('ok', 1280)]"], ran.stderr
+
+
+def test_a_script_without_a_main_guard_is_told_to_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(current_process()._config, "daemon", True)  # as in the worker that imports the script
+    with pytest.raises(ctxbench.UserError, match="put it under if __name__ == '__main__'"):
+        ctxbench.profile("emau")
 
 
 class NoGradient(nn.Module):
@@ -265,3 +267,11 @@ def test_a_block_for_inference_alone_is_counted_and_says_so() -> None:
     assert (counted.flops, counted.bwd_macs, counted.act_bytes) == (160, None, None)
     assert "forward and backward" in counted.note
     assert "–" in str(counted)
+
+
+def test_an_option_is_for_every_module_or_for_the_one_it_names() -> None:
+    options = {"reconet.rank": 8, "EMAU.bases": 16}
+    first, second = api.cases(["reconet", "ctxbench_modules.emanet:EMAU"], options=options)
+    assert (first.options, second.options) == ({"rank": 8}, {"bases": 16})
+    with pytest.raises(ctxbench.UserError, match="'afnb', which is not among reconet"):
+        api.cases("reconet", options={"afnb.fuse": True})
