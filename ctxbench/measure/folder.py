@@ -10,8 +10,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
@@ -21,6 +21,7 @@ from typing import Any, TypedDict
 from ctxbench import __version__
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
+from ctxbench.files import lock, write_text, writing
 from ctxbench.measure.case import Case
 from ctxbench.measure.fields import check_fields
 from ctxbench.measure.records import (
@@ -33,11 +34,6 @@ from ctxbench.measure.records import (
     read_records,
     to_line,
 )
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing guards a run's folder there
-    fcntl = None  # type: ignore[assignment]
 
 PLAN, RECORDS, JOURNAL = "run.json", "records.jsonl", "journal.jsonl"
 
@@ -150,9 +146,9 @@ class RunFolder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
         with ExitStack() as files:
-            with _writing(path):
+            with writing(path):
                 self._records = files.enter_context(_opened(path / RECORDS))
-                _lock(self._records, path)
+                lock(self._records, path)
                 self._journal = files.enter_context(_opened(path / JOURNAL))
                 _drop_torn_line(self._records)
                 _drop_torn_line(self._journal)
@@ -163,16 +159,10 @@ class RunFolder:
     def create(cls, path: Path, plan: Plan) -> "RunFolder":
         """Start a run in a folder that holds none."""
         check_free(path)
-        with _writing(path):
+        with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         folder = cls(path, plan)
-        with _writing(path):
-            new = path / f"{PLAN}.new"
-            with new.open("w") as file:
-                json.dump(plan.to_json(), file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path / PLAN)
+        write_text(path / PLAN, json.dumps(plan.to_json(), indent=1))
         return folder
 
     @classmethod
@@ -263,7 +253,7 @@ def _opened(path: Path) -> FileIO:
 
 
 def _append(file: FileIO, line: bytes) -> None:
-    with _writing(Path(os.fsdecode(file.name))):
+    with writing(Path(os.fsdecode(file.name))):
         while line:  # a disk that is nearly full takes a part, and refuses the rest
             line = line[file.write(line) :]
         os.fsync(file.fileno())
@@ -276,20 +266,3 @@ def _drop_torn_line(file: FileIO) -> None:
     file.truncate(sound)
     if sound and path.read_bytes()[-1:] != b"\n":
         _append(file, b"\n")
-
-
-def _lock(file: FileIO, path: Path) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(f"{path} is being written by another process") from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error

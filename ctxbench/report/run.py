@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ctxbench.errors import UserError
+from ctxbench.files import write_text
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report import plots
@@ -48,30 +48,21 @@ def write_report(folder: Path | str) -> list[Path]:
     """
     folder = Path(folder)
     run = read_run(folder)
-    try:
-        figures = _figures(folder, run)
-        pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
-        return [
-            _write(folder / "summary.csv", summary(run.records).to_csv(index=False)),
-            _write(folder / "table.md", f"{_origin(run)}\n\n{markdown(run.records)}\n{pictures}\n"),
-            _write(folder / "table.tex", latex(run.records)),
-            _write(folder / "table.svg", picture(grids(run.records)[:1])),
-            *figures,
-        ]
-    except OSError as error:
-        raise UserError(f"cannot write the report to {folder}: {error.strerror}") from error
+    figures = _figures(folder, run)
+    pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
+    return [
+        write_text(folder / "summary.csv", summary(run.records).to_csv(index=False)),
+        write_text(folder / "table.md", f"{_origin(run)}\n\n{markdown(run.records)}\n{pictures}\n"),
+        write_text(folder / "table.tex", latex(run.records)),
+        write_text(folder / "table.svg", picture(grids(run.records)[:1])),
+        *figures,
+    ]
 
 
 def _origin(run: Run) -> str:
     plan = run.plan
     made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
     return f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}."
-
-
-def _write(path: Path, text: str) -> Path:
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    return new.replace(path)
 
 
 def _figures(folder: Path, run: Run) -> list[Path]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ctxbench.files import written_whole
 from ctxbench.measure.records import Record
 
 # Paul Tol's "muted" scheme (personal.sron.nl/~pault): told apart under every common colour blindness.
@@ -81,9 +82,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     paths = []
     for kind in ("png", "svg"):
         path = stem.with_name(f"{stem.name}.{kind}")
-        new = stem.with_name(f".{stem.name}.new.{kind}")
-        with rc_context(STYLE):  # text is drawn, and so styled, only now
-            figure.savefig(new, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        new.replace(path)
+        with written_whole(path) as new, rc_context(STYLE):  # text is drawn, and so styled, only now
+            figure.savefig(new, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
         paths.append(path)
     return paths

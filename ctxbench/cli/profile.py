@@ -1,9 +1,8 @@
-"""The command line: parse, call :mod:`ctxbench.api`, print. Imports no torch; verbs import what they need."""
+"""The verbs that count, measure and compare context modules."""
 
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json import dumps
@@ -12,21 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench import __version__, arguments, registry
+from ctxbench import arguments, registry
+from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.folder import Run
     from ctxbench.measure.session import Progress
     from ctxbench.report.run import Profile
-
-OK, SLOWER, USAGE, NOTHING_MEASURED, SOME_NOT_MEASURED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
-
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Count, measure and compare context modules, with the convention beside every number.",
-)
 
 Modules = Annotated[
     list[str] | None,
@@ -55,45 +47,6 @@ Counter = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
-
-
-def main() -> None:
-    """Run the command line: a UserError is one line and exit code 2, a defect a traceback and 70."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except UserError as error:
-        _say(str(error))
-        sys.exit(USAGE)
-    except typer.Abort:  # Ctrl-C outside a measurement
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output, `head` say, has enough
-        sys.stderr.close()
-        sys.exit(OK)
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            traceback.print_exc()
-            sys.exit(INTERNAL)
-        _say(error.format_message())  # Typer's own complaint about an option, whose class it does not export
-        sys.exit(USAGE)
-
-
-def _say(line: str) -> None:
-    print(f"ctxbench: {line}", file=sys.stderr)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"ctxbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
-    pass
 
 
 @app.command()
@@ -180,7 +133,7 @@ def profile(
             write_report(folder)
             _deliver(load_run(folder), exports, quiet)
         finally:  # also where a second Ctrl-C ends the report
-            _say(f"interrupted; go on with: ctxbench profile --resume {folder}")
+            say(f"interrupted; go on with: ctxbench profile --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
     _deliver(run, exports, quiet)
     _exit_by_status(run)
@@ -344,6 +297,6 @@ def _export(run: Run, exports: Mapping[str, Path | None]) -> None:
 def _exit_by_status(run: Run) -> None:
     failed = [record for record in run.records if record.status != "ok"]
     for record in failed:
-        _say(f"{record.case.module}: {record.status}: {record.reason}")
+        say(f"{record.case.module}: {record.status}: {record.reason}")
     if failed:
         raise typer.Exit(NOTHING_MEASURED if len(failed) == len(run.records) else SOME_NOT_MEASURED)

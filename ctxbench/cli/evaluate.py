@@ -1,0 +1,1 @@
+"""The verbs that evaluate a trained network and look into it."""

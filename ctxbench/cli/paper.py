@@ -1,0 +1,1 @@
+"""The verbs that regenerate the paper and decode its numbers."""

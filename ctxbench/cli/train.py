@@ -1,0 +1,1 @@
+"""The verb that trains a segmentation network."""

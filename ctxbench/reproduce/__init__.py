@@ -1,0 +1,1 @@
+"""Regenerate the paper: each table and figure from measurements, beside what was printed."""
