@@ -3,10 +3,10 @@
 Input 1×512×64×64. The numbers are kept as text, since their decimals are part of what was printed.
 """
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+
+from ctxbench.paper.printed import rows
 
 PAPER_SHAPE = (1, 512, 64, 64)
 """The table's input shape (N, C, H, W)."""
@@ -25,8 +25,7 @@ class PrintedRow:
 @cache
 def table10() -> dict[str, PrintedRow]:
     """Return the printed rows by module key, in the table's order."""
-    text = files("ctxbench.paper").joinpath("tables/table10.csv").read_text(encoding="utf-8")
-    return {row["module"]: PrintedRow(**row) for row in csv.DictReader(text.splitlines())}
+    return {row["module"]: PrintedRow(**row) for row in rows(10)}
 
 
 def printed(module: str) -> PrintedRow | None:

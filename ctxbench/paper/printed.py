@@ -1,0 +1,15 @@
+"""The paper's printed tables as data: numbers are text, since their decimals are part of what was printed.
+
+Table 2 holds RecoNet's own rows only: the other rows of the copy it was taken from have lost their names.
+"""
+
+import csv
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def rows(table: int) -> tuple[dict[str, str], ...]:
+    """Return Table 1 to 10's rows by column name, as printed; an empty text is an empty cell."""
+    text = files("ctxbench.paper").joinpath(f"tables/table{table}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
