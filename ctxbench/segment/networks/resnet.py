@@ -1,0 +1,156 @@
+"""ResNet with dilated convolutions and output stride 8, under the parameter names of torchvision.
+
+He et al., Deep Residual Learning for Image Recognition, CVPR 2016; the dilation after Yu et al., Dilated
+Residual Networks, CVPR 2017; the deep stem (three 3×3 for the 7×7) after Zhao et al., Pyramid Scene Parsing
+Network, CVPR 2017. Section 3.5 of the RecoNet paper: "apply dilation strategy to the output of Res-4 and
+Res-5", section 4.3: "we replace the first 7×7 convolution in ResNet with three consequent 3×3".
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+
+from ctxbench.errors import UserError
+
+Stem = Literal["deep", "deep-narrow", "plain"]
+StrideIn = Literal["3x3", "1x1"]
+
+EXPANSION = 4
+OUTPUT_STRIDE = 8
+
+
+def feature_size(side: int) -> int:
+    """Return H or W of C3, C4 and C5 for that of the input: ceil(side / 8)."""
+    return -(-side // OUTPUT_STRIDE)
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming normal (fan in) for every convolution, bias 0; batch norms have weight 1 and bias 0 already."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """Return a convolution that keeps the size at stride 1, without bias, its batch norm and a ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+class Bottleneck(nn.Module):
+    """1×1, 3×3, 1×1 with a shortcut: (N, ``inputs``, H, W) to (N, 4·``planes``, H/stride, W/stride).
+
+    The 3×3 has the ``dilation``. Where the stride is differs between published weights: on the 3×3
+    (torchvision, "3x3") or on the first 1×1 (the authors' Caffe models and Keras, "1x1").
+    """
+
+    def __init__(self, inputs: int, planes: int, *, stride: int, dilation: int, stride_in: StrideIn) -> None:
+        super().__init__()
+        outputs = EXPANSION * planes
+        first, second = (1, stride) if stride_in == "3x3" else (stride, 1)
+        self.conv1 = nn.Conv2d(inputs, planes, 1, first, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, second, dilation, dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or inputs != outputs:
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 4·planes, H', W')."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        shortcut: Tensor = x if self.downsample is None else self.downsample(x)
+        y = self.relu(y + shortcut)
+        return y
+
+
+class ResNet(nn.Module):
+    """(N, 3, H, W) to the outputs of Res-2 to Res-5, at strides 4, 8, 8 and 8 (sides rounded up).
+
+    Res-4 and Res-5 keep their resolution; their convolutions are dilated by 2 and 4, so that each position
+    computes what the network of output stride 32 would there: ImageNet weights stay valid. A layer's first
+    3×3 reads the resolution before the layer's stride, and so keeps the dilation of the layer before, unless
+    the stride is on the 1×1 ahead of it.
+
+    Args:
+        layers: blocks in each of Res-2 to Res-5.
+        width: planes of Res-2; the four outputs have 4, 8, 16 and 32 times as many channels.
+        stem: "deep", three 3×3 to ``width``, ``width``, 2·``width`` channels (the paper's); "deep-narrow",
+            half of each, which is timm's resnet50c and mmsegmentation's ResNetV1c; "plain", one 7×7.
+        stride_in: see :class:`Bottleneck`.
+
+    Raises:
+        UserError: an option is not one of those.
+
+    """
+
+    def __init__(
+        self,
+        layers: tuple[int, int, int, int],
+        *,
+        width: int = 64,
+        stem: Stem = "deep",
+        stride_in: StrideIn = "3x3",
+    ) -> None:
+        super().__init__()
+        if stem not in get_args(Stem):
+            raise UserError(f"no stem {stem!r}; one of {', '.join(get_args(Stem))}")
+        if stride_in not in get_args(StrideIn):
+            raise UserError(f"stride_in is {' or '.join(get_args(StrideIn))}, not {stride_in!r}")
+        self.stem = stem
+        self.stride_in = stride_in
+        self.channels = (EXPANSION * width, 8 * width, 16 * width, 32 * width)
+        entry = 2 * width if stem == "deep" else width
+        if stem == "plain":
+            self.conv1: nn.Module = nn.Conv2d(3, entry, 7, 2, 3, bias=False)
+        else:
+            inner = entry // 2
+            steps = [*conv_bn_relu(3, inner, 3, stride=2), *conv_bn_relu(inner, inner, 3)]
+            self.conv1 = nn.Sequential(*steps, nn.Conv2d(inner, entry, 3, padding=1, bias=False))
+        self.bn1 = nn.BatchNorm2d(entry)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = self._layer(entry, width, layers[0])
+        self.layer2 = self._layer(4 * width, 2 * width, layers[1], stride=2)
+        self.layer3 = self._layer(8 * width, 4 * width, layers[2], dilation=2)
+        self.layer4 = self._layer(16 * width, 8 * width, layers[3], dilation=4)
+        initialise(self)
+
+    def _layer(
+        self, inputs: int, planes: int, blocks: int, *, stride: int = 1, dilation: int = 1
+    ) -> nn.Sequential:
+        before = max(dilation // 2, 1) if self.stride_in == "3x3" else dilation
+        first = Bottleneck(inputs, planes, stride=stride, dilation=before, stride_in=self.stride_in)
+        rest = (
+            Bottleneck(EXPANSION * planes, planes, stride=1, dilation=dilation, stride_in=self.stride_in)
+            for _ in range(blocks - 1)
+        )
+        return nn.Sequential(first, *rest)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) to [C2, C3, C4, C5]."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        features = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            features.append(x)
+        return features
+
+
+BACKBONES: dict[str, Callable[..., ResNet]] = {
+    "resnet50": partial(ResNet, (3, 4, 6, 3)),
+    "resnet101": partial(ResNet, (3, 4, 23, 3)),
+    "resnet152": partial(ResNet, (3, 8, 36, 3)),
+    "resnet-tiny": partial(ResNet, (1, 1, 1, 1), width=16),
+}
+"""Builders by name; they take ``stem`` and ``stride_in``. "resnet-tiny" is for the generated data set."""
