@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ctxbench import registry
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.segment.networks.resnet import conv_bn_relu, initialise
+from ctxbench.tracing import trace
 
 DROPOUT = 0.1
 NO_CONTEXT = "none"
@@ -105,7 +107,7 @@ class ContextHead(nn.Module):
         built = None
         if context != NO_CONTEXT:
             built = registry.build(context, channels, size, **context_options)
-            parts += int(getattr(built, "out_channels", channels))
+            parts += _out_channels(built, context, (1, channels, *size))
         self.fuse = nn.Sequential(*conv_bn_relu(parts, channels, 1))
         self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(channels, classes, 1))
         initialise(self)
@@ -121,3 +123,16 @@ class ContextHead(nn.Module):
             parts.append(self.global_pool(x))
         logits: Tensor = self.classify(self.fuse(torch.cat(parts, 1)))
         return logits
+
+
+def _out_channels(context: nn.Module, name: str, shape: tuple[int, int, int, int]) -> int:
+    """Return C' of a context module by trying it on ``shape`` (N, C, h, w), without computing anything."""
+    try:
+        out = trace(context, shape).output_shape
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{name} fails on an input of {shape}: {in_one_line(error)}") from error
+    if out[2:] != shape[2:]:
+        raise UserError(f"{name} maps {shape} to {out}; in a head it must keep (h, w)")
+    return out[1]
