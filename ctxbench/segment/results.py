@@ -230,26 +230,22 @@ def _differences(evaluation: Evaluation, known: Printed) -> str:
     """Say in what the user's row and the paper's are not of the same thing."""
     single = known.also_single_scale and evaluation.scales == (1.0,) and not evaluation.flip
     setting = "single scale" if single else "multi-scale and flip"
-    pairs: tuple[tuple[str, object, object], ...] = (
-        ("split", evaluation.split, known.split),
-        ("images", evaluation.images, known.images),
-        ("classes", len(evaluation.classes), known.classes),
-        ("evaluation", evaluation.setting, setting),
-        ("backbone", evaluation.backbone or "not known", known.backbone),
-    )
+    pairs = {
+        "split": (evaluation.split, known.split),
+        "images": (str(evaluation.images), str(known.images)),
+        "classes": (str(len(evaluation.classes)), str(known.classes)),
+        "evaluation": (evaluation.setting, setting),
+        "backbone": (evaluation.backbone or "not known", known.backbone),
+    }
     different = [
         f"{name} ({ours}; printed: {theirs})"
-        for name, ours, theirs in pairs
-        if theirs and _bare(ours) != _bare(theirs)
+        for name, (ours, theirs) in pairs.items()
+        if theirs and ours.lower() != theirs.lower().replace("resnet-", "resnet")
     ]
     unsaid = "" if known.backbone else " The table names no backbone."
-    if different:
-        return f"The printed numbers are of another setting: {'; '.join(different)}.{unsaid}"
-    return f"The printed numbers are of the same split, images, classes, evaluation and backbone.{unsaid}"
-
-
-def _bare(value: object) -> str:
-    return str(value).lower().replace("-", "")
+    if not different:
+        return f"The printed numbers are of the same split, images, classes, evaluation and backbone.{unsaid}"
+    return f"The printed numbers are of another setting: {'; '.join(different)}.{unsaid}"
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> list[Path]:
@@ -273,9 +269,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> list[Path]:
         "metrics.json": lambda: json.dumps({**scores, **known}, indent=1, allow_nan=False) + "\n",
         "per_class.csv": lambda: str(evaluation.to_frame().to_csv(index=False)),
         "per_class.md": lambda: "\n".join(map(grid_markdown, grids)),
-        "per_class.tex": lambda: "\n".join(
-            grid_latex(g, g.title, f"{label}-{i}") for i, g in enumerate(grids)
-        ),
+        "per_class.tex": lambda: "\n".join(map(grid_latex, grids, (g.title for g in grids), labels)),
     }
     path = folder / "confusion.npy"
     with written_whole(path) as new, new.open("wb") as file:
