@@ -9,8 +9,9 @@ from torch.nn import functional
 from ctxbench.errors import UserError
 from ctxbench.segment.networks.heads import ContextHead, FCNHead
 from ctxbench.segment.networks.resnet import BACKBONES, ResNet, Stem, StrideIn, feature_size
+from ctxbench.segment.networks.rivals import RIVALS
 
-HEADS: dict[str, type[nn.Module]] = {"reconet": ContextHead, "fcn": FCNHead}
+HEADS: dict[str, type[nn.Module]] = {"reconet": ContextHead, "fcn": FCNHead, **RIVALS}
 MODELS = tuple(HEADS)
 
 
