@@ -186,8 +186,8 @@ def score(folder: Path, dataset: SegmentationSet, *, progress: Progress | None =
         path = files[dataset.stem(index)]
         truth, prediction = dataset.mask(index), dataset.decode(path)
         if truth.shape != prediction.shape:
-            sizes = ["x".join(map(str, labels.shape[::-1])) for labels in (prediction, truth)]
-            raise UserError(f"{path} is {sizes[0]}, its image {sizes[1]} (width x height)")
+            sizes = ["x".join(map(str, labels.shape)) for labels in (prediction, truth)]
+            raise UserError(f"{path} is {sizes[0]}, its image {sizes[1]} (H x W)")
         if np.any((prediction == IGNORE) & (truth != IGNORE)):
             raise UserError(f"{path} has pixels without a class where the truth has one")
         counted, guessed = (torch.from_numpy(labels).long() for labels in (truth, prediction))

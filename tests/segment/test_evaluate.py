@@ -164,7 +164,7 @@ def drop_one(folder: Path) -> str:
 
 def shrink_one(folder: Path) -> str:
     Image.new("P", (5, 4)).save(folder / "img_4.v1.png")
-    return r"img_4\.v1\.png is 5x4, its image 66x70 \(width x height\)"
+    return r"img_4\.v1\.png is 4x5, its image 70x66 \(H x W\)"
 
 
 def leave_pixels_open(folder: Path) -> str:
@@ -174,7 +174,7 @@ def leave_pixels_open(folder: Path) -> str:
 
 def use_no_class(folder: Path) -> str:
     Image.fromarray(np.full((70, 66), 77, np.uint8)).save(folder / "img_4.v1.png")
-    return r"img_4\.v1\.png: value 77"
+    return r"img_4\.v1\.png: label 77"
 
 
 @pytest.mark.parametrize("spoil", [drop_one, shrink_one, leave_pixels_open, use_no_class])

@@ -74,7 +74,9 @@ def test_windows_are_averaged_where_they_overlap(network: Network) -> None:
     for y in range(0, 70, 3):
         for x in range(0, 150, 7):
             here = [
-                s[:, y - t, x - l] for (t, l), s in scores.items() if 0 <= y - t < side and 0 <= x - l < side
+                window[:, y - top, x - left]
+                for (top, left), window in scores.items()
+                if 0 <= y - top < side and 0 <= x - left < side
             ]
             assert here
             assert labels[y, x] == torch.stack(here).mean(0).argmax()
