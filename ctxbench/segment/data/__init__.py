@@ -8,9 +8,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ctxbench.errors import UserError
-from ctxbench.segment.data.dataset import IGNORE, NotFoundError, SegmentationSet
-from ctxbench.segment.data.folder import folder
-from ctxbench.segment.data.voc import voc12, voc12aug
+from ctxbench.segment.data.ade20k import open_ade20k
+from ctxbench.segment.data.coco import open_coco
+from ctxbench.segment.data.coco_stuff import open_coco_stuff
+from ctxbench.segment.data.dataset import IGNORE, SegmentationSet
+from ctxbench.segment.data.folder import open_folder
+from ctxbench.segment.data.pascal_context import open_pascal_context, open_pascal_context59
+from ctxbench.segment.data.reading import NotFoundError
+from ctxbench.segment.data.sift_flow import open_sift_flow
+from ctxbench.segment.data.voc import open_voc12, open_voc12aug
 
 __all__ = ["DATASETS", "IGNORE", "DatasetInfo", "SegmentationSet", "open_dataset"]
 
@@ -40,22 +46,55 @@ def _synthetic(root: Path, split: str) -> SegmentationSet:
 
 
 VOC = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+CONTEXT = (
+    "https://cs.stanford.edu/~roozbeh/pascal-context/trainval.tar.gz, over the images of "
+    "http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar"
+)
 
 DATASETS: dict[str, DatasetInfo] = {
     info.name: info
     for info in (
         DatasetInfo(
-            "voc12", "PASCAL VOC 2012", VOC, ("train", "val", "trainval", "test"), "train", "val", voc12,
+            "voc12", "PASCAL VOC 2012", VOC, ("train", "val", "trainval", "test"), "train", "val", open_voc12,
             {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456},
         ),
         DatasetInfo(
             "voc12aug", "PASCAL VOC 2012 with SBD's masks",
             f"{VOC} and SBD from http://home.bharathh.info/pubs/codes/SBD/download.html",
-            ("train", "val"), "train", "val", voc12aug, {"train": 10582, "val": 1449},
+            ("train", "val"), "train", "val", open_voc12aug, {"train": 10582, "val": 1449},
+        ),
+        DatasetInfo(
+            "pascal_context", "PASCAL-Context, 59 classes and background", CONTEXT,
+            ("train", "val"), "train", "val", open_pascal_context, {"train": 4998, "val": 5105},
+        ),
+        DatasetInfo(
+            "pascal_context59", "PASCAL-Context, 59 classes", CONTEXT,
+            ("train", "val"), "train", "val", open_pascal_context59, {"train": 4998, "val": 5105},
+        ),
+        DatasetInfo(
+            "coco_stuff", "COCO-Stuff 10k",
+            "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/cocostuff-10k-v1.1.zip",
+            ("train", "test"), "train", "test", open_coco_stuff, {"train": 9000, "test": 1000},
+        ),
+        DatasetInfo(
+            "ade20k", "ADE20K scene parsing",
+            "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
+            ("train", "val"), "train", "val", open_ade20k, {"train": 20210, "val": 2000},
+        ),
+        DatasetInfo(
+            "sift_flow", "SIFT-Flow",
+            "http://www.cs.unc.edu/~jtighe/Papers/ECCV10/siftflow/SiftFlowDataset.zip",
+            ("train", "test"), "train", "test", open_sift_flow, {"train": 2488, "test": 200},
+        ),
+        DatasetInfo(
+            "coco", "COCO with VOC's classes",
+            "https://cocodataset.org/#download (train2017.zip, val2017.zip, and annotations_trainval2017.zip "
+            "or panoptic_annotations_trainval2017.zip)",
+            ("train", "val"), "train", "val", open_coco, {"train": 118287, "val": 5000},
         ),
         DatasetInfo(
             "folder", "Images and masks of one's own", "images and masks of your own",
-            ("train", "val", "test", "all"), "train", "val", folder,
+            ("train", "val", "test", "all"), "train", "val", open_folder,
         ),
     )
 }  # fmt: skip

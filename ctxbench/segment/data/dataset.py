@@ -7,53 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
+from ctxbench.segment.data.reading import (
+    LabelRangeError,
+    SizesDifferError,
+    loaded,
+    open_picture,
+    read_labels,
+)
 
 IGNORE = 255
 """The label of a pixel that counts neither in training nor in evaluation."""
 
 Colour = tuple[int, int, int]
 Labels = NDArray[np.uint8]
-Values = NDArray[np.uint8 | np.uint16]
 
 VOID_COLOUR: Colour = (224, 224, 192)
 """The colour of the ignored borders in PASCAL VOC's masks."""
-
-
-class BadSampleError(UserError):
-    """One image or mask that cannot be used; ``--skip-bad`` leaves it out."""
-
-    problem: ClassVar[str] = "bad"
-
-
-class MissingFileError(BadSampleError):
-    """An image without a mask, or the reverse."""
-
-    problem = "missing"
-
-
-class UnreadableFileError(BadSampleError):
-    """A file that is not what its name says, or is cut short."""
-
-    problem = "unreadable"
-
-
-class SizesDifferError(BadSampleError):
-    """An image and a mask of different height or width."""
-
-    problem = "sizes differ"
-
-
-class LabelRangeError(BadSampleError):
-    """A mask with a value that stands for no class."""
-
-    problem = "label out of range"
 
 
 def colormap(count: int) -> tuple[Colour, ...]:
@@ -157,8 +133,8 @@ class SegmentationSet(ABC):
         if (stray := labels < 0).any():
             what = f"colour {values[stray][0].tolist()}" if values.ndim == 3 else f"label {values[stray][0]}"
             raise LabelRangeError(
-                f"{path}: {what} stands for no class of {self.name}: "
-                f"{min(self.codes)}..{max(self.codes)} are classes, {sorted(self.void)} is ignored"
+                f"{path}: {what} stands for no class of {self.name}, which has {len(self.classes)}: "
+                f"{min(self.codes)} to {max(self.codes)}, and {sorted(self.void)} ignored"
             )
         return labels.astype(np.uint8)
 
@@ -226,108 +202,48 @@ class FileSet(SegmentationSet):
 
     def truth(self, index: int) -> Labels:
         """The mask as its file has it, not yet held against the image."""
+        return self.decode(self.mask_path(index))
+
+    def mask_path(self, index: int) -> Path:
+        """Where a sample's mask lies. Raises ValueError where the authors keep it to themselves."""
         path = self.pairs[index].mask
         if path is None:
             raise ValueError(f"{self.name} {self.split} has no masks")
-        return self.decode(path)
+        return path
 
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+def class_list(name: str) -> tuple[list[int], list[str]]:
+    """The numbers and names of the classes in ``classes/NAME.txt``, in order."""
+    lines = (Path(__file__).parent / "classes" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    numbers, names = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    return [int(number) for number in numbers], list(names)
 
 
-class NotFoundError(UserError):
-    """A data set is not where it was said to be; the message says what was looked for."""
+class Subset(SegmentationSet):
+    """Some samples of a data set, in the order of ``indices``."""
 
+    def __init__(self, dataset: SegmentationSet, indices: Sequence[int]) -> None:
+        vars(self).update(
+            name=dataset.name,
+            split=dataset.split,
+            classes=dataset.classes,
+            palette=dataset.palette,
+            codes=dataset.codes,
+            void=dataset.void,
+            void_colours=dataset.void_colours,
+            mode=dataset.mode,
+            labelled=dataset.labelled,
+        )
+        self.dataset, self.indices = dataset, tuple(indices)
 
-def first_of(*places: Path) -> Path:
-    """The first of ``places`` that exists. Raises NotFoundError, naming them all."""
-    for place in places:
-        if place.exists():
-            return place
-    raise NotFoundError(f"looked for {' and '.join(map(str, places))}")
+    def __len__(self) -> int:
+        return len(self.indices)
 
+    def stem(self, index: int) -> str:  # noqa: D102  as in the base class
+        return self.dataset.stem(self.indices[index])
 
-def lines_of(path: Path) -> list[str]:
-    """The lines of a text file that are not empty. Raises NotFoundError, or UserError where it is no text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise NotFoundError(f"looked for {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {in_one_line(error)}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    def image(self, index: int) -> Image.Image:  # noqa: D102  as in the base class
+        return self.dataset.image(self.indices[index])
 
-
-def read_list(path: Path) -> list[str]:
-    """The samples that a split's file lists, a line each: a name, or an image's path."""
-    return [stem_of(line) for line in lines_of(path)]
-
-
-def stem_of(line: str) -> str:
-    """The name of a sample without folders and without the suffix of an image; names may hold spaces."""
-    line = line.replace("\\", "/")
-    first = Path(line.split()[0])
-    name = first if first.suffix.lower() in IMAGE_SUFFIXES else Path(line)
-    return name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Open an image file without decoding it. Raises BadSampleError where it is missing or no image."""
-    try:
-        return Image.open(path)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableFileError(f"{path} cannot be read: {in_one_line(error)}") from error
-
-
-def loaded(picture: Image.Image, path: Path) -> Image.Image:
-    """Decode an open image. Raises UnreadableFileError where the file is cut short or damaged."""
-    try:
-        picture.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnreadableFileError(f"{path} cannot be read: {in_one_line(error)}") from error
-    return picture
-
-
-_MAT_KEYS = ("S", "LabelMap", "GTcls")
-"""Where SIFT-Flow and COCO-Stuff 10k, PASCAL-Context, and SBD keep the labels in their .mat files."""
-
-
-def read_labels(path: Path) -> Values:
-    """The values of a label file as they are: H×W, or H×W×3 for a mask in colours.
-
-    Raises BadSampleError where it cannot be read or holds no labels.
-    """
-    if path.suffix == ".mat":
-        return _read_mat(path)
-    with open_picture(path) as picture:
-        values: NDArray[Any] = np.asarray(loaded(picture, path))
-    if values.ndim == 3:
-        return values[..., :3] if values.shape[2] >= 3 else values[..., 0]
-    return _whole_numbers(values, path)
-
-
-def _read_mat(path: Path) -> Values:
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(path, variable_names=_MAT_KEYS)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} is missing") from None
-    except Exception as error:  # scipy's reader raises whatever the damage led it to
-        raise UnreadableFileError(f"{path} cannot be read: {in_one_line(error)}") from error
-    key = next((key for key in _MAT_KEYS if key in found), None)
-    if key is None:
-        raise UnreadableFileError(f"{path} holds no labels: it has none of {', '.join(_MAT_KEYS)}")
-    values = found[key]
-    return _whole_numbers(values["Segmentation"][0, 0] if key == "GTcls" else values, path)
-
-
-def _whole_numbers(values: NDArray[Any], path: Path) -> Values:
-    if values.dtype == np.uint8 or values.dtype == np.uint16:
-        return cast(Values, values)
-    labels: Values = values.astype(np.uint8 if values.dtype == bool else np.uint16)
-    if (labels != values).any():
-        raise UnreadableFileError(f"{path} holds no labels: its values are not whole numbers of 0..65535")
-    return labels
+    def mask(self, index: int) -> Labels:  # noqa: D102  as in the base class
+        return self.dataset.mask(self.indices[index])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctxbench.errors import UserError
-from ctxbench.segment.data.dataset import IMAGE_SUFFIXES, FileSet, NotFoundError, Pair, lines_of, stem_of
+from ctxbench.segment.data.dataset import FileSet, Pair
 from ctxbench.segment.data.labels import label_layout
+from ctxbench.segment.data.reading import IMAGE_SUFFIXES, NotFoundError, lines_of, stem_of
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -33,7 +34,7 @@ _ADDITION = re.compile(
 """What is added to a sample's name to tell its image from its mask."""
 
 
-def folder(root: Path, split: str) -> FileSet:
+def open_folder(root: Path, split: str) -> FileSet:
     """Images and masks of one's own, paired by name.
 
     They lie in folders of the usual names (images, imgs, img_dir, JPEGImages, …; masks, labels, annotations,

@@ -11,15 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.segment.data.dataset import (
-    IGNORE,
-    VOID_COLOUR,
-    BadSampleError,
-    Colour,
-    colormap,
-    lines_of,
-    read_labels,
-)
+from ctxbench.segment.data.dataset import IGNORE, VOID_COLOUR, Colour, colormap
+from ctxbench.segment.data.reading import BadSampleError, lines_of, read_labels
 
 IGNORED_NAMES = frozenset({"__ignore__", "ignore", "ignored", "void", "unlabeled", "unlabelled"})
 """Classes of these names are ignored."""
@@ -95,7 +88,10 @@ def _meta(path: Path) -> list[Label]:
         names = {int(code): str(name) for code, name in meta["label_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no dataset_meta.json: {in_one_line(error)}") from error
-    return [Label(*pair, colour) for pair, colour in zip_longest(names.items(), colours[: len(names)])]
+    return [
+        Label(code, name, colour)
+        for (code, name), colour in zip_longest(names.items(), colours[: len(names)])
+    ]
 
 
 def _found(masks: Iterable[Path]) -> list[Label]:

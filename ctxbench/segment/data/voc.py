@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ctxbench.segment.data.dataset import FileSet, NotFoundError, Pair, colormap, first_of, read_list
+from ctxbench.segment.data.dataset import FileSet, Pair, colormap
+from ctxbench.segment.data.reading import NotFoundError, first_of, read_list
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -17,7 +18,7 @@ def devkit(root: Path, year: str) -> Path:
     return first_of(*(home / "JPEGImages" for home in homes)).parent
 
 
-def voc12(root: Path, split: str) -> FileSet:
+def open_voc12(root: Path, split: str) -> FileSet:
     """PASCAL VOC 2012 segmentation: train 1464, val 1449, trainval 2913; of test (1456) the images alone.
 
     Masks are palette PNGs: 0 background, 1..20 objects, 255 their borders, ignored.
@@ -28,7 +29,7 @@ def voc12(root: Path, split: str) -> FileSet:
     return _voc("voc12", split, home, masks)
 
 
-def voc12aug(root: Path, split: str) -> FileSet:
+def open_voc12aug(root: Path, split: str) -> FileSet:
     """VOC 2012 with SBD's masks ("aug", 10582 for training); val is VOC's own.
 
     Either the PNGs many share as SegmentationClassAug, listed in ImageSets/Segmentation/trainaug.txt, or SBD
