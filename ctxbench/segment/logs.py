@@ -1,0 +1,61 @@
+"""What a training says as it goes: two CSV files and TensorBoard's events."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from ctxbench.files import write_text, writing
+
+TRAIN = ("iteration", "epoch", "loss", "main", "aux", "lr", "images_per_s", "wait_share")
+"""Columns of train.csv. ``wait_share`` is the part of an iteration's time spent waiting for data."""
+EVALUATIONS = ("iteration", "epoch", "miou", "pixel_accuracy")
+"""Columns of evaluations.csv; both scores in percent."""
+
+
+class Logs:
+    """The logs in ``folder``, as they stood after ``start`` iterations: later rows, or torn ones, are cut.
+
+    Each row is in its file before the call returns. Raises UserError where that cannot be.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self._train = _cut(folder / "train.csv", TRAIN, start)
+        self._evaluations = _cut(folder / "evaluations.csv", EVALUATIONS, start)
+        self._board = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+
+    def step(self, row: Mapping[str, float]) -> None:
+        """Add a row to train.csv."""
+        self._add(self._train, TRAIN, row, "train")
+
+    def evaluation(self, row: Mapping[str, float]) -> None:
+        """Add a row to evaluations.csv."""
+        self._add(self._evaluations, EVALUATIONS, row, "evaluation")
+
+    def flush(self) -> None:
+        """Hand TensorBoard's events, which are collected, to their file."""
+        self._board.flush()
+
+    def close(self) -> None:
+        """Flush, and write no more."""
+        self._board.close()
+
+    def _add(self, path: Path, columns: tuple[str, ...], row: Mapping[str, float], group: str) -> None:
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(",".join(_text(row[name]) for name in columns) + "\n")
+        for name in columns[1:]:
+            self._board.add_scalar(f"{group}/{name}", row[name], int(row["iteration"]))
+
+
+def _text(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _cut(path: Path, columns: tuple[str, ...], start: int) -> Path:
+    kept = [",".join(columns)]
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(columns) and row[0].isdecimal()]
+        kept += [",".join(row) for row in rows if int(row[0]) <= start]
+    return write_text(path, "\n".join(kept) + "\n")
