@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ctxbench import arguments, registry
+from ctxbench.cli import network
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ctxbench.measure.folder import Run
     from ctxbench.measure.session import Progress
     from ctxbench.report.run import Profile
@@ -70,6 +73,16 @@ def profile(
     timeout: Annotated[float, typer.Option(help="Seconds any one step of a case may take.")] = 120.0,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list."),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="With --model: resnet50, resnet101 (default), resnet152, resnet-tiny.")
+    ] = None,
+    block: Annotated[
+        str | None, typer.Option("--context", help="With --model reconet: its context module, or none.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the records here; - is stdout.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the summary here; - is stdout.")] = None,
     md: Annotated[
@@ -77,7 +90,7 @@ def profile(
     ] = None,
     tex: Annotated[Path | None, typer.Option(help="Also write the table in LaTeX here; - is stdout.")] = None,
 ) -> None:
-    """Count and measure modules, and write a report.
+    """Count and measure modules, and write a report; or count whole networks beside Table 9.
 
     MACs, FLOPs, memory, latency, other counters' numbers and the paper's own column.
     Writes a folder with records, tables and figures. Exit codes: 0 all measured, 2 bad input, 3 nothing
@@ -86,14 +99,26 @@ def profile(
     from ctxbench import api
     from ctxbench.measure.folder import Settings
     from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.terminal import stacked
 
     exports = {"json": json, "csv": csv, "md": md, "tex": tex}
     to_stdout = [f"--{kind}" for kind, path in exports.items() if str(path) == "-"]
     if len(to_stdout) > 1:
         raise UserError(f"only one export can go to stdout, not {' and '.join(to_stdout)}")
     quiet = bool(to_stdout)
+    if model is not None:
+        _refuse_beside(context, network.ALLOWED, "--model counts whole networks and measures nothing")
+        costs = network.count_networks(
+            model, backbone, block, size if "--size" in _given(context) else None, option
+        )
+        _export(network.drawings(costs), exports)
+        if not quiet:
+            _print(stacked([costs.grid()]))
+        return
+    if backbone or block:
+        raise UserError("--backbone and --context go with --model, such as --model reconet")
     if resume is not None:
-        _refuse_beside_resume(context, exports)
+        _refuse_beside(context, ("resume", *exports), "--resume goes on with the run as it was begun")
     settings = Settings(
         budget_s=arguments.seconds("--budget", budget),
         timeout_s=arguments.seconds("--timeout", timeout),
@@ -251,29 +276,21 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield show
 
 
-def _refuse_beside_resume(context: typer.Context, exports: Iterable[str]) -> None:
+def _given(context: typer.Context) -> list[str]:
+    """The options and arguments that stand on the command line."""
     sources = {p.opts[-1]: context.get_parameter_source(str(p.name)) for p in context.command.params}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    given = [name for name in given if name.lstrip("-") not in ("resume", *exports)]
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
+def _refuse_beside(context: typer.Context, allowed: Iterable[str], why: str) -> None:
+    given = [name for name in _given(context) if name.lstrip("-") not in allowed]
     if given:
-        raise UserError(f"--resume goes on with the run as it was begun: leave out {', '.join(given)}")
+        raise UserError(f"{why}: leave out {', '.join(given)}")
 
 
 def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
-    from rich.console import Console
-
-    from ctxbench.report.tables import terminal_table
-
-    _export(run, exports)
-    if quiet:
-        return
-    Console(width=None if sys.stdout.isatty() else 160).print(terminal_table(run.records))
-    print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
-
-
-def _export(run: Run, exports: Mapping[str, Path | None]) -> None:
     from ctxbench.report.columns import summary
-    from ctxbench.report.tables import latex, markdown
+    from ctxbench.report.tables import latex, markdown, terminal_table
 
     draw: dict[str, Callable[[], str]] = {
         "json": lambda: dumps([record.to_json() for record in run.records], indent=1) + "\n",
@@ -281,6 +298,20 @@ def _export(run: Run, exports: Mapping[str, Path | None]) -> None:
         "md": lambda: markdown(run.records),
         "tex": lambda: latex(run.records),
     }
+    _export(draw, exports)
+    if quiet:
+        return
+    _print(terminal_table(run.records))
+    print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
+
+
+def _print(table: RenderableType) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _export(draw: Mapping[str, Callable[[], str]], exports: Mapping[str, Path | None]) -> None:
     for kind, path in exports.items():
         if path is None:
             continue

@@ -126,7 +126,9 @@ class ContextHead(nn.Module):
 
 
 def _out_channels(context: nn.Module, name: str, shape: tuple[int, int, int, int]) -> int:
-    """Return C' of a context module by trying it on ``shape`` (N, C, h, w), without computing anything."""
+    """Return C' of a context module: as it says, or by trying it on ``shape``, without computing it."""
+    if isinstance(said := getattr(context, "out_channels", None), int):
+        return said
     try:
         out = trace(context, shape).output_shape
     except UserError:
