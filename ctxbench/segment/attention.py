@@ -6,7 +6,7 @@ A module shows them if it has ``sub_attention(x, index) -> Tensor``, the map A_i
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,10 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctxbench.errors import UserError
+from ctxbench.files import writing
 from ctxbench.report.style import STYLE, canvas
 from ctxbench.segment.augment import normalise
-from ctxbench.segment.pictures import Pixels, show, write_png
+from ctxbench.segment.data.reading import loaded, open_picture
+from ctxbench.segment.evaluate_run import open_split
+from ctxbench.segment.pictures import Pixels, colours, show, write_png
 from ctxbench.segment.predict import SMALLEST, predict
+from ctxbench.segment.run import TrainedRun
 
 SHOWN = 4
 """As many as figure 5 shows of them."""
@@ -62,6 +66,44 @@ def heat_maps(network: nn.Module, image: Image.Image, ranks: Sequence[int]) -> l
         heat = torch.stack([(module.sub_attention(inputs[0], i) * inputs[0]).abs().mean(1) for i in ranks], 1)
         resized = functional.interpolate(heat, size, mode="bilinear", align_corners=True)[0]
     return [each[: image.height, : image.width].numpy() for each in resized]
+
+
+def look(
+    folder: Path,
+    image: Path,
+    *,
+    ranks: Sequence[int] = (),
+    truth: Path | None = None,
+    which: Literal["best", "last"] = "best",
+    out: Path | None = None,
+) -> Path:
+    """Draw the maps of a run's network over the image in a file; return the picture's path.
+
+    ``ranks`` are by default those of :func:`random_ranks`; ``truth`` is a mask file of the run's data set.
+
+    Raises UserError where the run has no such weights or maps, or a file cannot be read or written.
+    """
+    run = TrainedRun(folder)
+    network = run.network(which)
+    ranks = ranks or random_ranks(attention_module(network).rank)
+    with open_picture(image) as picture:
+        pixels = loaded(picture, image).convert("RGB")
+    drawn = None if truth is None else _truth(run, truth, pixels)
+    path = out or folder / "attention" / f"{image.stem}.png"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return write_attention(path, pixels, heat_maps(network, pixels, ranks), ranks, drawn)
+
+
+def _truth(run: TrainedRun, mask: Path, image: Image.Image) -> Pixels:
+    config = run.config
+    root = None if config.root is None else Path(config.root)
+    dataset, _ = open_split(config.dataset, root, config.eval_split, skip_bad=False)
+    labels = dataset.decode(mask)
+    if labels.shape != (image.height, image.width):
+        sizes = [f"{height}x{width}" for height, width in (labels.shape, (image.height, image.width))]
+        raise UserError(f"{mask} is {sizes[0]}, the image {sizes[1]} (H x W)")
+    return colours(labels, dataset)
 
 
 def write_attention(

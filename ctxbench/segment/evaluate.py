@@ -18,7 +18,7 @@ from ctxbench.measure.environment import environment
 from ctxbench.segment.data.dataset import IGNORE, SegmentationSet
 from ctxbench.segment.loader import eval_loader
 from ctxbench.segment.metrics import confusion_matrix
-from ctxbench.segment.predict import Setting, predict
+from ctxbench.segment.predict import Precision, Setting, predict
 from ctxbench.segment.results import VOC, Evaluation
 
 HELD = 8
@@ -36,7 +36,7 @@ def evaluate(
     flip: bool = False,
     sliding: int | None = None,
     device: str = "cpu",
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     batch: int = 1,
     workers: int = 0,
     save: Path | None = None,
@@ -165,25 +165,35 @@ def save_prediction(root: Path, dataset: SegmentationSet, index: int, labels: np
         dataset.encode(labels.astype(np.uint8)).save(new, format="PNG")
 
 
-def score(folder: Path, dataset: SegmentationSet, *, progress: Progress | None = None) -> Evaluation:
-    """Count the predictions in ``folder``, in the data set's own layout, whoever made them.
+def prediction_files(folder: Path, dataset: SegmentationSet) -> list[Path]:
+    """Each sample's prediction, in ``folder`` or where :func:`prediction_folder` says, by its stem.
 
-    They are ``STEM.png`` (or ``STEM.mat``, where the data set's masks are that), in ``folder`` or where
-    :func:`prediction_folder` says. A pixel that is predicted to be ignored must be ignored in the truth.
-
-    Raises UserError naming a prediction that is missing, of another size, or holds what is no class.
+    PNG files, or .mat files where the data set's masks are that. Raises UserError where some are missing.
     """
     home = prediction_folder(folder, dataset)
     home = home if home.is_dir() else folder
-    files = {p.relative_to(home).with_suffix("").as_posix(): p for p in sorted(home.rglob("*.*"))}
-    files = {stem: path for stem, path in files.items() if path.suffix in (".png", ".mat")}
-    if missing := [stem for stem in map(dataset.stem, range(len(dataset))) if stem not in files]:
-        raise UserError(f"{home} lacks {len(missing)} of {len(dataset)} predictions, {missing[0]}.png first")
+    found = {
+        path.relative_to(home).with_suffix("").as_posix(): path
+        for suffix in (".mat", ".png")
+        for path in home.rglob(f"*{suffix}")
+    }
+    stems = [dataset.stem(index) for index in range(len(dataset))]
+    if missing := [stem for stem in stems if stem not in found]:
+        raise UserError(f"{home} lacks {len(missing)} of {len(stems)} predictions, {missing[0]}.png first")
+    return [found[stem] for stem in stems]
+
+
+def score(folder: Path, dataset: SegmentationSet, *, progress: Progress | None = None) -> Evaluation:
+    """Count the predictions in ``folder``, in the data set's own layout, whoever made them.
+
+    A pixel that is predicted to be ignored must be ignored in the truth.
+
+    Raises UserError naming a prediction that is missing, of another size, or holds what is no class.
+    """
     classes = len(dataset.classes)
     confusion = torch.zeros(classes, classes, dtype=torch.int64)
     began = time.perf_counter()
-    for index in range(len(dataset)):
-        path = files[dataset.stem(index)]
+    for index, path in enumerate(prediction_files(folder, dataset)):
         truth, prediction = dataset.mask(index), dataset.decode(path)
         if truth.shape != prediction.shape:
             sizes = ["x".join(map(str, labels.shape)) for labels in (prediction, truth)]

@@ -7,6 +7,7 @@ side) is padded on the right and below with zeros, the mean colour, and its logi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from ctxbench.errors import UserError
 
 SMALLEST = 65
 """The least side a network takes, in pixels: 9 positions at stride 8, corners aligned."""
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Precisions by Lightning's names, and what matrix products and convolutions run in."""
 
@@ -42,7 +44,7 @@ class Setting:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     sliding: int | None = None
-    precision: str = "32-true"
+    precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):

@@ -95,22 +95,9 @@ class Evaluation:
         return int(np.count_nonzero(~np.isnan(self.iou)))
 
     @property
-    def is_multi_scale(self) -> bool:
-        """Whether it was evaluated as the paper does it: six scales, and flipped."""
-        return self.scales == PAPER_SCALES and self.flip
-
-    @property
     def setting(self) -> str:
         """Scales, flip and windows in words."""
-        if not self.scales:
-            return "predictions made elsewhere"
-        if self.is_multi_scale:
-            words = "multi-scale and flip"
-        elif self.scales == (1.0,):
-            words = "single scale" + ", flip" * self.flip
-        else:
-            words = f"scales {', '.join(f'{s:g}' for s in self.scales)}" + ", flip" * self.flip
-        return words if self.sliding is None else f"{words}, windows of {self.sliding}"
+        return in_words(self.scales, self.flip, self.sliding)
 
     @property
     def about(self) -> str:
@@ -135,6 +122,18 @@ class Evaluation:
 
     def __str__(self) -> str:
         return plain(tables(self))
+
+
+def in_words(scales: tuple[float, ...], flip: bool, sliding: int | None) -> str:
+    """How images are segmented: "single scale", "multi-scale and flip" for the paper's way, or in full."""
+    if not scales:
+        return "predictions made elsewhere"
+    if scales == PAPER_SCALES and flip:
+        words = "multi-scale and flip"
+    else:
+        factors = ", ".join(f"{scale:g}" for scale in scales)
+        words = ("single scale" if scales == (1.0,) else f"scales {factors}") + ", flip" * flip
+    return words if sliding is None else f"{words}, windows of {sliding}"
 
 
 def tables(evaluation: Evaluation) -> list[Grid]:
