@@ -11,6 +11,7 @@ from ctxbench.errors import UserError
 from ctxbench.segment.checkpoint import Checkpoint, load_model
 from ctxbench.segment.config import TrainConfig
 from ctxbench.segment.data import DATASETS, open_dataset
+from ctxbench.segment.data.check import readable
 from ctxbench.segment.data.dataset import SegmentationSet
 from ctxbench.segment.networks.network import Segmenter
 from ctxbench.segment.networks.weights import load_weights
@@ -76,8 +77,6 @@ def _open(config: TrainConfig, split: str | None) -> tuple[SegmentationSet, tupl
     dataset = open_dataset(config.dataset, Path(config.root) if config.root else None, split)
     if not config.skip_bad:
         return dataset, ()
-    from ctxbench.segment.data.check import readable
-
     dataset, bad = readable(dataset)
     if bad:
         log.warning("%s %s: %d samples left out: %s", dataset.name, dataset.split, len(bad), ", ".join(bad))
