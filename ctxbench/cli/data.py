@@ -54,6 +54,7 @@ def check(
         with _progress(f"{name} {dataset.split}") as progress:
             found.append(checking.check(dataset, progress))
     for one in found:
+        print(one.summary)
         Console().print(one.table())
         for _, error in one.problems[:SHOWN]:
             say(str(error))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ctxbench.errors import UserError
 from ctxbench.segment.data.ade20k import open_ade20k
+from ctxbench.segment.data.ade20k_full import open_ade20k_full
 from ctxbench.segment.data.coco import open_coco
 from ctxbench.segment.data.coco_stuff import open_coco_stuff
 from ctxbench.segment.data.dataset import IGNORE, SegmentationSet
@@ -25,8 +26,8 @@ __all__ = ["DATASETS", "IGNORE", "DatasetInfo", "SegmentationSet", "open_dataset
 class DatasetInfo:
     """What is known of a data set without opening it.
 
-    ``source`` says where to get it, "" where it is generated; ``counts`` how many samples the authors' splits
-    have.
+    ``source`` says where to get it, "" where it is generated or one's own; ``counts`` how many samples the
+    authors' splits have.
     """
 
     name: str
@@ -82,6 +83,10 @@ DATASETS: dict[str, DatasetInfo] = {
             ("train", "val"), "train", "val", open_ade20k, {"train": 20210, "val": 2000},
         ),
         DatasetInfo(
+            "ade20k_full", "ADE20K in full (a part of up to 255 classes)",
+            "https://ade20k.csail.mit.edu (registration)", ("train", "val"), "train", "val", open_ade20k_full,
+        ),
+        DatasetInfo(
             "sift_flow", "SIFT-Flow",
             "http://www.cs.unc.edu/~jtighe/Papers/ECCV10/siftflow/SiftFlowDataset.zip",
             ("train", "test"), "train", "test", open_sift_flow, {"train": 2488, "test": 200},
@@ -93,8 +98,12 @@ DATASETS: dict[str, DatasetInfo] = {
             ("train", "val"), "train", "val", open_coco, {"train": 118287, "val": 5000},
         ),
         DatasetInfo(
-            "folder", "Images and masks of one's own", "images and masks of your own",
+            "folder", "Images and masks of one's own", "",
             ("train", "val", "test", "all"), "train", "val", open_folder,
+        ),
+        DatasetInfo(
+            "synthetic", "Generated: texture is ambiguous, far context tells", "",
+            ("train", "val"), "train", "val", _synthetic,
         ),
     )
 }  # fmt: skip
@@ -114,9 +123,10 @@ def open_dataset(name: str, root: Path | None, split: str | None = None) -> Segm
     split = split or info.train_split
     if split not in info.splits:
         raise UserError(f"{name} has no split {split!r}; its splits: {', '.join(info.splits)}")
+    where = f"; get it from {info.source}" if info.source else ""
     if root is None and name != "synthetic":
-        raise UserError(f"{name} needs the folder it lies in; get it from {info.source}")
+        raise UserError(f"{name} needs the folder it lies in{where}")
     try:
         return info.read(root or Path(), split)
     except NotFoundError as error:
-        raise UserError(f"no {info.title} in {root}: {error}; get it from {info.source}") from error
+        raise UserError(f"no {info.title} in {root}: {error}{where}") from error

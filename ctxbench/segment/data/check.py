@@ -58,15 +58,15 @@ class Check:
         """The share of each class in the pixels that are not ignored, and of those that are in all."""
         from rich.table import Table
 
-        table = Table(title=self.summary)
-        for heading, side in (("", "right"), ("class", "left"), ("pixels", "right"), ("share %", "right")):
-            table.add_column(heading, justify=side)
+        table = Table("", "class", "pixels", "share %")
+        for column in (table.columns[0], *table.columns[2:]):
+            column.justify = "right"
         labelled = self.pixels[:-1].sum()
         for label, (name, pixels) in enumerate(zip(self.dataset.classes, self.pixels, strict=False)):
             table.add_row(str(label), name, str(pixels), f"{100 * pixels / labelled:.2f}" if labelled else "")
         everything = self.pixels.sum()
         ignored = f"{100 * self.pixels[-1] / everything:.2f} of all" if everything else ""
-        table.add_row("", "ignored", str(self.pixels[-1]), ignored, end_section=True)
+        table.add_row("", "ignored", str(self.pixels[-1]), ignored)
         return table
 
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.segment.data.dataset import IGNORE, FileSet, Labels, Pair, colormap
@@ -86,14 +85,18 @@ class InstanceSet(CocoSet):
     def truth(self, index: int) -> Labels:
         """The mask drawn. Raises UnreadableFileError where an annotation is damaged."""
         height, width, segments = self.pictures[index]
-        picture = Image.new("L", (width, height))
+        labels = np.zeros((height, width), np.uint8)
         for segment in sorted(segments, key=lambda segment: -segment.area):
             try:
-                _draw(picture, segment)
+                if isinstance(segment.shape, list):
+                    for polygon in segment.shape:
+                        labels[polygon_mask(polygon, height, width)] = segment.label
+                else:
+                    labels[run_length_mask(segment.shape["counts"], height, width)] = segment.label
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 what = f"{self.mask_path(index)}: an object of {self.stem(index)} cannot be drawn"
                 raise UnreadableFileError(f"{what}: {in_one_line(error)}") from error
-        return np.array(picture)
+        return labels
 
 
 class PixelMapSet(CocoSet):
@@ -111,15 +114,22 @@ class PixelMapSet(CocoSet):
         return table[values[..., 0] if values.ndim == 3 else values.astype(np.uint8) + np.uint8(1)]
 
 
-def _draw(picture: Image.Image, segment: Segment) -> None:
-    if isinstance(segment.shape, list):
-        draw = ImageDraw.Draw(picture)
-        for polygon in segment.shape:  # COCO counts from a pixel's corner, PIL from its centre
-            draw.polygon((np.asarray(polygon) - 0.5).tolist(), fill=segment.label)
-        return
-    counts = segment.shape["counts"]
-    area = run_length_mask(counts, *segment.shape["size"])
-    picture.paste(segment.label, mask=Image.fromarray(area.astype(np.uint8) * np.uint8(255)))
+def polygon_mask(corners: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
+    """The pixels, H×W, whose centres lie in a polygon, given as x, y, x, y, … from the picture's corner.
+
+    A pixel is inside where an odd number of edges lie to its left. Raises ValueError where ``corners`` are no
+    pairs.
+    """
+    x, y = corners.reshape(-1, 2).T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    centres = np.arange(height)[:, None] + 0.5
+    row, edge = ((y <= centres) != (next_y <= centres)).nonzero()
+    along = (row + 0.5 - y[edge]) / (next_y - y)[edge]
+    column = np.ceil(x[edge] + along * (next_x - x)[edge] - 0.5).clip(0, width).astype(int)
+    edges = np.zeros((height, width + 1), np.int32)
+    np.add.at(edges, (row, column), 1)
+    inside: NDArray[np.bool_] = edges.cumsum(axis=1)[:, :width] % 2 == 1
+    return inside
 
 
 def run_length_mask(counts: Sequence[int] | str, height: int, width: int) -> NDArray[np.bool_]:

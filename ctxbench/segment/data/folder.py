@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _PLACE = re.compile(
     r"(?:(?P<image>images?|imgs?|img_?dir|jpegimages|input_images|leftimg8bit|images_prepped)"
     r"|(?P<mask>masks?|labels?|annot(?:ation)?s?|ann_?dir|gts?|gtfine|ground_?truth|segmentations?"
     r"|segmentationclass|semseg(?:-\w+)?|annotations_prepped))?"
-    rf"[-_]?(?P<split_after>{_SPLIT})?"
+    rf"[-_]?(?P<split_after>{_SPLIT})?(?:20\d\d)?"
 )
 """What a folder's name tells: train, images, images_prepped_train, trainannot, val_segmentations, …"""
 _OTHER = re.compile(
@@ -113,16 +114,13 @@ def _find(root: Path) -> dict[str, list[Pair]]:
         )
     with_folders = {file.key for file in images} & {file.key for file in masks}
     of_image, of_mask = (_by_key(kind, bool(with_folders)) for kind in (images, masks))
+    names = Counter((key[0], key[-1]) for key in of_image)
     pairs: dict[str, list[Pair]] = {}
     for key in sorted(of_image.keys() | of_mask.keys()):
-        image, mask = of_image.get(key), of_mask.get(key)
-        stem = image.path.stem if image else key[-1]
-        here = Pair(
-            stem,
-            image.path if image else images[0].path.parent / f"{stem}{images[0].path.suffix}",
-            mask.path if mask else masks[0].path.parent / f"{stem}{masks[0].path.suffix}",
-        )
-        pairs.setdefault(key[0] or "all", []).append(here)
+        image = of_image[key].path if key in of_image else images[0].path.with_stem(key[-1])
+        mask = of_mask[key].path if key in of_mask else masks[0].path.with_stem(key[-1])
+        stem = image.stem if names[key[0], key[-1]] < 2 else "_".join((*key[1:-1], image.stem))
+        pairs.setdefault(key[0] or "all", []).append(Pair(stem, image, mask))
     return pairs
 
 

@@ -78,5 +78,5 @@ def open_pascal_context(root: Path, split: str, *, background: bool = True) -> C
 
 
 def open_pascal_context59(root: Path, split: str) -> ContextSet:
-    """PASCAL-Context's 59 classes; the background is ignored. The files are those of ``open_pascal_context``."""
+    """PASCAL-Context's 59 classes; the background is ignored. Files as for ``open_pascal_context``."""
     return open_pascal_context(root, split, background=False)
