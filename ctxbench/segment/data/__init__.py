@@ -127,6 +127,9 @@ def open_dataset(name: str, root: Path | None, split: str | None = None) -> Segm
     if root is None and name != "synthetic":
         raise UserError(f"{name} needs the folder it lies in{where}")
     try:
-        return info.read(root or Path(), split)
+        dataset = info.read(root or Path(), split)
     except NotFoundError as error:
         raise UserError(f"no {info.title} in {root}: {error}{where}") from error
+    if not len(dataset):
+        raise UserError(f"{name} in {root} has no samples in its split {split}")
+    return dataset

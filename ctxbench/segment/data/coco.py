@@ -176,7 +176,8 @@ def open_coco(root: Path, split: str) -> FileSet:
         return _panoptic(found, images, split)
     if found in instances:
         return _instances(found, images, split)
-    pairs = [Pair(path.stem, images / f"{path.stem}.jpg", path) for path in sorted(found.glob("*.png"))]
+    paths = sorted(path for path in found.glob("*.png") if not path.stem.endswith("TrainIds"))
+    pairs = [Pair(path.stem, images / f"{path.stem}.jpg", path) for path in paths]
     return PixelMapSet(split, pairs)
 
 

@@ -174,7 +174,7 @@ class FileSet(SegmentationSet):
     ) -> None:
         super().__init__(name, split, classes, **layout)
         self.pairs = tuple(pairs)
-        self.labelled = any(pair.mask is not None for pair in pairs)
+        self.labelled = all(pair.mask is not None for pair in pairs)
 
     def __len__(self) -> int:
         return len(self.pairs)

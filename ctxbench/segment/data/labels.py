@@ -42,7 +42,7 @@ def label_layout(root: Path, masks: Iterable[Path]) -> dict[str, Any]:
     kept = [label for label in labels if label.name.lower() not in IGNORED_NAMES]
     dropped = [label for label in labels if label.name.lower() in IGNORED_NAMES and label.code >= 0]
     codes = [label.code for label in kept]
-    spare = IGNORE if IGNORE not in codes else next(code for code in range(254, 0, -1) if code not in codes)
+    spare = max({*range(IGNORE + 1)} - {*codes}, default=IGNORE)
     return {
         "classes": [label.name for label in kept],
         "codes": codes,

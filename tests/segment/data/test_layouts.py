@@ -207,10 +207,18 @@ def test_a_missing_data_set_says_what_was_looked_for_and_where_to_get_it(tmp_pat
     assert "\n" not in message
 
 
+def test_a_split_without_samples_is_refused(voc: Path) -> None:
+    lists(voc / "VOCdevkit/VOC2012/ImageSets/Segmentation", val="")
+    with pytest.raises(UserError, match=r"voc12 in .* has no samples in its split val"):
+        open_dataset("voc12", voc, "val")
+
+
 def test_unknown_names_and_splits() -> None:
     with pytest.raises(UserError, match="no data set named 'voc'; did you mean voc12"):
         open_dataset("voc", Path())
     with pytest.raises(UserError, match="sift_flow has no split 'val'; its splits: train, test"):
         open_dataset("sift_flow", Path(), "val")
+    with pytest.raises(UserError, match="synthetic has no split 'test'"):
+        open_dataset("synthetic", None, "test")
     with pytest.raises(UserError, match="voc12 needs the folder it lies in; get it from http"):
         open_dataset("voc12", None)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ctxbench.errors import UserError
@@ -11,6 +12,7 @@ from ctxbench.segment.data import DATASETS, IGNORE, SegmentationSet, open_datase
 from ctxbench.segment.data.ade20k_full import class_numbers
 from ctxbench.segment.data.coco import TO_VOC, run_length_mask
 from ctxbench.segment.data.reading import SizesDifferError, UnreadableFileError, read_labels
+from ctxbench.segment.metrics import confusion_matrix, miou
 
 
 def read(dataset: SegmentationSet, index: int = 0) -> np.ndarray:
@@ -187,6 +189,7 @@ def test_other_panoptic_samples(samples: Path, tmp_path: Path) -> None:
         open_dataset("coco", root, "val").image(0)
 
 
+MAPILLARY = "__CRyFzoDOXn6unQ6a3DnQ"
 FOLDERS = [
     ("ade20k_sceneparsing_devkit_sampleData", "all", 3, [0, 1, 2, 3, 5, 7, 10, 18]),
     ("datumaro/camvid_dataset", "test", 2, None),
@@ -228,14 +231,36 @@ def test_masks_in_the_colours_of_a_label_map(samples: Path) -> None:
         assert tuple(pixel) == dataset.palette[label]
 
 
-@pytest.mark.parametrize("version", ["v1.2", "v2.0"])
-def test_a_list_of_pairs_settles_an_unusual_arrangement(samples: Path, tmp_path: Path, version: str) -> None:
-    name = "__CRyFzoDOXn6unQ6a3DnQ"
-    root = relinked(tmp_path, {"set": samples / "mmseg_tests_data/pseudo_mapillary_dataset"})
-    (root / "val.txt").write_text(f"set/images/{name}.jpg set/{version}/{name}.png\n")
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (f"{home}/images/{MAPILLARY}.jpg", f"{home}/{version}/{MAPILLARY}.png")
+        for home in ("mmseg_tests_data/pseudo_mapillary_dataset",)
+        for version in ("v1.2", "v2.0")
+    ]
+    + [
+        ("mseg_api_test_data/Camvid_test_data/images/0016E5_08159.png",
+         "mseg_api_test_data/Camvid_test_data/preds/0016E5_08159.png"),
+        ("mmseg_tests_data/color.jpg", "mmseg_tests_data/seg.png"),
+    ],
+)  # fmt: skip
+def test_a_list_of_pairs_settles_an_unusual_arrangement(
+    samples: Path, tmp_path: Path, image: str, mask: str
+) -> None:
+    root = relinked(tmp_path, {"set": samples})
+    (root / "val.txt").write_text(f"set/{image} set/{mask}\n")
     dataset = open_dataset("folder", root, "val")
-    assert dataset.stem(0) == name
-    assert max(found(read(dataset))) < len(dataset.classes)
+    assert dataset.stem(0) == Path(image).stem
+    assert max(found(read(dataset))) == len(dataset.classes) - 1
+
+
+def test_what_holds_no_classes_is_refused(samples: Path) -> None:
+    with pytest.raises(UserError, match="1 to 255 classes fit a mask, not 10001"):  # depths
+        open_dataset("folder", samples / "mmseg_tests_data/pseudo_nyu_dataset", "all")
+    dataset = open_dataset("ade20k", samples, "val")
+    for path in sorted((samples / "cocostuff10k_annotator/input").rglob("*.mat")):  # superpixels, outlines
+        with pytest.raises(UnreadableFileError, match="holds no labels"):
+            dataset.decode(path)
 
 
 def test_voc_of_other_tools(samples: Path, tmp_path: Path) -> None:
@@ -254,6 +279,18 @@ def test_what_is_no_picture_is_named(samples: Path) -> None:
         UnreadableFileError, match=r"P0000_0_896_1024_1920_instance_color_RGB.png cannot be read"
     ):
         dataset.decode(dataset.mask_path(0))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "split"), [("voc12", "val"), ("sift_flow", "test"), ("ade20k", "val")])
+def test_the_truth_as_prediction_scores_100(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, split: str
+) -> None:
+    root = request.getfixturevalue("samples" if name == "ade20k" else name)
+    dataset = open_dataset(name, root, split)
+    dataset.encode(dataset.mask(0)).save(tmp_path / "prediction.png")
+    masks = (dataset.mask(0), dataset.decode(tmp_path / "prediction.png"))
+    truth, prediction = (torch.from_numpy(mask.astype(np.int64)) for mask in masks)
+    assert miou(confusion_matrix(truth, prediction, len(dataset.classes)).numpy()) == 100.0
 
 
 def test_every_data_set_has_a_home() -> None:
