@@ -63,7 +63,8 @@ def cases(
     chosen = _share_out(options or {}, names)
     for name in names:
         known = registry.spec(name)
-        forms = implementations or ("fast" if name in registry.SPECS else registry.SINGLE,)
+        first = registry.implementations(name)[0] if name in registry.SPECS else registry.SINGLE
+        forms = implementations or (first,)
         for width, size, form in product(_listed(channels), _listed(sizes), forms):
             row = known.table10.options_at(width) if known and known.table10 else {}
             height, breadth = size if isinstance(size, tuple) else (size, size)
