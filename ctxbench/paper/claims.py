@@ -22,7 +22,7 @@ def exponent(complexity: str, letters: Iterable[str]) -> int | None:
     while match := _TOKEN.match(text, end):
         tokens.append(match[1])
         end = match.end()
-    if not tokens or end < len(text):
+    if not tokens or end < len(text) or "log" in text:
         return None
     try:
         degree, rest = _sum(tokens, frozenset(letters))

@@ -22,13 +22,15 @@ ITEM_BYTES = 4
 class Seen:
     """One run as a counter sees it. Bytes are float32's; None is what this way of looking does not show.
 
-    ``outputs`` and ``weighted_outputs`` are of leaf modules, ``allocated`` of operations.
+    ``outputs``, ``sampled_outputs`` (without their first dimension) and ``weighted_outputs`` are of leaf
+    modules, ``allocated`` of operations.
     """
 
     calls: Sequence[Call]
     input_bytes: int
     weight_bytes: int
     outputs: int | None = None
+    sampled_outputs: int | None = None
     weighted_outputs: int | None = None
     allocated: int | None = None
     peak_infer: int | None = None
@@ -102,6 +104,7 @@ FLOPS: dict[str, Habit] = {
 MEMORY: dict[str, Habit] = {
     "held": (
         Choice("outputs of the leaf modules", 0, lambda seen: seen.outputs),
+        Choice("outputs of the leaf modules, first dimension left out", 1, lambda seen: seen.sampled_outputs),
         Choice("outputs of the leaf modules, twice (gradients)", 1, lambda seen: _twice(seen.outputs)),
         Choice("outputs of the leaf modules with weights", 1, lambda seen: seen.weighted_outputs),
         Choice(
@@ -125,7 +128,7 @@ TABLE_10 = {
     "norm": "2 per element of a norm",
     "activation": "1 per element of a ReLU",
     "pool": "a pooling's window + 1 per output",
-    "held": "outputs of the leaf modules",
+    "held": "outputs of the leaf modules, first dimension left out",
 }
 """The convention of the paper's Table 10, as choices by habit; it looks at the last calls of leaf modules."""
 

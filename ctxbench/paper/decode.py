@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from ctxbench import registry
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
-from ctxbench.paper.conventions import FLOPS, MEMORY, Seen, conventions, table_10
+from ctxbench.paper.conventions import FLOPS, MEMORY, TABLE_10, Convention, Seen, conventions, table_10
 from ctxbench.paper.decoding import Decoding, Fit, Kind, Reading
-from ctxbench.paper.quantity import Quantity
+from ctxbench.paper.quantity import Quantity, Unit
 from ctxbench.paper.runs import VIEWS, Run, runs
 
 NEAREST = 3
@@ -111,18 +111,30 @@ def _scenes(configurations: Sequence[Run], quantities: Sequence[Quantity]) -> tu
 
 
 def _readings(quantity: Quantity, seen: Seen, last_calls: bool) -> dict[float, Reading]:
+    """Each value that a convention gives, by the plainest that gives it; of those, as in Table 10."""
     habits = MEMORY if quantity.is_memory else FLOPS
     paper = table_10(habits, seen) if last_calls else None
-    found: dict[float, Reading] = {}
-    for unit in quantity.units:
+    found: dict[float, tuple[int, int, Convention, Unit]] = {}
+    alike: Counter[float] = Counter()
+    for i, unit in enumerate(quantity.units):
         for convention in conventions(habits, seen):
             value = convention.value / unit.size
-            departures = convention.departures + unit.departures
-            if value not in found or departures < found[value].departures:
-                words = f"{convention.words} ({unit.words})"
-                is_table_10 = convention.value == paper and not unit.departures
-                found[value] = Reading(value, words, departures, quantity.error(value), is_table_10)
-    return found
+            foreign = sum(TABLE_10.get(habit) != words for habit, words in convention.choices.items())
+            here = (convention.departures + i, foreign, convention, unit)
+            alike[value] += 1
+            if value not in found or here[:2] < found[value][:2]:
+                found[value] = here
+    return {
+        value: Reading(
+            value=value,
+            words=f"{convention.words} ({unit.words})",
+            departures=departures,
+            error=quantity.error(value),
+            alike=alike[value] - 1,
+            is_table_10=convention.value == paper and unit == quantity.units[0],
+        )
+        for value, (departures, _, convention, unit) in found.items()
+    }
 
 
 def _plainest(scenes: Iterable[_Scene], which: int) -> list[_Candidates]:

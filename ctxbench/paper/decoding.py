@@ -24,14 +24,15 @@ Kind = Literal["both", "FLOPs", "memory"]
 class Reading:
     """One number under one convention: its value in the printed unit, and what was counted, in words.
 
-    ``error`` is its relative deviation from what was printed, ``is_table_10`` whether it is counted as in
-    the paper's Table 10.
+    ``error`` is its relative deviation from what was printed, ``alike`` how many other conventions give the
+    same value, and ``is_table_10`` whether it is the value that the paper's Table 10 would have.
     """
 
     value: float
     words: str
     departures: int
     error: float
+    alike: int
     is_table_10: bool
 
 
@@ -104,6 +105,7 @@ class Decoding:
             for quantity, reading in zip(self._quantities(fit.kind), fit.readings, strict=True):
                 name = "memory" if quantity.is_memory else "flops"
                 row |= {f"{name}_{quantity.unit.lower()}": reading.value, f"{name}_convention": reading.words}
+                row[f"{name}_alike"] = reading.alike
             rows.append({**row, "view": fit.view, "run": fit.run})
         return pd.DataFrame(rows)
 
@@ -134,7 +136,7 @@ class Decoding:
         )
         fits = self.of(kind)
         said = f"fits {len(fits)}" if fits else "not reproduced; the nearest"
-        lines = [f"{what}: {said} of {self.tried[kind]:,} distinct conventions"]
+        lines = [f"{what}: {said} of {self.tried[kind]:,} conventions with different numbers"]
         if fits and kind != "both" and self.of("both"):
             return lines
         first, rest = fits[:SHOWN], fits[SHOWN:]
@@ -160,9 +162,8 @@ class Decoding:
             mark = "; the convention of Table 10" if fit.is_table_10 else ""
             head = f"{values} ({_count(fit.departures)}; {_chance(fit.by_chance)} by chance{mark})"
         lines = [f"  {number}. {head}"]
-        for words in (*(reading.words for reading in fit.readings), fit.view, fit.run):
-            if words:
-                lines.append(fill(words, 100, initial_indent="     ", subsequent_indent="       "))
+        for words in (*map(_counted, fit.readings), fit.view, fit.run):
+            lines.append(fill(words, 100, initial_indent="     ", subsequent_indent="       "))
         return lines
 
 
@@ -172,3 +173,9 @@ def _count(departures: int) -> str:
 
 def _chance(expected: float) -> str:
     return "under 0.001 expected" if expected < 0.001 else f"{expected:.2g} expected"
+
+
+def _counted(reading: Reading) -> str:
+    if not reading.alike:
+        return reading.words
+    return f"{reading.words}, the plainest of {reading.alike + 1} conventions with this very number"

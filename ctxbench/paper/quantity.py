@@ -21,16 +21,15 @@ NEAR = 2.0
 
 @dataclass(frozen=True)
 class Unit:
-    """What a prefix may stand for: in words (``G = 10⁹``), its size, and whether that is a departure."""
+    """What a prefix may stand for: in words (``G = 10⁹``), and its size."""
 
     words: str
     size: int
-    departures: int
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A printed number: its digits as printed, its unit as shown, and what the unit may mean."""
+    """A printed number: its digits as printed, its unit as shown, and what that may mean, the usual first."""
 
     digits: str
     unit: str
@@ -56,8 +55,8 @@ class Quantity:
         decimal, binary = (10, 3 * power), (2, 10 * power)
         order = (binary, decimal) if is_memory else (decimal, binary)
         units = tuple(
-            Unit(f"{name} = {base}{str(exponent).translate(_SUPERSCRIPTS)}", base**exponent, departures)
-            for departures, (base, exponent) in enumerate(order[:1] if rest.lower() == "ib" else order)
+            Unit(f"{name} = {base}{str(exponent).translate(_SUPERSCRIPTS)}", base**exponent)
+            for base, exponent in (order[:1] if rest.lower() == "ib" else order)
         )
         return cls(found["digits"], name, is_memory, units)
 

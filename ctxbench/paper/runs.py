@@ -71,6 +71,7 @@ class Run:
                 known,
                 calls=calls,
                 outputs=ITEM_BYTES * sum(call.written for call in calls),
+                sampled_outputs=ITEM_BYTES * sum(call.sampled for call in calls),
                 weighted_outputs=ITEM_BYTES * sum(call.written for call in calls if call.has_weights),
             )
         return found

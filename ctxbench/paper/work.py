@@ -55,7 +55,8 @@ OPERATIONS: dict[str, Kind] = {
 class Call:
     """One call of a leaf module or an operation. All numbers are counts of elements or of MACs.
 
-    ``biased`` are the outputs a bias is added to, ``windowed`` what Table 10's convention makes of a pooling,
+    ``biased`` are the outputs a bias is added to, ``sampled`` those for each index of the first dimension
+    (which some modules fold H or W into), ``windowed`` what Table 10's convention makes of a pooling,
     ``has_weights`` whether the leaf has parameters of its own.
     """
 
@@ -65,6 +66,7 @@ class Call:
     biased: int
     read: int
     written: int
+    sampled: int
     windowed: int
     has_weights: bool
 
@@ -87,6 +89,7 @@ def _operation(op: Op) -> Call:
         biased=written if op.kind == "product" and op.elementwise == written else 0,
         read=op.elementwise if kind == "pool" else read,
         written=op.elementwise if kind == "other" else written,
+        sampled=prod(op.outputs[0][1:]),
         windowed=op.elementwise if kind == "pool" else 0,
         has_weights=False,
     )
@@ -138,6 +141,7 @@ def _leaf(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> Call
         biased=out.numel() if kind == "convolution" and leaf.bias is not None else 0,
         read=inputs[0].numel(),
         written=out.numel(),
+        sampled=prod(out.shape[1:]),
         windowed=leaf_flops(leaf, inputs, out) if kind == "pool" else 0,
         has_weights=next(leaf.parameters(recurse=False), None) is not None,
     )

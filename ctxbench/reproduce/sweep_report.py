@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ctxbench.files import write_text, writing
 from ctxbench.measure.records import Record
 from ctxbench.registry import SINGLE
+from ctxbench.report.columns import status
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading, caption, title
 from ctxbench.report.latex import grid_latex
 from ctxbench.report.markdown import grid_markdown
@@ -45,6 +46,9 @@ def sweep_grid(sweep: Sweep) -> Grid:
         "memory have no noise: their interval says how far they are from a power law.",
         "The claimed O(·) is about arithmetic; memory and time stand beside it for comparison.",
     ]
+    noisy = sum(status(record) == "noisy" for record in sweep.records)
+    if noisy:
+        table.notes.append(f"Noisy: {noisy} of {len(sweep.records)} latencies; do not trust their exponents.")
     return table
 
 
@@ -80,7 +84,7 @@ def sweep_figure(sweep: Sweep) -> Figure:
         for axes, (name, quantity) in zip(
             figure.subplots(1, len(QUANTITIES)), QUANTITIES.items(), strict=True
         ):
-            axes.set_title(f"{quantity.words} [{quantity.unit}]")
+            axes.set_title(f"{quantity.words[0].upper()}{quantity.words[1:]} [{quantity.unit}]")
             _lines(axes, sweep, [growth for growth in sweep.growths if growth.quantity == name])
         figure.suptitle(_conditions(sweep), fontweight="bold")
     return figure
