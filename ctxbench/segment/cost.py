@@ -78,8 +78,8 @@ class NetworkCost:
     """One network at one input size: counts in G, parameters, and the predicted peak of inference.
 
     MACs, parameters and peak (above weights and input, float32) are of the implementation that runs by
-    default, ``increment_leaf_gflops`` of the published one where the context module has both. ``table9`` is
-    None where the network is not one the table has.
+    default. ``increment_leaf_gflops`` and ``table9`` are of the published one where RecoNet's context module
+    has both; a rival's blocks are counted as they run. ``table9`` is None for a network the table has not.
     """
 
     model: str
@@ -119,8 +119,9 @@ class NetworkCosts:
         table.groups.append(Group("", [_cells(table, network) for network in self.networks]))
         table.notes += [
             "MACs: multiply-accumulates of every convolution and matrix product, every call. Leaf rule: the "
-            "convention of Table 10, leaf modules alone, last call wins. Increment: the network without its "
-            "backbone; no auxiliary head. Peak: predicted, above weights and input.",
+            "convention of Table 10, leaf modules alone, last call wins, on the published form of RecoNet's "
+            "context module. Increment: the network without its backbone; no auxiliary head. Peak: predicted, "
+            "above weights and input.",
             "Counted, not run: latency and device memory are not measured.",
         ]
         if any(network.table9 for network in self.networks):
