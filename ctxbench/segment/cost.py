@@ -120,8 +120,8 @@ class NetworkCosts:
         table.notes += [
             "MACs: multiply-accumulates of every convolution and matrix product, every call. Leaf rule: the "
             "convention of Table 10, leaf modules alone, last call wins, on the published form of RecoNet's "
-            "context module. Increment: the network without its backbone; no auxiliary head. Peak: predicted, "
-            "above weights and input.",
+            "context module. Increment: the network without its backbone; no auxiliary head. Peak: "
+            "predicted, above weights and input.",
             "Counted, not run: latency and device memory are not measured.",
         ]
         if any(network.table9 for network in self.networks):
