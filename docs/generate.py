@@ -10,7 +10,7 @@ from pathlib import Path
 from ctxbench import registry
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ("profile", "list", "explain", "compare", "report", "env")
+VERBS = ("profile", "list", "explain", "compare", "report", "env", "decode", "sweep")
 
 
 def catalogue() -> str:

@@ -79,7 +79,7 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
         (("decode", "emau", "19.33"), "no printed number with a unit"),
         (("decode", "emua", "1G"), "did you mean emau"),
         (("decode", "emau", "1G", "--size", "big"), "whole numbers"),
-        (("sweep", "emau"), "give a module and values"),
+        (("sweep", "emau"), "give the values of the axis"),
         (("sweep", "emau", "--values", "4,8"), "needs 3 values of size"),
         (("sweep", "emau", "--size", "8", "--values", "4,8,16"), "leave out --size"),
         (
@@ -88,7 +88,8 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
         ),
         (("sweep", "emau", "--axis", "rank", "--values", "4,8,16"), "has no option 'rank'"),
         (("sweep", "emau", "--axis", "height", "--values", "4,x"), "whole numbers"),
-        (("sweep", "emau", "--resume", "nowhere"), "leave out all but exports"),
+        (("sweep", "emau", "--values", "4,8,16", "--budget", "1"), "give --latency too"),
+        (("sweep", "--values", "4,8", "--resume", "nowhere"), "leave out --values"),
         (("sweep", "--resume", "nowhere"), "holds no run"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ import typer
 
 from ctxbench import arguments
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
-from ctxbench.cli.profile import Batch, Module, Modules, Options, _progress
+from ctxbench.cli.profile import Batch, Module, Modules, Options, _progress, _refuse_beside
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def decode(
     channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,
     size: Annotated[str, typer.Option(help="Input size, 64 or 64x48 (H x W).")] = SIZE,
     batch: Batch = 1,
-    option: Options = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE for the constructor.")
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="Also write every fit and near miss here; - is stdout.")
     ] = None,
@@ -55,6 +57,7 @@ def decode(
 
 @app.command()
 def sweep(
+    context: typer.Context,
     modules: Modules = None,
     axis: Annotated[
         str, typer.Option(help="size, height, width, channels, or an option such as rank.")
@@ -73,8 +76,12 @@ def sweep(
     ] = "infer",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     latency: Annotated[bool, typer.Option("--latency", help="Measure latency too.")] = False,
-    budget: Annotated[float, typer.Option(help="Seconds of latency sampling for each case, at most.")] = 2.5,
-    timeout: Annotated[float, typer.Option(help="Seconds any one step of a case may take.")] = 120.0,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds of latency sampling for each case, at most. Default: 2.5.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds any one step of a case may take. Default: 120.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write table, figure and records. Latency: runs/TIME.")
     ] = None,
@@ -92,19 +99,24 @@ def sweep(
     Exponents over positions, height, width, channels or rank, with 95 % intervals, the slope between the last
     two points, and a verdict. Exit codes as those of profile.
     """
+    from rich.console import Console
+
     from ctxbench import api
     from ctxbench.measure.folder import Settings
+    from ctxbench.report.terminal import stacked
     from ctxbench.reproduce import sweep as sweeping
-    from ctxbench.reproduce.sweep_report import latex, markdown, write_sweep
+    from ctxbench.reproduce.sweep_report import latex, markdown, sweep_grid, write_sweep
 
+    if resume is not None:
+        _refuse_beside(
+            context, ("resume", "csv", "md", "tex"), "--resume goes on with the sweep as it was begun"
+        )
+    if not latency and (budget is not None or timeout is not None):
+        raise UserError("--budget and --timeout are about measuring: give --latency too, or leave them out")
     folder = resume or out or (api.new_folder() if latency else None)
     try:
         with _progress(quiet="-" in map(str, (csv, md, tex))) as progress:
             if resume is not None:
-                if modules or values or out:
-                    raise UserError(
-                        "--resume goes on with the sweep as it was begun: leave out all but exports"
-                    )
                 found = sweeping.resume(resume, progress=progress)
             else:
                 conditions: dict[str, Any] = {
@@ -118,19 +130,28 @@ def sweep(
                     "device": device,
                 }
                 found = sweeping.sweep(
-                    _along(axis, arguments.split([values]), arguments.modules(modules or []), conditions),
+                    _along(
+                        axis,
+                        arguments.split([values]),
+                        arguments.modules(modules or []) or api.TABLE_10,
+                        conditions,
+                    ),
                     latency=latency,
                     out=folder,
                     settings=Settings(
-                        budget_s=arguments.seconds("--budget", budget),
-                        timeout_s=arguments.seconds("--timeout", timeout),
+                        budget_s=arguments.seconds(
+                            "--budget", Settings.budget_s if budget is None else budget
+                        ),
+                        timeout_s=arguments.seconds(
+                            "--timeout", Settings.timeout_s if timeout is None else timeout
+                        ),
                         counters=(),
                     ),
                     command=["ctxbench", *sys.argv[1:]],
                     progress=progress,
                 )
     except KeyboardInterrupt:
-        if latency or resume:
+        if folder is not None and (folder / "run.json").exists():
             say(f"interrupted; go on with: ctxbench sweep --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
     if folder is not None:
@@ -141,18 +162,18 @@ def sweep(
         tex: lambda: latex(found),
     }
     if not _exported(exports):
-        print(found, end="")
+        Console(width=None if sys.stdout.isatty() else 120).print(stacked([sweep_grid(found)]))
         if folder is not None:
             print(f"\nWritten to {folder}: sweep.csv, sweep.md, sweep.tex, sweep.png, sweep.svg.")
     _exit_by_status(found)
 
 
-def _along(axis: str, values: list[str], modules: list[str], conditions: dict[str, Any]) -> list[Case]:
+def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dict[str, Any]) -> list[Case]:
     """The cases of a sweep; what the axis itself says may not be said again."""
     from ctxbench import api
 
-    if not modules or not values:
-        raise UserError("give a module and values: ctxbench sweep nonlocal --axis size --values 32,64,128")
+    if not values:
+        raise UserError("give the values of the axis, such as --axis size --values 32,64,128")
     channels, size = conditions.pop("channels"), conditions.pop("size")
     if (axis == "channels" and channels) or (axis == "size" and size):
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")

@@ -265,7 +265,7 @@ def _counted(case: Case) -> Record:
     return Record(
         case,
         macs=views.macs(recorded),
-        peak_pred_bytes=views.peak_bytes(recorded),
+        peak_pred_bytes=views.peak_bytes(recorded, views.CUDA_BLOCK if case.device != "cpu" else 1),
         reasons={"rounds_ms": "not asked for"},
     )
 
