@@ -207,7 +207,7 @@ def _headline(evaluation: Evaluation) -> Grid:
         return Grid("mIoU and pixel accuracy", headings, [Group("", [row])])
     table = Grid(f"Beside Table {known.table} of the paper", headings)
     table.groups += [Group("printed", _printed_rows(evaluation, known)), Group("this run", [row])]
-    table.notes += [f"This run: {evaluation.about}.", _differences(evaluation, known)]
+    table.notes += [f"This run: {evaluation.about}.", _in_what(evaluation, known)]
     return table
 
 
@@ -225,8 +225,8 @@ def _printed_rows(evaluation: Evaluation, known: Printed) -> list[list[Cell]]:
     ]
 
 
-def _differences(evaluation: Evaluation, known: Printed) -> str:
-    """Say in what the user's row and the paper's are not of the same thing."""
+def differences(evaluation: Evaluation, known: Printed) -> list[str]:
+    """Say in what the user's numbers and the paper's are not of the same thing: split, images, and so on."""
     single = known.also_single_scale and evaluation.scales == (1.0,) and not evaluation.flip
     setting = "single scale" if single else "multi-scale and flip"
     pairs = {
@@ -236,12 +236,16 @@ def _differences(evaluation: Evaluation, known: Printed) -> str:
         "evaluation": (evaluation.setting, setting),
         "backbone": (evaluation.backbone or "not known", known.backbone),
     }
-    different = [
+    return [
         f"{name} ({ours}; printed: {theirs})"
         for name, (ours, theirs) in pairs.items()
         if theirs and ours.lower() != theirs.lower().replace("resnet-", "resnet")
     ]
+
+
+def _in_what(evaluation: Evaluation, known: Printed) -> str:
     unsaid = "" if known.backbone else " The table names no backbone."
+    different = differences(evaluation, known)
     if not different:
         return f"The printed numbers are of the same split, images, classes, evaluation and backbone.{unsaid}"
     return f"The printed numbers are of another setting: {'; '.join(different)}.{unsaid}"
