@@ -115,7 +115,7 @@ def sweep(
         raise UserError("--budget and --timeout are about measuring: give --latency too, or leave them out")
     folder = resume or out or (api.new_folder() if latency else None)
     try:
-        with _progress(quiet="-" in map(str, (csv, md, tex))) as progress:
+        with _progress(quiet=not (latency or resume) or "-" in map(str, (csv, md, tex))) as progress:
             if resume is not None:
                 found = sweeping.resume(resume, progress=progress)
             else:

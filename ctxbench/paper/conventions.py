@@ -85,7 +85,7 @@ FLOPS: dict[str, Habit] = {
     "pool": (
         NOTHING,
         Choice("1 per element read by a pooling", 1, total("pool", "read")),
-        Choice("a pooling's window + 1 per output", 1, total("pool", "windowed")),
+        Choice("a pooling's window and one for each output", 1, total("pool", "windowed")),
     ),
     "softmax": (
         NOTHING,
@@ -127,7 +127,7 @@ TABLE_10 = {
     "bias": "1 per biased output",
     "norm": "2 per element of a norm",
     "activation": "1 per element of a ReLU",
-    "pool": "a pooling's window + 1 per output",
+    "pool": "a pooling's window and one for each output",
     "held": "outputs of the leaf modules, first dimension left out",
 }
 """The convention of the paper's Table 10, as choices by habit; it looks at the last calls of leaf modules."""
