@@ -128,7 +128,8 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     def numbers(state: Progress) -> str:
-        return f"loss {state.loss:.3f}  lr {state.lr:.2g}  {state.images_per_s:.1f} images/s"
+        score = "" if state.miou is None else f"  mIoU {state.miou:.1f}"
+        return f"loss {state.loss:.3f}  lr {state.lr:.2g}  {state.images_per_s:.1f} images/s{score}"
 
     def line(state: Progress) -> None:
         every = max(1, state.total // LINES)

@@ -30,15 +30,8 @@ def curve(run: TrainedRun) -> Figure:
         for (title, each), colour in zip(runs.items(), (PALETTE["reconet"], OTHERS[3]), strict=False):
             log, scores = each.log(), each.evaluations()
             _smoothed(loss, log, colour, title)
-            miou.plot(scores["iteration"], scores["miou"], "o-", color=colour, markersize=4, label=title)
-            last = scores.iloc[-1]
-            miou.annotate(
-                f"{last['miou']:.1f}",
-                (last["iteration"], last["miou"]),
-                (6, -3),
-                textcoords="offset points",
-                color=colour,
-            )
+            label = f"{title}: {scores['miou'].iloc[-1]:.1f}"
+            miou.plot(scores["iteration"], scores["miou"], "o-", color=colour, markersize=4, label=label)
         rate.plot(log["iteration"], log["lr"], color="#555555")
         loss.set_title("Loss of training: main + α · auxiliary; pale: each iteration, line: running mean")
         miou.set_title(
@@ -50,6 +43,7 @@ def curve(run: TrainedRun) -> Figure:
         miou.set_ylim(bottom=0)
         rate.set_ylim(bottom=0)
         loss.legend()
+        miou.legend(loc="lower right")
     return figure
 
 

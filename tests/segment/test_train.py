@@ -26,7 +26,8 @@ from ctxbench.segment.config import configure
 from ctxbench.segment.job import Job
 from ctxbench.segment.loader import train_loader
 from ctxbench.segment.run import TrainedRun
-from ctxbench.segment.train import Progress, cross_entropy, resume, train
+from ctxbench.segment.step import cross_entropy
+from ctxbench.segment.train import Progress, resume, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -188,7 +189,7 @@ def test_channels_last_takes_the_same_steps(
     monkeypatch.setattr(nn.Dropout, "forward", lambda _, x: x)  # its mask is drawn in the memory's order
     monkeypatch.setattr(nn.Dropout2d, "forward", lambda _, x: x)
     monkeypatch.setattr(
-        "ctxbench.segment.train.cross_entropy", lambda x, y: seen.append(x) or cross_entropy(x, y)
+        "ctxbench.segment.step.cross_entropy", lambda x, y: seen.append(x) or cross_entropy(x, y)
     )
     runs = [
         train(configure(settings, {"iterations": 1, "channels_last": layout}), tmp_path / f"{layout}")
