@@ -20,14 +20,17 @@ HEADINGS = (
 )
 
 
-def table10_grid(comparisons: Sequence[Comparison]) -> Grid:
-    """Lay out Table 10: printed, by the paper's own rule, and in uniform GMACs of both forms."""
-    table = Grid(
-        "Table 10 of the paper, input 1×512×64×64: printed, by its own rule, and by one uniform convention",
-        list(HEADINGS),
-    )
+TITLE = "Table 10 of the paper, input 1×512×64×64: printed, by its own rule, and by one uniform convention"
+
+
+def table10_grid(comparisons: Sequence[Comparison], title: str = TITLE) -> Grid:
+    """Lay out Table 10: printed, by the paper's own rule, and in uniform GMACs of both forms.
+
+    Rows of another shape, of which nothing was printed, have empty texts for printed numbers.
+    """
+    table = Grid(title, list(HEADINGS))
     table.groups.append(Group("", [_row(table, comparison) for comparison in comparisons]))
-    table.findings += in_words(comparisons)
+    table.findings += in_words(row for row in comparisons if row.printed.gflops)
     return table
 
 
@@ -35,15 +38,15 @@ def _row(table: Grid, row: Comparison) -> list[Cell]:
     why = " ".join(filter(None, (row.reason, row.note)))
     return [
         Cell(row.printed.label),
-        Cell(row.printed.gflops),
+        Cell(row.printed.gflops or EMPTY),
         _number(row.paper.get("gflops"), 4),
-        Cell(row.printed.mib),
+        Cell(row.printed.mib or EMPTY),
         _number(row.paper.get("mib"), 4),
         _number(row.published_gmacs, 5),
         _number(row.fast_gmacs, 5),
         _number(row.published_ratio, 3),
         _number(row.fast_ratio, 3),
-        Cell(row.verdict, note=table.footnote(why) if why else 0),
+        Cell(row.verdict or EMPTY, note=table.footnote(why) if why else 0),
     ]
 
 

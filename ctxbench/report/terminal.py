@@ -16,6 +16,10 @@ from rich.text import Text
 from ctxbench.report.grid import Cell, Grid, Heading
 
 FIRST_TO_GO = (
+    "published_gflops",
+    "fast_gflops",
+    "published_mem_alloc_mib",
+    "published_peak_pred_mib",
     "paper_mib",
     "printed_mib",
     "paper_gflops",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -49,21 +50,27 @@ class Sheet:
 
     @property
     def unmeasured(self) -> int:
-        """The number of rows of which nothing at all was measured."""
+        """The number of rows of which nothing was measured, or whose column ``status`` says what failed."""
         verdicts = self.verdicts
-        return int((verdicts == NOT_MEASURED).all(axis=1).sum()) if len(verdicts.columns) else 0
+        missing = (verdicts == NOT_MEASURED).all(axis=1) & bool(len(verdicts.columns))
+        if "status" in self.frame:
+            missing |= self.frame["status"] != "ok"
+        return int(missing.sum())
 
 
-def origin(device: str, command: Sequence[str], *, dtype: str = "float32") -> str:
+def origin(
+    device: str, command: Sequence[str], found: Mapping[str, Any] | None = None, when: str = ""
+) -> str:
     """Say in one line where numbers come from: device, dtype, versions, date and the command.
 
-    Raises UserError where there is no such device.
+    ``found`` is the :func:`~ctxbench.measure.environment.environment` measured in and ``when`` the time in
+    ISO 8601; by default this one, now. Raises UserError where there is no such device.
     """
-    found = environment(device)
+    found = environment(device) if found is None else found
     machine = found.get("gpu") or found["cpu"]
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    date = (datetime.fromisoformat(when) if when else datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
     versions = f"torch {found['torch']} · ctxbench {found['ctxbench']}"
-    return f"{device} ({machine}) · {dtype} · {versions} · {when} · {shlex.join(command)}"
+    return f"{device} ({machine}) · float32 · {versions} · {date} · {shlex.join(command)}"
 
 
 def unmeasured(name: str, title: str, reason: str, command: str, *, source: str) -> Sheet:
