@@ -1,8 +1,6 @@
 """eval and attention as a user runs them, on a run whose network has random weights."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,6 @@ from ctxbench.segment.config import TrainConfig
 from ctxbench.segment.results import FILES, read_evaluation
 from ctxbench.segment.run import network_of
 
-ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = {"backbone": "resnet-tiny", "channels": 16, "crop": 65, "dataset": "folder", "auxiliary": False}
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -108,18 +105,6 @@ def test_the_truth_scores_100(cli: Cli) -> None:
     assert code == 0
     assert "100.00" in out
     assert "Written" not in out
-
-
-def test_two_processes_write_one_evaluation(cli: Cli, place: Path) -> None:
-    cli("eval", "run", "--device", "cpu", "--out", "one")
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "ctxbench", "eval", "run", "--device", "cpu", "--devices", "2"]
-    done = subprocess.run([*command, "--out", "two"], cwd=place, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Written to two") == 1
-    one, two = (read_evaluation(place / name) for name in ("one", "two"))
-    assert two.processes == 2
-    assert np.array_equal(one.confusion, two.confusion)
 
 
 @pytest.mark.parametrize(
