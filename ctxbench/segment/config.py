@@ -13,7 +13,8 @@ from ctxbench.measure.fields import check_fields
 from ctxbench.segment.networks.resnet import Stem, StrideIn
 
 FREE = frozenset(("root", "workers", "device", "devices", "checkpoint_every", "log_every", "baseline"))
-"""Settings that may be changed in a run's config.toml before it is resumed."""
+"""Settings that may be changed in a run's config.toml before it is resumed: samples and steps stay the same,
+rounding and the statistics of batch norm may not."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,14 @@ class TrainConfig:
     @property
     def title(self) -> str:
         """The network in words."""
-        if self.model != "reconet" or self.context in (None, "reconet"):
+        if self.model != "reconet":
             return self.model
-        context = "no context module" if self.context == "none" else self.context
-        return f"{context}" + " and GPM" * self.global_pool
+        if self.context == "none":
+            return "GPM alone" if self.global_pool else "no context module"
+        context = (self.context or "reconet").rpartition("/")[2]
+        if context == "reconet":
+            return context if self.global_pool else "reconet without GPM"
+        return f"{context} and GPM" if self.global_pool else context
 
     @property
     def without_context(self) -> "TrainConfig":
@@ -146,7 +151,7 @@ class TrainConfig:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that are equal for two configurations that train the same weights."""
+        """Twelve hex digits that are equal for configurations that differ in :data:`FREE` settings alone."""
         bound = {name: value for name, value in self._in_force.items() if name not in FREE}
         return hashlib.sha256(repr(sorted(bound.items())).encode()).hexdigest()[:12]
 

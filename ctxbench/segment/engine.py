@@ -33,8 +33,8 @@ def device_of(config: TrainConfig) -> str:
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and config.devices > torch.cuda.device_count():
-        raise UserError(f"{config.devices} GPUs were asked for; torch sees {torch.cuda.device_count()}")
+    if device == "cuda" and _here(config) > torch.cuda.device_count():
+        raise UserError(f"{_here(config)} GPUs were asked for; torch sees {torch.cuda.device_count()}")
     if device == "cpu" and config.precision == "16-mixed":
         raise UserError("16-mixed needs a GPU; on a CPU take 32-true, or bf16-mixed where it has bfloat16")
     return device
@@ -43,6 +43,11 @@ def device_of(config: TrainConfig) -> str:
 def processes(config: TrainConfig) -> int:
     """How many train together, on all nodes."""
     return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else config.devices
+
+
+def _here(config: TrainConfig) -> int:
+    """How many of them on this machine."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if TorchElasticEnvironment.detect() else config.devices
 
 
 def passes(config: TrainConfig) -> int:
@@ -67,8 +72,7 @@ def fabric_of(config: TrainConfig, device: str, precision: Precision) -> Fabric:
     """The engine: torchrun's processes where it started us, else ``config.devices`` of its own."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     elastic = TorchElasticEnvironment.detect()
-    here = int(os.environ["LOCAL_WORLD_SIZE"]) if elastic else config.devices
-    world = processes(config)
+    here, world = _here(config), processes(config)
     return Fabric(
         accelerator=device,
         devices=here,
@@ -110,7 +114,8 @@ def claimed(folder: Path, fresh: bool) -> Iterator[None]:
         file = FileIO(folder / "run.lock", "a")
     with file:
         lock(file, folder)
-        os.register_at_fork(after_in_child=file.close)  # a loader's process may outlive a killed trainer
+        if hasattr(os, "register_at_fork"):  # a loader's process may outlive a killed trainer
+            os.register_at_fork(after_in_child=file.close)
         if fresh and (folder / CONFIG).exists():
             raise UserError(
                 f"{folder} already holds a run: go on with it by --resume, or choose another --out"

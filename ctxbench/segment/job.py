@@ -30,6 +30,8 @@ class Job:
     skipped: tuple[str, ...]
     """Of the evaluation's images."""
     network: Segmenter
+    loaded: str
+    """What came of the backbone's weights."""
 
     @classmethod
     def prepare(cls, config: TrainConfig) -> "Job":
@@ -45,13 +47,15 @@ class Job:
             )
         seed_everything(config.seed, verbose=False)
         network = network_of(config, len(train_set.classes))
+        loaded = "none: the backbone starts at random"
         if config.weights is not None:
-            log.info("%s: %s", config.weights, load_weights(network.backbone, Path(config.weights)))
+            loaded = str(load_weights(network.backbone, Path(config.weights)))
         if config.init is not None:
             origin = Path(config.init)
             origin = origin / "last.ckpt" if origin.is_dir() else origin
             load_model(network, Checkpoint.read(origin).model, origin)
-        return cls(config, train_set, eval_set, skipped, network)
+            loaded = f"the whole network's from {origin}"
+        return cls(config, train_set, eval_set, skipped, network, loaded)
 
     @property
     def iterations(self) -> int:

@@ -20,6 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import Precision
 
+from ctxbench import registry
 from ctxbench.files import write_text, writing
 from ctxbench.measure.environment import environment
 from ctxbench.segment.augment import Augment
@@ -76,6 +77,8 @@ def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> Tr
         for name in ("root", "weights", "init")
         if (place := getattr(config, name)) is not None
     }
+    if config.context not in (None, "none"):
+        places["context"] = registry.canonical(config.context)
     return _run(replace(config, **places), out, progress, fresh=True)
 
 
@@ -172,6 +175,7 @@ class _Training:
             write_text(self.folder / CONFIG, self.job.config.to_toml())
         known = {
             **environment(str(self.fabric.device)),
+            "weights": self.job.loaded,
             "processes": self.fabric.world_size,
             "command": sys.argv,
             "from_iteration": self.done,

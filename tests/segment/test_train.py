@@ -170,6 +170,21 @@ def test_a_baseline_is_trained_beside_it_and_the_gap_stated(settings: dict[str, 
     assert not {key for key in bare if key.startswith("head.context")}
 
 
+def test_a_context_module_of_ones_own_is_found_from_anywhere(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n\n\nclass Own(nn.Conv2d):\n"
+        "    def __init__(self, channels):\n        super().__init__(channels, channels, 1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    train(configure(settings, {"iterations": 1, "context": "own.py:Own"}), Path("run"))
+    monkeypatch.chdir("/")
+    run = TrainedRun(tmp_path / "run")
+    assert run.config.title == "own.py:Own and GPM"
+    assert run.network().head.context.weight.shape == (8, 8, 1, 1)
+
+
 def test_mixed_precision_trains_in_bfloat16(settings: dict[str, Any], tmp_path: Path) -> None:
     first = {
         precision: train(configure(settings, {"iterations": 1, "precision": precision}), tmp_path / precision)
