@@ -210,6 +210,7 @@ def score(folder: Path, dataset: SegmentationSet, *, progress: Progress | None =
         dataset=dataset.name,
         split=dataset.split,
         images=len(dataset),
-        network=f"predictions in {folder}",
+        network="predictions",
+        checkpoint=str(folder),
         seconds=time.perf_counter() - began,
     )

@@ -51,8 +51,9 @@ PRINTED = {
 class Evaluation:
     """A confusion matrix (int64, rows the truth, columns the prediction) and how it came about.
 
-    ``scales`` is empty where the predictions came from a folder. ``skipped`` names images left out as
-    unreadable. Times are of everything from the first image read to the last pixel counted.
+    ``scales`` is empty where the predictions came from a folder, which ``checkpoint`` then names. ``skipped``
+    names images left out as unreadable. Times are of everything from the first image read to the last pixel
+    counted.
     """
 
     confusion: metrics.Counts
@@ -195,9 +196,8 @@ def _headline(evaluation: Evaluation) -> Grid:
         Heading("pixel_accuracy", "pixel accuracy", "", "%"),
         Heading("miou", "mIoU", "", "%"),
     ]
-    network = evaluation.checkpoint and f"{evaluation.network}, {evaluation.checkpoint}"
     row = [
-        Cell(network or evaluation.network),
+        Cell(evaluation.network),
         Cell(evaluation.backbone or EMPTY),
         _number(evaluation.pixel_accuracy),
         _number(evaluation.miou),
