@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -13,10 +14,12 @@ from ctxbench.files import writing
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.reproduce.sheet import Sheet, unmeasured
 from ctxbench.segment.attention import attention_module, heat_maps, random_ranks, write_attention
+from ctxbench.segment.config import TrainConfig
 from ctxbench.segment.data.reading import loaded, open_picture
 from ctxbench.segment.evaluate_run import open_split
+from ctxbench.segment.networks.network import Segmenter
 from ctxbench.segment.pictures import Pixels, colours, spread
-from ctxbench.segment.run import TrainedRun
+from ctxbench.segment.run import TrainedRun, network_of
 
 TITLE = "Figure 5 of the paper: sub-attention maps"
 COMMAND = "ctxbench train --out runs/synthetic && ctxbench paper fig5 --run runs/synthetic"
@@ -46,7 +49,8 @@ def fig5(
     if run is None:
         return unmeasured("fig5", TITLE, "no trained run was given", COMMAND, source=source)
     trained = TrainedRun(run)
-    network = trained.network("best")
+    checkpoint = trained.checkpoint("best")
+    network, fresh = trained.network("best"), _untrained(trained.config, len(checkpoint.classes))
     rank = attention_module(network).rank
     rule = "as given" if ranks else f"random, of 0 to {rank - 1}, seed 0"
     drawn = tuple(ranks) or random_ranks(rank)
@@ -65,11 +69,13 @@ def fig5(
                 "ranks": " ".join(map(str, drawn)),
                 "rule": rule,
                 "correlation": correlation(maps),
+                "untrained_correlation": correlation(heat_maps(fresh, image, drawn)),
                 "picture": path.name,
             }
         )
-    config, iteration = trained.config, trained.checkpoint("best").iteration
-    about = f"{config.title}, {config.backbone}, {config.dataset}, best weights, iteration {iteration}"
+    config = trained.config
+    weights = f"best weights, iteration {checkpoint.iteration}"
+    about = f"{config.title}, {config.backbone}, {config.dataset}, {weights}"
     frame = pd.DataFrame(rows)
     return Sheet("fig5", TITLE, _grid(frame, about), frame, source, pictures=tuple(pictures))
 
@@ -83,7 +89,11 @@ def correlation(maps: Sequence[NDArray[np.float32]]) -> float | None:
 
 def _grid(frame: pd.DataFrame, about: str) -> Grid:
     headings = [Heading(name, name) for name in ("image", "ranks", "rule")]
-    headings += [Heading("correlation", "correlation of maps", "mean", "r"), Heading("picture", "picture")]
+    headings += [
+        Heading("correlation", "correlation", "this run", "r"),
+        Heading("untrained_correlation", "correlation", "untrained", "r"),
+        Heading("picture", "picture"),
+    ]
     rows = [
         [Cell(EMPTY if pd.isna(value) else _text(value)) for value in row]
         for row in frame.itertuples(index=False)
@@ -93,12 +103,30 @@ def _grid(frame: pd.DataFrame, about: str) -> Grid:
         "Each map is the mean over channels of |A_i · X|, stretched from its least to its greatest value.",
         "The paper chose its four maps at random and gives neither ranks, images nor a number: no verdict.",
     ]
-    if (found := frame["correlation"].dropna()).size:
+    grid.notes.append(
+        "Correlation: Pearson's r between two maps of an image, the mean over pairs. Untrained: of the same "
+        "network with random weights."
+    )
+    ranges = [_span(frame[name]) for name in ("correlation", "untrained_correlation")]
+    if all(ranges):
         grid.findings.append(
-            f"Maps of one image correlate by {found.min():.2f} to {found.max():.2f} in the mean of all pairs "
-            "(1: the same places, 0: unrelated ones). The paper says they mainly focus on different parts."
+            "The paper says that the maps mainly focus on different parts of the image. Here maps of one "
+            f"image correlate by {ranges[0]}, before any training by {ranges[1]} (1: the same parts, 0: "
+            "unrelated ones)."
         )
     return grid
+
+
+def _span(values: "pd.Series[float]") -> str:
+    found = values.dropna()
+    return f"{found.min():.2f} to {found.max():.2f}" if len(found) else ""
+
+
+def _untrained(config: TrainConfig, classes: int) -> Segmenter:
+    """The run's network before its first step, but for a backbone's or another run's weights."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(config.seed)
+        return network_of(config, classes).eval()
 
 
 def _text(value: object) -> str:

@@ -71,12 +71,12 @@ class OwnRun:
         found = self.evaluation
         known = DATASETS[found.dataset].counts.get(found.split) if found.dataset in DATASETS else None
         if known not in (None, found.images):
-            return f"not comparable: {found.images} images of the {known} in {found.dataset} {found.split}"
+            return f"{found.images} images of the {known} in {found.dataset} {found.split}, so not comparable"
         if self.config is None or _origin_of(self.config.dataset) != _origin_of(found.dataset):
             return ""
         trained = _training(self.config)["train_split"]
         if found.split == trained or (found.split, trained) == ("val", "trainval"):
-            return f"not comparable: trained on {trained}, so on the images it is evaluated on"
+            return f"trained on {trained}, so on what it is evaluated on, and not comparable"
         return ""
 
     def departures(self, table: int, method: str = RECONET, backbone: str = "") -> list[str]:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from ctxbench.paper import printed
 from ctxbench.paper.compare import NOT_MEASURED
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
-from ctxbench.report.plots import GREY
 from ctxbench.report.style import OTHERS, PALETTE, STYLE, canvas
 from ctxbench.reproduce.own_runs import (
     RECONET,
@@ -23,7 +22,7 @@ from ctxbench.reproduce.own_runs import (
     plain_name,
     refuse_others,
 )
-from ctxbench.reproduce.sheet import Sheet
+from ctxbench.reproduce.sheet import DIFFERS, Sheet
 from ctxbench.segment.presets import PRESETS
 from ctxbench.segment.results import PAPER_SCALES, VOC, in_words
 
@@ -31,11 +30,11 @@ METRICS = {"pixel_acc": "pixel accuracy", "miou": "mIoU"}
 PAPERS_SETTING = in_words(PAPER_SCALES, flip=True, sliding=None)
 NO_RUN = "no evaluated run was given"
 ABOUT = ("method", "backbone", "split", "evaluated", "checkpoint")
-LOOKS = (("o", GREY), ("D", PALETTE["reconet"]), *zip("s^vP", OTHERS, strict=True))
+LOOKS = (("o", "#999999"), ("D", PALETTE["reconet"]), *zip("s^vP", reversed(OTHERS), strict=True))
 """Marker and colour: of what is printed, of RecoNet's, of runs."""
 
-Marks = Mapping[str, Sequence[tuple[int, float]]]
-"""Marks by name: row, counted from the top, and score in %."""
+Marks = Mapping[str, Sequence[tuple[int, float, str]]]
+"""Marks by name: row, counted from the top, score in %, and what is written beside it."""
 
 
 def results_table(table: int, runs: Sequence[OwnRun], *, source: str) -> Sheet:
@@ -89,14 +88,13 @@ def _methods(table: int, runs: Sequence[OwnRun], source: str) -> Sheet:
     for key, words in metrics.items():
         grid.headings += [
             Heading(f"{key}_pct", words, "", "%"),
-            Heading(f"{key}_difference", words, "less printed", "points"),
             Heading(f"{key}_verdict", words, "verdict"),
         ]
     grid.headings.append(Heading("setting", "setting"))
     theirs = [_printed_row(table, row, metrics) for row in printed.rows(table)]
     ours = [_own_row(grid, table, metrics, number, run) for number, run in enumerate(runs, 1)]
     if not runs:
-        note = grid.footnote(f"Not measured: {NO_RUN}. {commands(table)}")
+        note = grid.footnote(f"Not measured: {NO_RUN}: `{commands(table)}`.")
         rest = [Cell(EMPTY)] * (len(grid.headings) - 2)
         reasons = {f"{key}_reason": f"{NO_RUN}: {commands(table)}" for key in metrics}
         verdicts = dict.fromkeys((f"{key}_verdict" for key in metrics), NOT_MEASURED)
@@ -121,7 +119,7 @@ def _printed_row(table: int, row: Mapping[str, str], metrics: Mapping[str, str])
     own = row["method"] == RECONET
     split = REPORTED[table].evaluated.split
     about = (row["method"], row.get("backbone", ""), split, PAPERS_SETTING if own else "", "")
-    scores = [cell for key in metrics for cell in (Cell(row[key] or EMPTY), Cell(EMPTY), Cell(EMPTY))]
+    scores = [cell for key in metrics for cell in (Cell(row[key] or EMPTY), Cell(EMPTY))]
     numbers = {f"{key}_pct": float(row[key]) if row[key] else None for key in metrics}
     setting = "the paper's" if own else "its authors'"
     cells = [*(Cell(text or EMPTY) for text in about), *scores, Cell(setting)]
@@ -158,10 +156,9 @@ def _classes(runs: Sequence[OwnRun], source: str) -> Sheet:
         departures, barred = run.departures(1), run.barred()
         pairs = zip(_class_scores(run), rows, strict=True)
         columns.append([place(score, row[RECONET], departures, barred) for score, row in pairs])
-        parts = {"IoU": "%", "less printed": "points", "verdict": ""}
-        grid.headings += [
-            Heading(f"run{number}", f"run {number}", part, unit) for part, unit in parts.items()
-        ]
+        header = f"run {number}"
+        grid.headings.append(Heading(f"run{number}_pct", header, "IoU", "%"))
+        grid.headings.append(Heading(f"run{number}_verdict", header, "verdict"))
     cells: list[list[Cell]] = []
     frame: list[dict[str, object]] = []
     for at, row in enumerate(rows):
@@ -180,7 +177,7 @@ def _classes(runs: Sequence[OwnRun], source: str) -> Sheet:
     for number, run in enumerate(runs, 1):
         grid.notes.append(f"Run {number}: {_about(run, 1)}.")
     if not runs:
-        grid.notes.append(f"Not measured: {NO_RUN}. {commands(1)}")
+        grid.notes.append(f"Not measured: {NO_RUN}: `{commands(1)}`.")
     return Sheet("table1", grid.title, grid, pd.DataFrame(frame), source, _classes_figure(runs))
 
 
@@ -190,7 +187,7 @@ def _about(run: OwnRun, table: int) -> str:
 
 
 def _title(table: int) -> str:
-    return f"Table {table} of the paper: {REPORTED[table].title}, with one's own runs"
+    return f"Table {table} of the paper: {REPORTED[table].title}"
 
 
 def _reference(table: int, backbone: str) -> Mapping[str, str]:
@@ -201,12 +198,13 @@ def _reference(table: int, backbone: str) -> Mapping[str, str]:
 
 
 def _cells(grid: Grid, placed: Placed) -> list[Cell]:
-    """Score, difference and verdict; the reason is the row's own, but where nothing is compared."""
+    """Score, and verdict with the difference in points; why nothing is compared is a footnote."""
     value = EMPTY if isnan(placed.value) else f"{placed.value:.2f}"
     if placed.difference is None:
         note = grid.footnote(f"{placed.reason[0].upper()}{placed.reason[1:]}.")
-        return [Cell(value), Cell(EMPTY), Cell(NOT_MEASURED, note=note)]
-    return [Cell(value), Cell(f"{placed.difference:+.2f}"), Cell(placed.verdict)]
+        return [Cell(value), Cell(NOT_MEASURED, note=note)]
+    points = f" by {placed.difference:+.2f}" if placed.verdict == DIFFERS else ""
+    return [Cell(value), Cell(f"{placed.verdict}{points}")]
 
 
 def _raw(key: str, placed: Placed) -> dict[str, object]:
@@ -220,7 +218,7 @@ def _raw(key: str, placed: Placed) -> dict[str, object]:
 
 
 def _notes(table: int, runs: Sequence[OwnRun]) -> list[str]:
-    notes = [f"A run stands beside the printed RecoNet, evaluated {PAPERS_SETTING}."]
+    notes = ["Verdicts are on the printed RecoNet; differences in points, the run's score less the printed."]
     if any(run.evaluation.dataset in VOC for run in runs):
         notes.append("VOC's test set is scored by its server alone; another split's score is another number.")
     if table == 2:
@@ -233,47 +231,49 @@ def _notes(table: int, runs: Sequence[OwnRun]) -> list[str]:
 def _methods_figure(table: int, metrics: Mapping[str, str], runs: Sequence[OwnRun]) -> Figure:
     rows = printed.rows(table)
     labels = [" ".join(filter(None, (row["method"], row.get("backbone")))) for row in rows]
-    labels += [f"run {n}: {run.evaluation.network}" for n, run in enumerate(runs, 1)]
+    labels += [
+        f"run {n}: {run.evaluation.network}, {run.evaluation.setting}" for n, run in enumerate(runs, 1)
+    ]
     panels: dict[str, Marks] = {}
     for key, words in metrics.items():
-        at = {number: (float(row[key]), row["method"]) for number, row in enumerate(rows) if row[key]}
-        panels[f"{words} [%]"] = {
-            "printed": [(n, score) for n, (score, method) in at.items() if method != RECONET],
-            f"printed {RECONET}": [(n, score) for n, (score, method) in at.items() if method == RECONET],
-            "own runs": [(len(rows) + n, _scores(run)[key]) for n, run in enumerate(runs)],
-        }
-    return _dots(_title(table), labels, panels, numbers=True)
+        marks: dict[str, list[tuple[int, float, str]]] = {"printed": [], f"printed {RECONET}": []}
+        for number, row in enumerate(rows):
+            if row[key]:
+                name = f"printed {RECONET}" if row["method"] == RECONET else "printed"
+                marks[name].append((number, float(row[key]), row[key]))
+        if runs:
+            scores = [_scores(run)[key] for run in runs]
+            marks["own runs"] = [(len(rows) + n, score, f"{score:.2f}") for n, score in enumerate(scores)]
+        panels[f"{words} [%]"] = marks
+    return _dots(_title(table), labels, panels)
 
 
 def _classes_figure(runs: Sequence[OwnRun]) -> Figure:
     rows = printed.rows(1)
     others = [name for name in rows[0] if name not in ("class", RECONET)]
     marks = {
-        "printed": [(n, float(row[name])) for n, row in enumerate(rows) for name in others],
-        f"printed {RECONET}": [(n, float(row[RECONET])) for n, row in enumerate(rows)],
-        **{f"run {n}": list(enumerate(_class_scores(run))) for n, run in enumerate(runs, 1)},
+        "printed": [(n, float(row[name]), "") for n, row in enumerate(rows) for name in others],
+        f"printed {RECONET}": [(n, float(row[RECONET]), "") for n, row in enumerate(rows)],
+        **{
+            f"run {n}": [(at, score, "") for at, score in enumerate(_class_scores(run))]
+            for n, run in enumerate(runs, 1)
+        },
     }
-    return _dots(_title(1), [row["class"] for row in rows], {"IoU [%]": marks}, numbers=False)
+    return _dots(_title(1), [row["class"] for row in rows], {"IoU [%]": marks})
 
 
-def _dots(title: str, labels: Sequence[str], panels: Mapping[str, Marks], *, numbers: bool) -> Figure:
-    """Draw each score as a mark in its row, the first on top; with ``numbers``, its value beside it."""
+def _dots(title: str, labels: Sequence[str], panels: Mapping[str, Marks]) -> Figure:
+    """Draw each score as a mark in its row, the first on top."""
     with rc_context(STYLE):
         figure = canvas(4.5 + 4 * len(panels), 1.8 + 0.28 * len(labels))
         grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)
         for axes, (name, marks) in zip(grid[0], panels.items(), strict=True):
             for (series, points), (shape, colour) in zip(marks.items(), cycle(LOOKS)):
-                shown = [(row, score) for row, score in points if not isnan(score)]
-                x, y = [score for _, score in shown], [row for row, _ in shown]
+                shown = [point for point in points if not isnan(point[1])]
+                x, y = [score for _, score, _ in shown], [row for row, _, _ in shown]
                 axes.scatter(x, y, marker=shape, color=colour, label=series, zorder=3)
-                for row, score in shown if numbers else ():
-                    axes.annotate(
-                        f"{score:.2f}".removesuffix("0"),
-                        (score, row),
-                        (7, 0),
-                        textcoords="offset points",
-                        va="center",
-                    )
+                for row, score, text in shown:
+                    axes.annotate(text, (score, row), (7, 0), textcoords="offset points", va="center")
             axes.set_title(name)
             axes.margins(x=0.15)
         grid[0][0].set_yticks(range(len(labels)), labels)
