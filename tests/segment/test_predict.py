@@ -1,5 +1,6 @@
 """How images become labels: scales, flip and windows against their definitions, padding, and bad settings."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,15 @@ def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def test_a_single_scale_is_the_greatest_logit(network: Network) -> None:
     images = noise(2, 3, 70, 81)
     assert torch.equal(predict(network, images), network(images).argmax(1))
+
+
+def test_the_first_of_equal_logits_is_taken_and_none_is_changed(network: Network) -> None:
+    logits = torch.randint(0, 3, (2, CLASSES, 200, 300), generator=torch.Generator().manual_seed(2)).float()
+    before = logits.clone()
+    network.forward = lambda _: logits  # type: ignore[method-assign]
+    labels = predict(network, noise(2, 3, 200, 300))
+    assert np.array_equal(labels.numpy(), before.numpy().argmax(1))
+    assert torch.equal(logits, before)
 
 
 @torch.no_grad()
