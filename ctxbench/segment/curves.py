@@ -43,7 +43,7 @@ def curve(run: TrainedRun) -> Figure:
         miou.set_ylim(bottom=0)
         rate.set_ylim(bottom=0)
         loss.legend()
-        miou.legend(loc="lower right")
+        miou.legend()
     return figure
 
 
