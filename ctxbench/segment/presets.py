@@ -81,8 +81,8 @@ PRESETS = {
                 "baseline": True,
             },
             "ours: a generated set whose classes only far context tells apart",
-            "83.9 % mIoU, and 19.0 % without context module and GPM (measured once, seed 0); GPM alone does as "
-            "well as a context module, for one colour in the image is all that it must carry",
+            "83.9 % mIoU, and 19.0 % without context module and GPM (measured once, seed 0); GPM alone does "
+            "as well as a context module, for one colour in the image is all that it must carry",
             "225 s of one core's time for both networks, evaluations included (measured, 2-core CPU)",
             "ctxbench train",
         ),
