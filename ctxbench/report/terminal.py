@@ -99,7 +99,7 @@ def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
     for heading in (grid.headings[i] for i in kept):
         words = "\n".join((heading.header, heading.part, heading.unit))
         justify: Literal["left", "right"] = "right" if heading.is_number else "left"
-        table.add_column(Text(words, justify=justify), justify=justify, no_wrap=True)
+        table.add_column(Text(words, justify=justify), justify=justify, no_wrap=heading.is_number)
     for group in grid.groups:
         if group.label:
             table.add_section()

@@ -1,4 +1,4 @@
-"""Table 9 regenerated: what each network adds to its backbone at both input sizes, and the mIoU of own runs."""
+"""Table 9 regenerated: what each network adds to its backbone at both input sizes, and own runs' mIoU."""
 
 from __future__ import annotations
 

@@ -1,0 +1,161 @@
+"""The orders O(·) and the rank that section 4 claims, as a sheet: counted, never timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ctxbench import registry
+from ctxbench.measure.case import Case
+from ctxbench.measure.step import build_module
+from ctxbench.paper.compare import BASELINE, REPRODUCED, SUBJECT
+from ctxbench.paper.table10 import PAPER_SHAPE
+from ctxbench.report.column import significant
+from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.reproduce.complexity import RANK
+from ctxbench.reproduce.sheet import DIFFERS, Sheet
+from ctxbench.reproduce.sweep import AS_CLAIMED, TOWARDS, Growth, sweep, title_of
+from ctxbench.tracing import trace
+
+TITLE = "Orders of growth and rank claimed in section 4, counted"
+SIZES = (32, 64, 128, 256)
+CHANNELS = (128, 256, 512, 1024)
+RANKS = (16, 32, 64, 128)
+STAGES = {"TGM": "O(C²+H²+W²)", "TRM": "O(CHW)"}
+"""What the paper says each stage costs for one rank-1 tensor."""
+GENERATORS = ("channel", "height", "width")
+"""The parts of TGM+TRM that are its TGM."""
+
+HEADINGS = (
+    Heading("subject", "subject"),
+    Heading("claimed", "claimed"),
+    Heading("axis", "grows with"),
+    Heading("exponent", "exponent", "fitted", "1"),
+    Heading("interval", "exponent", "95 % interval", "1"),
+    Heading("claimed_exponent", "exponent", "claimed", "1"),
+    Heading("ratio", "MACs ÷ claimed", "", "×"),
+    Heading("verdict", "verdict"),
+)
+
+
+def growth(*, source: str) -> Sheet:
+    """Fit the growth of TGM+TRM and Non-Local, and hold each stage of TGM+TRM against its O(·).
+
+    ``source`` is the sheet's origin.
+    """
+    frame = pd.DataFrame([*_orders(), *_stages(), _rank()])
+    grid = Grid(f"{TITLE} · around input {'×'.join(map(str, PAPER_SHAPE))}, rank {RANK}", list(HEADINGS))
+    grid.groups.append(Group("", [_cells(grid, row) for row in frame.to_dict("records")]))
+    grid.notes.append(
+        "MACs of every convolution and matrix product; exponents of the fast forms, stages of the published "
+        "one. Exponents: least squares on log-log, with Student's interval of the slope; the counts have no "
+        "noise, so that the interval says how far they are from a power law. Growth with C is taken where "
+        "H·W is much greater than C, as the claims have it."
+    )
+    return Sheet("growth", TITLE, grid, frame, source)
+
+
+def _case(module: str, form: str = "fast", **changed: Any) -> Case:
+    known = registry.spec(module)
+    _, channels, height, width = PAPER_SHAPE
+    options = known.table10.options_at(changed.get("channels", channels)) if known and known.table10 else {}
+    case = Case(module, channels, height, width, options=options, implementation=form)
+    return replace(case, **changed)
+
+
+def _orders() -> list[dict[str, Any]]:
+    """A row for each module and axis of a claimed order."""
+    rows = []
+    for module in (SUBJECT, BASELINE):
+        lines: list[Sequence[Case]] = [
+            [_case(module, height=side, width=side) for side in SIZES],
+            [_case(module, channels=c, height=SIZES[-1], width=SIZES[-1]) for c in CHANNELS],
+        ]
+        if module == SUBJECT:
+            lines.append([_case(module, options={"rank": rank}) for rank in RANKS])
+        for cases in lines:
+            found = sweep(cases)
+            rows += [_order(found.axis, g) for g in found.growths if g.quantity == "gmacs"]
+    return rows
+
+
+def _order(axis: str, found: Growth) -> dict[str, Any]:
+    known = registry.spec(found.case.module)
+    at = f", at {found.case.height}×{found.case.width}" if axis != "size" else ""
+    return {
+        "subject": known.title if known else found.case.module,
+        "claimed": known.complexity if known else "",
+        "axis": title_of(axis)[0].removeprefix("option ") + at,
+        "letter": title_of(axis)[1],
+        "exponent": found.slope,
+        "ci_lo": found.low,
+        "ci_hi": found.high,
+        "last_exponent": found.last,
+        "claimed_exponent": found.claimed,
+        "verdict": REPRODUCED if found.verdict in (AS_CLAIMED, TOWARDS) else DIFFERS,
+        "reason": "" if found.verdict == AS_CLAIMED else found.verdict,
+    }
+
+
+def _stages() -> list[dict[str, Any]]:
+    """A row for each stage of TGM+TRM: its MACs for one rank over the claimed expression, shape by shape."""
+    shapes = [(c, h, w) for c in CHANNELS[:2] for h, w in ((32, 32), (64, 32), (64, 96))]
+    ratios: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    for c, h, w in shapes:
+        case = _case(SUBJECT, "published", channels=c, height=h, width=w)
+        ops = trace(partial(build_module, case), case.shape).ops
+        tgm = sum(op.macs for op in ops if op.module.partition(".")[0] in GENERATORS)
+        trm = sum(op.macs for op in ops) - tgm
+        ratios["TGM"].append(tgm / RANK / (c * c + h * h + w * w))
+        ratios["TRM"].append(trm / RANK / (c * h * w))
+    return [
+        {
+            "subject": f"{stage}, one rank",
+            "claimed": claim,
+            "axis": f"{len(shapes)} shapes",
+            "ratio_lo": min(ratios[stage]),
+            "ratio_hi": max(ratios[stage]),
+            "verdict": REPRODUCED if max(ratios[stage]) < 2 * min(ratios[stage]) else DIFFERS,
+            "reason": "",
+        }
+        for stage, claim in STAGES.items()
+    ]
+
+
+def _rank() -> dict[str, Any]:
+    """The rank of a random tensor of the paper's shape, unfolded along the channels.
+
+    A tensor's rank is at least that of each of its unfoldings.
+    """
+    _, channels, height, width = PAPER_SHAPE
+    unfolded = np.random.default_rng(0).standard_normal((channels, height * width))
+    rank = int(np.linalg.matrix_rank(unfolded))
+    return {
+        "subject": "rank of X",
+        "claimed": str(RANK),
+        "axis": "a random tensor",
+        "rank": rank,
+        "verdict": REPRODUCED if rank <= RANK else DIFFERS,
+        "reason": f"at least {rank}, the rank of a random X of {channels}×{height}×{width}, unfolded along C",
+    }
+
+
+def _cells(grid: Grid, row: Mapping[Any, Any]) -> list[Cell]:
+    def number(name: str, digits: int = 3) -> str:
+        return EMPTY if pd.isna(row[name]) else significant(row[name], digits)
+
+    interval = f"{row['ci_lo']:.2f} to {row['ci_hi']:.2f}" if number("ci_lo") != EMPTY else EMPTY
+    low, high = number("ratio_lo"), number("ratio_hi")
+    return [
+        *(Cell(row[name]) for name in ("subject", "claimed", "axis")),
+        Cell(number("exponent")),
+        Cell(interval),
+        Cell(number("claimed_exponent", 1)),
+        Cell(low if low == high else f"{low} to {high}"),
+        Cell(row["verdict"], note=grid.footnote(f"{row['reason']}.") if row["reason"] else 0),
+    ]
