@@ -72,7 +72,10 @@ class TrainConfig:
     """At the start; it falls as (1 - iteration / iterations) ** power."""
     head_lr_factor: float = 1.0
     """Learning rate of all but the backbone, as a multiple of ``lr``. The paper is silent; others use 10."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD is the paper's. AdamW divides each gradient by its own size, and so moves TGM's small ones too."""
     momentum: float = 0.9
+    """SGD's momentum, or AdamW's first beta."""
     weight_decay: float = 0.0001
     power: float = 0.9
     init: str | None = None

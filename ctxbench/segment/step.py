@@ -13,7 +13,7 @@ from lightning_fabric import Fabric, seed_everything
 from lightning_fabric.plugins.precision import Precision
 from torch import Tensor
 from torch.nn import SyncBatchNorm, functional
-from torch.optim import SGD
+from torch.optim import SGD, AdamW, Optimizer
 
 from ctxbench.errors import UserError
 from ctxbench.segment.checkpoint import write_tensors
@@ -59,13 +59,17 @@ class Stepper:
         known = set(body)
         heads = [parameter for parameter in network.parameters() if parameter not in known]
         groups = [{"params": body, "factor": 1.0}, {"params": heads, "factor": config.head_lr_factor}]
-        self.sgd = SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        self.rule: Optimizer = (
+            SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+            if config.optimizer == "sgd"
+            else AdamW(groups, config.lr, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)
+        )
         model: Any = torch.compile(network) if config.compile else network
-        self.model, self.optimizer = fabric.setup(model, self.sgd)
+        self.model, self.optimizer = fabric.setup(model, self.rule)
 
     def load_state(self, optimizer: dict[str, Any], scaler: dict[str, Any]) -> None:
         """Take up an optimizer and a loss scaler where they were kept."""
-        self.sgd.load_state_dict(optimizer)
+        self.rule.load_state_dict(optimizer)
         self.precision.load_state_dict(scaler)
 
     def step(self, iteration: int, batches: Batches, folder: Path) -> Step:
@@ -77,7 +81,7 @@ class Stepper:
         config, fabric = self.config, self.fabric
         began, waited = time.perf_counter(), 0.0
         rate: float = config.lr * (1 - (iteration - 1) / self.iterations) ** config.power
-        for group in self.sgd.param_groups:
+        for group in self.rule.param_groups:
             group["lr"] = rate * group["factor"]
         seeds = np.random.SeedSequence([config.seed, iteration, fabric.global_rank])
         seed_everything(int(seeds.generate_state(1)[0]), verbose=False)

@@ -1,7 +1,7 @@
 """Training, in one loop, as the paper describes it (sections 3.5 and 4.1).
 
-SGD with momentum; lr · (1 - iteration / iterations) ** power at each iteration; the loss is the cross entropy
-of the main logits plus α times that of the auxiliary ones, ignored pixels left out.
+SGD with momentum, or AdamW; lr · (1 - iteration / iterations) ** power at each iteration; the loss is the
+cross entropy of the main logits plus α times that of the auxiliary ones, ignored pixels left out.
 
 Every random number of an iteration follows from (seed, iteration, process), and every sample from its place
 in a stream (:mod:`ctxbench.segment.loader`). A run that is killed and resumed from any checkpoint therefore
@@ -160,7 +160,7 @@ class _Training:
                 self._evaluate()
             self.show(self.now)
             if self._due(config.checkpoint_every):
-                self._save(self.folder / "last.ckpt", self.stepper.sgd.state_dict())
+                self._save(self.folder / "last.ckpt", self.stepper.rule.state_dict())
         if self.logs is not None:
             self.logs.close()
 

@@ -62,28 +62,35 @@ def same_weights(run: TrainedRun, other: TrainedRun) -> bool:
     return list(ours) == list(theirs) and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_its_steps_are_those_of_a_plain_loop(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
     monkeypatch.setattr(nn.Dropout, "forward", lambda _, x: x)
     monkeypatch.setattr(nn.Dropout2d, "forward", lambda _, x: x)
+    adamw = {"optimizer": "adamw", "lr": 1e-3} if optimizer == "adamw" else {}
     config = configure(
-        settings, {"iterations": 3, "batch": 4, "accumulate": 2, "head_lr_factor": 10.0, "aux_weight": 0.3}
+        settings,
+        {"iterations": 3, "batch": 4, "accumulate": 2, "head_lr_factor": 10.0, "aux_weight": 0.3, **adamw},
     )
     job = Job.prepare(config)
     network = job.network
     body = list(network.backbone.parameters())
     heads = [*network.head.parameters(), *(network.auxiliary or nn.Module()).parameters()]
-    groups: list[dict[str, Any]] = [{"params": body}, {"params": heads, "lr": 0.5}]
-    sgd = torch.optim.SGD(groups, 0.05, momentum=0.9, weight_decay=1e-4)
-    schedule = PolynomialLR(sgd, 3, 0.9)
+    groups: list[dict[str, Any]] = [{"params": body}, {"params": heads, "lr": 10 * config.lr}]
+    rule = (
+        torch.optim.AdamW(groups, config.lr, betas=(0.9, 0.999), weight_decay=1e-4)
+        if adamw
+        else torch.optim.SGD(groups, config.lr, momentum=0.9, weight_decay=1e-4)
+    )
+    schedule = PolynomialLR(rule, 3, 0.9)
     batches = train_loader(job.train_set, Augment(65), batch=2, seed=0, start=0, count=6)
     for _ in range(3):
-        sgd.zero_grad()
+        rule.zero_grad()
         for images, labels in (next(batches), next(batches)):
             main, auxiliary = (functional.cross_entropy(x, labels, ignore_index=255) for x in network(images))
             ((main + 0.3 * auxiliary) / 2).backward()
-        sgd.step()
+        rule.step()
         schedule.step()
     trained = train(config, tmp_path / "run").checkpoint().model
     for key, value in network.state_dict().items():
