@@ -72,7 +72,7 @@ def run_grid(
 ) -> list[Result]:
     """Train and evaluate every cell with every seed; return a result for each cell.
 
-    On a CPU as many runs go on at once as it has cores, which share them evenly; on a GPU one. What goes
+    On a CPU as many runs go on at once as it has cores, a thread each; on a GPU one. What goes
     wrong with a run costs that run alone; its reason is in the result, its output in ``folder/logs``.
     ``say`` is told what it will take, for which a few iterations are timed first.
 

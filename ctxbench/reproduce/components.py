@@ -51,7 +51,7 @@ def component_rows(study: Study) -> list[Row]:
         larger = line["backbone"] == "ResNet-101"
         cell = Cell(label, study.config(larger, **_changes(line)), setting)
         if line["fine_tune"] == "1":
-            cell = study.fine_tuned(cell, label)
+            cell = study.fine_tuned(rows[-1].cell, label)
         same = index > 0 and cell.trial(0) == _relabelled(rows[-1].cell, label).trial(0)
         rows.append(Row(cell, line["miou"], index - 1 if index else None, SAME_BACKBONE * same))
     return rows

@@ -37,7 +37,10 @@ Show = Callable[[Progress], None]
 
 
 def jobs_for(trials: Sequence[Trial]) -> int:
-    """How many of the runs go on at once."""
+    """How many of the runs go on at once: on a CPU one on each core, on a GPU one.
+
+    One thread sums in the same order however many runs there are.
+    """
     if any(device_of(trial.config) == "cuda" for trial in trials):
         return 1
     return max(1, min(len(trials), torch.get_num_threads()))
@@ -80,11 +83,12 @@ def run_trials(
                 elif len(running) < jobs and not any(
                     trial.start == other.name for other in (*waiting, *(one for one, _ in running.values()))
                 ):
-                    running[trial.name] = (trial, _started(trial, folder, jobs))
+                    running[trial.name] = (trial, _started(trial, folder))
                     waiting.remove(trial)
             for name, (trial, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[name]
+                    process.communicate()  # closes the pipe
                     if process.returncode:
                         failed[name] = _why(process.returncode, trial.log(folder))
                         log.warning("%s: %s", _label(trial), failed[name])
@@ -94,24 +98,20 @@ def run_trials(
     finally:
         for _, process in running.values():
             process.kill()
-            process.wait()
+            process.communicate()
     return failed
 
 
-def _started(trial: Trial, folder: Path, jobs: int) -> subprocess.Popen[bytes]:
-    threads = max(1, torch.get_num_threads() // jobs)
+def _started(trial: Trial, folder: Path) -> subprocess.Popen[bytes]:
     path = trial.log(folder)
+    threads = {"OMP_NUM_THREADS": "1"} if device_of(trial.config) == "cpu" else {}
     with writing(path), path.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "ctxbench.reproduce.trial", str(folder), trial.name, *sys.argv[1:]],
             stdin=subprocess.PIPE,  # it ends when this does
             stdout=output,
             stderr=output,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "OMP_NUM_THREADS": str(threads),
-            },
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **threads},
         )
 
 
