@@ -76,7 +76,7 @@ def _greatest(scores: Tensor) -> Tensor:
     """
     images, classes, _, width = scores.shape
     rows = max(1, STRIP // (images * classes * width))
-    return torch.cat([_greatest_of(strip) for strip in scores.split(rows, 2)], 1)
+    return torch.cat([_greatest_of(strip) for strip in torch.split(scores, rows, 2)], 1)
 
 
 def _greatest_of(scores: Tensor) -> Tensor:
