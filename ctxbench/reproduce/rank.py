@@ -77,7 +77,8 @@ def _best(best: Compared, others: Sequence[Compared]) -> str:
     if best.difference is not None:
         sure = "significantly" if best.difference.significant else "though not significantly"
         gain = signed(best.difference.mean)
-        return f"{claim}. Here it did not appear: {best.row.cell.label} is best, by {gain} points, {sure}."
+        words = f"{best.row.cell.label} is best, by {gain} points, {sure}"
+        return f"{claim}. Here it did not appear in the means: {words}."
     behind = [one.row.cell.label for one in others if one.difference and one.difference.significant]
     if len(behind) == len(others):
         return f"{claim}. Here it appeared: all other ranks are significantly behind."

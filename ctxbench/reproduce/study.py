@@ -85,7 +85,7 @@ class Study:
             f"{ours} for {theirs}"
             for ours, theirs in zip(self.backbones, ("ResNet-50", "ResNet-101"), strict=True)
         )
-        return f"{self.dataset} · {stand_ins} · {length}, batch {config.batch} · {len(self.numbers)} seeds"
+        return f"{self.dataset} · {stand_ins} · {length}, batch {config.batch} · n = {len(self.numbers)}"
 
 
 def lasting(config: TrainConfig, factor: float) -> TrainConfig:
