@@ -215,7 +215,8 @@ class _Asymmetric(nn.Module):
         weight, bias = self.fuse.linear()
         for_context, for_high = weight.chunk(2, dim=1)
         y = functional.conv2d(high, for_high[:, :, None, None])
-        y.flatten(2).baddbmm_(for_context @ context + bias[:, None], attention)
+        moved = for_context @ context + bias[:, None]
+        y.flatten(2).baddbmm_(moved.to(y.dtype), attention.to(y.dtype))  # autocast leaves in-place sums alone
         return self.fuse.finish(y)
 
     def _at_anchors(self, conv: nn.Conv2d, low: Tensor, pooled: Tensor | None) -> Tensor:

@@ -95,7 +95,7 @@ class EMAU(nn.Module):
         self.momentum = momentum
         self.implementation = implementation
         self.register_buffer("mu", _l2_bases(torch.randn(1, channels, bases) * math.sqrt(2 / bases)))
-        self.conv1 = nn.Conv2d(channels, channels, 1)
+        self.conv1 = nn.Conv2d(channels, channels, 1).requires_grad_(False)  # EM passes no gradient on to it
         self.conv2 = nn.Conv2d(channels, channels, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels, momentum=3e-4)
         for conv in (self.conv1, self.conv2):
@@ -130,7 +130,7 @@ class EMAU(nn.Module):
         y, mu = self._fast(x) if self.implementation == "fast" else self._published(x)
         if self.training:
             with torch.no_grad():
-                self.mu.lerp_(mu.mean(dim=0, keepdim=True), 1 - self.momentum)
+                self.mu.lerp_(mu.mean(dim=0, keepdim=True).to(self.mu.dtype), 1 - self.momentum)
         return y, mu
 
     def _published(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -280,6 +280,19 @@ class ModuleContract:
         actual = backward(module, x.contiguous(memory_format=torch.channels_last))
         assert_same_run(actual, expected)
 
+    def test_mixed_precision(self, implementation):
+        module, x = self.built(implementation).float().train(), self.sample().float()
+        with torch.autocast("cpu", torch.bfloat16):
+            trained = module(x.clone().requires_grad_())
+        trained.float().square().mean().backward()
+        assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
+        module.eval()
+        with torch.inference_mode():
+            exact = module(x)
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = module(x).float()
+        assert (rounded - exact).norm() <= 0.05 * exact.norm()
+
     def test_compiles(self):
         module, x = self.built("fast").eval(), self.sample()
         compiled = torch.compile(module, backend="eager", fullgraph=True)

@@ -49,15 +49,7 @@ def test_training_gives_both_outputs_at_the_images_size(model: str) -> None:
     assert main.shape == auxiliary.shape == (2, CLASSES, 65, 65)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        pytest.param(model, marks=pytest.mark.xfail(reason="EMAU's first convolution has no gradient"))
-        if model == "emanet"
-        else model
-        for model in MODELS
-    ],
-)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_parameter_gets_a_gradient(model: str) -> None:
     """As DistributedDataParallel needs it."""
     network = tiny(model)
