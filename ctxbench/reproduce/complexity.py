@@ -162,9 +162,9 @@ def _unprinted(forms: Mapping[str, Forms]) -> list[Comparison]:
 
 
 def _add_measured(grid: Grid, rows: Sequence[Comparison], forms: Mapping[str, Forms]) -> None:
-    """Set the columns of :data:`MEASURED` between the counts and the verdict."""
+    """Set the columns of :data:`MEASURED` behind the comparison."""
     columns = [(FIXED[name], words, form) for name, words in MEASURED.items() for form in FORMS]
-    grid.headings[-1:-1] = [
+    grid.headings += [
         Heading(f"{form}_{column.name}", words, form, column.unit) for column, words, form in columns
     ]
     for row, cells in zip(rows, grid.groups[0].rows, strict=True):
@@ -177,15 +177,17 @@ def _add_measured(grid: Grid, rows: Sequence[Comparison], forms: Mapping[str, Fo
                 if shown is None
                 else Cell(noisy + shown)
             )
-            cells.insert(-1, cell)
+            cells.append(cell)
 
 
 def _noise(records: Sequence[Record]) -> list[str]:
     noisy = sum(status(record) == "noisy" for record in records)
-    how = f"~ {noisy} of {len(records)} are noisy: wider than ±{100 * NOISY:.0f} %, or unknown"
     shares = [share for record in records if (share := LATENCY_CI.value(record)) is not None]
-    widest = f"±{100 * max(shares):.1f} % at most" if shares and not noisy else how
-    return [f"Latency: median of one call, its 95 % interval {widest}."] if shares else []
+    if not shares:
+        return []
+    widest = f"its 95 % interval is ±{100 * max(shares):.1f} % at most"
+    wide = f"~ noisy, {noisy} of {len(records)}: its interval is wider than ±{100 * NOISY:.0f} %, or unknown"
+    return [f"Latency: median of one call; {wide if noisy else widest}."]
 
 
 def _in_words(forms: Mapping[str, Forms], as_printed: bool) -> list[str]:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from math import isnan
-from typing import NamedTuple
 
 import pandas as pd
 
-from ctxbench.paper.compare import BASELINE, NOT_MEASURED, REPRODUCED, SUBJECT
-from ctxbench.paper.table10 import fits
-from ctxbench.report.column import significant
+from ctxbench.paper.compare import NOT_MEASURED, REPRODUCED
 from ctxbench.report.grid import Cell, Grid, Group, Heading
+from ctxbench.reproduce.claims import CLAIMS, Claimed
 from ctxbench.reproduce.sheet import DIFFERS, Sheet
-
-UNIFORM = "MACs of every convolution and matrix product, every call"
-PEAK = "predicted peak of inference above weights and input"
-NON_LOCAL = ("DANet", "PSANet", "CCNet", "EMANet")
-"""Table 9's networks that the paper calls non-local."""
-INCREMENT = "published_gmacs_512"
 
 
 @dataclass(frozen=True)
@@ -38,23 +29,13 @@ class Claim:
     reason: str = ""
 
 
-class Found(NamedTuple):
-    """What a frame says of a claim."""
-
-    printed: str
-    measured: str
-    convention: str
-    holds: bool
-    reason: str
-
-
 def ledger(sheets: Iterable[Sheet]) -> list[Claim]:
     """Hold every claim about cost against the frames of ``table10``, ``table9`` and ``growth``.
 
     A claim whose sheet is missing, or lacks a number, is not measured.
     """
     frames = {sheet.name: sheet.frame for sheet in sheets}
-    return [_judged(frames, *claim) for claim in _CLAIMS]
+    return [_judged(frames, claimed) for claimed in CLAIMS]
 
 
 def ledger_sheet(claims: Iterable[Claim], *, source: str) -> Sheet:
@@ -77,257 +58,14 @@ def ledger_sheet(claims: Iterable[Claim], *, source: str) -> Sheet:
     return Sheet("ledger", title, grid, pd.DataFrame(map(asdict, claims)), source)
 
 
-def _judged(
-    frames: Mapping[str, pd.DataFrame],
-    words: str,
-    section: str,
-    sheet: str,
-    find: Callable[[pd.DataFrame], Found],
-) -> Claim:
+def _judged(frames: Mapping[str, pd.DataFrame], claimed: Claimed) -> Claim:
+    words, section, sheet, find = claimed
     if sheet not in frames:
-        reason = f"{sheet} was not made: ctxbench paper {sheet}"
-        return Claim(words, section, "", "", "", NOT_MEASURED, reason)
+        why = f"{sheet} was not made: ctxbench paper {sheet}"
+        return Claim(words, section, "", "", "", NOT_MEASURED, why)
     try:
         found = find(frames[sheet])
     except LookupError:
         return Claim(words, section, "", "", "", NOT_MEASURED, f"{sheet} lacks a number it needs")
     verdict = REPRODUCED if found.holds else DIFFERS
     return Claim(words, section, found.printed, found.measured, found.convention, verdict, found.reason)
-
-
-def _value(frame: pd.DataFrame, key: str, row: str, column: str) -> float:
-    """A number of a frame. Raises LookupError where it is not there or was not measured."""
-    values = frame.loc[frame[key] == row, column]
-    if not len(values) or values.iloc[0] is None or isnan(value := float(values.iloc[0])):
-        raise LookupError(f"{row}: {column}")
-    return value
-
-
-def _module(frame: pd.DataFrame, module: str, column: str) -> float:
-    return _value(frame, "module", module, column)
-
-
-def _ratios(frame: pd.DataFrame, modules: Iterable[str], column: str) -> list[float]:
-    return [_module(frame, module, column) / _module(frame, SUBJECT, column) for module in modules]
-
-
-def _span(values: Iterable[float], digits: int = 3) -> str:
-    ends = list(values)
-    low, high = significant(min(ends), digits), significant(max(ends), digits)
-    return low if low == high else f"{low} to {high}"
-
-
-def _times_less(
-    limit: float, modules: Callable[[pd.DataFrame], list[str]]
-) -> Callable[[pd.DataFrame], Found]:
-    """TGM+TRM against other modules of Table 10: whether each takes more than ``limit`` times its MACs."""
-
-    def find(frame: pd.DataFrame) -> Found:
-        names = modules(frame)
-        printed, published, fast = (
-            _ratios(frame, names, column) for column in ("printed_gflops", "published_gmacs", "fast_gmacs")
-        )
-        return Found(
-            f"{_span(printed)}×",
-            f"{_span(published)}× (published forms), {_span(fast)}× (fast forms)",
-            UNIFORM,
-            (holds := min(published) > limit),
-            "" if holds else "the printed count of TGM+TRM sees one call of a leaf that runs for every rank",
-        )
-
-    return find
-
-
-def _about_900(frame: pd.DataFrame) -> Found:
-    (ratio,) = _ratios(frame, [BASELINE], "published_gmacs")
-    found = _times_less(850, lambda _: [BASELINE])(frame)
-    return found._replace(holds=found.holds and ratio < 950)
-
-
-def _others(frame: pd.DataFrame) -> list[str]:
-    return [module for module in frame["module"] if module != SUBJECT]
-
-
-def _not_baseline(frame: pd.DataFrame) -> list[str]:
-    return [module for module in _others(frame) if module != BASELINE]
-
-
-def _lowest(frame: pd.DataFrame) -> Found:
-    columns = {"published": "published_gmacs", "fast": "fast_gmacs"}
-    ratios = {form: min(_ratios(frame, _others(frame), column)) for form, column in columns.items()}
-    peaks = [_module(frame, m, "published_peak_pred_mib") for m in frame["module"]]
-    own = _module(frame, SUBJECT, "published_peak_pred_mib")
-    return Found(
-        f"the next takes {min(_ratios(frame, _others(frame), 'printed_gflops')):.0f}×",
-        ", ".join(
-            f"the next takes {significant(ratio, 3)}× ({form} forms)" for form, ratio in ratios.items()
-        ),
-        UNIFORM,
-        min(ratios.values()) > 1,
-        "in arithmetic" + ("; in memory its published form takes the most" if own == max(peaks) else ""),
-    )
-
-
-def _memory(frame: pd.DataFrame) -> Found:
-    (row,) = frame.loc[frame["module"] == SUBJECT].to_dict("records")
-    published, fast = (_module(frame, SUBJECT, f"{form}_peak_pred_mib") for form in ("published", "fast"))
-    return Found(
-        f"{row['printed_mib']} MB",
-        f"{significant(published, 4)} MiB (published form), {significant(fast, 4)} MiB (fast form)",
-        PEAK,
-        fits(published, str(row["printed_mib"])),
-        f"{row['paper_mib']:.4g} MiB is the sum of the outputs of leaf modules, of each its last call",
-    )
-
-
-def _much_greater(frame: pd.DataFrame) -> Found:
-    c, h, w = (_module(frame, SUBJECT, name) for name in ("channels", "height", "width"))
-    volume, squares = c * h * w, (c * c, h * h, w * w)
-    return Found(
-        "CHW ≫ C² > H² = W²",
-        f"{volume:,.0f}; {squares[0]:,.0f}; {squares[1]:,.0f}; {squares[2]:,.0f}",
-        f"at {c:.0f}×{h:.0f}×{w:.0f}",
-        volume > squares[0] > squares[1] == squares[2],
-        f"CHW is {significant(volume / squares[0], 2)} times C²",
-    )
-
-
-def _grows(subject: str) -> Callable[[pd.DataFrame], Found]:
-    """Rows of ``growth`` about a subject: whether each is as claimed."""
-
-    def find(frame: pd.DataFrame) -> Found:
-        rows = frame.loc[frame["subject"] == subject].to_dict("records")
-        if not rows:
-            raise LookupError(subject)
-        told = [
-            f"{row['letter']}^{row['exponent']:.2f} (last two {row['last_exponent']:.2f}, "
-            f"claimed {row['claimed_exponent']:g})"
-            for row in rows
-        ]
-        why = [f"in {row['letter']}: {row['reason']}" for row in rows if row["reason"]]
-        holds = all(row["verdict"] == REPRODUCED for row in rows)
-        return Found(
-            rows[0]["claimed"], ", ".join(told), f"exponents fitted to {UNIFORM}", holds, "; ".join(why)
-        )
-
-    return find
-
-
-def _stage(subject: str) -> Callable[[pd.DataFrame], Found]:
-    def find(frame: pd.DataFrame) -> Found:
-        low, high = (_value(frame, "subject", subject, f"ratio_{end}") for end in ("lo", "hi"))
-        (row,) = frame.loc[frame["subject"] == subject].to_dict("records")
-        times = f"{_span((low, high))} times the expression, at {row['axis']}"
-        return Found(row["claimed"], times, UNIFORM, row["verdict"] == REPRODUCED, "for each of the r ranks")
-
-    return find
-
-
-def _rank(frame: pd.DataFrame) -> Found:
-    rank = _value(frame, "subject", "rank of X", "rank")
-    (row,) = frame.loc[frame["subject"] == "rank of X"].to_dict("records")
-    return Found(
-        row["claimed"],
-        f"at least {rank:.0f}",
-        "rank of an unfolding",
-        row["verdict"] == REPRODUCED,
-        row["reason"],
-    )
-
-
-def _network(frame: pd.DataFrame, method: str, column: str = INCREMENT) -> float:
-    return _value(frame, "method", method, column)
-
-
-def _whole_model(frame: pd.DataFrame) -> Found:
-    def ratios(column: str) -> list[float]:
-        base = _network(frame, "ResNet-101", column)
-        ours = base + _network(frame, "RecoNet", column)
-        return [(base + _network(frame, method, column)) / ours for method in NON_LOCAL]
-
-    measured = ratios(INCREMENT)
-    head = significant(_network(frame, "RecoNet") / _network(frame, "ResNet-101"), 2)
-    return Found(
-        f"{_span(ratios('printed_gflops'))}× (Table 9, with the backbone)",
-        f"{_span(measured)}×",
-        f"{UNIFORM}, at 512×512",
-        min(measured) > 100,
-        f"RecoNet's head takes {head} times the MACs of the backbone, which all of them have",
-    )
-
-
-def _less_than(*methods: str) -> Callable[[pd.DataFrame], Found]:
-    """Whether RecoNet adds less to the backbone than each of some networks."""
-
-    def told(frame: pd.DataFrame, column: str, digits: int) -> str:
-        values = {m: significant(_network(frame, m, column), digits) for m in ("RecoNet", *methods)}
-        return ", ".join(f"{method} {value}" for method, value in values.items()) + " G"
-
-    def find(frame: pd.DataFrame) -> Found:
-        holds = all(_network(frame, "RecoNet") < _network(frame, method) for method in methods)
-        decoded = frame.set_index("method")["flops_decode"].loc[["RecoNet", *methods]]
-        fitting = frame.set_index("method")["flops_verdict"] == REPRODUCED
-        said = [f"{method}'s printed number fits {words}" for method, words in decoded[fitting].items()]
-        return Found(
-            told(frame, "printed_gflops", 3),
-            told(frame, INCREMENT, 4),
-            f"{UNIFORM}, at 512×512",
-            holds,
-            "" if holds else "; ".join(said),
-        )
-
-    return find
-
-
-_Claim = tuple[str, str, str, Callable[[pd.DataFrame], Found]]
-_CLAIMS: tuple[_Claim, ...] = (
-    (
-        "more than 100 times less computational cost compared with conventional non-local-based methods",
-        "abstract",
-        "table10",
-        _times_less(100, _others),
-    ),
-    (
-        "our whole model has less computation consumption (more than 100 times lower than non-local)",
-        "section 1",
-        "table9",
-        _whole_model,
-    ),
-    ("has maximum tensor rank 64", "section 4.3", "growth", _rank),
-    (
-        "surpass [PSPNet and DeepLabV3+] in mIoU but also in FLOPs",
-        "section 4.3",
-        "table9",
-        _less_than("PSPNet", "DeepLabV3+"),
-    ),
-    (
-        "other low-cost non-local methods [...] the best performance with relatively small cost",
-        "section 4.3",
-        "table9",
-        _less_than("CCNet", "EMANet"),
-    ),
-    (
-        "non-local block has computational complexity of O(CH²W²)",
-        "section 4.4",
-        "growth",
-        _grows("Non-Local"),
-    ),
-    ("[TGM:] The computational complexity is O(C²+H²+W²)", "section 4.4", "growth", _stage("TGM, one rank")),
-    (
-        "[TRM:] the complexity is O(CHW) for each rank-1 tensor",
-        "section 4.4",
-        "growth",
-        _stage("TRM, one rank"),
-    ),
-    ("CHW >> C² > H² = W²", "section 4.4", "table10", _much_greater),
-    ("the total complexity is O(rCHW)", "section 4.4", "growth", _grows("TGM+TRM")),
-    ("about 900 times less FLOPs [...] compared with non-local block", "section 4.4", "table10", _about_900),
-    (
-        "more than 100 times less FLOPs compared with [...] other non-local-based methods",
-        "section 4.4",
-        "table10",
-        _times_less(100, _not_baseline),
-    ),
-    ("TGM+TRM has the lowest computational overhead", "section 4.4", "table10", _lowest),
-    ("GPU Memory [of] TGM+TRM 8.31MB", "Table 10", "table10", _memory),
-)

@@ -49,13 +49,16 @@ class Sheet:
         return self.frame[[name for name in self.frame if str(name).endswith("verdict")]]
 
     @property
-    def unmeasured(self) -> int:
-        """The number of rows of which nothing was measured, or whose column ``status`` says what failed."""
-        verdicts = self.verdicts
-        missing = (verdicts == NOT_MEASURED).all(axis=1) & bool(len(verdicts.columns))
+    def tally(self) -> tuple[int, int]:
+        """The number of rows to be measured, and of those of which nothing was, or something failed.
+
+        A ``row`` that is ``printed`` holds printed numbers alone; a ``status`` that is not ``ok`` is a failure.
+        """
+        asked = self.frame["row"] != "printed" if "row" in self.frame else pd.Series(True, self.frame.index)
+        missing = (self.verdicts == NOT_MEASURED).all(axis=1) & bool(len(self.verdicts.columns))
         if "status" in self.frame:
             missing |= self.frame["status"] != "ok"
-        return int(missing.sum())
+        return int(asked.sum()), int((asked & missing).sum())
 
 
 def origin(

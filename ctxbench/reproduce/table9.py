@@ -29,10 +29,13 @@ SMALL = TABLE9_SIDES[0]
 HEADINGS = (
     Heading("method", "method"),
     Heading("printed", "FLOPs", "printed", "G"),
-    *(Heading(f"published_gmacs_{side}", f"MACs at {side}²", "published", "G") for side in TABLE9_SIDES),
-    *(Heading(f"fast_gmacs_{side}", f"MACs at {side}²", "fast", "G") for side in TABLE9_SIDES),
-    *(Heading(f"rule_gflops_{side}", "Table 10's rule", f"at {side}²", "G") for side in TABLE9_SIDES),
     Heading("verdict", "FLOPs", "verdict"),
+    *(
+        Heading(f"{form}_gmacs_{side}", f"MACs, {form}", f"{side}²", "G")
+        for form in ("published", "fast")
+        for side in TABLE9_SIDES
+    ),
+    *(Heading(f"rule_gflops_{side}", "Table 10's rule", f"{side}²", "G") for side in TABLE9_SIDES),
     *(
         heading
         for name, words in SCORES.items()
@@ -95,9 +98,6 @@ def _cells(
         *(each.rule for each in of_side),
     ]
     cells = [Cell(row["method"]), Cell(row["flops_g"]), *(Cell(significant(n, 5)) for n in numbers)]
-    cells.append(
-        Cell(_verdict(decoded), note=grid.footnote(f"{row['method']} {row['flops_g']} G: {decoded}."))
-    )
     for name in SCORES:
         cells.append(Cell(row[name] or EMPTY))
         cells.append(_score(grid, name, scores))

@@ -1,0 +1,160 @@
+"""The verb that regenerates the paper's tables and figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
+from ctxbench.cli.paper import CHANNELS, SIZE, _sides
+from ctxbench.errors import UserError
+
+if TYPE_CHECKING:
+    from ctxbench.measure.session import Progress as Measuring
+    from ctxbench.reproduce.runner import Progress as Training
+    from ctxbench.reproduce.sheet import Sheet
+
+RANK = 64
+
+
+@app.command()
+def paper(
+    table: Annotated[
+        str, typer.Argument(help="table1 to table10, fig5, growth (the orders claimed), or all.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/paper"),
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(help="An evaluated run to place in tables 1 to 6 and 9, or to draw; repeatable."),
+    ] = None,
+    channels: Annotated[int, typer.Option(help="Table 10 at so many channels.")] = CHANNELS,
+    size: Annotated[str, typer.Option(help="Table 10 at this size, 64 or 64x48 (H x W).")] = SIZE,
+    rank: Annotated[int, typer.Option(help="Table 10 at this rank of TGM+TRM.")] = RANK,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shorter trainings with one seed, shorter latency sampling.")
+    ] = False,
+    dataset: Annotated[
+        str, typer.Option(help="Tables 7 and 8: data set to train on, with its preset.")
+    ] = "synthetic",
+    root: Annotated[
+        Path | None, typer.Option(help="Tables 7 and 8: its folder, as its authors lay it out.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKBONE=FILE", help="Tables 7 and 8: ImageNet weights; repeatable."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Tables 7 and 8: trainings of each row.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Tables 7 and 8: any setting of a training."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda. Default: cpu for table 10, for trainings cuda if any.")
+    ] = None,
+) -> None:
+    """Regenerate a table or figure of the RecoNet paper, or all.
+
+    Printed numbers beside measured ones, with a verdict. Writes NAME.csv, .md, .tex and the figure; all also
+    writes the claim ledger and index.html. What is finished in the folder is not done again. Exit codes:
+    0 all measured, 2 bad input, 3 nothing measured, 4 some rows not measured (they say why), 130 interrupted.
+    """
+    from ctxbench.reproduce.study import Study
+    from ctxbench.reproduce.tables import Request, make, make_all
+    from ctxbench.segment.config import assignments
+
+    try:
+        with _watching() as (measuring, training):
+            request = Request(
+                out=out,
+                runs=tuple(run or ()),
+                channels=channels,
+                size=_sides(size),
+                rank=rank,
+                device=device or "cpu",
+                quick=quick,
+                study=Study(
+                    dataset=dataset,
+                    root=root,
+                    device=_trainer(device),
+                    weights=_files(weights or []),
+                    seeds=seeds,
+                    quick=quick,
+                    settings=assignments(set_ or []),
+                ),
+                command=["ctxbench", *sys.argv[1:]],
+                measuring=measuring,
+                training=training,
+                say=say,
+            )
+            sheets = make_all(request) if table == "all" else [make(table, request)]
+    except KeyboardInterrupt:
+        say(f"interrupted; the same command goes on with what {out} holds")
+        raise typer.Exit(INTERRUPTED) from None
+    _show(sheets, out)
+    asked, missing = (sum(part) for part in zip(*(sheet.tally for sheet in sheets), strict=True))
+    if missing:
+        raise typer.Exit(NOTHING_MEASURED if missing == asked else SOME_NOT_MEASURED)
+
+
+def _trainer(device: str | None) -> Literal["auto", "cpu", "cuda"]:
+    if device is None:
+        return "auto"
+    return "cuda" if device.startswith("cuda") else "cpu"
+
+
+def _files(pairs: list[str]) -> dict[str, Path]:
+    files = {}
+    for pair in pairs:
+        backbone, equals, file = pair.partition("=")
+        if not equals:
+            raise UserError(f"--weights takes BACKBONE=FILE, such as resnet50=resnet50.pth, not {pair!r}")
+        files[backbone] = Path(file)
+    return files
+
+
+def _show(sheets: list[Sheet], out: Path) -> None:
+    from rich.console import Console
+
+    from ctxbench.report.terminal import stacked
+    from ctxbench.reproduce.page import PAGE
+
+    Console(width=None if sys.stdout.isatty() else 160).print(stacked(sheet.grid for sheet in sheets))
+    written = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name
+    print(f"\nWritten to {out}: {written}: .csv, .md, .tex, and the figure.")
+
+
+@contextmanager
+def _watching() -> Iterator[tuple[Callable[[Measuring], None] | None, Callable[[Training], None]]]:
+    """A bar on stderr for what is measured or trained; without a terminal a line for each training ended."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    ended = -1
+
+    def line(state: Training) -> None:
+        nonlocal ended
+        if state.finished != ended:
+            ended = state.finished
+            say(f"{ended} of {state.total} trainings ended, {state.failed} failed")
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None, line
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("counting", total=1.0)
+
+        def measuring(state: Measuring) -> None:
+            bar.update(task, completed=state.fraction, description=f"{state.activity} {state.case.module}")
+
+        def training(state: Training) -> None:
+            said = f"training {state.finished}/{state.total}: {', '.join(state.active)}"
+            bar.update(task, completed=state.fraction, description=said)
+
+        yield measuring, training
