@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from typer import Typer
 
 ROOT = Path(__file__).resolve().parent.parent
 _spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -19,5 +20,11 @@ def test_generated_pages_are_fresh(page: Path) -> None:
 def test_every_command_is_in_the_reference() -> None:
     from ctxbench.cli import app
 
-    names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == set(generate.VERBS)
+    def names(application: Typer, prefix: str = "") -> set[str]:
+        families = (
+            names(family.typer_instance, f"{family.name} ") for family in application.registered_groups
+        )
+        own = {f"{prefix}{c.name or c.callback.__name__}" for c in application.registered_commands}
+        return own.union(*families)
+
+    assert names(app) == set(generate.VERBS)

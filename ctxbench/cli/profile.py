@@ -78,7 +78,8 @@ def profile(
         typer.Option(help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list."),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="With --model: resnet50, resnet101 (default), resnet152, resnet-tiny.")
+        str | None,
+        typer.Option(help="With --model: resnet50, resnet101 (default), resnet152, resnet-tiny or -small."),
     ] = None,
     block: Annotated[
         str | None, typer.Option("--context", help="With --model reconet: its context module, or none.")

@@ -35,7 +35,7 @@ def train(
         str | None,
         typer.Option("--context", help="Context module of reconet: a name, file.py:Class, or none."),
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet50, 101 or 152, or resnet-tiny.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="resnet50, 101 or 152, resnet-tiny or -small.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A data set's name. Default: synthetic.")] = None,
     root: Annotated[
         Path | None, typer.Option(help="The data set's folder, as its authors lay it out.")

@@ -152,5 +152,7 @@ BACKBONES: dict[str, Callable[..., ResNet]] = {
     "resnet101": partial(ResNet, (3, 4, 23, 3)),
     "resnet152": partial(ResNet, (3, 8, 36, 3)),
     "resnet-tiny": partial(ResNet, (1, 1, 1, 1), width=16),
+    "resnet-small": partial(ResNet, (1, 1, 1, 1), width=24),
 }
-"""Builders by name; they take ``stem`` and ``stride_in``. "resnet-tiny" is for the generated data set."""
+"""Builders by name; they take ``stem`` and ``stride_in``. The last two, which see equally far, are for the
+generated data set."""
