@@ -124,8 +124,9 @@ def _show(sheets: list[Sheet], out: Path) -> None:
     from ctxbench.reproduce.page import PAGE
 
     Console(width=None if sys.stdout.isatty() else 160).print(stacked(sheet.grid for sheet in sheets))
-    written = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name
-    print(f"\nWritten to {out}: {written}: .csv, .md, .tex, and the figure.")
+    names = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name
+    figure = ", .png, .svg" if any(sheet.figure for sheet in sheets) else ""
+    print(f"\nWritten to {out}: {names}: .csv, .md, .tex{figure}.")
 
 
 @contextmanager

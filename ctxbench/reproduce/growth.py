@@ -107,7 +107,7 @@ def _stages() -> list[dict[str, Any]]:
     shapes = [(c, h, w) for c in CHANNELS[:2] for h, w in ((32, 32), (64, 32), (64, 96))]
     ratios: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for c, h, w in shapes:
-        case = _case(SUBJECT, "published", channels=c, height=h, width=w)
+        case = _case(SUBJECT, "published", options={"rank": RANK}, channels=c, height=h, width=w)
         ops = trace(partial(build_module, case), case.shape).ops
         tgm = sum(op.macs for op in ops if op.module.partition(".")[0] in GENERATORS)
         trm = sum(op.macs for op in ops) - tgm

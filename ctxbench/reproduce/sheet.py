@@ -52,7 +52,7 @@ class Sheet:
     def tally(self) -> tuple[int, int]:
         """The number of rows to be measured, and of those of which nothing was, or something failed.
 
-        A ``row`` that is ``printed`` holds printed numbers alone; a ``status`` that is not ``ok`` is a failure.
+        A ``row`` that is ``printed`` has printed numbers alone; a ``status`` that is not ``ok`` is a failure.
         """
         asked = self.frame["row"] != "printed" if "row" in self.frame else pd.Series(True, self.frame.index)
         missing = (self.verdicts == NOT_MEASURED).all(axis=1) & bool(len(self.verdicts.columns))

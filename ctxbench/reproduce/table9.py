@@ -97,7 +97,9 @@ def _cells(
         *(each.fast_gmacs for each in of_side),
         *(each.rule for each in of_side),
     ]
-    cells = [Cell(row["method"]), Cell(row["flops_g"]), *(Cell(significant(n, 5)) for n in numbers)]
+    note = grid.footnote(f"{row['method']} {row['flops_g']} G: {decoded}.")
+    cells = [Cell(row["method"]), Cell(row["flops_g"]), Cell(_verdict(decoded), note=note)]
+    cells += [Cell(significant(number, 5)) for number in numbers]
     for name in SCORES:
         cells.append(Cell(row[name] or EMPTY))
         cells.append(_score(grid, name, scores))

@@ -1,0 +1,138 @@
+"""The ledger's verdicts: each turns with the numbers in the frames it is held against."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ctxbench.report.grid import Grid
+from ctxbench.reproduce import growth as growing
+from ctxbench.reproduce.claims import CLAIMS
+from ctxbench.reproduce.growth import growth
+from ctxbench.reproduce.ledger import Claim, ledger, ledger_sheet
+from ctxbench.reproduce.sheet import VERDICTS, Sheet
+
+MODULES = {"nonlocal": (19.33, 10.7), "a2net": (4.30, 3.2), "reconet": (0.0215, 0.15)}
+
+
+def table10(**changed: dict[str, float]) -> Sheet:
+    rows = {
+        module: {
+            "module": module,
+            "channels": 512,
+            "height": 64,
+            "width": 64,
+            "printed_gflops": str(printed),
+            "published_gmacs": macs,
+            "fast_gmacs": macs,
+            "printed_mib": "8.31",
+            "paper_mib": 8.3125,
+            "published_peak_pred_mib": 528.0 if module == "reconet" else 100.0,
+            "fast_peak_pred_mib": 9.3,
+        }
+        | changed.get(module, {})
+        for module, (printed, macs) in MODULES.items()
+    }
+    return Sheet("table10", "", Grid("", []), pd.DataFrame(rows.values()), "")
+
+
+def table9(**gmacs: float) -> Sheet:
+    known = {"ResNet-101": 184.0, "PSPNet": 77.0, "DeepLabV3+": 83.0, "DANet": 110.0, "PSANet": 94.0}
+    known |= {"CCNet": 100.0, "EMANet": 41.8, "RecoNet": 42.1} | gmacs
+    frame = pd.DataFrame(
+        {
+            "method": method,
+            "printed_gflops": f"{value:.1f}",
+            "published_gmacs_512": value,
+            "flops_decode": f"counting of {method}",
+            "flops_verdict": "reproduced",
+        }
+        for method, value in known.items()
+    )
+    return Sheet("table9", "", Grid("", []), frame, "")
+
+
+def claim(about: str, *sheets: Sheet) -> Claim:
+    return next(found for found in ledger(sheets) if about in found.words)
+
+
+@pytest.mark.parametrize(("macs", "verdict"), [(0.15, "differs"), (0.0119, "reproduced"), (0.01, "differs")])
+def test_about_900_times(macs: float, verdict: str) -> None:
+    found = claim("900 times", table10(reconet={"published_gmacs": macs}))
+    assert found.verdict == verdict
+    assert found.printed == "899×"
+    assert float(found.measured.partition("×")[0]) == pytest.approx(10.7 / macs, rel=0.005)
+
+
+@pytest.mark.parametrize(("macs", "verdict"), [(0.15, "differs"), (0.031, "reproduced")])
+def test_more_than_100_times(macs: float, verdict: str) -> None:
+    sheet = table10(reconet={"published_gmacs": macs})
+    assert claim("100 times less FLOPs", sheet).verdict == verdict
+    assert claim("100 times less computational cost", sheet).verdict == verdict
+
+
+def test_the_lowest_overhead_is_of_arithmetic_and_memory_is_told() -> None:
+    found = claim("lowest computational overhead", table10())
+    assert found.verdict == "reproduced"
+    assert found.reason == "in arithmetic; in memory its published form takes the most"
+    assert claim("lowest", table10(a2net={"published_gmacs": 0.1})).verdict == "differs"
+
+
+def test_the_order_of_sizes_is_that_of_the_shape() -> None:
+    assert claim("CHW >>", table10()).reason == "CHW is 8.0 times C²"
+    assert claim("CHW >>", table10(reconet={"width": 8})).verdict == "differs"
+
+
+def test_printed_memory_is_no_peak() -> None:
+    found = claim("8.31MB", table10())
+    assert (found.printed, found.verdict) == ("8.31 MB", "differs")
+    assert found.measured == "528.0 MiB (published form), 9.300 MiB (fast form)"
+    assert claim("8.31MB", table10(reconet={"published_peak_pred_mib": 8.3125})).verdict == "reproduced"
+
+
+def test_networks_are_compared_at_one_size() -> None:
+    dearer, cheaper = (claim("relatively small cost", table9(RecoNet=g)) for g in (42.1, 41.0))
+    assert (dearer.verdict, cheaper.verdict) == ("differs", "reproduced")
+    assert "EMANet's printed number fits counting of EMANet" in dearer.reason
+    assert cheaper.reason == ""
+    assert claim("surpass", table9()).verdict == "reproduced"
+    assert claim("surpass", table9(PSPNet=42.0)).verdict == "differs"
+    assert claim("whole model", table9()).measured == "0.999 to 1.30×"
+
+
+def test_orders_and_rank_come_from_the_growth_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growing, "SIZES", (32, 64, 128))
+    monkeypatch.setattr(growing, "CHANNELS", (16, 32, 64))
+    monkeypatch.setattr(growing, "PAPER_SHAPE", (1, 96, 16, 16))
+    monkeypatch.setattr(growing, "RANK", 4)
+    sheet = growth(source="here")
+    frame = sheet.frame
+    assert len(sheet.grid.groups[0].rows) == len(frame)
+    assert frame["exponent"].notna().sum() == 5
+    stages = frame.set_index("subject").loc[["TGM, one rank", "TRM, one rank"]]
+    assert stages.loc["TGM, one rank", ["ratio_lo", "ratio_hi"]].tolist() == [1, 1]
+    assert stages.loc["TRM, one rank", "ratio_hi"] == pytest.approx(1 + 1 / 32)
+    assert claim("O(C²+H²+W²)", sheet).verdict == "reproduced"
+    assert claim("O(rCHW)", sheet).measured.count("claimed 1") == 3
+    assert claim("tensor rank 64", sheet).measured == "at least 96"
+    assert claim("tensor rank 64", sheet).verdict == "differs"
+    steep = frame.assign(verdict=np.where(frame["claimed"] == "O(CH²W²)", "differs", frame["verdict"]))
+    changed = Sheet("growth", "", sheet.grid, steep, "")
+    assert claim("O(CH²W²)", changed).verdict == "differs"
+    assert claim("O(rCHW)", changed).verdict == "reproduced"
+
+
+def test_a_claim_without_its_sheet_or_its_number_is_not_measured() -> None:
+    found = ledger([])
+    assert len(found) == len(CLAIMS)
+    assert {each.verdict for each in found} == {"not measured"}
+    assert all(each.reason.startswith(f"{each.reason.split()[0]} was not made") for each in found)
+    lost = claim("900 times", table10(reconet={"published_gmacs": np.nan}))
+    assert (lost.verdict, lost.reason) == ("not measured", "table10 lacks a number it needs")
+
+
+def test_it_is_a_sheet_of_its_own() -> None:
+    claims = ledger([table9(), table10()])
+    sheet = ledger_sheet(claims, source="here")
+    assert sheet.frame["words"].tolist() == [each.words for each in claims]
+    assert set(sheet.frame["verdict"]) <= set(VERDICTS)
+    assert [row[-1].text for row in sheet.grid.groups[0].rows] == sheet.frame["verdict"].tolist()

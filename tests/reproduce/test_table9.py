@@ -1,0 +1,84 @@
+"""Table 9's sheet: verdicts and sentences that follow from the counts, and where runs are placed."""
+
+from typing import Any
+
+import pytest
+from reproduce.test_results import own
+
+from ctxbench.errors import UserError
+from ctxbench.paper import printed
+from ctxbench.report.terminal import plain
+from ctxbench.reproduce import table9 as module
+from ctxbench.reproduce.increments import Increment
+from ctxbench.reproduce.own_runs import OwnRun
+from ctxbench.reproduce.sheet import Sheet
+from ctxbench.reproduce.table9 import table9
+
+GMACS = {"deeplabv3plus": 80.0, "pspnet": 77.5, "danet": 110.0, "psanet": 90.0, "ccnet": 99.0, "emanet": 43.1}
+
+
+def counted(gmacs: float) -> dict[int, Increment]:
+    """An increment of so much at 512, and a little more at 513, all in convolutions."""
+    return {
+        side: Increment(side, gmacs * scale, 0.0, {}, 0.0, gmacs * scale, 0.0, gmacs * scale)
+        for side, scale in ((512, 1.0), (513, 1.03))
+    }
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Table 9 of made-up counts; those of RecoNet are given."""
+
+    def make(reconet: float = 42.0, runs: list[OwnRun] | None = None) -> Sheet:
+        monkeypatch.setattr(module, "backbone", lambda: counted(190.6 / 1.03))
+        monkeypatch.setattr(module, "increments", lambda model: counted({**GMACS, "reconet": reconet}[model]))
+        return table9(runs or [], source="here")
+
+    return make
+
+
+def test_each_printed_number_has_its_verdict(made: Any) -> None:
+    frame = made().frame.set_index("method")
+    assert frame.loc["PSPNet", "flops_verdict"] == "reproduced"
+    assert frame.loc["PSPNet", "flops_decode"] == "Table 10's rule, at 512×512"
+    assert frame.loc["ResNet-101", "flops_decode"].endswith("at 513×513")
+    assert frame.loc["DANet", "flops_verdict"] == "not reproducible"
+    assert "nearest 113.30 G (-3.4 %)" in frame.loc["DANet", "flops_reason"]
+
+
+@pytest.mark.parametrize(("reconet", "order"), [(42.0, "less"), (44.0, "more")])
+def test_the_order_is_computed(made: Any, reconet: float, order: str) -> None:
+    text = " ".join(plain([made(reconet).grid]).split())
+    assert f"RecoNet adds {reconet:.2f} G, {order} than the cheapest of the others, EMANet" in text
+
+
+def test_sizes_that_fit_are_told_apart(made: Any) -> None:
+    text = " ".join(plain([made().grid]).split())
+    assert (
+        "3 of 8 numbers fit some way to count, but not at one input size: PSPNet, EMANet at 512×512" in text
+    )
+    assert "Not reproducible: DeepLabV3+, DANet, PSANet, CCNet, RecoNet." in text
+
+
+def test_without_a_run_the_scores_are_empty_with_the_reason(made: Any) -> None:
+    sheet = made()
+    heads = sheet.frame[sheet.frame["is_increment"]]
+    assert set(heads["miou_ss_verdict"]) == {"not measured"}
+    assert set(heads["miou_ms_flip_reason"]) == {"no run given: --run"}
+    assert sheet.tally == (8, 0)  # its costs are measured
+    assert any("ctxbench train" in note for note in sheet.grid.notes)
+
+
+def test_a_run_stands_in_its_networks_row(made: Any) -> None:
+    score = float(next(row["miou_ms_flip"] for row in printed.rows(9) if row["method"] == "RecoNet"))
+    frame = made(runs=[own("voc12", score, known_training=False)]).frame.set_index("method")
+    assert frame.loc["RecoNet", "miou_ms_flip_pct"] == pytest.approx(score, abs=0.005)
+    assert frame.loc["RecoNet", "miou_ms_flip_verdict"] == "differs"
+    assert "training not known" in frame.loc["RecoNet", "miou_ms_flip_reason"]
+    assert frame.loc["RecoNet", "miou_ss_verdict"] == "not measured"
+    assert frame.loc["EMANet", "miou_ms_flip_verdict"] == "not measured"
+
+
+def test_a_run_of_another_data_set_is_refused_by_name(made: Any) -> None:
+    with pytest.raises(UserError, match="ade20k"):
+        made(runs=[own("ade20k", 40.0)])
