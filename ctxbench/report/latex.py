@@ -32,6 +32,8 @@ _SPECIAL = {
     "·": r"$\cdot$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
+    "≫": r"$\gg$",
+    "−": "$-$",
     "²": r"\textsuperscript{2}",
     "³": r"\textsuperscript{3}",
     "λ": r"$\lambda$",
@@ -65,7 +67,10 @@ def grid_latex(grid: Grid, caption: str, label: str) -> str:
     """Return the grid as a ``table`` environment with booktabs rules and its notes under it."""
     kept = [i for i, heading in enumerate(grid.headings) if heading.name not in NOT_IN_PRINT]
     headings = [grid.headings[i] for i in kept]
-    alignment = "".join("r" if heading.is_number else "l" for heading in headings)
+    if any(heading.is_number for heading in headings):
+        alignment = "".join("r" if heading.is_number else "l" for heading in headings)
+    else:  # words alone, which wrap
+        alignment = rf"p{{{0.92 / len(headings):.3f}\linewidth}}" * len(headings)
     lines = [
         r"\begin{table}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",

@@ -81,11 +81,11 @@ def _short(sheet: Sheet) -> str:
 
 
 def _counts(sheets: Iterable[Sheet]) -> str:
-    """How many printed numbers have which verdict."""
+    """How many verdicts there are in the tables, of each kind."""
     found = Counter(verdict for sheet in sheets for verdict in sheet.verdicts.to_numpy().ravel().tolist())
-    items = [f"<li>{_verdict(v)} {found[v]}</li>" for v in VERDICTS if found[v]]
+    items = [f"<li>{_verdict(f'{v} {found[v]}', v)}</li>" for v in VERDICTS if found[v]]
     return (
-        f'<ul class="counts" aria-label="Verdicts on printed numbers">{"".join(items)}</ul>' if items else ""
+        f'<ul class="counts" aria-label="Verdicts in the tables below">{"".join(items)}</ul>' if items else ""
     )
 
 
@@ -137,7 +137,7 @@ def _button(heading: Heading, column: int, name: str, part: str = "", span: str 
     unit = f" <small>{_text(small)}</small>" if small else ""
     return (
         f'<th scope="col" aria-sort="none" data-column="{column}"{kind} {span}>'
-        f'<button type="button">{_text(name)}{unit}</button></th>'
+        f'<button type="button" aria-label="{escape(heading.line)}">{_text(name)}{unit}</button></th>'
     )
 
 
@@ -187,9 +187,11 @@ def _figures(folder: Path, sheet: Sheet) -> list[str]:
 
 
 def _inline(svg: str, name: str, label: str) -> str:
-    """A drawing to stand in the page: its own ids, and the width of its place."""
+    """A drawing to stand in the page: with ids of its own, at most as wide as it was drawn."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     head, end, rest = svg.partition(">")
+    wide = re.search(r' width="([\d.]+pt)"', head)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{escape(label)}"{end}{rest}'
+    style = f' style="--wide: {wide[1]}"' if wide else ""
+    return f'{head} role="img" aria-label="{escape(label)}"{style}{end}{rest}'

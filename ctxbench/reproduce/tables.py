@@ -117,11 +117,13 @@ def _fig5(request: Request) -> Sheet:
 
 
 def _trained(out: Path) -> Path | None:
-    """A run of the ablations in ``out`` whose network has sub-attention maps and evaluated weights."""
+    """A run of the ablations in ``out`` with sub-attention maps, of the figure's rank where there is one."""
+    ranks: dict[Path, int] = {}
     for best in sorted((out / ABLATION).glob("runs/*/best.ckpt")):
-        if TrainedRun(best.parent).config.context in (None, SUBJECT):
-            return best.parent
-    return None
+        config = TrainedRun(best.parent).config
+        if config.context in (None, SUBJECT):
+            ranks[best.parent] = config.context_options.get("rank", RANK)
+    return min(ranks, key=lambda run: abs(ranks[run] - RANK), default=None)
 
 
 def _table9(request: Request) -> Sheet:

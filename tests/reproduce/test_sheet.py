@@ -101,3 +101,15 @@ def test_origin_is_of_the_measurement_where_that_is_given() -> None:
 def test_origin_refuses_a_device_that_is_not_one() -> None:
     with pytest.raises(UserError, match="tpu"):
         origin("tpu", [])
+
+
+def test_latex_keeps_signs_and_wraps_tables_of_words(tmp_path: Path) -> None:
+    words = Grid(
+        "Words", [Heading("a", "a"), Heading("b", "b")], [Group("", [[Cell("≫ −0.7"), Cell("x " * 99)]])]
+    )
+    write_sheet(sheet(grid=words), tmp_path)
+    text = (tmp_path / "table99.tex").read_text()
+    assert r"$\gg$ $-$0.7 &" in text
+    assert text.count(r"p{0.460\linewidth}") == 2
+    write_sheet(sheet(), tmp_path)
+    assert r"\begin{tabular}{@{}lr@{}}" in (tmp_path / "table99.tex").read_text()
