@@ -11,7 +11,7 @@ from synthetic import MODULES, record, write_run
 
 from ctxbench.cli import main
 from ctxbench.errors import UserError
-from ctxbench.report.grid import Grid
+from ctxbench.report.grid import Grid, Heading
 from ctxbench.reproduce import tables
 from ctxbench.reproduce.sheet import Sheet
 from ctxbench.reproduce.tables import Request
@@ -92,7 +92,7 @@ def test_nonsense_is_one_line(
 
 def made(name: str, **changes: Any) -> Callable[[Request], Sheet]:
     frame = pd.DataFrame({"row": ["run"], "verdict": ["reproduced"], **changes})
-    return lambda request: Sheet(name, name, Grid(name, []), frame, request.source)
+    return lambda request: Sheet(name, name, Grid(name, [Heading("row", "row")]), frame, request.source)
 
 
 def test_all_makes_what_can_be_made(
