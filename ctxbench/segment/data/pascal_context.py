@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,29 +15,25 @@ LABELS = 459
 
 
 class ContextSet(FileSet):
-    """PASCAL-Context. ``order`` maps the values of its mask files to classes 1..59; all others are 0.
+    """PASCAL-Context. With 60 classes, 0 is the background; with 59 it is ignored, and they begin at 0."""
 
-    With 60 classes, 0 is the background; with 59 it is ignored, and classes are numbered from 0.
-    """
+    def decode(self, path: Path) -> Labels:
+        """Read a mask or a prediction; the authors' ``.mat`` files have their own 459 labels.
 
-    def __init__(self, name: str, *args: Any, order: Mapping[int, int], largest: int, **layout: Any) -> None:
-        super().__init__(name, *args, **layout)
-        self.order, self.largest = dict(order), largest
-
-    def truth(self, index: int) -> Labels:
-        """The mask as its file has it. Raises LabelRangeError for a value that is no label."""
-        path = self.mask_path(index)
+        Raises LabelRangeError for a value that is no label.
+        """
         values = read_labels(path)
-        if values.ndim != 2 or values.max(initial=0) > self.largest:
+        if path.suffix != ".mat":
+            return self.to_labels(values, path)
+        if values.max(initial=0) > LABELS:
             raise LabelRangeError(
-                f"{path}: label {values.max()} is none of {self.name}, whose labels are 0 to {self.largest}"
+                f"{path}: label {values.max()} is none of {self.name}, whose labels are 0 to {LABELS}"
             )
-        table = np.zeros(self.largest + 1, np.uint8)
-        table[list(self.order)] = list(self.order.values())
-        with_background = table[values]
-        if self.classes[0] == "background":
-            return with_background
-        return np.where(with_background == 0, np.uint8(IGNORE), with_background - np.uint8(1))
+        numbers, _ = class_list("pascal_context")
+        background = self.classes[0] == "background"
+        table = np.full(LABELS + 1, 0 if background else IGNORE, np.uint8)
+        table[numbers] = np.arange(len(numbers)) + background
+        return table[values]
 
 
 def open_pascal_context(root: Path, split: str, *, background: bool = True) -> ContextSet:
@@ -51,15 +45,16 @@ def open_pascal_context(root: Path, split: str, *, background: bool = True) -> C
     """
     home = devkit(root, "VOC2010")
     numbers, names = class_list("pascal_context")
-    by_alphabet = {code: numbers.index(number) + 1 for code, number in enumerate(sorted(numbers), 1)}
+    by_alphabet = [sorted(numbers).index(number) + 1 for number in numbers]
+    plain = range(1, len(numbers) + 1)
     forms = {
-        "trainval": (".mat", {number: label for label, number in enumerate(numbers, 1)}, LABELS),
-        "SegmentationClassContext": (".png", by_alphabet, len(numbers)),
-        "59_context_labels": (".png", {label: label for label in by_alphabet}, len(numbers)),
+        "trainval": (".mat", plain),  # of predictions; decode knows the masks' labels
+        "SegmentationClassContext": (".png", by_alphabet),
+        "59_context_labels": (".png", plain),
     }
     above = dict.fromkeys((root, *(home, *home.parents[:2]), root / "pascal-context"))
     masks = first_of(*(place / form for place in above for form in forms))
-    suffix, order, largest = forms[masks.name]
+    suffix, codes = forms[masks.name]
     lists = home / "ImageSets"
     stems = read_list(
         first_of(lists / "SegmentationContext" / f"{split}.txt", lists / "Main" / f"{split}.txt")
@@ -70,9 +65,7 @@ def open_pascal_context(root: Path, split: str, *, background: bool = True) -> C
         split,
         pairs,
         ["background", *names] if background else names,
-        order=order,
-        largest=largest,
-        codes=range(60) if background else range(1, 60),
+        codes=[0, *codes] if background else codes,
         void=(IGNORE,) if background else (0,),
     )
 

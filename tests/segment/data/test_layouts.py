@@ -103,6 +103,10 @@ def test_pascal_context(tmp_path: Path, folder: str, mask: str, values: list[int
     labels = fifty_nine.mask(0)[0].tolist()
     assert labels[1] == IGNORE
     assert [fifty_nine.classes[labels[place]] for place in (0, 2, 3)] == ["aeroplane", "wood", "bag"]
+    for dataset in (sixty, fifty_nine):  # a truth that is scored, or drawn, as a prediction
+        assert np.array_equal(dataset.decode(dataset.mask_path(0)), dataset.mask(0))
+        dataset.encode(dataset.mask(0)).save(tmp_path / "prediction.png")
+        assert np.array_equal(dataset.decode(tmp_path / "prediction.png"), dataset.mask(0))
 
 
 def test_pascal_context_label_out_of_range(tmp_path: Path) -> None:
