@@ -22,7 +22,7 @@ from ctxbench.errors import UserError
 from ctxbench.files import writing
 from ctxbench.report.style import STYLE, canvas
 from ctxbench.segment.augment import normalise
-from ctxbench.segment.data.reading import loaded, open_picture
+from ctxbench.segment.data.reading import read_image
 from ctxbench.segment.evaluate_run import open_split
 from ctxbench.segment.pictures import Pixels, colours, show, write_png
 from ctxbench.segment.predict import SMALLEST, predict
@@ -86,8 +86,7 @@ def look(
     run = TrainedRun(folder)
     network = run.network(which)
     ranks = ranks or random_ranks(attention_module(network).rank)
-    with open_picture(image) as picture:
-        pixels = loaded(picture, image).convert("RGB")
+    pixels = read_image(image)
     drawn = None if truth is None else _truth(run, truth, pixels)
     path = out or folder / "attention" / f"{image.stem}.png"
     with writing(path):

@@ -17,8 +17,8 @@ from ctxbench.errors import UserError
 from ctxbench.segment.data.reading import (
     LabelRangeError,
     SizesDifferError,
-    loaded,
     open_picture,
+    read_image,
     read_labels,
 )
 
@@ -183,8 +183,7 @@ class FileSet(SegmentationSet):
         return self.pairs[index].stem
 
     def image(self, index: int) -> Image.Image:  # noqa: D102  as in the base class
-        with open_picture(self.pairs[index].image) as picture:
-            return loaded(picture, self.pairs[index].image).convert("RGB")
+        return read_image(self.pairs[index].image)
 
     def mask(self, index: int) -> Labels:  # noqa: D102  as in the base class
         pair = self.pairs[index]

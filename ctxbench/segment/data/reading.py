@@ -100,6 +100,20 @@ def loaded(picture: Image.Image, path: Path) -> Image.Image:
     return picture
 
 
+def read_image(path: Path) -> Image.Image:
+    """An image file as RGB, 8 bits a channel; of 16 bits grey the upper 8.
+
+    Raises BadSampleError where it is missing, unreadable, or of 32 bits, whose black and white are not known.
+    """
+    with open_picture(path) as file:
+        picture = loaded(file, path)
+    if picture.mode in ("I", "F"):
+        raise UnreadableFileError(f"{path} has 32 bits per pixel: save it with 8 or 16")
+    if picture.mode.startswith("I;16"):  # Pillow would clip each value at 255
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return picture.convert("RGB")
+
+
 _MAT_KEYS = ("S", "LabelMap", "GTcls")
 """Where SIFT-Flow and COCO-Stuff 10k, PASCAL-Context, and SBD keep the labels in their .mat files."""
 

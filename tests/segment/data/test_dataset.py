@@ -16,6 +16,7 @@ from ctxbench.segment.data.reading import (
     MissingFileError,
     SizesDifferError,
     UnreadableFileError,
+    read_image,
     read_list,
 )
 
@@ -166,3 +167,12 @@ def test_a_subset_is_a_data_set_of_some_samples(tmp_path: Path) -> None:
 def test_the_lines_of_a_split(tmp_path: Path, line: str, stem: str) -> None:
     (tmp_path / "train.txt").write_text(f"\n{line}\r\n\n")
     assert read_list(tmp_path / "train.txt") == [stem]
+
+
+def test_grey_of_16_bits_keeps_its_upper_8(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[0, 255, 256, 30000, 65535]], np.uint16)).save(path)
+    assert np.asarray(read_image(path))[0, :, 0].tolist() == [0, 0, 1, 117, 255]
+    Image.fromarray(np.array([[0.5]], np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(UnreadableFileError, match=r"a\.tif has 32 bits per pixel"):
+        read_image(tmp_path / "a.tif")
