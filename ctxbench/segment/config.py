@@ -126,9 +126,14 @@ class TrainConfig:
             "seed",
             "colour",
             "power",
+            "weight_decay",
         ):
             if getattr(self, name) < 0:
                 raise UserError(f"training: {name} must not be negative, as {getattr(self, name)} is")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"training: momentum is at least 0 and below 1, not {self.momentum}")
+        if self.seed >= 1 << 32:
+            raise UserError(f"training: seed must be below 2**32, not {self.seed}")
         if self.crop < 65:
             raise UserError(f"training: crop must be at least 65 pixels, not {self.crop}")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:

@@ -68,6 +68,10 @@ def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
         ({"lr": 0}, "lr must be positive, not 0"),
         ({"evaluate_every": -1}, "evaluate_every must not be negative, as -1 is"),
         ({"crop": 64}, "crop must be at least 65 pixels, not 64"),
+        ({"seed": 1 << 32}, r"seed must be below 2\*\*32, not 4294967296"),
+        ({"momentum": -1}, "momentum is at least 0 and below 1, not -1"),
+        ({"optimizer": "adamw", "momentum": 1}, "momentum is at least 0 and below 1, not 1"),
+        ({"weight_decay": -1}, "weight_decay must not be negative, as -1 is"),
         ({"scale": [2.0, 0.5]}, r"scale is a range such as \[0.5, 2.0\], not \[2.0, 0.5\]"),
     ],
 )
