@@ -20,7 +20,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -30,14 +30,14 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises UserError where it cannot be written; what was at ``path`` then stands, and nothing is left over.
     """
     new = path.with_name(f".{path.name}.new")
-    try:
-        with writing(path):
+    with writing(path):
+        try:
             yield new
             with new.open("rb") as file:
                 os.fsync(file.fileno())
             new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -87,8 +87,10 @@ def check(dataset: SegmentationSet, progress: Progress | None = None) -> Check:
 
 
 def readable(dataset: SegmentationSet, progress: Progress | None = None) -> tuple[SegmentationSet, list[str]]:
-    """The data set without its bad samples, and the stems of those."""
+    """The data set without its bad samples, and the stems of those. Raises UserError where all are bad."""
     found = check(dataset, progress)
+    if len(found.problems) == len(dataset):
+        raise UserError(f"{found.summary}, so nothing is left; the first: {found.problems[0][1]}")
     return found.good, [dataset.stem(index) for index, _ in found.problems]
 
 
@@ -128,4 +130,4 @@ def sample_picture(dataset: SegmentationSet, path: Path, n: int = 4) -> None:
         for axis in (left, right):
             axis.set_axis_off()
     with written_whole(path) as new:
-        figure.savefig(new, format=path.suffix.lstrip(".") or "png", dpi=100)
+        figure.savefig(new, format="png", dpi=100)

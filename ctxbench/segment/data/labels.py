@@ -88,6 +88,8 @@ def _meta(path: Path) -> list[Label]:
         names = {int(code): str(name) for code, name in meta["label_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no dataset_meta.json: {in_one_line(error)}") from error
+    if beyond := [code for code in names if not 0 <= code <= IGNORE]:
+        raise UserError(f"{path}: {names[beyond[0]]!r} has the number {beyond[0]}, not one of 0 to {IGNORE}")
     return [
         Label(code, name, colour)
         for (code, name), colour in zip_longest(names.items(), colours[: len(names)])

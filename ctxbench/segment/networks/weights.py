@@ -130,7 +130,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise UserError(f"cannot read the weights {path}: {in_one_line(error)}") from error
     while isinstance(loaded, Mapping) and (key := next((k for k in WRAPPERS if k in loaded), None)):
         loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    ):
         raise UserError(
             f"{path} holds no state dict (names to tensors), nor has it one under {' or '.join(WRAPPERS)}"
         )
@@ -142,8 +144,8 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     names = next((names for key, names in DEEP_STEMS.items() if key in state), {})
 
     def rename(key: str) -> str:
-        module, _, leaf = key.rpartition(".")
-        return f"{names.get(module, module)}.{leaf}"
+        module, dot, leaf = key.rpartition(".")
+        return f"{names.get(module, module)}{dot}{leaf}"
 
     return {rename(key): value for key, value in state.items()}
 

@@ -50,6 +50,14 @@ def test_readable_leaves_out_the_bad_samples(spoilt: Path) -> None:
     assert bad == ["lost", "range", "short", "small", "text"]
 
 
+def test_a_set_of_bad_samples_alone_is_refused(tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "a.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"1 samples, 1 unreadable, so nothing is left; the first: .*a\.png"):
+        readable(open_dataset("folder", tmp_path, "all"))
+
+
 def test_the_authors_count_stands_beside_what_is_there(voc12: Path) -> None:
     found = check(open_dataset("voc12", voc12, "val"))
     assert found.expected == 1449
@@ -68,6 +76,11 @@ def test_samples_are_drawn_with_their_classes_colours(spoilt: Path) -> None:
         sample_picture(Subset(dataset, []), spoilt / "none.png")
     with pytest.raises(UserError, match="cannot write"):
         sample_picture(dataset, spoilt / "nowhere" / "samples.png")
+    with pytest.raises(UserError, match=r"cannot write .*: Not a directory"):
+        sample_picture(dataset, spoilt / "classes.txt" / "samples.png")
+    sample_picture(dataset, spoilt / "samples.xyz", n=1)
+    with Image.open(spoilt / "samples.xyz") as picture:
+        assert picture.format == "PNG"
 
 
 @pytest.fixture

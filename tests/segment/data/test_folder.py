@@ -118,6 +118,7 @@ def test_one_list_of_classes_says_which_colours_are_ignored(tmp_path: Path) -> N
         ({"labels/a.png": 0}, r"labels/a\.png and .*masks/a\.png are both the mask of 'a'"),
         ({"labelmap.txt": "sky 1,2,3"}, r"'sky 1,2,3' is not name:red,green,blue"),
         ({"dataset_meta.json": "{}"}, r"is no dataset_meta.json: KeyError"),
+        ({"dataset_meta.json": '{"label_map": {"300": "x"}}'}, "'x' has the number 300, not one of 0 to 255"),
         ({"masks/b.png": [[[1, 2, 3]]]}, "some masks hold numbers and some colours"),
         ({"masks/a.png": [[[i, i // 2, 9] for i in range(256)]]}, "the masks hold 256 colours"),
     ],

@@ -98,7 +98,9 @@ def without(state: State, *keys: str) -> State:
         (lambda s: {**s, "bn1.bias": torch.ones(3)}, r"1 of another shape: bn1.bias \(3 for 8\)"),
         (lambda s: trained("plain"), "stem=deep, it needs stem=plain"),
         (lambda s: trained("deep-narrow"), "stem=deep, it needs stem=deep-narrow"),
+        (lambda s: {**s, "scale": torch.ones(1)}, "1 unexpected: scale$"),
         (lambda s: {"weights": 3}, "no state dict"),
+        (lambda s: {3: torch.ones(1)}, "no state dict"),
         (lambda s: [1, 2], "no state dict"),
     ],
 )
