@@ -41,10 +41,9 @@ class Job:
         """
         train_set, _ = _open(config, config.train_split)
         eval_set, skipped = _open(config, config.eval_split or DATASETS[config.dataset].eval_split)
-        if not eval_set.labelled:
-            raise UserError(
-                f"{eval_set.name} {eval_set.split} has no labels to evaluate with: set eval_split"
-            )
+        for dataset, key in ((train_set, "train_split"), (eval_set, "eval_split")):
+            if not dataset.labelled:
+                raise UserError(f"{dataset.name} {dataset.split} has no labels: set {key}")
         seed_everything(config.seed, verbose=False)
         network = network_of(config, len(train_set.classes))
         loaded = "none: the backbone starts at random"

@@ -23,7 +23,9 @@ class Logs:
     def __init__(self, folder: Path, start: int) -> None:
         self._train = _cut(folder / "train.csv", TRAIN, start)
         self._evaluations = _cut(folder / "evaluations.csv", EVALUATIONS, start)
-        self._board = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        self._folder = folder
+        with writing(folder):
+            self._board = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
 
     def step(self, row: Mapping[str, float]) -> None:
         """Add a row to train.csv."""
@@ -35,17 +37,20 @@ class Logs:
 
     def flush(self) -> None:
         """Hand TensorBoard's events, which are collected, to their file."""
-        self._board.flush()
+        with writing(self._folder):
+            self._board.flush()
 
     def close(self) -> None:
         """Flush, and write no more."""
-        self._board.close()
+        with writing(self._folder):
+            self._board.close()
 
     def _add(self, path: Path, columns: tuple[str, ...], row: Mapping[str, float], group: str) -> None:
         with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(",".join(_text(row[name]) for name in columns) + "\n")
-        for name in columns[1:]:
-            self._board.add_scalar(f"{group}/{name}", row[name], int(row["iteration"]))
+        with writing(self._folder):
+            for name in columns[1:]:
+                self._board.add_scalar(f"{group}/{name}", row[name], int(row["iteration"]))
 
 
 def _text(value: float) -> str:

@@ -10,6 +10,7 @@ takes the same steps, bit for bit on a CPU, as one that was not.
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from ctxbench.files import write_text, writing
 from ctxbench.measure.environment import environment
 from ctxbench.segment.augment import Augment
 from ctxbench.segment.checkpoint import Checkpoint, load_model
-from ctxbench.segment.config import TrainConfig
+from ctxbench.segment.config import TrainConfig, configure
 from ctxbench.segment.curves import write_report
 from ctxbench.segment.engine import (
     claimed,
@@ -79,7 +80,9 @@ def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> Tr
     }
     if config.context not in (None, "none"):
         places["context"] = registry.canonical(config.context)
-    return _run(replace(config, **places), out, progress, fresh=True)
+    # as it will be read back, so that tuples in the options do not make another run of it
+    read = configure(tomllib.loads(replace(config, **places).to_toml()))
+    return _run(read, out, progress, fresh=True)
 
 
 def resume(folder: Path, *, progress: Show | None = None) -> TrainedRun:

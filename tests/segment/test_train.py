@@ -1,5 +1,6 @@
 """Training: the steps it takes, that a kill changes none of them, and what stops it."""
 
+import errno
 import os
 import resource
 import signal
@@ -14,10 +15,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from tiny import TINY, tiny_folder
 from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import PolynomialLR
+from torch.utils.tensorboard import SummaryWriter
 
 from ctxbench.errors import UserError
 from ctxbench.files import lock
@@ -25,6 +28,7 @@ from ctxbench.segment.augment import Augment
 from ctxbench.segment.config import configure
 from ctxbench.segment.job import Job
 from ctxbench.segment.loader import train_loader
+from ctxbench.segment.logs import EVALUATIONS, Logs
 from ctxbench.segment.run import TrainedRun
 from ctxbench.segment.step import cross_entropy
 from ctxbench.segment.train import Progress, resume, train
@@ -280,9 +284,49 @@ def test_a_run_goes_on_only_as_it_was_begun(unbroken: TrainedRun, tmp_path: Path
     with pytest.raises(UserError, match="was trained on 5 samples, and folder val now has 3"):
         resume(edited(unbroken, tmp_path / "b", "seed = 0", 'seed = 0\ntrain_split = "val"'))
     cut = edited(unbroken, tmp_path / "c", "seed = 0", "seed = 0")
-    (cut / "last.ckpt").write_bytes((cut / "last.ckpt").read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"c/last.ckpt is no checkpoint of ctxbench: "):
-        resume(cut)
+    for damaged in ((cut / "last.ckpt").read_bytes()[:1000], b"0", b"\x80\x02u."):
+        (cut / "last.ckpt").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"c/last.ckpt is no checkpoint of ctxbench: "):
+            resume(cut)
+
+
+def test_options_given_in_python_are_those_that_are_read_back(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    options = {"context": "ppm", "context_options": {"bins": (1, 2)}, "iterations": 1}
+    run = train(configure(settings, options), tmp_path / "run")
+    assert same_weights(resume(run.folder), run)
+
+
+def test_what_has_no_labels_is_not_trained_on(tmp_path: Path) -> None:
+    for place in ("JPEGImages/a.jpg", "SegmentationClass/a.png"):
+        (tmp_path / place).parent.mkdir()
+        Image.new("L", (9, 9)).save(tmp_path / place)
+    (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
+    for split in ("test", "val"):
+        (tmp_path / f"ImageSets/Segmentation/{split}.txt").write_text("a\n")
+    config = configure({"dataset": "voc12", "root": str(tmp_path), "train_split": "test"})
+    with pytest.raises(UserError, match="voc12 test has no labels: set train_split"):
+        train(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("call", ["__init__", "add_scalar", "flush", "close"])
+def test_a_disk_that_is_full_for_the_logs_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SummaryWriter, call, full)
+
+    def write() -> None:
+        logs = Logs(tmp_path, 0)
+        logs.evaluation(dict.fromkeys(EVALUATIONS, 0))
+        logs.flush()
+        logs.close()
+
+    with pytest.raises(UserError, match=r"cannot write .*: No space left on device"):
+        write()
 
 
 def test_a_full_disk_is_one_error_and_the_last_checkpoint_stands(
@@ -331,6 +375,7 @@ def test_bad_samples_stop_it_or_are_left_out(
         ({"eval_split": "test"}, "has no split 'test'"),
         ({"dataset": "nothing"}, "no data set named 'nothing'"),
         ({"model": "unet"}, "no model 'unet'"),
+        ({"context": "none", "context_options": {"rank": 3}}, "nothing to give rank"),
     ],
 )
 def test_bad_settings_end_before_anything_is_written(

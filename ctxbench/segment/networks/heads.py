@@ -100,6 +100,8 @@ class ContextHead(nn.Module):
         size: tuple[int, int] = (64, 64),
     ) -> None:
         super().__init__()
+        if context == NO_CONTEXT and context_options:
+            raise UserError(f"without a context module there is nothing to give {', '.join(context_options)}")
         self.reduce = nn.Sequential(*conv_bn_relu(in_channels[3], channels, 3))
         self.global_pool = GlobalPooling(channels) if global_pool else None
         self.context: nn.Module | None = None
