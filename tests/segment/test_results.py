@@ -149,3 +149,14 @@ def test_a_damaged_folder_is_named(tmp_path: Path, spoil: object) -> None:
     assert callable(spoil)
     with pytest.raises(UserError, match=spoil(tmp_path)):
         read_evaluation(tmp_path)
+
+
+def test_a_failure_without_a_system_error_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(*_: object) -> None:
+        raise OSError("512 requested and 0 written")  # as NumPy says of a full disk
+
+    monkeypatch.setattr(np, "save", cut_short)
+    with pytest.raises(UserError, match=r"cannot write .*confusion\.npy: 512 requested and 0 written"):
+        write_evaluation(tmp_path, evaluation())
