@@ -73,8 +73,8 @@ def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
     mean = [Cell("mean"), *_pair(ours.miou, theirs.miou)]
     title = f"{run.config.title} against {baseline.config.title}"
     note = (
-        "Both: the same data, seed, iterations and network but for the context module and GPM, whose gap this "
-        "is together; `ctxbench paper table7` takes them apart."
+        "Both: the same data, seed, iterations and network but for the context module and GPM. The gap is of "
+        "the two together; `ctxbench paper table7` takes them apart."
     )
     return Grid(title, headings, [Group("", rows), Group("", [mean])], notes=[note])
 
