@@ -19,7 +19,8 @@ def count_networks(
     model: str, backbone: str | None, context: str | None, size: str | None, option: list[str] | None
 ) -> NetworkCosts:
     """Count what the command line asks for; what it leaves open is Table 9's. UserError for nonsense."""
-    from ctxbench.segment.cost import TABLE9_BACKBONE, TABLE9_SIDES, network_costs
+    from ctxbench.segment.cost import network_costs
+    from ctxbench.segment.increments import TABLE9_BACKBONE, TABLE9_SIDES
 
     models = arguments.split([model])
     if not models:

@@ -13,3 +13,8 @@ def rows(table: int) -> tuple[dict[str, str], ...]:
     """Return Table 1 to 10's rows by column name, as printed; an empty text is an empty cell."""
     text = files("ctxbench.paper").joinpath(f"tables/table{table}.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(text.splitlines()))
+
+
+def plain_name(network: str) -> str:
+    """A network's name as it is registered, from the way the paper writes it: DeepLabV3+, RecoNet."""
+    return network.lower().replace("+", "plus")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.paper.compare import NOT_MEASURED, REPRODUCED
+from ctxbench.paper.printed import plain_name
 from ctxbench.reproduce.sheet import DIFFERS
 from ctxbench.segment.config import TrainConfig
 from ctxbench.segment.data import DATASETS
@@ -152,11 +153,6 @@ def refuse_others(runs: Iterable[OwnRun], table: int) -> None:
         if not of_table([run], table):
             wanted = " or ".join(REPORTED[table].datasets)
             raise UserError(f"{run.folder} is of {run.evaluation.dataset}; table{table} is of {wanted}")
-
-
-def plain_name(network: str) -> str:
-    """A network's name as it is registered, from the way the paper writes it: DeepLabV3+, RecoNet."""
-    return network.lower().replace("+", "plus")
 
 
 def _read(folder: Path) -> list[OwnRun]:

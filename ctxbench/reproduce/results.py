@@ -19,7 +19,6 @@ from ctxbench.reproduce.own_runs import (
     Placed,
     of_table,
     place,
-    plain_name,
     refuse_others,
 )
 from ctxbench.reproduce.sheet import DIFFERS, Sheet
@@ -57,7 +56,7 @@ def miou_columns(runs: Sequence[OwnRun]) -> dict[str, dict[str, Placed]]:
     Runs of other data sets, networks or scales have no place there. Of several for one place, the first
     that is comparable stands, else the first.
     """
-    rows = {plain_name(row["method"]): row for row in printed.rows(9) if row["miou_ss"]}
+    rows = {printed.plain_name(row["method"]): row for row in printed.rows(9) if row["miou_ss"]}
     settings = {"miou_ss": in_words((1.0,), flip=False, sliding=None), "miou_ms_flip": PAPERS_SETTING}
     columns: dict[str, dict[str, Placed]] = {}
     for run in of_table(runs, 9):

@@ -9,17 +9,16 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ctxbench.paper.compare import NOT_MEASURED, NOT_REPRODUCIBLE, REPRODUCED
-from ctxbench.paper.printed import rows
+from ctxbench.paper.compare import NOT_MEASURED, REPRODUCED
+from ctxbench.paper.printed import plain_name, rows
 from ctxbench.report.column import significant
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.report.plots import GREY
 from ctxbench.report.style import PALETTE, STYLE, canvas
-from ctxbench.reproduce.increments import Decode, Increment, backbone, decode, increments
-from ctxbench.reproduce.own_runs import OwnRun, Placed, plain_name, refuse_others
+from ctxbench.reproduce.own_runs import OwnRun, Placed, refuse_others
 from ctxbench.reproduce.results import commands, miou_columns
 from ctxbench.reproduce.sheet import Sheet
-from ctxbench.segment.cost import TABLE9_SIDES
+from ctxbench.segment.increments import TABLE9_SIDES, Decode, Increment, backbone_alone, decode, increments
 
 TITLE = "Table 9 of the paper, PASCAL VOC 2012 val, ResNet-101: what each network adds to its backbone"
 NO_RUN = "no run given: --run"
@@ -66,7 +65,7 @@ def table9(
         if progress is not None:
             progress(row["method"])
         increment = row["is_increment_over_backbone"] == "1"
-        found = increments(plain_name(row["method"])) if increment else backbone()
+        found = increments(plain_name(row["method"])) if increment else backbone_alone()
         counted[row["method"]] = found
         decoded = decode(row["flops_g"], found)
         scores = placed.get(plain_name(row["method"]), {}) if increment else None
@@ -98,7 +97,7 @@ def _cells(
         *(each.rule for each in of_side),
     ]
     note = grid.footnote(f"{row['method']} {row['flops_g']} G: {decoded}.")
-    cells = [Cell(row["method"]), Cell(row["flops_g"]), Cell(_verdict(decoded), note=note)]
+    cells = [Cell(row["method"]), Cell(row["flops_g"]), Cell(decoded.verdict, note=note)]
     cells += [Cell(significant(number, 5)) for number in numbers]
     for name in SCORES:
         cells.append(Cell(row[name] or EMPTY))
@@ -136,7 +135,7 @@ def _numbers(
         }
     first = decoded.fitting[0] if decoded.fitting else decoded.nearest
     numbers |= {
-        "flops_verdict": _verdict(decoded),
+        "flops_verdict": decoded.verdict,
         "flops_decode": first.words,
         "flops_decode_gflops": first.gflops,
         "ways_fitting": len(decoded.fitting),
@@ -152,10 +151,6 @@ def _numbers(
             f"{name}_reason": placed.reason if placed else NO_RUN,
         }
     return numbers
-
-
-def _verdict(decoded: Decode) -> str:
-    return REPRODUCED if decoded.fitting else NOT_REPRODUCIBLE
 
 
 def _in_words(frame: Sequence[Mapping[str, Any]]) -> list[str]:

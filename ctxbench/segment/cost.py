@@ -12,30 +12,33 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from torch._subclasses.fake_tensor import FakeTensorMode
-
 from ctxbench import registry
-from ctxbench.counters import Build, paper
+from ctxbench.counters import paper
 from ctxbench.errors import UserError
-from ctxbench.paper.printed import rows
-from ctxbench.paper.table10 import fits
+from ctxbench.paper.printed import plain_name, rows
 from ctxbench.report.column import MIB, significant
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.report.terminal import plain
+from ctxbench.segment.increments import (
+    TABLE9_BACKBONE,
+    TABLE9_SIDES,
+    VOC_CLASSES,
+    Decode,
+    backbone_alone,
+    body,
+    decode,
+    increments,
+)
 from ctxbench.segment.networks.heads import NO_CONTEXT
 from ctxbench.segment.networks.network import build_network
-from ctxbench.segment.networks.resnet import BACKBONES
 from ctxbench.tracing import trace, views
-from ctxbench.tracing.record import fake_module
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE9_BACKBONE = "resnet101"
-TABLE9_SIDES = (512, 513)
-"""Sides of the inputs its rows are held against: its numbers were not all made at one."""
-VOC_CLASSES = 21
 MIN_SIDE = 65
+BACKBONE = "backbone."
+"""What the paths of the backbone's modules begin with."""
 
 HEADINGS = (
     Heading("model", "model"),
@@ -47,30 +50,8 @@ HEADINGS = (
     Heading("head_params", "head", "params", "M"),
     Heading("peak_infer_mib", "peak", "infer", "MiB"),
     Heading("table9_gflops", "Table 9", "printed", "G"),
-    Heading("fits", "Table 9", "fits"),
+    Heading("flops_verdict", "Table 9", "verdict"),
 )
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A number printed in Table 9, and what each convention and input size gives, in G."""
-
-    printed: str
-    tried: Mapping[str, float]
-
-    @property
-    def fitting(self) -> list[str]:
-        """The conventions and sizes that print as Table 9 does."""
-        return [name for name, value in self.tried.items() if fits(value, self.printed)]
-
-    @property
-    def nearest(self) -> str:
-        """The convention and size that come nearest, with what they give."""
-        name = min(self.tried, key=lambda name: abs(self.tried[name] - float(self.printed)))
-        return f"{name} ({self.tried[name]:.2f} G)"
-
-    def __str__(self) -> str:
-        return "; ".join(self.fitting) or f"none, nearest {self.nearest}"
 
 
 @dataclass(frozen=True)
@@ -78,8 +59,9 @@ class NetworkCost:
     """One network at one input size: counts in G, parameters, and the predicted peak of inference.
 
     MACs, parameters and peak (above weights and input, float32) are of the implementation that runs by
-    default. ``increment_leaf_gflops`` and ``table9`` are of the published one where RecoNet's context module
-    has both; a rival's blocks are counted as they run. ``table9`` is None for a network the table has not.
+    default. ``increment_leaf_gflops`` is of the published one where RecoNet's context module has both; a
+    rival's blocks are counted as they run. ``table9``, of published forms and at sides of its own, is None
+    for a network the table has not.
     """
 
     model: str
@@ -92,7 +74,7 @@ class NetworkCost:
     backbone_params: int
     head_params: int
     peak_infer_mib: float
-    table9: Fit | None
+    table9: Decode | None
 
     @property
     def title(self) -> str:
@@ -107,7 +89,7 @@ class NetworkCosts:
     backbone: str
     classes: int
     networks: tuple[NetworkCost, ...]
-    backbone_table9: Fit | None
+    backbone_table9: Decode | None
 
     def grid(self) -> Grid:
         """A row for each network and size, the conventions under it."""
@@ -118,22 +100,21 @@ class NetworkCosts:
         )
         table.groups.append(Group("", [_cells(table, network) for network in self.networks]))
         table.notes += [
-            "MACs: multiply-accumulates of every convolution and matrix product, every call. Leaf rule: the "
-            "convention of Table 10, leaf modules alone, last call wins, on the published form of RecoNet's "
-            "context module. Increment: the network without its backbone; no auxiliary head. Peak: "
-            "predicted, above weights and input.",
+            "MACs: multiply-accumulates of every convolution and matrix product, every call. Leaf rule: "
+            "Table 10's rule, leaf modules alone, last call wins, on the published form of RecoNet's context "
+            "module and on the others' as they run. Increment: the network without its backbone; no "
+            "auxiliary head. Peak: predicted, above weights and input.",
             "Counted, not run: latency and device memory are not measured.",
         ]
         if any(network.table9 for network in self.networks):
             sides = " and ".join(f"{side}×{side}" for side in TABLE9_SIDES)
             table.notes.append(
-                "Fits: what prints as Table 9 does, of the increment by both conventions, with and without "
-                f"the classifier, at {sides}."
+                "Table 9: held, as by `ctxbench paper table9`, against every way tried to count the "
+                f"increment of published forms at {sides}."
             )
         if self.backbone_table9:
             table.findings.append(
-                f"Table 9 prints {self.backbone_table9.printed} G for {self.backbone} alone; that fits: "
-                f"{self.backbone_table9}."
+                f"{self.backbone} alone, {self.backbone_table9.printed} G in Table 9: {self.backbone_table9}."
             )
         return table
 
@@ -153,6 +134,7 @@ class NetworkCosts:
                 | {key: value for key, value in vars(network).items() if key != "table9"}
                 | {
                     "printed_gflops": table9.printed if table9 else None,
+                    "flops_verdict": table9.verdict if table9 else None,
                     "fits": str(table9) if table9 else None,
                 }
             )
@@ -169,11 +151,11 @@ def _cells(table: Grid, network: NetworkCost) -> list[Cell]:
         network.peak_infer_mib,
     ]
     shown = [network.title, f"{network.height}×{network.width}", *(significant(n, 4) for n in numbers)]
-    fit = network.table9
-    if fit is None:
+    table9 = network.table9
+    if table9 is None:
         return [Cell(text) for text in (*shown, EMPTY, EMPTY)]
-    note = 0 if fit.fitting else table.footnote(f"{network.model}: nearest is {fit.nearest}.")
-    return [*map(Cell, (*shown, fit.printed)), Cell("; ".join(fit.fitting) or "none", note=note)]
+    note = table.footnote(f"{network.model} {table9.printed} G: {table9}.")
+    return [*map(Cell, (*shown, table9.printed)), Cell(table9.verdict, note=note)]
 
 
 def network_costs(
@@ -198,10 +180,10 @@ def network_costs(
             raise UserError(f"a network takes sides of at least {MIN_SIDE}, not {height}×{width}")
     own_context = context is None and not context_options
     as_printed = own_context and (backbone, classes) == (TABLE9_BACKBONE, VOC_CLASSES)
-    held = [(side, side) for side in TABLE9_SIDES] if as_printed else []
+    printed = {plain_name(row["method"]): row["flops_g"] for row in rows(9)} if as_printed else {}
     networks: list[NetworkCost] = []
-    alone = None
     for model in models:
+        table9 = decode(printed[model], increments(model)) if model in printed else None
         build = partial(
             build_network,
             model,
@@ -212,55 +194,30 @@ def network_costs(
             auxiliary=False,
         )
         published = partial(build, context_options=_published(model, context, context_options))
-        counts = {shape: _count(partial(published, crop=shape), shape) for shape in {*shapes, *held}}
-        fit = _fit(model, {shape: counts[shape].increment for shape in held})
-        alone = _fit(backbone, {shape: counts[shape].backbone for shape in held})
-        body = fake_module(BACKBONES[backbone], FakeTensorMode())
-        body_params = sum(parameter.numel() for parameter in body.parameters())
         for shape in shapes:
             recorded = trace(partial(build, crop=shape), (1, 3, *shape))
-            on_backbone = counts[shape].backbone["MACs"]
+            leaves = paper.count(partial(published, crop=shape), (1, 3, *shape))["leaves"]
+            shares = views.by_module(recorded)
+            inside = sum(share.macs for share in shares if share.key.startswith(BACKBONE))
+            by_rule = sum(flops for path, (flops, _) in leaves.items() if not path.startswith(BACKBONE))
+            body_params = sum(parameter.numel() for parameter in body(backbone).parameters())
             networks.append(
                 NetworkCost(
                     model=model,
                     context=context or "",
                     height=shape[0],
                     width=shape[1],
-                    backbone_gmacs=on_backbone,
-                    increment_gmacs=views.macs(recorded) / 1e9 - on_backbone,
-                    increment_leaf_gflops=counts[shape].increment["leaf rule"],
+                    backbone_gmacs=inside / 1e9,
+                    increment_gmacs=(views.macs(recorded) - inside) / 1e9,
+                    increment_leaf_gflops=by_rule / 1e9,
                     backbone_params=body_params,
                     head_params=recorded.params - body_params,
                     peak_infer_mib=views.peak_bytes(recorded) / MIB,
-                    table9=fit,
+                    table9=table9,
                 )
             )
-    return NetworkCosts(backbone, classes, tuple(networks), alone)
-
-
-@dataclass(frozen=True)
-class _Count:
-    """G of a network's backbone, and of what is on top, by convention."""
-
-    backbone: dict[str, float]
-    increment: dict[str, float]
-
-
-def _count(build: Build, size: tuple[int, int]) -> _Count:
-    recorded = trace(build, (1, 3, *size))
-    leaves = paper.count(build, (1, 3, *size))["leaves"]
-    classifier = next(op.module for op in reversed(recorded.ops) if op.macs)  # every head ends with it
-    backbone, increment = {}, {}
-    for convention, costs in (
-        ("MACs", {share.key: share.macs for share in views.by_module(recorded)}),
-        ("leaf rule", {path: flops for path, (flops, _) in leaves.items()}),
-    ):
-        inside = sum(cost for path, cost in costs.items() if path.startswith("backbone."))
-        on_top = sum(costs.values()) - inside
-        backbone[convention] = inside / 1e9
-        increment[convention] = on_top / 1e9
-        increment[f"{convention}, no classifier"] = (on_top - costs[classifier]) / 1e9
-    return _Count(backbone, increment)
+    backbone_table9 = decode(printed["resnet-101"], backbone_alone()) if as_printed else None
+    return NetworkCosts(backbone, classes, tuple(networks), backbone_table9)
 
 
 def _published(model: str, context: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,14 +226,3 @@ def _published(model: str, context: str | None, options: Mapping[str, Any]) -> d
     if model != "reconet" or name == NO_CONTEXT or "published" not in registry.implementations(name):
         return dict(options)
     return {**options, "implementation": "published"}
-
-
-def _fit(name: str, counts: Mapping[tuple[int, int], Mapping[str, float]]) -> Fit | None:
-    """Hold what Table 9 prints for a model or backbone against counts by size; None where it has none."""
-    methods = {row["method"].lower().replace("-", "").replace("+", "plus"): row for row in rows(9)}
-    if not counts or name not in methods:
-        return None
-    tried = {
-        f"{rule}, {side}²": value for (side, _), count in counts.items() for rule, value in count.items()
-    }
-    return Fit(methods[name]["flops_g"], tried)

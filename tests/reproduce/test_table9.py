@@ -7,12 +7,14 @@ from reproduce.test_results import own
 
 from ctxbench.errors import UserError
 from ctxbench.paper import printed
+from ctxbench.paper.printed import plain_name
 from ctxbench.report.terminal import plain
 from ctxbench.reproduce import table9 as module
-from ctxbench.reproduce.increments import Increment
 from ctxbench.reproduce.own_runs import OwnRun
 from ctxbench.reproduce.sheet import Sheet
 from ctxbench.reproduce.table9 import table9
+from ctxbench.segment.cost import network_costs
+from ctxbench.segment.increments import Increment
 
 GMACS = {"deeplabv3plus": 80.0, "pspnet": 77.5, "danet": 110.0, "psanet": 90.0, "ccnet": 99.0, "emanet": 43.1}
 
@@ -30,7 +32,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Table 9 of made-up counts; those of RecoNet are given."""
 
     def make(reconet: float = 42.0, runs: list[OwnRun] | None = None) -> Sheet:
-        monkeypatch.setattr(module, "backbone", lambda: counted(190.6 / 1.03))
+        monkeypatch.setattr(module, "backbone_alone", lambda: counted(190.6 / 1.03))
         monkeypatch.setattr(module, "increments", lambda model: counted({**GMACS, "reconet": reconet}[model]))
         return table9(runs or [], source="here")
 
@@ -77,6 +79,19 @@ def test_a_run_stands_in_its_networks_row(made: Any) -> None:
     assert "training not known" in frame.loc["RecoNet", "miou_ms_flip_reason"]
     assert frame.loc["RecoNet", "miou_ss_verdict"] == "not measured"
     assert frame.loc["EMANet", "miou_ms_flip_verdict"] == "not measured"
+
+
+def test_profile_says_of_every_network_what_the_sheet_says() -> None:
+    sheet = table9(source="here")
+    heads = sheet.frame[sheet.frame["is_increment"]].assign(model=lambda f: f["method"].map(plain_name))
+    costs = network_costs(list(heads["model"]), sizes=[65])
+    profiled = costs.to_frame()
+    assert len(profiled) == 7
+    for column in ("model", "printed_gflops", "flops_verdict"):
+        assert list(profiled[column]) == list(heads[column])
+    backbone, *networks = [note for note in sheet.grid.footnotes if " G: " in note]
+    assert [plain_name(note) for note in networks] == [plain_name(note) for note in costs.grid().footnotes]
+    assert backbone == f"ResNet-101 190.6 G: {costs.backbone_table9}."
 
 
 def test_a_run_of_another_data_set_is_refused_by_name(made: Any) -> None:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ctxbench.cli import app
 from ctxbench.errors import UserError
-from ctxbench.segment.cost import Fit, NetworkCosts, network_costs
+from ctxbench.segment.cost import NetworkCosts, network_costs
 
 CLASSES, RANK, C = 21, 64, 512
 
@@ -45,14 +45,15 @@ def reconet() -> NetworkCosts:
 
 def test_the_backbone_in_both_conventions(reconet: NetworkCosts) -> None:
     layers = (3, 4, 23, 3)
-    tried = reconet.backbone_table9.tried
-    for side in (512, 513):
-        assert tried[f"MACs, {side}²"] == pytest.approx(backbone_gmacs(layers, 64, side))
-        assert tried[f"leaf rule, {side}²"] > tried[f"MACs, {side}²"]
-    assert tried["MACs, 512²"] == pytest.approx(184.33, abs=0.005)
-    assert tried["MACs, 513²"] == pytest.approx(189.889, abs=0.0005)
+    tried = {reading.words: reading.gflops for reading in reconet.backbone_table9.tried}
+    for side in ("512×512", "513×513"):
+        assert tried[f"MACs, at {side}"] == pytest.approx(backbone_gmacs(layers, 64, int(side[:3])))
+        assert tried[f"Table 10's rule, at {side}"] > tried[f"MACs, at {side}"]
+    assert reconet.networks[0].backbone_gmacs == tried["MACs, at 512×512"]
+    assert tried["MACs, at 512×512"] == pytest.approx(184.33, abs=0.005)
+    assert tried["MACs, at 513×513"] == pytest.approx(189.889, abs=0.0005)
     assert reconet.backbone_table9.printed == "190.6"
-    assert reconet.backbone_table9.fitting == ["leaf rule, 513²"]
+    assert str(reconet.backbone_table9) == "Table 10's rule, at 513×513; 1 of 4 ways tried"
 
 
 def test_reconets_increment_in_both_conventions(reconet: NetworkCosts) -> None:
@@ -66,12 +67,12 @@ def test_reconets_increment_in_both_conventions(reconet: NetworkCosts) -> None:
     norms = 2 * 3 * positions * C
     gpm = C + (64 + 1) * C
     leaf = convolutions + norms + gpm + table10
-    fit = network.table9
-    assert fit.tried["leaf rule, no classifier, 512²"] * 1e9 == pytest.approx(leaf, rel=1e-12)
+    first = network.table9.fitting[0]
+    assert first.words == "Table 10's rule, no classifier, at 512×512"
+    assert first.gflops * 1e9 == pytest.approx(leaf, rel=1e-12)
     with_classifier = leaf + classifier + positions * CLASSES
     assert network.increment_leaf_gflops * 1e9 == pytest.approx(with_classifier, rel=1e-12)
-    assert fit.printed == "41.9"
-    assert fit.fitting == ["leaf rule, no classifier, 512²"]
+    assert network.table9.printed == "41.9"
 
 
 def test_it_reads_as_a_table_and_as_a_frame(reconet: NetworkCosts) -> None:
@@ -82,14 +83,16 @@ def test_it_reads_as_a_table_and_as_a_frame(reconet: NetworkCosts) -> None:
         "42.07",
         "41.95",
         "41.9",
-        "leaf rule, no classifier, 512²",
+        "reproduced¹",
+        "¹ reconet 41.9 G: Table 10's rule, no classifier, at 512×512; 3 of",
         "not measured",
     ):
         assert part in text
     (row,) = reconet.to_frame().to_dict("records")
     (network,) = reconet.networks
     assert row["increment_gmacs"] == network.increment_gmacs
-    assert row["printed_gflops"] == "41.9"
+    assert (row["printed_gflops"], row["flops_verdict"]) == ("41.9", "reproduced")
+    assert row["fits"] == str(network.table9)
     assert row["backbone"] == "resnet101"
 
 
@@ -106,13 +109,6 @@ def test_another_backbone_has_no_printed_number(size: int | tuple[int, int], sid
     assert costs.backbone_table9 is None
     assert network.peak_infer_mib * 2**20 >= 4 * 5 * height**2
     assert costs.to_frame()["printed_gflops"].isna().all()
-
-
-def test_what_fits_is_computed() -> None:
-    fit = Fit("41.9", {"a": 41.949, "b": 41.951, "c": 30.0})
-    assert fit.fitting == ["a"]
-    assert str(fit) == "a"
-    assert str(Fit("50.0", fit.tried)) == "none, nearest b (41.95 G)"
 
 
 def test_too_small_an_input_is_refused() -> None:

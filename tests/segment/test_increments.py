@@ -1,20 +1,22 @@
 """What heads cost against closed forms worked by hand, and the search for a printed number's counting."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from ctxbench.reproduce.increments import Decode, Increment, Reading, backbone, decode, increments
+from ctxbench.segment.increments import Decode, Increment, Reading, backbone_alone, decode, increments
 
 C, CLASSES = 512, 21
 SIDES = {512: 64, 513: 65}
 
 
 @pytest.fixture(scope="module")
-def emanet() -> dict[int, Increment]:
+def emanet() -> Mapping[int, Increment]:
     return increments("emanet")
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_emanet_in_published_form_is_its_closed_form(emanet: dict[int, Increment], side: int) -> None:
+def test_emanet_in_published_form_is_its_closed_form(emanet: Mapping[int, Increment], side: int) -> None:
     positions = SIDES[side] ** 2
     convolutions = positions * (9 * 2048 * C + 2 * C * C + C * CLASSES)
     products = 7 * positions * C * 64  # three iterations of two, and the reconstruction
@@ -25,13 +27,13 @@ def test_emanet_in_published_form_is_its_closed_form(emanet: dict[int, Increment
     assert found.fast_gmacs < found.gmacs
 
 
-def test_the_printed_emanet_fits_plain_macs_at_513(emanet: dict[int, Increment]) -> None:
+def test_the_printed_emanet_fits_plain_macs_at_513(emanet: Mapping[int, Increment]) -> None:
     found = decode("43.1", emanet)
     assert found.fitting[0].words == "MACs, at 513×513"
     assert str(found).startswith("MACs, at 513×513; 2 of ")
 
 
-def test_a_number_that_nothing_gives_names_the_nearest(emanet: dict[int, Increment]) -> None:
+def test_a_number_that_nothing_gives_names_the_nearest(emanet: Mapping[int, Increment]) -> None:
     found = decode("50.0", emanet)
     assert not found.fitting
     assert str(found).startswith("none of 16 ways tried; nearest ")
@@ -47,7 +49,7 @@ def test_resized_elements_are_counted_where_the_head_resizes() -> None:
 
 
 def test_the_backbone_fits_the_papers_own_rule() -> None:
-    found = backbone()
+    found = backbone_alone()
     assert found[512].gmacs == pytest.approx(184.33, abs=0.005)
     assert found[513].gmacs == pytest.approx(189.889, abs=0.0005)
     assert [reading.words for reading in decode("190.6", found).fitting] == ["Table 10's rule, at 513×513"]

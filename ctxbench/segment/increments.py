@@ -16,11 +16,16 @@ from torch import Tensor, nn
 
 from ctxbench import registry
 from ctxbench.counters import paper
+from ctxbench.paper.compare import NOT_REPRODUCIBLE, REPRODUCED
 from ctxbench.paper.table10 import fits
-from ctxbench.segment.cost import TABLE9_BACKBONE, TABLE9_SIDES, VOC_CLASSES
 from ctxbench.segment.networks.network import HEADS
 from ctxbench.segment.networks.resnet import BACKBONES, ResNet
 from ctxbench.tracing import trace
+
+TABLE9_BACKBONE = "resnet101"
+TABLE9_SIDES = (512, 513)
+"""Sides of the inputs its rows are held against: its numbers were not all made at one."""
+VOC_CLASSES = 21
 
 STRIDES = (4, 8, 8, 8)
 BILINEAR = 11
@@ -100,6 +105,11 @@ class Decode:
         """The way that comes nearest."""
         return min(self.tried, key=lambda reading: abs(reading.gflops - float(self.printed)))
 
+    @property
+    def verdict(self) -> str:
+        """Whether some way prints as the paper does."""
+        return REPRODUCED if self.fitting else NOT_REPRODUCIBLE
+
     def __str__(self) -> str:
         tried = f"of {len(self.tried)} ways tried"
         if self.fitting:
@@ -145,7 +155,7 @@ class _Last(nn.Module):
 
 
 def _head(model: str, side: int, *, published: bool) -> nn.Module:
-    channels = _channels()
+    channels = body(TABLE9_BACKBONE).channels
     size = (-(-side // STRIDES[-1]),) * 2
     head = HEADS[model](channels, VOC_CLASSES, size=size)
     if published:
@@ -157,12 +167,14 @@ def _head(model: str, side: int, *, published: bool) -> nn.Module:
 
 
 @cache
-def _channels() -> tuple[int, int, int, int]:
+def body(backbone: str) -> ResNet:
+    """A backbone without storage, to be asked for its channels and parameters."""
     with torch.device("meta"):
-        return BACKBONES[TABLE9_BACKBONE]().channels
+        return BACKBONES[backbone]()
 
 
-def increments(model: str) -> dict[int, Increment]:
+@cache
+def increments(model: str) -> Mapping[int, Increment]:
     """Count a model's head at the sides that Table 9 is held against."""
     found = {}
     for side in TABLE9_SIDES:
@@ -192,7 +204,8 @@ def increments(model: str) -> dict[int, Increment]:
     return found
 
 
-def backbone() -> dict[int, Increment]:
+@cache
+def backbone_alone() -> Mapping[int, Increment]:
     """Count the backbone alone at the same sides."""
     found = {}
     for side in TABLE9_SIDES:
