@@ -18,10 +18,11 @@ Memory: the leaves' outputs without dimension 0, at 4 bytes an element; no weigh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,10 @@ from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
 from ctxbench.tracing.record import DATA_DEPENDENT, fake_module
+
+T = TypeVar("T")
+See = Callable[[str, nn.Module, list[Tensor], Tensor], T]
+"""Makes something of one call of a leaf: its path, the leaf, the tensors it took and the one it returned."""
 
 
 def leaf_flops(leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> int:
@@ -62,12 +67,9 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
     Returns ``gflops`` and ``mib`` (last call wins), ``every_call_gflops`` and ``every_call_mib``,
     ``repeated`` (leaf path to calls, where more than one) and ``leaves`` (path to [FLOPs, bytes]).
     """
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    try:
-        calls = _leaf_calls(fake_module(build, fake), shape, fake)
-    except DATA_DEPENDENT:
-        with torch.random.fork_rng(devices=[]):
-            calls = _leaf_calls(build(), shape, nullcontext())
+    calls: dict[str, list[tuple[int, int]]] = {}
+    for path, cost in leaf_calls(build, shape, _cost):
+        calls.setdefault(path, []).append(cost)
     last = {path: costs[-1] for path, costs in calls.items()}
     every = [cost for costs in calls.values() for cost in costs]
     return {
@@ -80,20 +82,35 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _leaf_calls(
-    module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any]
-) -> dict[str, list[tuple[int, int]]]:
-    """Run a module that is ours to hook: leaf path to FLOPs and output bytes of each of its calls."""
-    calls: dict[str, list[tuple[int, int]]] = {}
+def _cost(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> tuple[str, tuple[int, int]]:
+    return path, (leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:]))
 
-    def see(path: str, leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+
+def leaf_calls(build: Build, shape: Shape, see: See[T]) -> list[T]:
+    """What ``see`` makes of each call of a leaf module that returns a tensor, in a pass in eval mode.
+
+    Nothing is computed unless the module's control flow depends on data.
+    """
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    try:
+        return _hooked(fake_module(build, fake), shape, fake, see)
+    except DATA_DEPENDENT:
+        with torch.random.fork_rng(devices=[]):
+            return _hooked(build(), shape, nullcontext(), see)
+
+
+def _hooked(module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any], see: See[T]) -> list[T]:
+    """Run a module that is ours to hook."""
+    seen: list[T] = []
+
+    def hook(path: str, leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         if isinstance(out, Tensor):
             inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-            calls.setdefault(path, []).append((leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:])))
+            seen.append(see(path, leaf, inputs, out))
 
     for path, leaf in module.eval().named_modules():
         if next(leaf.children(), None) is None:
-            leaf.register_forward_hook(partial(see, path), with_kwargs=True)
+            leaf.register_forward_hook(partial(hook, path), with_kwargs=True)
     with tensors, torch.no_grad():
         module(torch.empty(shape).normal_())
-    return calls
+    return seen

@@ -6,21 +6,15 @@ What a counter makes of it, its convention, is another matter: :mod:`ctxbench.pa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from math import prod
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.paper import leaf_flops
+from ctxbench.counters.paper import leaf_calls, leaf_flops
 from ctxbench.tracing.ops import Op, Trace
-from ctxbench.tracing.record import DATA_DEPENDENT, fake_module
 
 Kind = Literal["convolution", "matmul", "norm", "activation", "softmax", "sigmoid", "pool", "other"]
 
@@ -97,12 +91,7 @@ def _operation(op: Op) -> Call:
 
 def of_leaves(build: Build, shape: Shape) -> list[Call]:
     """Every call of a leaf module in a forward pass in eval mode, on fake tensors where that is possible."""
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    try:
-        return _leaf_calls(fake_module(build, fake), shape, fake)
-    except DATA_DEPENDENT:
-        with torch.random.fork_rng(devices=[]):
-            return _leaf_calls(build(), shape, nullcontext())
+    return [call for call in leaf_calls(build, shape, _leaf) if call is not None]
 
 
 def last_calls(calls: Iterable[Call]) -> list[Call]:
@@ -110,23 +99,9 @@ def last_calls(calls: Iterable[Call]) -> list[Call]:
     return list({call.path: call for call in calls}.values())
 
 
-def _leaf_calls(module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any]) -> list[Call]:
-    calls: list[Call] = []
-
-    def see(path: str, leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-        if isinstance(out, Tensor) and inputs:
-            calls.append(_leaf(path, leaf, inputs, out))
-
-    for path, leaf in module.eval().named_modules():
-        if next(leaf.children(), None) is None:
-            leaf.register_forward_hook(partial(see, path), with_kwargs=True)
-    with tensors, torch.no_grad():
-        module(torch.empty(shape).normal_())
-    return calls
-
-
-def _leaf(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> Call:
+def _leaf(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> Call | None:
+    if not inputs:
+        return None
     kind: Kind = next((kind for kind, classes in LEAVES.items() if isinstance(leaf, classes)), "other")
     macs = 0
     if type(leaf).__name__ == "MatMul":
