@@ -7,12 +7,11 @@ increment is what it adds to its backbone; the auxiliary head, which is for trai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ctxbench import registry
 from ctxbench.counters import paper
 from ctxbench.errors import UserError
 from ctxbench.paper.printed import plain_name, rows
@@ -27,14 +26,16 @@ from ctxbench.segment.increments import (
     backbone_alone,
     body,
     decode,
+    in_published_form,
     increments,
 )
-from ctxbench.segment.networks.heads import NO_CONTEXT
-from ctxbench.segment.networks.network import build_network
+from ctxbench.segment.networks.network import Segmenter, build_network
+from ctxbench.segment.networks.resnet import feature_size
 from ctxbench.tracing import trace, views
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
 MIN_SIDE = 65
 BACKBONE = "backbone."
@@ -59,9 +60,8 @@ class NetworkCost:
     """One network at one input size: counts in G, parameters, and the predicted peak of inference.
 
     MACs, parameters and peak (above weights and input, float32) are of the implementation that runs by
-    default. ``increment_leaf_gflops`` is of the published one where RecoNet's context module has both; a
-    rival's blocks are counted as they run. ``table9``, of published forms and at sides of its own, is None
-    for a network the table has not.
+    default. ``increment_leaf_gflops`` is of the blocks' published forms, where they have one. ``table9``, of
+    published forms and at sides of its own, is None for a network the table has not.
     """
 
     model: str
@@ -101,9 +101,9 @@ class NetworkCosts:
         table.groups.append(Group("", [_cells(table, network) for network in self.networks]))
         table.notes += [
             "MACs: multiply-accumulates of every convolution and matrix product, every call. Leaf rule: "
-            "Table 10's rule, leaf modules alone, last call wins, on the published form of RecoNet's context "
-            "module and on the others' as they run. Increment: the network without its backbone; no "
-            "auxiliary head. Peak: predicted, above weights and input.",
+            "Table 10's rule, leaf modules alone, last call wins, on the published form of context modules "
+            "that have one. Increment: the network without its backbone; no auxiliary head. Peak: predicted, "
+            "above weights and input.",
             "Counted, not run: latency and device memory are not measured.",
         ]
         if any(network.table9 for network in self.networks):
@@ -193,10 +193,10 @@ def network_costs(
             context_options=context_options,
             auxiliary=False,
         )
-        published = partial(build, context_options=_published(model, context, context_options))
         for shape in shapes:
-            recorded = trace(partial(build, crop=shape), (1, 3, *shape))
-            leaves = paper.count(partial(published, crop=shape), (1, 3, *shape))["leaves"]
+            fast = partial(build, crop=shape)
+            recorded = trace(fast, (1, 3, *shape))
+            leaves = paper.count(partial(_published, fast, shape, context_options), (1, 3, *shape))["leaves"]
             shares = views.by_module(recorded)
             inside = sum(share.macs for share in shares if share.key.startswith(BACKBONE))
             by_rule = sum(flops for path, (flops, _) in leaves.items() if not path.startswith(BACKBONE))
@@ -220,9 +220,8 @@ def network_costs(
     return NetworkCosts(backbone, classes, tuple(networks), backbone_table9)
 
 
-def _published(model: str, context: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """RecoNet's context options with the published implementation, where its context module has one."""
-    name = context or "reconet"
-    if model != "reconet" or name == NO_CONTEXT or "published" not in registry.implementations(name):
-        return dict(options)
-    return {**options, "implementation": "published"}
+def _published(
+    build: Callable[[], Segmenter], shape: tuple[int, int], options: Mapping[str, Any]
+) -> nn.Module:
+    size = feature_size(shape[0]), feature_size(shape[1])
+    return in_published_form(build(), size, **options)

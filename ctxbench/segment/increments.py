@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -158,12 +159,20 @@ def _head(model: str, side: int, *, published: bool) -> nn.Module:
     channels = body(TABLE9_BACKBONE).channels
     size = (-(-side // STRIDES[-1]),) * 2
     head = HEADS[model](channels, VOC_CLASSES, size=size)
-    if published:
-        for path, block in list(head.named_modules()):
-            if getattr(block, "implementation", "") == "fast":
-                name = next(name for name in registry.SPECS if registry.load(name) is type(block))
-                head.set_submodule(path, registry.build(name, block.in_channels, size, "published"))
-    return _OnFeatures(head, channels)
+    return _OnFeatures(in_published_form(head, size) if published else head, channels)
+
+
+def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any) -> nn.Module:
+    """Put the published form of every registered block in the place of its fast one, for counting.
+
+    ``size`` is that of the features, ``options`` are the blocks'. The new blocks' weights are their own.
+    """
+    names = {registry.load(name): name for name in registry.SPECS}
+    for path, block in list(network.named_modules()):
+        if type(block) in names and getattr(block, "implementation", "") == "fast":
+            published = registry.build(names[type(block)], block.in_channels, size, "published", **options)
+            network.set_submodule(path, published)
+    return network
 
 
 @cache
