@@ -52,9 +52,9 @@ REPORTED = {
     9: Reported("PASCAL VOC 2012 val", VOC, PRINTED["voc12"], "voc12aug"),
 }
 TRAINING = (
-    *("dataset", "train_split", "context_options", "global_pool", "channels", "auxiliary"),
+    *("dataset", "train_split", "stem", "context_options", "global_pool", "channels", "auxiliary"),
     *("aux_weight", "crop", "scale", "flip", "colour", "epochs", "iterations", "batch", "lr"),
-    *("head_lr_factor", "momentum", "weight_decay", "power"),
+    *("head_lr_factor", "optimizer", "momentum", "weight_decay", "power"),
 )
 """Settings in which a run may depart from the preset's, network and backbone aside."""
 

@@ -93,6 +93,8 @@ def test_each_backbone_has_its_own_printed_row() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"optimizer": "adamw"}, "optimizer (adamw; paper: sgd)"),
+        ({"stem": "plain"}, "stem (plain; paper: deep)"),
         ({"lr": 0.02}, "lr (0.02; paper: 0.01)"),
         ({"context_options": {"rank": 16}}, "context_options ({'rank': 16}; paper: {'rank': 64})"),
         ({"global_pool": False}, "global_pool (False; paper: True)"),
