@@ -71,6 +71,11 @@ def test_the_figure_without_a_run_says_how_to_have_one(run: Run, tmp_path: Path)
         (("table11",), "table11"),
         (("table3", "--run", "nowhere"), "nowhere"),
         (("table10", "--device", "tpu"), "tpu"),
+        (("table7", "--device", "tpu"), "tpu"),
+        (("table9", "--channels", "64"), "would not change table9: leave out --channels"),
+        (("table10", "--run", "one"), "--run"),
+        (("growth", "--size", "32"), "--size"),
+        (("fig5", "--run", "nowhere"), "nowhere"),
         (("table10", "--size", "1x2x3"), "1x2x3"),
         (("table7", "--weights", "resnet50"), "resnet50"),
         (("table7", "--seeds", "0"), "0"),
@@ -135,16 +140,18 @@ def test_what_is_asked_reaches_the_tables(run: Run, monkeypatch: pytest.MonkeyPa
         asked.append(request)
         return made("table8")(request)
 
-    monkeypatch.setattr(tables, "TABLES", {"table8": keep})
-    given = "--channels 256 --size 32x48 --rank 16 --quick --dataset sift_flow --root data --seeds 2"
-    more = "--weights resnet50=a.pth --set workers=3 --device cuda:1 --run one --run two"
+    monkeypatch.setattr(tables, "TABLES", dict.fromkeys(("table8", "table10", "fig5"), keep))
+    given = "--quick --dataset sift_flow --root data --seeds 2"
+    more = "--weights resnet50=a.pth --set workers=3 --device cuda:1"
     assert run("table8", *given.split(), *more.split()) == 0
-    (request,) = asked
-    assert (request.channels, request.size, request.rank, request.quick) == (256, (32, 48), 16, True)
-    assert request.device == "cuda:1"
-    assert request.runs == (Path("one"), Path("two"))
+    assert run("table10", *["--channels", "256", "--size", "32x48", "--rank", "16"]) == 0
+    assert run("fig5", *["--run", "one", "--run", "two"]) == 0
+    request, shaped, drawn = asked
+    assert (shaped.channels, shaped.size, shaped.rank, shaped.quick) == (256, (32, 48), 16, False)
+    assert (request.quick, request.device) == (True, "cuda:1")
+    assert drawn.runs == (Path("one"), Path("two"))
     assert request.out == Path("reports/paper")
     study = request.study
     assert (study.dataset, study.root, study.seeds, study.device) == ("sift_flow", Path("data"), 2, "cuda")
     assert (study.weights, study.settings) == ({"resnet50": Path("a.pth")}, {"workers": 3})
-    assert " ".join(request.command).startswith("ctxbench paper table8 --channels 256")
+    assert " ".join(request.command).startswith("ctxbench paper table8 --quick")

@@ -12,6 +12,7 @@ import typer
 
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
 from ctxbench.cli.paper import CHANNELS, SIZE, _sides
+from ctxbench.cli.profile import _refuse_beside
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
     from ctxbench.reproduce.sheet import Sheet
 
 RANK = 64
+TAKES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*(f"table{number}" for number in range(1, 7)), "table9", "fig5"), ("run",)),
+    **dict.fromkeys(("table7", "table8"), ("quick", "dataset", "root", "weights", "seeds", "set", "device")),
+    "table10": ("channels", "size", "rank", "quick", "device"),
+    "growth": (),
+}
+"""Options besides --out that change a table; all has every one."""
 
 
 @app.command()
 def paper(
+    context: typer.Context,
     table: Annotated[
         str, typer.Argument(help="table1 to table10, fig5, growth (the orders claimed), or all.")
     ],
@@ -67,6 +76,8 @@ def paper(
     from ctxbench.reproduce.tables import Request, make, make_all
     from ctxbench.segment.config import assignments
 
+    if table in TAKES:
+        _refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
     try:
         with _watching() as (measuring, training):
             request = Request(
@@ -104,7 +115,10 @@ def paper(
 def _trainer(device: str | None) -> Literal["auto", "cpu", "cuda"]:
     if device is None:
         return "auto"
-    return "cuda" if device.startswith("cuda") else "cpu"
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"unknown device {device!r}; cpu, cuda or cuda:N")
+    return "cuda" if kind == "cuda" else "cpu"
 
 
 def _files(pairs: list[str]) -> dict[str, Path]:

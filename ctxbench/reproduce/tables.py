@@ -112,8 +112,10 @@ def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
 
 
 def _fig5(request: Request) -> Sheet:
-    run = next((run for run in request.runs if (run / CONFIG).is_file()), None) or _trained(request.out)
-    return fig5(run, request.out, source=request.source)
+    run = next((run for run in request.runs if (run / CONFIG).is_file()), None)
+    if run is None and request.runs and not request.placing:
+        raise UserError(f"{request.runs[0]} is no training run (no {CONFIG} in it): it has no maps to draw")
+    return fig5(run or _trained(request.out), request.out, source=request.source)
 
 
 def _trained(out: Path) -> Path | None:

@@ -85,7 +85,7 @@ def test_correlation_is_of_all_pairs_that_vary() -> None:
 
 def test_without_a_run_it_is_not_measured_and_the_command_is_said(tmp_path: Path) -> None:
     sheet = fig5(None, tmp_path / "none", source="here")
-    assert sheet.unmeasured == 1
+    assert sheet.tally == (1, 1)
     assert "ctxbench paper fig5 --run" in sheet.frame.loc[0, "command"]
     assert not (tmp_path / "none").exists()
 
