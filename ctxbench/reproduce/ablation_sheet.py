@@ -62,6 +62,8 @@ def sheet(
     if study.dataset not in BACKBONES and set(study.weights) != set(study.backbones):
         bare = [backbone for backbone in study.backbones if backbone not in study.weights]
         table.notes.append(f"No weights were given for {' and '.join(bare)}: trained from random ones.")
+    if devices := dict.fromkeys(device for one in found for device in one.result.devices):
+        table.notes.append(f"Scores are of networks evaluated on {' and '.join(devices)}.")
     frame = pd.DataFrame([_record(one) for one in found])
     config = study.config(larger=False)
     source = f"{origin(device_of(config), command)} · training in {config.precision}"

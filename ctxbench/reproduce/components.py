@@ -88,6 +88,8 @@ def _dominates(found: Sequence[Compared]) -> str:
             f"{claim}. Here it did not appear in the means: {signed(ours.mean)} points, and "
             f"{signed(largest.mean)} of {label.removeprefix('+ ')}."
         )
+    if ours.mean <= 0:
+        return f"{claim}. Here it did not appear: nothing gained, TGM+TRM {signed(ours.mean)} points."
     said = "it appeared" if ours.significant else "it is the largest too, but not significant"
     return f"{claim}. Here {said}: {signed(ours.mean)} points."
 

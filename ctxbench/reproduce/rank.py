@@ -79,7 +79,7 @@ def _best(best: Compared, others: Sequence[Compared]) -> str:
         gain = signed(best.difference.mean)
         words = f"{best.row.cell.label} is best, by {gain} points, {sure}"
         return f"{claim}. Here it did not appear in the means: {words}."
-    behind = [one.row.cell.label for one in others if one.difference and one.difference.significant]
+    behind = [one.row.cell.label for one in others if (d := one.difference) and d.significant and d.mean < 0]
     if len(behind) == len(others):
         return f"{claim}. Here it appeared: all other ranks are significantly behind."
     some = (

@@ -30,7 +30,8 @@ class Study:
     """What an ablation trains: a data set with its preset, on which device, with how many seeds.
 
     ``weights`` are files of the backbones' ImageNet weights by backbone; without one it starts at random.
-    ``quick`` halves the iterations and takes one seed. ``settings`` are any of TrainConfig's, over all else.
+    ``quick`` halves the iterations and takes one seed. ``settings`` are any of TrainConfig's but those
+    that the table itself is about.
     """
 
     dataset: str = "synthetic"
@@ -64,6 +65,8 @@ class Study:
         places = {"root": self.root, "weights": self.weights.get(backbone)}
         known |= {name: str(path.absolute()) for name, path in places.items() if path is not None}
         fixed: dict[str, Any] = {"evaluate_every": 0, "baseline": False, **changes}
+        if taken := sorted(self.settings.keys() & {"dataset", "seed", *fixed}):
+            raise UserError(f"an ablation chooses {', '.join(taken)} itself: leave it out of the settings")
         config = configured(known, self.settings, fixed)
         return lasting(config, QUICK) if self.quick else config
 
@@ -82,8 +85,8 @@ class Study:
         config = self.config(larger=False)
         length = f"{config.iterations} iterations" if config.iterations else f"{config.epochs:g} epochs"
         stand_ins = ", ".join(
-            f"{ours} for {theirs}"
-            for ours, theirs in zip(self.backbones, ("ResNet-50", "ResNet-101"), strict=True)
+            f"{self.config(larger).backbone} for {theirs}"
+            for larger, theirs in ((False, "ResNet-50"), (True, "ResNet-101"))
         )
         return f"{self.dataset} · {stand_ins} · {length}, batch {config.batch} · n = {len(self.numbers)}"
 

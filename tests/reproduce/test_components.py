@@ -107,7 +107,9 @@ def test_ranks_above_the_least_side_of_the_features_are_marked() -> None:
 
 
 def test_one_backbone_for_two_is_no_comparison() -> None:
-    rows = component_rows(Study())
+    same = Study(settings={"backbone": "resnet-tiny"})
+    assert "resnet-tiny for ResNet-50, resnet-tiny for ResNet-101" in same.about
+    rows = component_rows(same)
     assert [bool(row.reason) for row in rows] == [False] * 4 + [True, False, False]
     found = compared(rows, scored(rows, [0, 9, 1, 1, 0, 1, 1]))
     assert (found[4].difference, found[4].direction) == (None, "")
@@ -129,6 +131,7 @@ def test_directions_are_of_the_printed_gains(tmp_path: Path, monkeypatch: pytest
     assert sheet.grid.findings[0].endswith("Here it appeared: +9.0 points.")
     assert "aux loss: printed +0.6 points; here −2.0, the opposite appeared." in sheet.grid.findings
     assert "MS/flip: printed +0.7 points; here +2.0, the direction appeared." in sheet.grid.findings
+    assert "Scores are of networks evaluated on a machine." in sheet.grid.notes
     assert any("No weights were given for resnet50: trained from random ones" in n for n in sheet.grid.notes)
     assert "sift_flow · resnet50 for ResNet-50, resnet101 for ResNet-101 · 80 epochs" in sheet.grid.title
     files = {path.name for path in write_sheet(sheet, tmp_path / "out")}
@@ -178,6 +181,14 @@ def test_what_is_said_of_rank_follows_from_the_scores(gains: list[float], best: 
     assert more in said[1]
 
 
+def test_a_rank_is_behind_where_its_own_seeds_are() -> None:
+    rows = [row for row in rank_rows(SIFT) if row.cell.label in ("rank 16", "rank 64")]
+    rows = [replace(rows[0], reference=1), rows[1]]
+    scores = ({0: 50.5, 1: 51.5}, {0: 50.0, 1: 51.0, 2: 60.0})
+    results = [Result(row.cell, miou) for row, miou in zip(rows, scores, strict=True)]
+    assert "no rank significantly behind it" in rank.in_words(compared(rows, results))[0]
+
+
 def test_what_dominates_follows_from_the_scores() -> None:
     rows = component_rows(SIFT)
 
@@ -185,6 +196,7 @@ def test_what_dominates_follows_from_the_scores() -> None:
         return components.in_words(compared(rows, scored(rows, gains, scatter)))[0]
 
     assert said([0, 1, 9, 1, 1, 1, 1]).endswith("did not appear in the means: +1.0 points, and +9.0 of GPM.")
+    assert "did not appear: nothing gained" in said([0, -1, -9, -2, -2, -2, -2])
     assert said([0, 9, 1, 1, 1, 1, 1], scatter=30).endswith("but not significant: +9.0 points.")
 
 
@@ -193,6 +205,9 @@ def test_a_study_that_makes_no_sense_is_refused() -> None:
         Study(seeds=0)
     with pytest.raises(UserError, match="weights are for resnet50 or resnet101, not resnet18"):
         Study("sift_flow", weights={"resnet18": Path("a.pth")})
+    for settings in ({"seed": 5}, {"dataset": "voc12"}, {"auxiliary": False}):
+        with pytest.raises(UserError, match=f"an ablation chooses {next(iter(settings))} itself"):
+            component_rows(Study(settings=settings))
 
 
 def test_a_cell_with_a_seed_is_a_run_of_its_own() -> None:
