@@ -171,7 +171,7 @@ def sweep(
     Raises UserError where the cases do not lie along one axis or are fewer than three for a module, and
     where a module cannot be built or run.
     """
-    cases = list(cases)
+    cases = list({case.id: case for case in cases}.values())
     axis = axis_of(cases)
     if not latency:
         return Sweep(axis, tuple(map(_counted, cases)))

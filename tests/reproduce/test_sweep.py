@@ -126,6 +126,11 @@ def test_cases_off_one_axis_are_refused(swept: list, why: str) -> None:
         sweep(swept)
 
 
+def test_a_value_given_twice_is_one_point() -> None:
+    found = sweep(cases("rcca", channels=16, sizes=[8, 16, 16, 32]))
+    assert (found.growths[0].x, found.growths[0].reason) == ((64, 256, 1024), "")
+
+
 def test_reconets_macs_are_of_first_order_in_rank_and_the_table_says_so() -> None:
     found = sweep(ranks(2, 4, 8, 16))
     growth, _, time = found.growths
