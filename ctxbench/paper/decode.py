@@ -35,11 +35,13 @@ def decode(
     ``printed`` are a number of FLOPs (or MACs) such as ``"19.33G"``, one of memory such as ``"88.00MB"``, or
     both. ``module`` is a name as for :func:`ctxbench.profile`; it is run on inputs of ``shape`` (N, C, H, W)
     with Table 10's options changed by ``options``. Raises UserError where a number cannot be read, two are
-    of one kind, or the module cannot be built or run.
+    of one kind, ``shape`` holds nothing, or the module cannot be built or run.
     """
     quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: quantity.is_memory)
     if len({quantity.is_memory for quantity in quantities}) != len(quantities) or not quantities:
         raise UserError("give one number of FLOPs (19.33G), one of memory (88.00MB), or one of each")
+    if min(shape) < 1:
+        raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
     module = registry.canonical(module)
     configurations = list(runs(module, shape, options or {}))
     scenes, not_tried = _scenes(configurations, quantities)

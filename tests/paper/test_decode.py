@@ -271,6 +271,12 @@ def test_a_departure_that_fails_is_told_and_the_run_asked_for_is_an_error() -> N
         decode(FAILS, "1.5K", shape=(1, C, H, W + 1))
 
 
+@pytest.mark.parametrize("shape", [(0, 8, 4, 4), (1, 8, -3, 4)])
+def test_an_input_that_holds_nothing_is_refused(shape: tuple[int, int, int, int]) -> None:
+    with pytest.raises(UserError, match="at least one element"):
+        decode("nonlocal", "1G", shape=shape)
+
+
 @pytest.mark.parametrize("printed", [(), ("1G", "2G"), ("1MB", "2MB"), ("1G", "1MB", "2MB")])
 def test_numbers_of_one_kind_are_refused(printed: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="one of each"):
