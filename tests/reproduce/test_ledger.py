@@ -1,5 +1,7 @@
 """The ledger's verdicts: each turns with the numbers in the frames it is held against."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,16 +79,35 @@ def test_the_lowest_overhead_is_of_arithmetic_and_memory_is_told() -> None:
     assert claim("lowest", table10(a2net={"published_gmacs": 0.1})).verdict == "differs"
 
 
+@pytest.mark.parametrize(("macs", "verdict"), [(0.15, "differs"), (0.03, "reproduced")])
+def test_negligible_is_under_one_percent(macs: float, verdict: str) -> None:
+    found = claim("neglegible", table10(reconet={"published_gmacs": macs}))
+    assert (found.printed, found.verdict) == ("0.111 to 0.500 % of theirs", verdict)
+
+
+def test_the_efficient_blocks_take_less_of_both_than_non_local() -> None:
+    def found(**changed: float) -> Claim:
+        sheet = table10(a2net={"published_peak_pred_mib": 50.0} | changed)
+        (a2net,) = sheet.frame[sheet.frame["module"] == "a2net"].to_dict("records")
+        more = pd.DataFrame([{**a2net, "module": module} for module in ("emau", "rcca")])
+        return claim("EMANet, CCNet", replace(sheet, frame=pd.concat([sheet.frame, more])))
+
+    assert found().measured == "0.299× the MACs, 0.500× the memory of Non-Local"
+    assert found().verdict == "reproduced"
+    assert found(published_gmacs=11.0).verdict == "differs"
+    assert found(published_peak_pred_mib=101.0).verdict == "differs"
+
+
 def test_the_order_of_sizes_is_that_of_the_shape() -> None:
     assert claim("CHW >>", table10()).reason == "CHW is 8.0 times C²"
     assert claim("CHW >>", table10(reconet={"width": 8})).verdict == "differs"
 
 
 def test_printed_memory_is_no_peak() -> None:
-    found = claim("8.31MB", table10())
+    found = claim("GPU Memory", table10())
     assert (found.printed, found.verdict) == ("8.31 MB", "differs")
     assert found.measured == "528.0 MiB (published form), 9.300 MiB (fast form)"
-    assert claim("8.31MB", table10(reconet={"published_peak_pred_mib": 8.3125})).verdict == "reproduced"
+    assert claim("GPU Memory", table10(reconet={"published_peak_pred_mib": 8.3125})).verdict == "reproduced"
 
 
 def test_networks_are_compared_at_one_size() -> None:
