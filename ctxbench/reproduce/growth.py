@@ -55,7 +55,8 @@ def growth(*, source: str) -> Sheet:
         "MACs of every convolution and matrix product; exponents of the fast forms, stages of the published "
         "one. Exponents: least squares on log-log, with Student's interval of the slope; the counts have no "
         "noise, so that the interval says how far they are from a power law. Growth with C is taken where "
-        "H·W is much greater than C, as the claims have it."
+        "H·W is much greater than C, as the claims have it. A stage is as claimed where its MACs are one "
+        "multiple of the expression, within a factor of two, at every shape."
     )
     return Sheet("growth", TITLE, grid, frame, source)
 
