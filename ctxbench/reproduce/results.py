@@ -45,11 +45,6 @@ def results_table(table: int, runs: Sequence[OwnRun], *, source: str) -> Sheet:
     return _classes(runs, source) if table == 1 else _methods(table, runs, source)
 
 
-def results_tables(runs: Sequence[OwnRun], *, source: str) -> list[Sheet]:
-    """All six, each run where it belongs; one of VOC in Tables 1 and 2, with what sets it apart from each."""
-    return [results_table(table, of_table(runs, table), source=source) for table in range(1, 7)]
-
-
 def miou_columns(runs: Sequence[OwnRun]) -> dict[str, dict[str, Placed]]:
     """Table 9's scores: by a network's name, ``miou_ss`` and ``miou_ms_flip`` beside the printed ones.
 

@@ -11,8 +11,8 @@ import pytest
 from ctxbench.errors import UserError
 from ctxbench.paper import printed
 from ctxbench.report.terminal import plain
-from ctxbench.reproduce.own_runs import REPORTED, OwnRun, place, read_runs
-from ctxbench.reproduce.results import commands, miou_columns, results_table, results_tables
+from ctxbench.reproduce.own_runs import REPORTED, OwnRun, of_table, place, read_runs
+from ctxbench.reproduce.results import commands, miou_columns, results_table
 from ctxbench.reproduce.sheet import VERDICTS, write_sheet
 from ctxbench.segment.config import TrainConfig, configure
 from ctxbench.segment.presets import PRESETS
@@ -208,7 +208,7 @@ def test_a_run_of_another_data_set_is_refused_by_name(table: int) -> None:
 
 def test_all_tables_place_each_run_where_it_belongs() -> None:
     runs = [own("ade20k"), own("voc12aug"), own("pascal_context59")]
-    sheets = results_tables(runs, source="here")
+    sheets = [results_table(n, of_table(runs, n), source="here") for n in range(1, 7)]
     assert [sheet.name for sheet in sheets] == [f"table{n}" for n in range(1, 7)]
     placed = {s.name for s in sheets[1:] if "folder" in s.frame and s.frame["folder"].notna().any()}
     assert placed == {"table2", "table3", "table6"}
