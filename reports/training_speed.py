@@ -28,7 +28,7 @@ from ctxbench.segment.loader import train_loader
 from ctxbench.segment.presets import configured
 from ctxbench.segment.step import Stepper
 
-CROP, BATCH, ROUNDS, IMAGES = 193, 2, 7, 12
+CROP, BATCH, ROUNDS, IMAGES = 193, 2, 5, 12
 OPTIONS: dict[str, dict[str, Any]] = {
     "float32": {},
     "float32, channels-last": {"channels_last": True},
