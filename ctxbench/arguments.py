@@ -43,6 +43,12 @@ def size(text: str) -> int | tuple[int, int]:
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
+def sides(text: str) -> tuple[int, int]:
+    """``64`` or ``64x48`` as (H, W)."""
+    found = size(text)
+    return found if isinstance(found, tuple) else (found, found)
+
+
 def seconds(name: str, value: float) -> float:
     """A time that is not zero, and that an operating system can wait for."""
     if not 0 < value <= A_DAY_S:

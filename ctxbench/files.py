@@ -27,15 +27,21 @@ def writing(path: Path) -> Iterator[None]:
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it takes ``path``'s place, flushed, once that is done.
 
-    Raises UserError where it cannot be written; what was at ``path`` then stands, and nothing is left over.
+    A pipe or a device, such as /dev/null, is written to as it is. Raises UserError where that cannot be;
+    what was at ``path`` then stands, and nothing is left over.
     """
-    new = path.with_name(f".{path.name}.new")
+    if path.exists() and not path.is_file():
+        with writing(path):
+            yield path
+        return
+    target = path.resolve()  # a link stays, and what it points to is written
+    new = target.with_name(f".{target.name}.new")
     with writing(path):
         try:
             yield new
             with new.open("rb") as file:
                 os.fsync(file.fileno())
-            new.replace(path)
+            new.replace(target)
         finally:
             new.unlink(missing_ok=True)
 

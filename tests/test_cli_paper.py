@@ -89,6 +89,7 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
         (("sweep", "emau", "--axis", "rank", "--values", "4,8,16"), "has no option 'rank'"),
         (("sweep", "emau", "--axis", "height", "--values", "4,x"), "whole numbers"),
         (("sweep", "emau", "--values", "4,8,16", "--budget", "1"), "give --latency too"),
+        (("sweep", "emau", "--values", "4,8,16", "--csv", "-", "--md", "-"), "not --csv and --md"),
         (("sweep", "--values", "4,8", "--resume", "nowhere"), "leave out --values"),
         (("sweep", "--resume", "nowhere"), "holds no run"),
     ],

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,13 @@ def test_an_interrupt_says_how_to_go_on(
     command = "ctxbench train --config tiny.toml --root data --out stopped"
     monkeypatch.setattr(sys, "argv", command.split())
     monkeypatch.setattr(Logs, "flush", lambda _: signal.raise_signal(signal.SIGINT))
+    threads = set(threading.enumerate())
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 130
     *_, complaint = capsys.readouterr().err.splitlines()
     assert complaint == "ctxbench: interrupted; go on with: ctxbench train --resume stopped"
+    assert set(threading.enumerate()) <= threads  # TensorBoard's would write to a closed run
 
 
 @pytest.mark.parametrize(

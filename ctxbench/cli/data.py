@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ctxbench.cli import shared
 from ctxbench.cli.app import USAGE, app, say
 
 SHOWN = 20
@@ -51,8 +50,8 @@ def check(
     splits = [split] if split or info is None else [info.train_split, info.eval_split]
     found = []
     for dataset in [open_dataset(name, root, one) for one in splits]:
-        with _progress(f"{name} {dataset.split}") as progress:
-            found.append(checking.check(dataset, progress))
+        with shared.progress_bar(counted=True) as bar:
+            found.append(checking.check(dataset, shared.counting(bar, f"{name} {dataset.split}")))
     for one in found:
         print(one.summary)
         Console().print(one.table())
@@ -65,22 +64,3 @@ def check(
         print(f"Samples drawn to {picture}.")
     if any(one.problems for one in found):
         raise typer.Exit(USAGE)
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with the samples seen and the time left, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ctxbench import arguments
+from ctxbench.cli import shared
 from ctxbench.cli.app import USAGE, app
 from ctxbench.errors import UserError
 
@@ -71,7 +69,7 @@ def evaluate(
     """
     if (run is None) == (predictions is None):
         raise UserError("eval takes either a run's folder or --predictions DIR")
-    given = _given(context)
+    given = set(shared.given(context))
     if ms_flip and (doubled := given & {"--scales", "--flip"}):
         raise UserError(f"--ms-flip sets scales and flip: leave out {', '.join(sorted(doubled))}")
     if predictions is not None and (unused := given - OF_PREDICTIONS):
@@ -87,8 +85,10 @@ def evaluate(
             if dataset is None or predictions is None:
                 raise UserError("--predictions needs the --dataset that they are of")
             data, skipped = open_split(dataset, root, split, skip_bad)
-            with _progress() as progress:
-                found = evaluate_predictions(predictions, data, skipped=skipped, out=out, progress=progress)
+            with shared.progress_bar(counted=True) as bar:
+                found = evaluate_predictions(
+                    predictions, data, skipped=skipped, out=out, progress=shared.counting(bar, "images")
+                )
             _deliver(found, out)
             return
         trained = TrainedRun(run)
@@ -99,7 +99,7 @@ def evaluate(
         factors = PAPER_SCALES if ms_flip else tuple(map(_factor, arguments.split([scales])))
         setting = Setting(factors, flip or ms_flip, sliding, precision)
         data, skipped = open_split(dataset, root, split, skip_bad)
-        with _progress() as progress:
+        with shared.progress_bar(counted=True) as bar:
             found, folder = evaluate_run(
                 trained,
                 data,
@@ -112,7 +112,7 @@ def evaluate(
                 skipped=skipped,
                 save_predictions=save_predictions,
                 out=out,
-                progress=progress,
+                progress=shared.counting(bar, "images"),
             )
     except UserError:
         if first_process():
@@ -148,11 +148,6 @@ def attention(
     print(look(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))
 
 
-def _given(context: typer.Context) -> set[str]:
-    sources = {p.opts[-1]: context.get_parameter_source(str(p.name)) for p in context.command.params}
-    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
 def _factor(text: str) -> float:
     try:
         return float(text)
@@ -160,36 +155,10 @@ def _factor(text: str) -> float:
         raise UserError(f"--scales takes numbers, such as 0.75,1,1.25; not {text!r}") from None
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr with the time left; nothing where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("images"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _deliver(evaluation: Evaluation, folder: Path | None) -> None:
-    from rich.console import Console
-
-    from ctxbench.report.terminal import stacked
     from ctxbench.segment.results import FILES, tables
 
-    Console(width=None if sys.stdout.isatty() else 120).print(stacked(tables(evaluation)))
+    shared.show(tables(evaluation))
     speed = evaluation.images / evaluation.seconds
     print(f"\n{evaluation.images} images in {evaluation.seconds:.1f} s, {speed:.1f} images/s.")
     if evaluation.skipped:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ctxbench import arguments
-from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
-from ctxbench.cli.profile import Batch, Module, Modules, Options, _progress, _refuse_beside
+from ctxbench.cli import shared
+from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.cli.profile import Batch, Module, Modules, Options
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.case import Case
-    from ctxbench.reproduce.sweep import Sweep
 
 CHANNELS, SIZE = 512, "64"
 
@@ -47,11 +47,12 @@ def decode(
     """
     from ctxbench.paper.decode import decode as search
 
-    height, width = _sides(size)
+    height, width = arguments.sides(size)
     found = search(
         module, *printed, shape=(batch, channels, height, width), options=arguments.options(option)
     )
-    if not _exported({csv: lambda: str(found.to_frame().to_csv(index=False))}):
+    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
+    if str(csv) != "-":
         print(found, end="")
 
 
@@ -99,23 +100,21 @@ def sweep(
     Exponents over positions, height, width, channels or rank, with 95 % intervals, the slope between the last
     two points, and a verdict. Exit codes as those of profile.
     """
-    from rich.console import Console
-
     from ctxbench import api
     from ctxbench.measure.folder import Settings
-    from ctxbench.report.terminal import stacked
     from ctxbench.reproduce import sweep as sweeping
     from ctxbench.reproduce.sweep_report import latex, markdown, sweep_grid, write_sweep
 
+    exports = {"csv": csv, "md": md, "tex": tex}
+    quiet = shared.goes_to_stdout(exports)
     if resume is not None:
-        _refuse_beside(
-            context, ("resume", "csv", "md", "tex"), "--resume goes on with the sweep as it was begun"
-        )
+        shared.refuse_beside(context, ("resume", *exports), "--resume goes on with the sweep as it was begun")
     if not latency and (budget is not None or timeout is not None):
         raise UserError("--budget and --timeout are about measuring: give --latency too, or leave them out")
     folder = resume or out or (api.new_folder() if latency else None)
     try:
-        with _progress(quiet=not (latency or resume) or "-" in map(str, (csv, md, tex))) as progress:
+        with shared.progress_bar(quiet=quiet or not (latency or resume)) as bar:
+            progress = shared.measuring(bar)
             if resume is not None:
                 found = sweeping.resume(resume, progress=progress)
             else:
@@ -156,16 +155,17 @@ def sweep(
         raise typer.Exit(INTERRUPTED) from None
     if folder is not None:
         write_sweep(folder, found)
-    exports = {
-        csv: lambda: str(found.to_frame().to_csv(index=False)),
-        md: lambda: markdown(found),
-        tex: lambda: latex(found),
+    draw: dict[str, Callable[[], str]] = {
+        "csv": lambda: str(found.to_frame().to_csv(index=False)),
+        "md": lambda: markdown(found),
+        "tex": lambda: latex(found),
     }
-    if not _exported(exports):
-        Console(width=None if sys.stdout.isatty() else 120).print(stacked([sweep_grid(found)]))
+    shared.export(draw, exports)
+    if not quiet:
+        shared.show([sweep_grid(found)])
         if folder is not None:
             print(f"\nWritten to {folder}: sweep.csv, sweep.md, sweep.tex, sweep.png, sweep.svg.")
-    _exit_by_status(found)
+    shared.exit_by_status(found.records)
 
 
 def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dict[str, Any]) -> list[Case]:
@@ -177,10 +177,10 @@ def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dic
     channels, size = conditions.pop("channels"), conditions.pop("size")
     if (axis == "channels" and channels) or (axis == "size" and size):
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
-    height, width = _sides(size or SIZE)
+    height, width = arguments.sides(size or SIZE)
     fixed = {"channels": channels or CHANNELS, "sizes": [(height, width)], **conditions}
     if axis == "size":
-        return api.cases(modules, **{**fixed, "sizes": [_sides(value) for value in values]})
+        return api.cases(modules, **{**fixed, "sizes": [arguments.sides(value) for value in values]})
     numbers = [arguments.integer("--values", value) for value in values]
     along: dict[str, dict[str, Any]] = {
         "channels": {"channels": numbers},
@@ -190,30 +190,3 @@ def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dic
     of_option = [{"options": {**conditions["options"], axis: number}} for number in numbers]
     swept = [along[axis]] if axis in along else of_option
     return [case for change in swept for case in api.cases(modules, **{**fixed, **change})]
-
-
-def _sides(text: str) -> tuple[int, int]:
-    size = arguments.size(text)
-    return size if isinstance(size, tuple) else (size, size)
-
-
-def _exported(exports: dict[Path | None, Callable[[], str]]) -> bool:
-    """Write the exports that were asked for; whether one of them went to stdout."""
-    from ctxbench.files import write_text
-
-    to_stdout = False
-    for path, draw in exports.items():
-        if str(path) == "-":
-            print(draw(), end="")
-            to_stdout = True
-        elif path is not None:
-            write_text(path, draw())
-    return to_stdout
-
-
-def _exit_by_status(found: Sweep) -> None:
-    failed = [record for record in found.records if record.status != "ok"]
-    for record in failed:
-        say(f"{record.case.module} {record.case.shape}: {record.status}: {record.reason}")
-    if failed:
-        raise typer.Exit(NOTHING_MEASURED if len(failed) == len(found.records) else SOME_NOT_MEASURED)

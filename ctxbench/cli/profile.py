@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ctxbench import arguments, registry
-from ctxbench.cli import network
-from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
+from ctxbench.cli import network, shared
+from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from ctxbench.measure.folder import Run
-    from ctxbench.measure.session import Progress
     from ctxbench.report.run import Profile
+
 
 Modules = Annotated[
     list[str] | None,
@@ -100,26 +96,22 @@ def profile(
     from ctxbench import api
     from ctxbench.measure.folder import Settings
     from ctxbench.report.run import load_run, write_report
-    from ctxbench.report.terminal import stacked
 
     exports = {"json": json, "csv": csv, "md": md, "tex": tex}
-    to_stdout = [f"--{kind}" for kind, path in exports.items() if str(path) == "-"]
-    if len(to_stdout) > 1:
-        raise UserError(f"only one export can go to stdout, not {' and '.join(to_stdout)}")
-    quiet = bool(to_stdout)
+    quiet = shared.goes_to_stdout(exports)
     if model is not None:
-        _refuse_beside(context, network.ALLOWED, "--model counts whole networks and measures nothing")
+        shared.refuse_beside(context, network.ALLOWED, "--model counts whole networks and measures nothing")
         costs = network.count_networks(
-            model, backbone, block, size if "--size" in _given(context) else None, option
+            model, backbone, block, size if "--size" in shared.given(context) else None, option
         )
-        _export(network.drawings(costs), exports)
+        shared.export(network.drawings(costs), exports)
         if not quiet:
-            _print(stacked([costs.grid()]))
+            shared.show([costs.grid()], shared.WIDE)
         return
     if backbone or block:
         raise UserError("--backbone and --context go with --model, such as --model reconet")
     if resume is not None:
-        _refuse_beside(context, ("resume", *exports), "--resume goes on with the run as it was begun")
+        shared.refuse_beside(context, ("resume", *exports), "--resume goes on with the run as it was begun")
     settings = Settings(
         budget_s=arguments.seconds("--budget", budget),
         timeout_s=arguments.seconds("--timeout", timeout),
@@ -139,7 +131,8 @@ def profile(
     }
     folder = resume or out or api.new_folder()
     try:
-        with _progress(quiet) as progress:
+        with shared.progress_bar(quiet=quiet) as bar:
+            progress = shared.measuring(bar)
             if resume is not None:
                 run = api.resume(resume, progress=progress)
             else:
@@ -162,7 +155,7 @@ def profile(
             say(f"interrupted; go on with: ctxbench profile --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
     _deliver(run, exports, quiet)
-    _exit_by_status(run)
+    shared.exit_by_status(run.records)
 
 
 @app.command("list")
@@ -188,8 +181,7 @@ def explain(
     """
     from ctxbench import api
 
-    side = arguments.size(size)
-    height, width = side if isinstance(side, tuple) else (side, side)
+    height, width = arguments.sides(size)
     told = api.explain(
         module,
         (batch, channels, height, width),
@@ -245,53 +237,9 @@ def env(device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu
         print(f"{key:28} {value}")
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on stderr with what is being done and the time left; nothing where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description:32}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=1.0)
-
-        def show(state: Progress) -> None:
-            shape = "x".join(map(str, state.case.shape))
-            name = state.case.module.rpartition("/")[2]
-            bar.update(task, completed=state.fraction, description=f"{state.activity} {name} {shape}")
-
-        yield show
-
-
-def _given(context: typer.Context) -> list[str]:
-    """The options and arguments that stand on the command line."""
-    sources = {p.opts[-1]: context.get_parameter_source(str(p.name)) for p in context.command.params}
-    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-
-
-def _refuse_beside(context: typer.Context, allowed: Iterable[str], why: str) -> None:
-    given = [name for name in _given(context) if name.lstrip("-") not in allowed]
-    if given:
-        raise UserError(f"{why}: leave out {', '.join(given)}")
-
-
 def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
     from ctxbench.report.columns import summary
-    from ctxbench.report.tables import latex, markdown, terminal_table
+    from ctxbench.report.tables import grids, latex, markdown
 
     draw: dict[str, Callable[[], str]] = {
         "json": lambda: dumps([record.to_json() for record in run.records], indent=1) + "\n",
@@ -299,36 +247,8 @@ def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> N
         "md": lambda: markdown(run.records),
         "tex": lambda: latex(run.records),
     }
-    _export(draw, exports)
+    shared.export(draw, exports)
     if quiet:
         return
-    _print(terminal_table(run.records))
+    shared.show(grids(run.records), shared.WIDE)
     print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
-
-
-def _print(table: RenderableType) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _export(draw: Mapping[str, Callable[[], str]], exports: Mapping[str, Path | None]) -> None:
-    for kind, path in exports.items():
-        if path is None:
-            continue
-        text = draw[kind]()
-        if str(path) == "-":
-            print(text, end="")
-            continue
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _exit_by_status(run: Run) -> None:
-    failed = [record for record in run.records if record.status != "ok"]
-    for record in failed:
-        say(f"{record.case.module}: {record.status}: {record.reason}")
-    if failed:
-        raise typer.Exit(NOTHING_MEASURED if len(failed) == len(run.records) else SOME_NOT_MEASURED)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ctxbench import arguments
+from ctxbench.cli import shared
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
-from ctxbench.cli.paper import CHANNELS, SIZE, _sides
-from ctxbench.cli.profile import _refuse_beside
+from ctxbench.cli.paper import CHANNELS, SIZE
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,14 +78,14 @@ def paper(
     from ctxbench.segment.config import assignments
 
     if table in TAKES:
-        _refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
+        shared.refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
     try:
         with _watching() as (measuring, training):
             request = Request(
                 out=out,
                 runs=tuple(run or ()),
                 channels=channels,
-                size=_sides(size),
+                size=arguments.sides(size),
                 rank=rank,
                 device=device or "cpu",
                 quick=quick,
@@ -132,12 +133,9 @@ def _files(pairs: list[str]) -> dict[str, Path]:
 
 
 def _show(sheets: list[Sheet], out: Path) -> None:
-    from rich.console import Console
-
-    from ctxbench.report.terminal import stacked
     from ctxbench.reproduce.page import PAGE
 
-    Console(width=None if sys.stdout.isatty() else 160).print(stacked(sheet.grid for sheet in sheets))
+    shared.show((sheet.grid for sheet in sheets), shared.WIDE)
     names = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name
     figure = ", .png, .svg" if any(sheet.figure for sheet in sheets) else ""
     print(f"\nWritten to {out}: {names}: .csv, .md, .tex{figure}.")
@@ -146,9 +144,6 @@ def _show(sheets: list[Sheet], out: Path) -> None:
 @contextmanager
 def _watching() -> Iterator[tuple[Callable[[Measuring], None] | None, Callable[[Training], None]]]:
     """A bar on stderr for what is measured or trained; without a terminal a line for each training ended."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
     ended = -1
 
     def line(state: Training) -> None:
@@ -157,19 +152,13 @@ def _watching() -> Iterator[tuple[Callable[[Measuring], None] | None, Callable[[
             ended = state.finished
             say(f"{ended} of {state.total} trainings ended, {state.failed} failed")
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None, line
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("counting", total=1.0)
-
-        def measuring(state: Measuring) -> None:
-            bar.update(task, completed=state.fraction, description=f"{state.activity} {state.case.module}")
+    with shared.progress_bar() as bar:
+        if bar is None:
+            yield None, line
+            return
 
         def training(state: Training) -> None:
             said = f"training {state.finished}/{state.total}: {', '.join(state.active)}"
-            bar.update(task, completed=state.fraction, description=said)
+            bar(state.fraction, 1.0, said)
 
-        yield measuring, training
+        yield shared.measuring(bar), training

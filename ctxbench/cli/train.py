@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctxbench.cli import shared
 from ctxbench.cli.app import INTERRUPTED, app, say
-from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -84,7 +83,7 @@ def train(
     try:
         with _progress() as progress:
             if resume is not None:
-                _refuse_beside_resume(context)
+                shared.refuse_beside(context, ("resume",), "--resume goes on with the run as it was begun")
                 run = go_on(resume, progress=progress)
             else:
                 flags = {
@@ -105,19 +104,8 @@ def train(
         raise typer.Exit(INTERRUPTED) from None
     if not first_process():
         return
-    from rich.console import Console
-
-    from ctxbench.report.terminal import stacked
-
-    Console(width=None if sys.stdout.isatty() else 120).print(stacked(result(run)))
+    shared.show(result(run))
     print(f"\nWritten to {run.folder}: report.md, curve.png, evaluation/, train.csv, last.ckpt, best.ckpt.")
-
-
-def _refuse_beside_resume(context: typer.Context) -> None:
-    sources = {p.opts[-1]: context.get_parameter_source(str(p.name)) for p in context.command.params}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if others := [name for name in given if name != "--resume"]:
-        raise UserError(f"--resume goes on with the run as it was begun: leave out {', '.join(others)}")
 
 
 @contextmanager

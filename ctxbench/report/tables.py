@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
-
 from ctxbench.measure.records import Record
 from ctxbench.paper.compare import compare
 from ctxbench.report.columns import columns
@@ -11,7 +9,6 @@ from ctxbench.report.grid import Grid, grid
 from ctxbench.report.latex import grid_latex
 from ctxbench.report.markdown import glossary, grid_markdown
 from ctxbench.report.table10 import table10_grid
-from ctxbench.report.terminal import stacked
 
 CONVENTION = (
     "MACs are multiply-accumulates of every convolution and matrix product, every call, in G = 10^9; "
@@ -23,11 +20,6 @@ def grids(records: Sequence[Record]) -> list[Grid]:
     """Return the main table and, where a record has a row in Table 10, the comparison with it."""
     comparisons = compare(records)
     return [grid(records), *([table10_grid(comparisons)] if comparisons else [])]
-
-
-def terminal_table(records: Sequence[Record]) -> RenderableType:
-    """Return the main table and the comparison with Table 10 for rich, fitted to the console's width."""
-    return stacked(grids(records))
 
 
 def markdown(records: Sequence[Record]) -> str:

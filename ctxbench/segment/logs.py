@@ -3,6 +3,8 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -17,7 +19,9 @@ EVALUATIONS = ("iteration", "epoch", "miou", "pixel_accuracy")
 class Logs:
     """The logs in ``folder``, as they stood after ``start`` iterations: later rows, or torn ones, are cut.
 
-    Each row is in its file before the call returns. Raises UserError where that cannot be.
+    Each row is in its file before the call returns. Leaving the context, however that comes about, hands
+    TensorBoard's events to their file and ends the thread that writes them. Raises UserError where a file
+    cannot be written.
     """
 
     def __init__(self, folder: Path, start: int) -> None:
@@ -25,7 +29,8 @@ class Logs:
         self._evaluations = _cut(folder / "evaluations.csv", EVALUATIONS, start)
         self._folder = folder
         with writing(folder):
-            self._board = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+            # its thread may write after the working directory has changed
+            self._board = SummaryWriter(str(folder.absolute()), purge_step=start + 1 if start else None)
 
     def step(self, row: Mapping[str, float]) -> None:
         """Add a row to train.csv."""
@@ -40,8 +45,12 @@ class Logs:
         with writing(self._folder):
             self._board.flush()
 
-    def close(self) -> None:
-        """Flush, and write no more."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with writing(self._folder):
             self._board.close()
 

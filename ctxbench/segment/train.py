@@ -12,7 +12,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,9 +138,13 @@ class _Training:
 
     def run(self) -> None:
         """Train to the end."""
+        self.logs = self._begin() if first_process() else None
+        with self.logs or nullcontext():
+            self._iterate()
+
+    def _iterate(self) -> None:
         config, start, end = self.job.config, self.done, self.job.iterations
         self.job.network.train()
-        self.logs = self._begin() if first_process() else None
         batches = train_loader(
             self.job.train_set,
             Augment(config.crop, (config.scale[0], config.scale[1]), config.flip, config.colour),
@@ -164,8 +168,6 @@ class _Training:
             self.show(self.now)
             if self._due(config.checkpoint_every):
                 self._save(self.folder / "last.ckpt", self.stepper.rule.state_dict())
-        if self.logs is not None:
-            self.logs.close()
 
     def _due(self, every: int) -> bool:
         """Whether what is done ``every`` so many iterations, and after the last, is to be done now."""

@@ -11,13 +11,14 @@ from synthetic import record, records
 
 from ctxbench.report.latex import escape as latex_escape
 from ctxbench.report.markdown import escape as markdown_escape
-from ctxbench.report.tables import latex, markdown, terminal_table
+from ctxbench.report.tables import grids, latex, markdown
+from ctxbench.report.terminal import stacked
 
 
 def drawn(rows, width: int) -> str:
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as captured:
-        console.print(terminal_table(rows))
+        console.print(stacked(grids(rows)))
     return captured.get()
 
 

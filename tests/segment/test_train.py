@@ -320,10 +320,9 @@ def test_a_disk_that_is_full_for_the_logs_is_one_error(
     monkeypatch.setattr(SummaryWriter, call, full)
 
     def write() -> None:
-        logs = Logs(tmp_path, 0)
-        logs.evaluation(dict.fromkeys(EVALUATIONS, 0))
-        logs.flush()
-        logs.close()
+        with Logs(tmp_path, 0) as logs:
+            logs.evaluation(dict.fromkeys(EVALUATIONS, 0))
+            logs.flush()
 
     with pytest.raises(UserError, match=r"cannot write .*: No space left on device"):
         write()

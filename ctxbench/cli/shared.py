@@ -1,0 +1,112 @@
+"""What several verbs do alike: options that exclude others, exports, tables, bars, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ctxbench.cli.app import NOTHING_MEASURED, SOME_NOT_MEASURED, say
+from ctxbench.errors import UserError
+
+if TYPE_CHECKING:
+    from ctxbench.measure.records import Record
+    from ctxbench.measure.session import Progress
+    from ctxbench.report.grid import Grid
+
+WIDE = 160
+"""Columns of the widest tables, where stdout is no terminal."""
+Bar = Callable[[float, float, str], None]
+"""Takes what is done, of how much, and what is being done."""
+
+
+def given(context: typer.Context) -> list[str]:
+    """The options and arguments that stand on the command line."""
+    sources = {p.opts[-1]: context.get_parameter_source(str(p.name)) for p in context.command.params}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
+def refuse_beside(context: typer.Context, allowed: Iterable[str], why: str) -> None:
+    """Raise UserError where anything but ``allowed`` stands on the command line."""
+    if others := [name for name in given(context) if name.lstrip("-") not in allowed]:
+        raise UserError(f"{why}: leave out {', '.join(others)}")
+
+
+def goes_to_stdout(exports: Mapping[str, Path | None]) -> bool:
+    """Whether an export goes to stdout. Raises UserError where more than one does."""
+    to_stdout = [f"--{kind}" for kind, path in exports.items() if str(path) == "-"]
+    if len(to_stdout) > 1:
+        raise UserError(f"only one export can go to stdout, not {' and '.join(to_stdout)}")
+    return bool(to_stdout)
+
+
+def export(draw: Mapping[str, Callable[[], str]], exports: Mapping[str, Path | None]) -> None:
+    """Write the exports that were asked for, by kind."""
+    from ctxbench.files import write_text
+
+    for kind, path in exports.items():
+        if str(path) == "-":
+            print(draw[kind](), end="")
+        elif path is not None:
+            write_text(path, draw[kind]())
+
+
+def show(grids: Iterable[Grid], width: int = 120) -> None:
+    """Print tables, fitted to the terminal, or to ``width`` columns where there is none."""
+    from rich.console import Console
+
+    from ctxbench.report.terminal import stacked
+
+    Console(width=None if sys.stdout.isatty() else width).print(stacked(grids))
+
+
+@contextmanager
+def progress_bar(*, quiet: bool = False, counted: bool = False) -> Iterator[Bar | None]:
+    """A bar on stderr with the time left, in percent or ``counted``; None where stderr is no terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        progress.TextColumn("{task.description:32}"), progress.BarColumn(),
+        progress.MofNCompleteColumn() if counted else progress.TaskProgressColumn(),
+        progress.TimeElapsedColumn(), progress.TextColumn("left"), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda done, total, doing: bar.update(task, completed=done, total=total, description=doing)
+
+
+def counting(bar: Bar | None, doing: str) -> Callable[[int, int], None] | None:
+    """What counts things done on a bar."""
+    return None if bar is None else lambda done, total: bar(done, total, doing)
+
+
+def measuring(bar: Bar | None) -> Callable[[Progress], None] | None:
+    """What shows on a bar how far a run's measurements are."""
+    if bar is None:
+        return None
+
+    def tell(state: Progress) -> None:
+        shape = "x".join(map(str, state.case.shape))
+        bar(state.fraction, 1.0, f"{state.activity} {state.case.module.rpartition('/')[2]} {shape}")
+
+    return tell
+
+
+def exit_by_status(records: Sequence[Record]) -> None:
+    """Say which records were not measured, and leave with the exit code for that, if any were not."""
+    failed = [record for record in records if record.status != "ok"]
+    several = len({record.case.shape for record in records}) > 1
+    for record in failed:
+        shape = f" {record.case.shape}" if several else ""
+        say(f"{record.case.module}{shape}: {record.status}: {record.reason}")
+    if failed:
+        raise typer.Exit(NOTHING_MEASURED if len(failed) == len(records) else SOME_NOT_MEASURED)
