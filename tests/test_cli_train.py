@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_processes_train_one_network(folder: Path) -> None:
-    places = {"PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    places = {"PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}", "COLUMNS": "100"}
     command = "-m ctxbench train --config tiny.toml --root data --devices 2 --out two"
     process = subprocess.run(
         [sys.executable, *command.split()],

@@ -10,7 +10,7 @@ A module's test file inherits it::
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,15 +105,6 @@ class ModuleContract:
     """Options that must raise ValueError at 16 channels, added to ``options``."""
     recordings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Fixture name to the options that reproduce it."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def one_thread(cls) -> Iterator[None]:
-        """On maps of a few positions a second thread costs several times the work it takes over."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(threads)
 
     def build(
         self, channels: int, size: tuple[int, int], implementation: str, /, **options: Any

@@ -31,7 +31,7 @@ class SingleFormContract(ModuleContract):
             "recording": self.recordings,
             "bad": self.bad_options,
         }
-        for name in cases.keys() & set(metafunc.fixturenames):
+        for name in sorted(cases.keys() & set(metafunc.fixturenames)):
             metafunc.parametrize(name, cases[name], ids=str)
 
 

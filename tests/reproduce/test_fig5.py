@@ -1,6 +1,5 @@
 """Figure 5 of a run that was never trained: what is drawn, of which images, by which rule."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,6 @@ from ctxbench.segment.attention import random_ranks
 from ctxbench.segment.checkpoint import Checkpoint
 from ctxbench.segment.config import configure
 from ctxbench.segment.run import network_of
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More gain nothing at this size, and wait for each other where other tests run too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

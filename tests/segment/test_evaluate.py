@@ -103,7 +103,6 @@ from ctxbench.segment.evaluate import evaluate
 sys.path.insert(0, {here!r})
 from test_evaluate import Drawn, network
 
-torch.set_num_threads(1)
 rank, out = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", init_method=f"file://{{out}}/meeting", rank=rank, world_size=2)
 found = evaluate(network(), Drawn(), flip=True, batch=2)

@@ -1,6 +1,5 @@
 """A run's folder, read back."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,6 @@ from ctxbench.errors import UserError
 from ctxbench.segment.config import configure
 from ctxbench.segment.run import TrainedRun
 from ctxbench.segment.train import train
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More gain nothing at this size, and wait for each other where other tests run too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,6 @@ from ctxbench.segment.step import cross_entropy
 from ctxbench.segment.train import Progress, resume, train
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in the processes started here: another number of threads sums in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +123,7 @@ def test_a_killed_run_comes_to_the_same_weights(
     unbroken: TrainedRun, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "config.toml").write_text(unbroken.config.to_toml())
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}"}
     command = [sys.executable, "-m", "ctxbench", "train", "--resume", str(tmp_path)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     log = tmp_path / "train.csv"
