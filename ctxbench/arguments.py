@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ def integer(name: str, text: str) -> int:
 
 def size(text: str) -> int | tuple[int, int]:
     """``64`` is a square, ``64x48`` is (H, W)."""
-    sides = [integer("--size", side) for side in text.lower().replace("\u00d7", "x").split("x")]
-    if len(sides) > 2:
+    found = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
+    if found is None:
         raise UserError(f"--size takes 64 or 64x48 (H x W), not {text!r}")
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+    height, width = found.groups()
+    return int(height) if width is None else (int(height), int(width))
 
 
 def sides(text: str) -> tuple[int, int]:

@@ -78,7 +78,7 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
     [
         (("decode", "emau", "19.33"), "no printed number with a unit"),
         (("decode", "emua", "1G"), "did you mean emau"),
-        (("decode", "emau", "1G", "--size", "big"), "whole numbers"),
+        (("decode", "emau", "1G", "--size", "3x"), "takes 64 or 64x48 (H x W), not '3x'"),
         (("sweep", "emau"), "give the values of the axis"),
         (("sweep", "emau", "--values", "4,8"), "needs 3 values of size"),
         (("sweep", "emau", "--size", "8", "--values", "4,8,16"), "leave out --size"),

@@ -72,6 +72,7 @@ def test_the_figure_without_a_run_says_how_to_have_one(run: Run, tmp_path: Path)
         (("table3", "--run", "nowhere"), "nowhere"),
         (("table10", "--device", "tpu"), "tpu"),
         (("table7", "--device", "tpu"), "tpu"),
+        (("table8", "--device", "cuda:1"), "CUDA_VISIBLE_DEVICES"),
         (("table9", "--channels", "64"), "would not change table9: leave out --channels"),
         (("table10", "--run", "one"), "--run"),
         (("growth", "--size", "32"), "--size"),
@@ -142,13 +143,15 @@ def test_what_is_asked_reaches_the_tables(run: Run, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(tables, "TABLES", dict.fromkeys(("table8", "table10", "fig5"), keep))
     given = "--quick --dataset sift_flow --root data --seeds 2"
-    more = "--weights resnet50=a.pth --set workers=3 --device cuda:1"
+    more = "--weights resnet50=a.pth --set workers=3 --device cuda"
     assert run("table8", *given.split(), *more.split()) == 0
-    assert run("table10", *["--channels", "256", "--size", "32x48", "--rank", "16"]) == 0
+    shape = "--channels 256 --size 32x48 --rank 16 --device cuda:1"
+    assert run("table10", *shape.split()) == 0
     assert run("fig5", *["--run", "one", "--run", "two"]) == 0
     request, shaped, drawn = asked
     assert (shaped.channels, shaped.size, shaped.rank, shaped.quick) == (256, (32, 48), 16, False)
-    assert (request.quick, request.device) == (True, "cuda:1")
+    assert shaped.device == "cuda:1"
+    assert (request.quick, request.device) == (True, "cuda")
     assert drawn.runs == (Path("one"), Path("two"))
     assert request.out == Path("reports/paper")
     study = request.study

@@ -64,7 +64,10 @@ def paper(
         typer.Option("--set", metavar="KEY=VALUE", help="Tables 7 and 8: any setting of a training."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda. Default: cpu for table 10, for trainings cuda if any.")
+        str | None,
+        typer.Option(
+            help="cpu or cuda, table 10 also cuda:N. Default: cpu for table 10, for trainings cuda if any."
+        ),
     ] = None,
 ) -> None:
     """Regenerate a table or figure of the RecoNet paper, or all.
@@ -92,7 +95,7 @@ def paper(
                 study=Study(
                     dataset=dataset,
                     root=root,
-                    device=_trainer(device),
+                    device=_trainer(device, table),
                     weights=_files(weights or []),
                     seeds=seeds,
                     quick=quick,
@@ -113,13 +116,14 @@ def paper(
         raise typer.Exit(NOTHING_MEASURED if missing == asked else SOME_NOT_MEASURED)
 
 
-def _trainer(device: str | None) -> Literal["auto", "cpu", "cuda"]:
-    if device is None:
+def _trainer(device: str | None, table: str) -> Literal["auto", "cpu", "cuda"]:
+    if device is None or table == "table10":
         return "auto"
-    kind = device.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise UserError(f"unknown device {device!r}; cpu, cuda or cuda:N")
-    return "cuda" if kind == "cuda" else "cpu"
+    if device == "cpu" or device == "cuda":
+        return device
+    raise UserError(
+        f"trainings take cpu or cuda, which is the first GPU that CUDA_VISIBLE_DEVICES shows; not {device!r}"
+    )
 
 
 def _files(pairs: list[str]) -> dict[str, Path]:

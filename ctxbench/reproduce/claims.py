@@ -1,4 +1,4 @@
-"""What the paper's text claims about cost, and how the sheets' frames answer each claim."""
+"""How the sheets' frames answer each of the paper's claims about cost."""
 
 from __future__ import annotations
 
@@ -246,86 +246,31 @@ def _less_than(*methods: str) -> Callable[[pd.DataFrame], Found]:
     return find
 
 
-class Claimed(NamedTuple):
-    """A claim in the paper's words, where it stands, the sheet it is held against, and how."""
+class Answer(NamedTuple):
+    """The sheet that a claim is held against, and how."""
 
-    words: str
-    section: str
     sheet: str
     find: Callable[[pd.DataFrame], Found]
     """Raises LookupError where the frame lacks a number it needs."""
 
 
-CLAIMS = (
-    Claimed(
-        "more than 100 times less computational cost compared with conventional non-local-based methods",
-        "abstract",
-        "table10",
-        _times_less(100, _others),
-    ),
-    Claimed(
-        "our whole model has less computation consumption (more than 100 times lower than non-local)",
-        "section 1",
-        "table9",
-        _whole_model,
-    ),
-    Claimed(
-        "less computation cost, i.e., more than 100 times smaller than non-local based methods",
-        "section 1, contributions",
-        "table9",
-        _whole_model,
-    ),
-    Claimed(
-        "EMANet, CCNet, A²Net, which have lower computation consumption and GPU memory occupation",
-        "section 2",
-        "table10",
-        _efficient,
-    ),
-    Claimed("has maximum tensor rank 64", "section 4.3", "growth", _rank),
-    Claimed(
-        "surpass [PSPNet and DeepLabV3+] in mIoU but also in FLOPs",
-        "section 4.3",
-        "table9",
-        _less_than("PSPNet", "DeepLabV3+"),
-    ),
-    Claimed(
-        "other low-cost non-local methods [...] the best performance with relatively small cost",
-        "section 4.3",
-        "table9",
-        _less_than("CCNet", "EMANet"),
-    ),
-    Claimed(
-        "non-local block has computational complexity of O(CH²W²)",
-        "section 4.4",
-        "growth",
-        _grows("Non-Local"),
-    ),
-    Claimed(
-        "[TGM:] The computational complexity is O(C²+H²+W²)", "section 4.4", "growth", _stage("TGM, one rank")
-    ),
-    Claimed(
-        "[TRM:] the complexity is O(CHW) for each rank-1 tensor",
-        "section 4.4",
-        "growth",
-        _stage("TRM, one rank"),
-    ),
-    Claimed("CHW >> C² > H² = W²", "section 4.4", "table10", _much_greater),
-    Claimed("the total complexity is O(rCHW)", "section 4.4", "growth", _grows("TGM+TRM")),
-    Claimed(
-        "the cost of TGM+TRM is neglegible compared with other non-local based methods",
-        "section 4.4",
-        "table10",
-        _negligible,
-    ),
-    Claimed(
-        "about 900 times less FLOPs [...] compared with non-local block", "section 4.4", "table10", _about_900
-    ),
-    Claimed(
-        "more than 100 times less FLOPs compared with [...] other non-local-based methods",
-        "section 4.4",
-        "table10",
-        _times_less(100, _not_baseline),
-    ),
-    Claimed("TGM+TRM has the lowest computational overhead", "section 4.4", "table10", _lowest),
-    Claimed("GPU Memory [of TGM+TRM]", "Table 10", "table10", _memory),
-)
+ANSWERS = {
+    "100x_less": Answer("table10", _times_less(100, _others)),
+    "whole_model": Answer("table9", _whole_model),
+    "contributions": Answer("table9", _whole_model),
+    "efficient": Answer("table10", _efficient),
+    "rank": Answer("growth", _rank),
+    "surpass": Answer("table9", _less_than("PSPNet", "DeepLabV3+")),
+    "low_cost": Answer("table9", _less_than("CCNet", "EMANet")),
+    "non_local_order": Answer("growth", _grows("Non-Local")),
+    "tgm_order": Answer("growth", _stage("TGM, one rank")),
+    "trm_order": Answer("growth", _stage("TRM, one rank")),
+    "much_greater": Answer("table10", _much_greater),
+    "total_order": Answer("growth", _grows("TGM+TRM")),
+    "negligible": Answer("table10", _negligible),
+    "900x_less": Answer("table10", _about_900),
+    "100x_less_than_others": Answer("table10", _times_less(100, _not_baseline)),
+    "lowest": Answer("table10", _lowest),
+    "memory": Answer("table10", _memory),
+}
+"""By claim, as :func:`ctxbench.paper.printed.claims` names them."""

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from ctxbench.paper import printed
 from ctxbench.paper.compare import NOT_MEASURED, REPRODUCED
 from ctxbench.report.grid import Cell, Grid, Group, Heading
-from ctxbench.reproduce.claims import CLAIMS, Claimed
+from ctxbench.reproduce.claims import ANSWERS
 from ctxbench.reproduce.sheet import DIFFERS, Sheet
 
 
@@ -35,7 +36,7 @@ def ledger(sheets: Iterable[Sheet]) -> list[Claim]:
     A claim whose sheet is missing, or lacks a number, is not measured.
     """
     frames = {sheet.name: sheet.frame for sheet in sheets}
-    return [_judged(frames, claimed) for claimed in CLAIMS]
+    return [_judged(frames, row["claim"], row["words"], row["section"]) for row in printed.claims()]
 
 
 def ledger_sheet(claims: Iterable[Claim], *, source: str) -> Sheet:
@@ -58,8 +59,8 @@ def ledger_sheet(claims: Iterable[Claim], *, source: str) -> Sheet:
     return Sheet("ledger", title, grid, pd.DataFrame(map(asdict, claims)), source)
 
 
-def _judged(frames: Mapping[str, pd.DataFrame], claimed: Claimed) -> Claim:
-    words, section, sheet, find = claimed
+def _judged(frames: Mapping[str, pd.DataFrame], name: str, words: str, section: str) -> Claim:
+    sheet, find = ANSWERS[name]
     if sheet not in frames:
         why = f"{sheet} was not made: ctxbench paper {sheet}"
         return Claim(words, section, "", "", "", NOT_MEASURED, why)
