@@ -41,7 +41,8 @@ def make_run(folder: Path, root: Path, **changes: object) -> None:
         torch.manual_seed(0)
         network = network_of(config, 3)
     state = Checkpoint(network.state_dict(), {}, {}, 7, None, 3, ["sky", "sea", "sand"], config.digest)
-    state.write(folder / "best.ckpt")
+    for name in ("best.ckpt", "last.ckpt"):
+        state.write(folder / name)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_data(path / "other", ["sky", "ice", "sand"])
     make_run(path / "run", path / "data")
     make_run(path / "bare", path / "data", context="none")
+    make_run(path / "begun", path / "data")
+    (path / "begun" / "last.ckpt").unlink()
     return path
 
 
@@ -69,12 +72,15 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pla
 
 
 def test_a_run_is_evaluated_on_its_own_data(cli: Cli, place: Path) -> None:
-    code, out, _ = cli("eval", "run", "--device", "cpu", "--save-predictions", "--batch", "2")
+    (place / "run" / "evaluations.csv").write_text("iteration,epoch,miou,pixel_accuracy\n3,1,1,1\n7,2,2,2\n")
+    best = ("eval", "run", "--checkpoint", "best", "--device", "cpu")
+    code, out, _ = cli(*best, "--save-predictions", "--batch", "2")
     assert code == 0
     folder = place / "run" / "evaluations" / "folder-val-best-single-scale"
     assert {path.name for path in folder.iterdir()} == {*FILES, "pictures.png", "predictions"}
     found = read_evaluation(folder)
     assert found.about.startswith("reconet, resnet-tiny, best, iteration 7 · folder val · 3 images")
+    assert found.chosen_among == 2
     assert found.confusion.sum() == 2 * 66 * 70 + 50 * 90
     assert f"{found.miou:.2f}" in out
     of_folder = ("--dataset", "folder", "--root", "data", "--out", "s")
@@ -82,6 +88,10 @@ def test_a_run_is_evaluated_on_its_own_data(cli: Cli, place: Path) -> None:
     assert code == 0
     assert np.array_equal(read_evaluation(place / "s").confusion, found.confusion)
     assert (place / "s" / "pictures.png").exists()
+    assert cli(*best, "--precision", "bf16-mixed")[0] == 0
+    assert read_evaluation(folder).precision == "32-true"
+    rounded = read_evaluation(folder.with_name(f"{folder.name}-bf16-mixed"))
+    assert rounded.precision == "bf16-mixed"
 
 
 def test_the_papers_way_is_one_option(cli: Cli, place: Path) -> None:
@@ -116,7 +126,7 @@ def test_the_truth_scores_100(cli: Cli) -> None:
         (("run", "--scales", "1,x"), "not 'x'"),
         (("run", "--scales", "0"), "positive"),
         (("run", "--sliding", "9"), "65 pixels"),
-        (("run", "--checkpoint", "last"), "no last.ckpt"),
+        (("begun",), "no last.ckpt"),
         (("nowhere",), "holds no training run"),
         (("run", "--root", "other"), "class 1 is sea, not ice"),
         (("run", "--split", "train"), "train"),

@@ -36,7 +36,7 @@ def evaluate(
     sliding: Annotated[
         int | None, typer.Option(metavar="N", help="Square windows of N pixels, 2/3 N apart, averaged.")
     ] = None,
-    checkpoint: Weights = "best",
+    checkpoint: Weights = "last",
     save_predictions: Annotated[
         bool,
         typer.Option("--save-predictions", help="As files, in the data set's or its server's layout."),

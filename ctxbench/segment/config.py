@@ -13,8 +13,9 @@ from ctxbench.measure.fields import check_fields
 from ctxbench.segment.networks.resnet import Stem, StrideIn
 
 FREE = frozenset(("root", "workers", "device", "devices", "checkpoint_every", "log_every", "baseline"))
-"""Settings that may be changed in a run's config.toml before it is resumed: samples and steps stay the same,
-rounding and the statistics of batch norm may not."""
+"""Settings that may be changed in a run's config.toml before it is resumed: samples and steps stay the same.
+Rounding may not, nor, with ``devices``, batch norm's statistics and what a pixel weighs where others are
+ignored: the loss is the mean over passes of each pass's mean."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,11 @@ class TrainConfig:
             raise UserError(f"training: momentum is at least 0 and below 1, not {self.momentum}")
         if self.seed >= 1 << 32:
             raise UserError(f"training: seed must be below 2**32, not {self.seed}")
+        if self.baseline and self.init is not None:
+            raise UserError(
+                "training: a run that starts from another's weights has no baseline, whose network they do "
+                "not fit: add --no-baseline"
+            )
         if self.crop < 65:
             raise UserError(f"training: crop must be at least 65 pixels, not {self.crop}")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:

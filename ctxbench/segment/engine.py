@@ -13,7 +13,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
+from lightning_fabric.strategies.ddp import DDPStrategy
 
+from ctxbench import registry
 from ctxbench.errors import UserError
 from ctxbench.files import lock, writing
 from ctxbench.segment.config import TrainConfig
@@ -73,11 +75,14 @@ def fabric_of(config: TrainConfig, device: str, precision: Precision) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     elastic = TorchElasticEnvironment.detect()
     here, world = _here(config), processes(config)
+    # parameters without gradient end DDP unless it looks for them, which takes time and ours do not need
+    strange = config.context not in (None, "none", *registry.SPECS)
+    ddp = DDPStrategy(find_unused_parameters=strange, broadcast_buffers=False)
     return Fabric(
         accelerator=device,
         devices=here,
         num_nodes=world // here,
-        strategy="ddp" if world > 1 else "auto",
+        strategy=ddp if world > 1 else "auto",
         plugins=[precision, TorchElasticEnvironment() if elastic else LightningEnvironment()],
     )
 

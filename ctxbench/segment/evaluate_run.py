@@ -41,7 +41,7 @@ def evaluate_run(
     dataset: SegmentationSet,
     *,
     setting: Setting,
-    which: Literal["best", "last"] = "best",
+    which: Literal["best", "last"] = "last",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     devices: int = 1,
     batch: int = 1,
@@ -53,9 +53,9 @@ def evaluate_run(
 ) -> tuple[Evaluation, Path]:
     """Evaluate a run's network on ``dataset``; return what was found, and the folder it was written to.
 
-    ``out`` is by default a folder of the run, named by data set, split, weights and setting. In it are the
-    evaluation, a picture of some images, and, where asked for, the predictions. With several ``devices``,
-    every process returns, and the first has written.
+    ``out`` is by default a folder of the run, named by data set, split, weights, setting and precision. In it
+    are the evaluation, a picture of some images, and, where asked for, the predictions. With several
+    ``devices``, every process returns, and the first has written.
 
     Raises UserError where the run has no such weights, or they are for other classes, and as
     :func:`ctxbench.segment.evaluate.evaluate` does.
@@ -65,8 +65,9 @@ def evaluate_run(
     if not dataset.labelled and not save_predictions:
         raise UserError(f"{dataset.name} {dataset.split} has no truth: its predictions can only be saved")
     network = run.network(which)
-    words = in_words(setting.scales, setting.flip, setting.sliding)
-    name = re.sub(r"[^\w.]+", "-", f"{dataset.name} {dataset.split} {which} {words}")
+    words = [dataset.name, dataset.split, which, in_words(setting.scales, setting.flip, setting.sliding)]
+    words += [] if setting.precision == "32-true" else [setting.precision]
+    name = re.sub(r"[^\w.]+", "-", " ".join(words))
     folder = out or run.folder / "evaluations" / name
     engine = replace(run.config, device=device, devices=devices, precision=setting.precision)
     kind = device_of(engine)
@@ -92,6 +93,7 @@ def evaluate_run(
         network=run.config.title,
         backbone=run.config.backbone,
         checkpoint=f"{which}, iteration {checkpoint.iteration}",
+        chosen_among=_chosen_among(run, dataset) if which == "best" else 0,
         skipped=skipped,
     )
 
@@ -103,6 +105,12 @@ def evaluate_run(
     if first_process():
         _write(folder, evaluation, dataset, labels)
     return evaluation, folder
+
+
+def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
+    config = run.config
+    chosen_by = (config.dataset, config.eval_split or DATASETS[config.dataset].eval_split)
+    return len(run.evaluations()) if chosen_by == (dataset.name, dataset.split) else 0
 
 
 def evaluate_predictions(

@@ -1,7 +1,9 @@
 """What is to be trained: the data sets and the network of a configuration, checked before anything starts."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import ceil
 from pathlib import Path
 
@@ -31,11 +33,11 @@ class Job:
     """Of the evaluation's images."""
     network: Segmenter
     loaded: str
-    """What came of the backbone's weights."""
+    """Where its weights are from, and what did not match."""
 
     @classmethod
-    def prepare(cls, config: TrainConfig) -> "Job":
-        """Open the data, build the network, load its weights.
+    def prepare(cls, config: TrainConfig, *, begun: bool = False) -> "Job":
+        """Open the data, build the network, load the weights it starts from, unless it has ``begun``.
 
         Raises UserError for whatever of these does not do.
         """
@@ -46,14 +48,7 @@ class Job:
                 raise UserError(f"{dataset.name} {dataset.split} has no labels: set {key}")
         seed_everything(config.seed, verbose=False)
         network = network_of(config, len(train_set.classes))
-        loaded = "none: the backbone starts at random"
-        if config.weights is not None:
-            loaded = str(load_weights(network.backbone, Path(config.weights)))
-        if config.init is not None:
-            origin = Path(config.init)
-            origin = origin / "last.ckpt" if origin.is_dir() else origin
-            load_model(network, Checkpoint.read(origin).model, origin)
-            loaded = f"the whole network's from {origin}"
+        loaded = "its own, of last.ckpt" if begun else _load(config, network, train_set.classes)
         return cls(config, train_set, eval_set, skipped, network, loaded)
 
     @property
@@ -74,6 +69,31 @@ class Job:
                 f"{origin} was trained with other settings than {origin.with_name('config.toml')} now has: "
                 "restore them, or begin another run with --init"
             )
+        if differing := _differing(checkpoint.classes, self.train_set.classes):
+            raise UserError(f"{origin} was trained on other classes: {differing}; restore them")
+
+
+def _load(config: TrainConfig, network: Segmenter, classes: Sequence[str]) -> str:
+    loaded = "none: the backbone starts at random"
+    if config.weights is not None:
+        loaded = str(load_weights(network.backbone, Path(config.weights)))
+    if config.init is not None:
+        origin = Path(config.init)
+        origin = origin / "last.ckpt" if origin.is_dir() else origin
+        checkpoint = Checkpoint.read(origin)
+        load_model(network, checkpoint.model, origin)
+        if differing := _differing(checkpoint.classes, classes):
+            log.warning("%s knows other classes: %s", origin, differing)
+        loaded = f"the whole network's from {origin}"
+    return loaded
+
+
+def _differing(before: Sequence[str], now: Sequence[str]) -> str:
+    return ", ".join(
+        f"{number} was {old!r} and is {new!r}"
+        for number, (old, new) in enumerate(zip_longest(before, now))
+        if old != new
+    )
 
 
 def _open(config: TrainConfig, split: str | None) -> tuple[SegmentationSet, tuple[str, ...]]:

@@ -62,6 +62,8 @@ def predict(network: nn.Module, images: Tensor, setting: Setting = Setting()) ->
     """The class of every pixel: normalised images (N, 3, H, W) to int64 (N, H, W).
 
     ``network`` is in eval mode and maps (N, 3, h, w), sides of at least 65, to logits (N, K, h, w).
+
+    Raises UserError where a pixel's greatest score is no number.
     """
     if setting.scales == (1.0,) and not setting.flip and setting.sliding is None:
         return _greatest(_logits(network, images, setting))  # softmax would not change the order
@@ -76,14 +78,17 @@ def _greatest(scores: Tensor) -> Tensor:
     """
     images, classes, _, width = scores.shape
     rows = max(1, STRIP // (images * classes * width))
-    return torch.cat([_greatest_of(strip) for strip in torch.split(scores, rows, 2)], 1)
-
-
-def _greatest_of(scores: Tensor) -> Tensor:
-    classes = scores.shape[1]
     falling = torch.arange(classes, 0, -1, dtype=scores.dtype, device=scores.device).view(-1, 1, 1)
-    marks = torch.eq(scores, scores.amax(1, keepdim=True), out=torch.empty_like(scores)).mul_(falling)
-    return (classes - marks.amax(1).long()) % classes  # without a mark, among NaNs: class 0
+    marks = torch.cat([_mark(strip, falling) for strip in torch.split(scores, rows, 2)], 1)
+    if not marks.all():
+        raise UserError("the network's scores are no numbers: its training diverged, or 16-mixed overflowed")
+    return classes - marks.long()
+
+
+def _mark(scores: Tensor, falling: Tensor) -> Tensor:
+    """What ``falling`` has for the first class with the greatest score; 0 where a score is NaN."""
+    greatest = torch.eq(scores, scores.amax(1, keepdim=True), out=torch.empty_like(scores))
+    return greatest.mul_(falling).amax(1)
 
 
 def _at_scale(network: nn.Module, images: Tensor, scale: float, setting: Setting) -> Tensor:

@@ -52,7 +52,8 @@ class Evaluation:
     """A confusion matrix (int64, rows the truth, columns the prediction) and how it came about.
 
     ``scales`` is empty where the predictions came from a folder, which ``checkpoint`` then names. ``skipped``
-    names images left out as unreadable. Times are of everything from the first image read to the last pixel
+    names images left out as unreadable. ``chosen_among`` is how many evaluations on these same images chose
+    the weights, 0 where none did. Times are of everything from the first image read to the last pixel
     counted.
     """
 
@@ -68,6 +69,7 @@ class Evaluation:
     sliding: int | None = None
     backbone: str = ""
     checkpoint: str = ""
+    chosen_among: int = 0
     device: str = ""
     precision: str = ""
     batch: int = 1
@@ -236,11 +238,15 @@ def differences(evaluation: Evaluation, known: Printed) -> list[str]:
         "evaluation": (evaluation.setting, setting),
         "backbone": (evaluation.backbone or "not known", known.backbone),
     }
-    return [
+    said = [
         f"{name} ({ours}; printed: {theirs})"
         for name, (ours, theirs) in pairs.items()
         if theirs and ours.lower() != theirs.lower().replace("resnet-", "resnet")
     ]
+    if evaluation.chosen_among:
+        best = f"the best of {evaluation.chosen_among} evaluations on these images"
+        said.append(f"weights ({best}; the paper does not say)")
+    return said
 
 
 def _in_what(evaluation: Evaluation, known: Printed) -> str:
@@ -289,12 +295,16 @@ def read_evaluation(folder: Path) -> Evaluation:
     path = folder / "metrics.json"
     names = {f.name for f in fields(Evaluation)}
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        known = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items() if name in names}
+        scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in scores.items() if name in names
+        }
         path = folder / "confusion.npy"
         evaluation = Evaluation(confusion=np.load(path, allow_pickle=False), **known)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not the file of an evaluation: {in_one_line(error)}") from error
     if evaluation.confusion.shape != (len(evaluation.classes),) * 2:
         raise UserError(f"{path} is {evaluation.confusion.shape} for {len(evaluation.classes)} classes")
+    if scores.get("miou_pct") != _or_null(evaluation.miou):
+        raise UserError(f"{path} and metrics.json are of two evaluations: evaluate again")
     return evaluation

@@ -1,7 +1,7 @@
 """The folder of a training, read back.
 
 ``config.toml``, ``environment.json``
-    What was asked for, and the machine.
+    What was asked for; the machine, its software and the command of each start.
 ``train.csv``, ``evaluations.csv``, ``events.*``
     The logs.
 ``last.ckpt``, ``best.ckpt``
@@ -12,19 +12,22 @@
     The same network without a context module, where it was asked for: a run of its own.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.segment.checkpoint import Checkpoint, load_model
 from ctxbench.segment.config import TrainConfig, configure, read_toml
 from ctxbench.segment.networks.network import Segmenter, build_network
 from ctxbench.segment.results import Evaluation, read_evaluation
 
 CONFIG = "config.toml"
+ENVIRONMENT = "environment.json"
+LAST = "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,18 @@ class TrainedRun:
         """The run of the same network without a context module, if there is one."""
         folder = self.folder / "baseline"
         return TrainedRun(folder) if (folder / CONFIG).is_file() else None
+
+    @property
+    def starts(self) -> list[dict[str, Any]]:
+        """What is known of each start, the first one's and every resume's: when, from where, on what."""
+        path = self.folder / ENVIRONMENT
+        try:
+            starts: list[dict[str, Any]] = (
+                json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is not the file of a run: {in_one_line(error)}") from error
+        return starts
 
     @property
     def evaluation(self) -> Evaluation:

@@ -55,6 +55,7 @@ class Stepper:
                 log.warning("batch norm is not synchronised: SyncBatchNorm runs on GPUs alone")
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         network.to(memory_format=self.format)  # type: ignore[call-overload]
+        self.network = network
         body = list(network.backbone.parameters())
         known = set(body)
         heads = [parameter for parameter in network.parameters() if parameter not in known]
@@ -109,6 +110,7 @@ class Stepper:
             self._stop(iteration, every[:, 0], offending, folder / "nan-batch.pt")
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self._average_buffers()
         mean = every.mean(0).tolist()
         spent = time.perf_counter() - began
         return Step(
@@ -119,6 +121,17 @@ class Stepper:
             images_per_s=config.batch / spent,
             wait_share=waited / spent,
         )
+
+    def _average_buffers(self) -> None:
+        """Give all processes the mean of what each has found in its images, such as EMAU's bases."""
+        buffers = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
+        if self.fabric.world_size == 1 or not buffers:
+            return
+        mean = self.fabric.all_reduce(torch.cat([buffer.flatten() for buffer in buffers]), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        parts = torch.split(mean, [buffer.numel() for buffer in buffers])
+        for buffer, part in zip(buffers, parts, strict=True):
+            buffer.copy_(part.view_as(buffer))
 
     def _stop(self, iteration: int, losses: Tensor, offending: dict[str, Tensor] | None, path: Path) -> None:
         """End all processes alike; the first whose loss is no number keeps its batch."""

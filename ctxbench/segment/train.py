@@ -14,10 +14,10 @@ import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import Precision
 
@@ -43,7 +43,7 @@ from ctxbench.segment.job import Job
 from ctxbench.segment.loader import train_loader
 from ctxbench.segment.logs import Logs
 from ctxbench.segment.results import write_evaluation
-from ctxbench.segment.run import CONFIG, TrainedRun
+from ctxbench.segment.run import CONFIG, ENVIRONMENT, LAST, TrainedRun
 from ctxbench.segment.step import Stepper
 
 
@@ -96,7 +96,7 @@ def resume(folder: Path, *, progress: Show | None = None) -> TrainedRun:
 def _run(config: TrainConfig, folder: Path, progress: Show | None, fresh: bool) -> TrainedRun:
     device = device_of(config)
     passes(config)
-    job = Job.prepare(config)
+    job = Job.prepare(config, begun=(folder / LAST).exists())
     precision = precision_of(config, device)
     fabric = fabric_of(config, device, precision)
     with ExitStack() as stack:
@@ -108,8 +108,9 @@ def _run(config: TrainConfig, folder: Path, progress: Show | None, fresh: bool) 
         folder = fabric.broadcast(folder)  # a default has the time in its name
         _Training(fabric, precision, job, folder, progress).run()
         if config.baseline and config.without_context != replace(config, baseline=False):
-            job = Job.prepare(config.without_context)
-            _Training(fabric, precision, job, folder / "baseline", progress).run()
+            below = folder / "baseline"
+            job = Job.prepare(config.without_context, begun=(below / LAST).exists())
+            _Training(fabric, precision, job, below, progress).run()
         if first_process():
             write_report(TrainedRun(folder))
     return TrainedRun(folder)
@@ -126,7 +127,7 @@ class _Training:
         self.done = 0
         self.best: float | None = None
         self.now = Progress(job.config.title, 0, job.iterations)
-        path = folder / "last.ckpt"
+        path = folder / LAST
         kept = Checkpoint.read(path) if path.exists() else None
         if kept is not None:
             job.check(kept, path)
@@ -137,7 +138,9 @@ class _Training:
             self.stepper.load_state(kept.optimizer, kept.scaler)
 
     def run(self) -> None:
-        """Train to the end."""
+        """Train to the end, unless it is there."""
+        if self.done == self.job.iterations:
+            return
         self.logs = self._begin() if first_process() else None
         with self.logs or nullcontext():
             self._iterate()
@@ -167,7 +170,7 @@ class _Training:
                 self._evaluate()
             self.show(self.now)
             if self._due(config.checkpoint_every):
-                self._save(self.folder / "last.ckpt", self.stepper.rule.state_dict())
+                self._save(self.folder / LAST, self.stepper.rule.state_dict())
 
     def _due(self, every: int) -> bool:
         """Whether what is done ``every`` so many iterations, and after the last, is to be done now."""
@@ -178,23 +181,22 @@ class _Training:
             self.folder.mkdir(exist_ok=True)
         if not (self.folder / CONFIG).exists():
             write_text(self.folder / CONFIG, self.job.config.to_toml())
-        known = {
-            **environment(str(self.fabric.device)),
+        start = {
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "from_iteration": self.done,
+            "command": sys.argv,
             "weights": self.job.loaded,
             "processes": self.fabric.world_size,
-            "command": sys.argv,
-            "from_iteration": self.done,
+            **environment(str(self.fabric.device)),
         }
-        write_text(self.folder / "environment.json", json.dumps(known, indent=1) + "\n")
+        starts = [*TrainedRun(self.folder).starts, start]
+        write_text(self.folder / ENVIRONMENT, json.dumps(starts, indent=1) + "\n")
         return Logs(self.folder, self.done)
 
     def _place(self) -> dict[str, float]:
         return {"iteration": self.done, "epoch": self.done * self.job.config.batch / len(self.job.train_set)}
 
     def _evaluate(self) -> None:
-        if self.fabric.world_size > 1:  # statistics of batches are each process's own
-            for buffer in self.job.network.buffers():
-                torch.distributed.broadcast(buffer, 0)
         evaluation = evaluate(
             self.job.network,
             self.job.eval_set,

@@ -56,6 +56,14 @@ def test_the_first_of_equal_logits_is_taken_and_none_is_changed(network: Network
     assert torch.equal(logits, before)
 
 
+@pytest.mark.parametrize("setting", [Setting(), Setting(flip=True), Setting(sliding=65)])
+def test_scores_that_are_no_numbers_are_no_class(network: Network, setting: Setting) -> None:
+    assert network.convolution.bias is not None
+    network.convolution.bias.data[1] = float("nan")
+    with pytest.raises(UserError, match="scores are no numbers"):
+        predict(network, noise(1, 3, 70, 81), setting)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("flip", [False, True])
 def test_scales_and_flip_are_a_mean_of_probabilities(network: Network, flip: bool) -> None:

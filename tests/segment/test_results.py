@@ -90,6 +90,11 @@ def test_every_difference_from_the_print_is_named() -> None:
     )
 
 
+def test_weights_that_these_images_chose_are_no_setting_of_the_papers() -> None:
+    note = tables(evaluation(chosen_among=4))[1].notes[-1]
+    assert "another setting: weights (the best of 4 evaluations on these images; the paper" in note
+
+
 def test_a_mean_says_over_how_many_classes() -> None:
     confusion = np.diag([4, 2, 0])
     made = evaluation("folder", 3, confusion=confusion)
@@ -138,12 +143,17 @@ def another_matrix(folder: Path) -> str:
     return r"\(2, 2\) for 21 classes"
 
 
+def a_later_matrix(folder: Path) -> str:
+    np.save(folder / "confusion.npy", np.ones((21, 21), np.int64))
+    return "of two evaluations"
+
+
 def no_matrix(folder: Path) -> str:
     (folder / "confusion.npy").unlink()
     return "confusion.npy"
 
 
-@pytest.mark.parametrize("spoil", [damage_json, forget_a_field, another_matrix, no_matrix])
+@pytest.mark.parametrize("spoil", [damage_json, forget_a_field, another_matrix, a_later_matrix, no_matrix])
 def test_a_damaged_folder_is_named(tmp_path: Path, spoil: object) -> None:
     write_evaluation(tmp_path, evaluation())
     assert callable(spoil)

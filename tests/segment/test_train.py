@@ -152,13 +152,37 @@ def test_a_run_interrupted_between_checkpoints_comes_to_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         train(unbroken.config, tmp_path / "run", progress=interrupt)
     assert TrainedRun(tmp_path / "run").checkpoint().iteration == 3
-    assert same_weights(resume(tmp_path / "run"), unbroken)
+    run = resume(tmp_path / "run")
+    assert same_weights(run, unbroken)
+    assert [start["from_iteration"] for start in run.starts] == [0, 3]
+    assert [start["torch"] for start in run.starts] == [torch.__version__] * 2
 
 
 def test_resuming_a_finished_run_changes_nothing(unbroken: TrainedRun) -> None:
     before = unbroken.log()
     assert same_weights(resume(unbroken.folder), unbroken)
     pd.testing.assert_frame_equal(unbroken.log(), before)
+    assert len(unbroken.starts) == 1
+
+
+def test_a_run_goes_on_without_what_it_started_from(
+    unbroken: TrainedRun, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    def interrupt(state: Progress) -> None:
+        if state.done == 3:
+            raise KeyboardInterrupt
+
+    origin = edited(unbroken, tmp_path / "origin", "seed = 0", "seed = 0")
+    config = configure(settings, {"init": str(origin)})
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", progress=interrupt)
+    (origin / "last.ckpt").unlink()
+    run = resume(tmp_path / "run")
+    assert run.checkpoint().iteration == 4
+    assert [start["weights"] for start in run.starts] == [
+        f"the whole network's from {origin / 'last.ckpt'}",
+        "its own, of last.ckpt",
+    ]
 
 
 def test_a_baseline_is_trained_beside_it_and_the_gap_stated(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -227,6 +251,13 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(settings: dict[str, Any],
     assert batch["labels"].shape == (2, 65, 65)
 
 
+def test_a_network_that_diverged_has_no_score(settings: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="scores are no numbers"):
+        train(configure(settings, {"lr": 1e38, "iterations": 1}), tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.ckpt"))
+    assert TrainedRun(tmp_path / "run").evaluations().empty
+
+
 def test_the_folder_of_a_run_is_not_overwritten(unbroken: TrainedRun) -> None:
     with pytest.raises(UserError, match="already holds a run: go on with it by --resume, or choose"):
         train(unbroken.config, unbroken.folder)
@@ -269,6 +300,10 @@ def edited(run: TrainedRun, folder: Path, old: str, new: str) -> Path:
 
 
 def test_a_run_goes_on_only_as_it_was_begun(unbroken: TrainedRun, tmp_path: Path) -> None:
+    data = tiny_folder(tmp_path / "data")
+    (data / "classes.txt").write_text("background\ntwo\none\n")
+    with pytest.raises(UserError, match="trained on other classes: 1 was 'one' and is 'two', 2 was 'two'"):
+        resume(edited(unbroken, tmp_path / "d", str(unbroken.config.root), str(data)))
     with pytest.raises(UserError, match=r"trained with other settings than .*config\.toml now has"):
         resume(edited(unbroken, tmp_path / "a", "momentum = 0.9", "momentum = 0.8"))
     with pytest.raises(UserError, match="was trained on 5 samples, and folder val now has 3"):
@@ -365,6 +400,7 @@ def test_bad_samples_stop_it_or_are_left_out(
         ({"dataset": "nothing"}, "no data set named 'nothing'"),
         ({"model": "unet"}, "no model 'unet'"),
         ({"context": "none", "context_options": {"rank": 3}}, "nothing to give rank"),
+        ({"init": "run", "baseline": True}, "has no baseline"),
     ],
 )
 def test_bad_settings_end_before_anything_is_written(
@@ -373,3 +409,59 @@ def test_bad_settings_end_before_anything_is_written(
     with pytest.raises(UserError, match=said):
         train(configure(settings, layer), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Own(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.used, self.unused = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            self.seen = self.seen + x.detach().abs().mean()
+        return self.used(x)
+"""
+WORKER = """
+import sys, torch
+from pathlib import Path
+from ctxbench.segment import train as training
+from ctxbench.segment.config import configure
+
+run = training._Training.run
+
+
+def kept(self):
+    run(self)
+    torch.save(self.job.network.state_dict(), f"rank{self.fabric.global_rank}.pt")
+
+
+training._Training.run = kept
+training.train(configure(dict(eval(sys.argv[1]))), Path("run"))
+"""
+
+
+def test_processes_share_gradients_and_buffers_of_a_module_of_ones_own(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """One with parameters that no gradient reaches, and with a buffer that each moves by its own images."""
+    (tmp_path / "own.py").write_text(OWN)
+    own = {**settings, "context": "own.py:Own", "devices": 2, "accumulate": 1, "evaluate_every": 0}
+    places = {"PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}"}
+    (tmp_path / "worker.py").write_text(WORKER)
+    process = subprocess.run(
+        [sys.executable, "worker.py", repr(own)],
+        cwd=tmp_path,
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    one, other = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert one["head.context.seen"] > 0
+    assert all(torch.equal(one[key], other[key]) for key in one)
