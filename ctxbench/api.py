@@ -196,7 +196,7 @@ def trace(
         return record(subject, case.shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         doing = "forward and backward" if mode == "train" else "forward"
         raise UserError(f"{_label(module)} fails {doing} on {case.shape}: {in_one_line(error)}") from error
 
@@ -209,7 +209,8 @@ def count(module: Subject, shape: Shape = (1, 512, 64, 64), **given: Any) -> Cou
         train = trace(module, shape, mode="train", **given)
     except UserError as error:  # a block for inference alone
         train = error
-    return Count.of(_label(module), infer, train)
+    config = "" if not isinstance(module, str) else _case(module, shape, None, given.get("options")).config
+    return Count.of(_label(module), infer, train, config)
 
 
 def explain(

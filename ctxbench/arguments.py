@@ -15,7 +15,10 @@ A_DAY_S = 24 * 60 * 60
 
 def modules(texts: list[str]) -> list[str]:
     """Names and comma lists of them; a name or file that itself holds a comma is taken whole."""
-    return [name for text in texts for name in ([text] if _is_module(text) else split([text]))]
+    names = [name for text in texts for name in ([text] if _is_module(text) else split([text]))]
+    if texts and not names:
+        raise UserError("an empty text names no module; leave it out for Table 10's eight")
+    return names
 
 
 def _is_module(text: str) -> bool:
@@ -80,6 +83,8 @@ def counters(names: list[str] | None) -> tuple[str, ...]:
     if chosen == ("none",):
         return ()
     for name in chosen:
+        if name == "none":
+            raise UserError(f"--counter none stands alone, not beside {', '.join(chosen)}")
         if name not in COUNTERS:
             raise UserError(f"unknown counter {name!r}; one of {', '.join(COUNTERS)}, or none")
         if not available(name):

@@ -55,6 +55,11 @@ class Dies(nn.Module):
             import os
             os.kill(os.getpid(), 11)
         return x
+
+
+class Exits(Dies):
+    def forward(self, x):
+        raise SystemExit(3)
 '''
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -231,6 +236,11 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
         (("profile", "--dtype", "int8"), "float32"),
         (("profile", "--device", "tpu"), "cuda"),
         (("profile", "--counter", "abacus"), "abacus"),
+        (("profile", "--counter", "none,fvcore"), "none stands alone"),
+        (("profile", ""), "names no module"),
+        (("profile", "--tex", "nowhere/x.tex"), "--tex nowhere/x.tex lies in no folder"),
+        (("profile", "--csv", "."), "--csv . is a folder"),
+        (("explain", "block.py:Exits", "--channels", "16", "--size", "8"), "Exits fails forward"),
         (("profile", "--budget", "-1"), "--budget"),
         (("profile", "--budget", "inf"), "--budget"),
         (("profile", "--timeout", "nan"), "--timeout"),

@@ -37,7 +37,13 @@ def refuse_beside(context: typer.Context, allowed: Iterable[str], why: str) -> N
 
 
 def goes_to_stdout(exports: Mapping[str, Path | None]) -> bool:
-    """Whether an export goes to stdout. Raises UserError where more than one does."""
+    """Whether an export goes to stdout.
+
+    Raises UserError where more than one does, or where a file cannot come to be: before, not after, the work.
+    """
+    for kind, path in exports.items():
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise UserError(f"--{kind} {path} " + ("is a folder" if path.is_dir() else "lies in no folder"))
     to_stdout = [f"--{kind}" for kind, path in exports.items() if str(path) == "-"]
     if len(to_stdout) > 1:
         raise UserError(f"only one export can go to stdout, not {' and '.join(to_stdout)}")

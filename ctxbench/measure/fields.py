@@ -16,8 +16,13 @@ def check_fields(cls: type, values: Mapping[str, Any]) -> None:
         if name not in declared:
             raise ValueError(f"{cls.__name__} has no field {name!r}")
         if not _fits(value, declared[name]):
-            wanted = declared[name]
-            raise ValueError(f"{name} is {value!r:.40}, not {getattr(wanted, '__name__', wanted)}")
+            raise ValueError(f"{name} is {value!r:.40}, not {_in_words(declared[name])}")
+
+
+def _in_words(declared: Any) -> str:
+    if get_origin(declared) is Literal:
+        return " or ".join(map(repr, get_args(declared)))
+    return "a finite number" if declared is float else str(getattr(declared, "__name__", declared))
 
 
 def _fits(value: Any, declared: Any) -> bool:

@@ -120,10 +120,15 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Read the objects in a file of JSON lines, and how many of its bytes hold them.
 
     A last line without its newline was being written when the process was killed: it is left out, and ends
-    the bytes that count, unless it is whole. Raises UserError naming any other line that is damaged.
+    the bytes that count, unless it is whole. Raises UserError naming any other line that is damaged, and
+    where the file cannot be read.
     """
     objects, sound = [], 0
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
         try:
             value = json.loads(line)
             if not isinstance(value, dict):

@@ -78,11 +78,15 @@ def run(
 def resume(out: Path, *, progress: Callable[[Progress], None] | None = None) -> Run:
     """Go on with a run that was interrupted; rounds already taken count.
 
-    Raises UserError where ``out`` holds no run, is damaged or in use, or was begun in another environment.
+    Raises UserError where ``out`` holds no run, is damaged or in use, was begun in another environment, or
+    with another state of a module's file.
     """
     with RunFolder.resume(out) as opened:
         if len(opened.done) < len(opened.plan.cases):
-            here = _survey(opened.plan).environments
+            now = _survey(opened.plan)
+            here = now.environments
+            if edited := [name for name, then in opened.plan.sources.items() if then != now.sources[name]]:
+                raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
             for device, then in opened.plan.environments.items():
                 if fingerprint(then) != fingerprint(here[device]):
                     changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ctxbench import registry
 from ctxbench.counters import COUNTERS
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import latency, memory, nvml
@@ -27,7 +28,7 @@ class Subject:
         self._expected_ms = 0.0
 
     def survey(self, cases: tuple[Case, ...], counters: tuple[str, ...]) -> dict[str, Any]:
-        """Check a run before it starts and measure its machine: a plan's ``environments`` and ``ceilings``.
+        """Check a run before it starts: its plan's ``environments``, ``ceilings`` and ``sources``.
 
         Raises UserError where a device or a counter is not there, or a module cannot be built as asked.
         """
@@ -38,8 +39,10 @@ class Subject:
         for case in cases:
             _try_to_build(case)
         kinds = dict.fromkeys((case.device, case.dtype) for case in cases)
+        strangers = [name for name in dict.fromkeys(c.module for c in cases) if registry.spec(name) is None]
         return {
             "environments": environments,
+            "sources": {name: registry.source_digest(name) for name in strangers},
             "ceilings": {
                 device: {dtype: ceilings(device, dtype) for d, dtype in kinds if d == device}
                 for device in environments

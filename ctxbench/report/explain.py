@@ -44,9 +44,11 @@ class Count:
     peak_train_bytes: int | None
     unknown_ops: dict[str, int] = field(default_factory=dict)
     note: str = ""
+    config: str = ""
+    """Options in which it departs from its defaults: those of Table 10, and those given."""
 
     @classmethod
-    def of(cls, subject: str, infer: Trace, train: Trace | UserError) -> Count:
+    def of(cls, subject: str, infer: Trace, train: Trace | UserError, config: str = "") -> Count:
         """Take the views of an inference trace and a training trace of one module, or why there is none."""
         if isinstance(train, UserError):
             trained: dict[str, Any] = dict.fromkeys(
@@ -64,6 +66,7 @@ class Count:
             }
         return cls(
             subject=subject,
+            config=config,
             shape=infer.shape,
             output_shape=infer.output_shape,
             dtype=infer.dtype,
@@ -90,7 +93,11 @@ class Count:
         headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _, _ in cells]
         shown = (EMPTY if value is None else significant(value / unit, 5) for *_, value, unit in cells)
         row = [Cell(self.subject), *map(Cell, shown)]
-        said = {NOT_COUNTED: missed(self.unknown_ops), TRACED_OTHERWISE: self.note}
+        said = {
+            "Configuration": self.config,
+            NOT_COUNTED: missed(self.unknown_ops),
+            TRACED_OTHERWISE: self.note,
+        }
         notes = [f"{about}: {what}." for about, what in said.items() if what]
         title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
         return Grid(title, headings, [Group("", [row])], notes=notes)

@@ -87,10 +87,17 @@ class Grid:
         return self.footnotes.index(reason) + 1
 
 
-def title(record: Record) -> str:
-    """Return the module's title; for a class given by its place, the class name."""
+def title(record: Record, records: Sequence[Record] = ()) -> str:
+    """Return the module's title; for a class given by its place, the class name.
+
+    Where ``records`` hold two such classes of one name, the file stands before it.
+    """
     known = spec(record.case.module)
-    return known.title if known else record.case.module.rpartition(":")[2]
+    if known:
+        return known.title
+    place, _, name = record.case.module.rpartition(":")
+    alike = {r.case.module for r in records if r.case.module.endswith(f":{name}")}
+    return name if len(alike) < 2 else f"{place.rpartition('/')[2]}:{name}"
 
 
 def grid(records: Sequence[Record]) -> Grid:
@@ -121,7 +128,8 @@ def caption(records: Sequence[Record]) -> str:
 def name(record: Record, records: Sequence[Record]) -> str:
     """Return the module's title, with the form where ``records`` hold the module in several."""
     forms = {r.case.implementation for r in records if r.case.module == record.case.module}
-    return title(record) if len(forms) == 1 else f"{title(record)}, {record.case.implementation}"
+    known = title(record, records)
+    return known if len(forms) == 1 else f"{known}, {record.case.implementation}"
 
 
 def conditions(case: Case) -> tuple[str, ...]:
@@ -168,7 +176,7 @@ def _candidates(records: Sequence[Record]) -> list[Column]:
 
 def _columns(records: Sequence[Record]) -> list[Column]:
     """Choose the columns; one that is empty in every row gives way to a note, but for the counts."""
-    name = text("title", "module", "The module's title.", title)
+    name = text("title", "module", "The module's title.", lambda record: title(record, records))
     kept = [
         column
         for column in _candidates(records)
@@ -213,7 +221,7 @@ def _best(column: Column, records: Sequence[Record]) -> Record | None:
 
 def _notes(records: Sequence[Record], columns: Sequence[Column]) -> list[str]:
     notes = []
-    configs = dict.fromkeys(f"{title(r)} ({r.case.config})" for r in records if r.case.config)
+    configs = dict.fromkeys(f"{title(r, records)} ({r.case.config})" for r in records if r.case.config)
     if configs:
         notes.append(f"Configurations: {'; '.join(configs)}.")
     if _has_train(records):
@@ -269,7 +277,7 @@ def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict
     said: dict[str, dict[str, None]] = {}
     for record in records:
         if what := words(record):
-            said.setdefault(what, {})[title(record)] = None
+            said.setdefault(what, {})[title(record, records)] = None
     return said
 
 

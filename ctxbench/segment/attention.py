@@ -31,6 +31,8 @@ from ctxbench.segment.run import TrainedRun
 SHOWN = 4
 """As many as figure 5 shows of them."""
 COLOURS = "inferno"
+OWN_CODING = ("ade20k_full", "coco")
+"""Data sets whose masks are not coded as their predictions are."""
 
 
 def attention_module(network: nn.Module) -> Any:
@@ -81,7 +83,8 @@ def look(
 
     ``ranks`` are by default those of :func:`random_ranks`; ``truth`` is a mask file of the run's data set.
 
-    Raises UserError where the run has no such weights or maps, or a file cannot be read or written.
+    Raises UserError where the run has no such weights or maps, a file cannot be read or written, or the data
+    set is one of ``OWN_CODING`` and ``truth`` is given.
     """
     run = TrainedRun(folder)
     network = run.network(which)
@@ -96,6 +99,8 @@ def look(
 
 def _truth(run: TrainedRun, mask: Path, image: Image.Image) -> Pixels:
     config = run.config
+    if config.dataset in OWN_CODING:
+        raise UserError(f"{mask}: a mask of {config.dataset} has a coding of its own; leave out --truth")
     root = None if config.root is None else Path(config.root)
     dataset, _ = open_split(config.dataset, root, config.eval_split, skip_bad=False)
     labels = dataset.decode(mask)

@@ -52,7 +52,7 @@ class Checkpoint:
             values = torch.load(path, map_location="cpu", weights_only=True)
             check_fields(cls, values)
             return cls(**values)
-        except OSError as error:
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         except Exception as error:  # bytes that are no pickle can lead the unpickler anywhere
             raise UserError(f"{path} is no checkpoint of ctxbench: {in_one_line(error)}") from error

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from ctxbench import registry
 from ctxbench.errors import UserError
 from ctxbench.measure.fields import check_fields
 from ctxbench.segment.networks.resnet import Stem, StrideIn
@@ -165,8 +166,13 @@ class TrainConfig:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that are equal for configurations that differ in :data:`FREE` settings alone."""
+        """Twelve hex digits that are equal for configurations that differ in :data:`FREE` settings alone.
+
+        A context module of one's own counts with its file's content. Raises UserError where it is not there.
+        """
         bound = {name: value for name, value in self._in_force.items() if name not in FREE}
+        if self.context is not None and self.context not in ("none", *registry.names()):
+            bound["source"] = registry.source_digest(self.context)
         return hashlib.sha256(repr(sorted(bound.items())).encode()).hexdigest()[:12]
 
     def to_toml(self) -> str:

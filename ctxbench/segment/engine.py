@@ -77,7 +77,7 @@ def fabric_of(config: TrainConfig, device: str, precision: Precision) -> Fabric:
     here, world = _here(config), processes(config)
     # parameters without gradient end DDP unless it looks for them, which takes time and ours do not need
     strange = config.context not in (None, "none", *registry.SPECS)
-    ddp = DDPStrategy(find_unused_parameters=strange, broadcast_buffers=False)
+    ddp = DDPStrategy(find_unused_parameters=strange)
     return Fabric(
         accelerator=device,
         devices=here,

@@ -165,12 +165,14 @@ def _head(model: str, side: int, *, published: bool) -> nn.Module:
 def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any) -> nn.Module:
     """Put the published form of every registered block in the place of its fast one, for counting.
 
-    ``size`` is that of the features, ``options`` are the blocks'. The new blocks' weights are their own.
+    ``size`` is that of the features, ``options`` are the blocks', ``implementation`` perhaps among them. The
+    new blocks' weights are their own.
     """
     names = {registry.load(name): name for name in registry.SPECS}
     for path, block in list(network.named_modules()):
         if type(block) in names and getattr(block, "implementation", "") == "fast":
-            published = registry.build(names[type(block)], block.in_channels, size, "published", **options)
+            chosen = {**options, "implementation": "published"}
+            published = registry.build(names[type(block)], block.in_channels, size, **chosen)
             network.set_submodule(path, published)
     return network
 

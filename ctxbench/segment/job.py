@@ -66,8 +66,9 @@ class Job:
             )
         if checkpoint.config != self.config.digest:
             raise UserError(
-                f"{origin} was trained with other settings than {origin.with_name('config.toml')} now has: "
-                "restore them, or begin another run with --init"
+                f"{origin} was trained with other settings than {origin.with_name('config.toml')} now has, "
+                "or with another state of its context module's file: restore them, or begin another run "
+                "with --init"
             )
         if differing := _differing(checkpoint.classes, self.train_set.classes):
             raise UserError(f"{origin} was trained on other classes: {differing}; restore them")

@@ -69,7 +69,7 @@ def _text(value: float) -> str:
 def _cut(path: Path, columns: tuple[str, ...], start: int) -> Path:
     kept = [",".join(columns)]
     if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
             rows = [row for row in csv.reader(file) if len(row) == len(columns) and row[0].isdecimal()]
         kept += [",".join(row) for row in rows if int(row[0]) <= start]
     return write_text(path, "\n".join(kept) + "\n")

@@ -156,6 +156,25 @@ def test_a_run_is_not_resumed_in_another_environment(case: MakeCase, tmp_path: P
         session.resume(tmp_path)
 
 
+def test_a_run_is_not_resumed_with_an_edited_module(case: MakeCase, tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    good = case("Good")
+    with pytest.raises(KeyboardInterrupt):
+        session.run([good], settings=QUICK, out=tmp_path, progress=interrupt)
+    source = Path(good.module.rpartition(":")[0])
+    before = source.read_text()
+    try:
+        source.write_text(before + "\n\nMORE = 1\n")
+        with pytest.raises(
+            UserError, match=r"blocks.py:Good has changed since .* was begun: start a new run"
+        ):
+            session.resume(tmp_path)
+    finally:
+        source.write_text(before)
+
+
 def test_bad_input_is_refused_before_anything_is_written(case: MakeCase, tmp_path: Path) -> None:
     out = tmp_path / "run"
     bad = {

@@ -124,3 +124,14 @@ def test_a_strangers_module_is_titled_by_its_class() -> None:
     own = record("emau")
     table = grid([replace(own, case=replace(own.case, module="/tmp/blocks.py:Mixer", options={}))])
     assert column(table, "title")[0].text == "Mixer"
+
+
+def test_classes_of_one_name_are_told_apart_by_their_files() -> None:
+    own = record("emau")
+    places = ("my/blocks.py", "v2/blocks2.py", "other.package")
+    rows = [replace(own, case=replace(own.case, module=f"{place}:Mixer", options={})) for place in places]
+    assert [cell.text for cell in column(grid(rows), "title")] == [
+        "blocks.py:Mixer",
+        "blocks2.py:Mixer",
+        "other.package:Mixer",
+    ]

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from ctxbench import registry
 from ctxbench.errors import UserError
-from ctxbench.segment.attention import attention_module, heat_maps, random_ranks, write_attention
+from ctxbench.segment.attention import (
+    attention_module,
+    heat_maps,
+    look,
+    random_ranks,
+    write_attention,
+)
+from ctxbench.segment.checkpoint import Checkpoint
+from ctxbench.segment.config import configure
+from ctxbench.segment.run import network_of
 
 
 class Stripes(nn.Module):
@@ -92,3 +101,15 @@ def test_a_picture_has_a_panel_for_each_map_and_the_truth(tmp_path: Path) -> Non
     with Image.open(bare) as narrow, Image.open(full) as wide:
         assert (narrow.format, wide.format) == ("PNG", "PNG")
         assert wide.width > narrow.width
+
+
+def test_a_truth_that_is_coded_otherwise_than_predictions_is_refused(tmp_path: Path) -> None:
+    config = configure(
+        {"dataset": "coco", "root": "coco", "backbone": "resnet-tiny", "channels": 8, "crop": 65}
+    )
+    (tmp_path / "config.toml").write_text(config.to_toml())
+    weights = network_of(config, 1).state_dict()
+    Checkpoint(weights, {}, {}, 0, None, 0, ["x"], config.digest).write(tmp_path / "best.ckpt")
+    WHITE.save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: a mask of coco has a coding of its own; leave out --truth"):
+        look(tmp_path, tmp_path / "a.png", truth=tmp_path / "a.png")

@@ -61,10 +61,10 @@ def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
     [
         ({"weight_decy": 0.1}, "no setting 'weight_decy'; did you mean weight_decay"),
         ({"zzz": 1}, "no setting 'zzz'; there are model, context, "),
-        ({"lr": "fast"}, "lr is 'fast', not float"),
+        ({"lr": "fast"}, "lr is 'fast', not a finite number"),
         ({"batch": True}, "batch is True, not int"),
-        ({"precision": "8"}, "precision is '8', not "),
-        ({"lr": float("nan")}, "lr is nan"),
+        ({"precision": "8"}, "precision is '8', not '32-true' or 'bf16-mixed' or '16-mixed'"),
+        ({"lr": float("nan")}, "lr is nan, not a finite number"),
         ({"lr": 0}, "lr must be positive, not 0"),
         ({"evaluate_every": -1}, "evaluate_every must not be negative, as -1 is"),
         ({"crop": 64}, "crop must be at least 65 pixels, not 64"),

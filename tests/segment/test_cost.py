@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -126,6 +127,53 @@ def test_the_command_line_counts_and_exports(tmp_path: Path) -> None:
     assert (row["context"], row["height"], row["width"]) == ("emau", "65", "97")
     for kind in ("json", "md", "tex"):
         assert "emau" in (tmp_path / kind).read_text()
+
+
+def test_an_implementation_of_the_context_module_can_be_chosen() -> None:
+    small: dict[str, Any] = {"sizes": [65], "backbone": "resnet-tiny", "context": "reconet"}
+    fast, published = (
+        network_costs(["reconet"], context_options={"implementation": form}, **small).networks[0]
+        for form in ("fast", "published")
+    )
+    assert fast.increment_gmacs < published.increment_gmacs
+    assert fast.increment_leaf_gflops == published.increment_leaf_gflops
+
+
+BLOCKS = """
+from torch import nn
+
+
+class Asks(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return y if y.sum() > 0 else -y
+
+
+class Shrinks(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.out_channels = channels
+        self.pool = nn.AvgPool2d(2)
+
+    def forward(self, x):
+        return self.pool(x)
+"""
+
+
+def test_a_context_module_of_ones_own_is_tried_among_fake_tensors(tmp_path: Path) -> None:
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    small: dict[str, Any] = {"sizes": [65], "backbone": "resnet-tiny"}
+    plain, own = (
+        network_costs(["reconet"], context=context, **small).networks[0]
+        for context in ("none", f"{tmp_path}/blocks.py:Asks")
+    )
+    assert own.head_params - plain.head_params == 2 * C * C + C  # its own 1x1, and the fusion's wider input
+    with pytest.raises(UserError, match=r"Shrinks maps .* in a head it must keep"):
+        network_costs(["reconet"], context=f"{tmp_path}/blocks.py:Shrinks", **small)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,10 @@ def test_a_context_module_of_ones_own_is_found_from_anywhere(
     monkeypatch.chdir("/")
     run = TrainedRun(tmp_path / "run")
     assert run.config.title == "own.py:Own and GPM"
+    before = run.config.digest
+    with (tmp_path / "own.py").open("a") as source:
+        source.write("MORE = 1\n")
+    assert run.config.digest != before
     assert run.network().head.context.weight.shape == (8, 8, 1, 1)
 
 

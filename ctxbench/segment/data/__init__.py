@@ -27,7 +27,7 @@ class DatasetInfo:
     """What is known of a data set without opening it.
 
     ``source`` says where to get it, "" where it is generated or one's own; ``counts`` how many samples the
-    authors' splits have.
+    authors' splits have, in that ``edition`` where several are read.
     """
 
     name: str
@@ -38,6 +38,7 @@ class DatasetInfo:
     eval_split: str
     read: Callable[[Path, str], SegmentationSet]
     counts: Mapping[str, int] = field(default_factory=dict)
+    edition: str = ""
 
 
 def _synthetic(root: Path, split: str) -> SegmentationSet:
@@ -95,7 +96,7 @@ DATASETS: dict[str, DatasetInfo] = {
             "coco", "COCO with VOC's classes",
             "https://cocodataset.org/#download (train2017.zip, val2017.zip, and annotations_trainval2017.zip "
             "or panoptic_annotations_trainval2017.zip)",
-            ("train", "val"), "train", "val", open_coco, {"train": 118287, "val": 5000},
+            ("train", "val"), "train", "val", open_coco, {"train": 118287, "val": 5000}, "2017",
         ),
         DatasetInfo(
             "folder", "Images and masks of one's own", "",
@@ -113,7 +114,7 @@ def open_dataset(name: str, root: Path | None, split: str | None = None) -> Segm
     """Open a data set of ``DATASETS``; ``split`` defaults to the one to train on.
 
     Raises UserError where the name or the split is unknown, no ``root`` is given for a set that lies in
-    files, or it is not there: what was looked for, and where to get it.
+    files, or one for the generated set, or it is not there: what was looked for, and where to get it.
     """
     info = DATASETS.get(name)
     if info is None:
@@ -126,6 +127,10 @@ def open_dataset(name: str, root: Path | None, split: str | None = None) -> Segm
     where = f"; get it from {info.source}" if info.source else ""
     if root is None and name != "synthetic":
         raise UserError(f"{name} needs the folder it lies in{where}")
+    if root is not None and name == "synthetic":
+        raise UserError(
+            f"synthetic is generated and lies in no folder: leave {root} out, or name the data set it holds"
+        )
     try:
         dataset = info.read(root or Path(), split)
     except NotFoundError as error:

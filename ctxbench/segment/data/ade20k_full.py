@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.segment.data.ade20k import FOLDERS
 from ctxbench.segment.data.dataset import IGNORE, FileSet, Labels, Pair
-from ctxbench.segment.data.reading import LabelRangeError, NotFoundError, UnreadableFileError, read_labels
+from ctxbench.segment.data.reading import (
+    BadSampleError,
+    LabelRangeError,
+    NotFoundError,
+    UnreadableFileError,
+    read_labels,
+)
 
 
 class FullADE(FileSet):
@@ -52,20 +58,25 @@ def open_ade20k_full(root: Path, split: str) -> FullADE:
     in the whole of it; its scene parsing benchmark (ade20k) has the 150 that are usually meant.
     """
     masks = sorted(root.rglob("*_seg.png"))
+    numbers: set[int] = set()
     names: dict[int, str] = {}
     for mask in masks:
-        described = _names(mask)
-        names.update({int(n): described.get(int(n), str(n)) for n in np.unique(class_numbers(mask)) if n})
-        if len(names) > IGNORE:
+        try:
+            numbers.update(np.unique(class_numbers(mask)).tolist())
+        except BadSampleError:
+            continue  # it is named when it is read as a sample, and left out then if the user wants that
+        names.update(_names(mask))
+        if len(numbers - {0}) > IGNORE:
             raise UserError(
                 f"{root} has more than the {IGNORE} classes a mask can hold; use the benchmark, ade20k"
             )
-    wanted = [mask for mask in masks if FOLDERS[split] in mask.parts]
+    wanted = [mask for mask in masks if FOLDERS[split] in mask.relative_to(root).parts]
     if not wanted:
         raise NotFoundError(f"looked for *_seg.png below a folder {FOLDERS[split]!r}")
     images = [mask.with_name(mask.name.replace("_seg.png", ".jpg")) for mask in wanted]
     pairs = [Pair(image.stem, image, mask) for image, mask in zip(images, wanted, strict=True)]
-    return FullADE(split, pairs, dict(sorted(names.items())))
+    classes = {number: names.get(number, str(number)) for number in sorted(numbers - {0})}
+    return FullADE(split, pairs, classes)
 
 
 def _names(mask: Path) -> dict[int, str]:

@@ -49,7 +49,9 @@ class Check:
     @property
     def summary(self) -> str:
         """The counts in a line."""
-        official = "" if self.expected is None else f" (the authors' split has {self.expected})"
+        info = DATASETS.get(self.dataset.name)
+        which = f"split of {info.edition}" if info and info.edition else "split"
+        official = "" if self.expected is None else f" (the authors' {which} has {self.expected})"
         kinds = Counter(error.problem for _, error in self.problems)
         bad = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none bad"
         return f"{self.dataset.name} {self.dataset.split}: {len(self.dataset)} samples{official}, {bad}"

@@ -17,6 +17,7 @@ from ctxbench.segment.data.reading import (
     LabelRangeError,
     UnreadableFileError,
     first_of,
+    open_picture,
     read_labels,
 )
 from ctxbench.segment.data.voc import CLASSES
@@ -29,6 +30,11 @@ VOC_OF_COCO = {
 """COCO's category numbers of VOC's classes."""
 
 TO_VOC = {number: CLASSES.index(name) for number, name in VOC_OF_COCO.items()}
+
+STUFF = 182
+"""The last category number of COCO-Stuff."""
+PANOPTIC = 200
+"""The last category number of COCO's panoptic task."""
 
 
 class CocoSet(FileSet):
@@ -106,12 +112,29 @@ class PixelMapSet(CocoSet):
     """
 
     def truth(self, index: int) -> Labels:
-        """The mask as its file has it, every category that VOC has not as background."""
-        values = read_labels(self.mask_path(index))
-        table = np.zeros(256, np.uint8)
-        table[list(TO_VOC)] = list(TO_VOC.values())
-        table[0] = IGNORE
-        return table[values[..., 0] if values.ndim == 3 else values.astype(np.uint8) + np.uint8(1)]
+        """The mask as its file has it, every category that VOC has not as background.
+
+        Raises LabelRangeError for a value that is no category, UnreadableFileError for grey with alpha.
+        """
+        path = self.mask_path(index)
+        with open_picture(path) as picture:
+            if picture.mode == "LA":
+                raise UnreadableFileError(f"{path} is grey with alpha: save it grey, or in colours")
+        values = read_labels(path)
+        first, last, unlabeled = 1, STUFF, 255
+        if values.ndim == 3:
+            values, first, last, unlabeled = values[..., 0], 0, PANOPTIC, 0
+        known = [TO_VOC.get(category, 0) for category in range(first, last + 1)]
+        table = np.full(1 << 16, -1, np.int16)
+        table[: len(known)] = known
+        table[unlabeled] = IGNORE
+        labels = table[values]
+        if (stray := labels < 0).any():
+            raise LabelRangeError(
+                f"{path}: label {values[stray][0]} is no category of COCO: "
+                f"0 to {len(known) - 1}, and {unlabeled} unlabeled"
+            )
+        return labels.astype(np.uint8)
 
 
 def polygon_mask(corners: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
@@ -190,7 +213,10 @@ def _panoptic(path: Path, images: Path, split: str) -> PanopticSet:
             image = images / names.get(picture["image_id"], f"{mask.stem}.jpg")
             pairs.append(Pair(image.stem, image, mask))
             segments.append(
-                {part["id"]: TO_VOC.get(part["category_id"], 0) for part in picture["segments_info"]}
+                {
+                    int(part["id"]): TO_VOC.get(int(part["category_id"]), 0)
+                    for part in picture["segments_info"]
+                }
             )
     return PanopticSet(split, pairs, segments)
 
@@ -198,14 +224,14 @@ def _panoptic(path: Path, images: Path, split: str) -> PanopticSet:
 def _instances(path: Path, images: Path, split: str) -> InstanceSet:
     with _annotations(path) as content:
         pictures: dict[int, Picture] = {
-            image["id"]: (image["height"], image["width"], []) for image in content["images"]
+            image["id"]: (int(image["height"]), int(image["width"]), []) for image in content["images"]
         }
         for one in content["annotations"]:
-            if label := TO_VOC.get(one["category_id"]):
+            if label := TO_VOC.get(int(one["category_id"])):
                 shape = one["segmentation"]
                 if isinstance(shape, list):  # as arrays they take a tenth of the memory
                     shape = [np.array(polygon, np.float32) for polygon in shape]
-                pictures[one["image_id"]][2].append(Segment(label, one["area"], shape))
+                pictures[one["image_id"]][2].append(Segment(label, float(one["area"]), shape))
         files = (images / image["file_name"] for image in content["images"])
         pairs = [Pair(file.stem, file, path) for file in files]
     return InstanceSet(split, pairs, list(pictures.values()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +43,12 @@ def open_folder(root: Path, split: str) -> FileSet:
     ann_dir, gts, SegmentationClass, …), above or below folders named for the splits, or with both in one name
     (train_images, trainannot). ``train.txt``, ``val.txt``, …, there or in ``splits`` or
     ``ImageSets/Segmentation``, may list the names of a split's samples; or an image's and a mask's path in
-    each line, from ``root``, which settles any other arrangement. The split "all" is every pair there is.
+    each line, from ``root``, which settles any other arrangement. A listed name is looked for in the split's
+    own folders, then in those of no split, then in all. The split "all" is every pair there is.
     Masks and classes: :func:`ctxbench.segment.data.labels.label_layout`.
 
-    Raises UserError where there is nothing of the kind, or a sample has two masks.
+    Raises UserError where there is nothing of the kind, a sample has two masks, a listed name is that of
+    several, or a mask is a JPEG.
     """
     by_split = _pairs_by_split(root)
     every = list(dict.fromkeys(pair for pairs in by_split.values() for pair in pairs))
@@ -54,6 +57,8 @@ def open_folder(root: Path, split: str) -> FileSet:
         raise UserError(f"{root} has no split {split!r}: no {split}.txt, no folder named so (splits: {have})")
     pairs = every if split == "all" else by_split[split]
     masks = [pair.mask for pair in every if pair.mask and pair.mask.is_file()]
+    if lossy := [mask for mask in masks if mask.suffix.lower() in (".jpg", ".jpeg")]:
+        raise UserError(f"{lossy[0]} is a mask saved as JPEG, which changes its labels: save masks as PNG")
     return FileSet("folder", split, pairs, **label_layout(root, masks))
 
 
@@ -67,16 +72,32 @@ def _pairs_by_split(root: Path) -> dict[str, list[Pair]]:
     found = _find(root)
     if not lists:
         return found
-    named = {_bare(pair.stem): pair for pairs in found.values() for pair in pairs}
+    every = [pair for pairs in found.values() for pair in pairs]
     chosen: dict[str, list[Pair]] = {}
     for name, lines in lists.items():
-        stems = [_bare(stem_of(line)) for line in lines]
-        if unknown := [stem for stem in stems if stem not in named]:
-            raise UserError(
-                f"{root}: {name}.txt lists {unknown[0]!r}, for which there is neither image nor mask"
-            )
-        chosen[name] = [named[stem] for stem in stems]
+        homes = [_by_name(pairs) for pairs in (found.get(name, []), found.get("all", []), every)]
+        chosen[name] = [_named(stem_of(line), homes, f"{root}: {name}.txt") for line in lines]
     return chosen
+
+
+def _by_name(pairs: Sequence[Pair]) -> Mapping[str, list[Pair]]:
+    by_name = defaultdict(list)
+    for pair in pairs:
+        by_name[_bare(pair.stem)].append(pair)
+    return by_name
+
+
+def _named(stem: str, homes: Sequence[Mapping[str, list[Pair]]], listing: str) -> Pair:
+    bare = _bare(stem)
+    pairs = next((home[bare] for home in homes if bare in home), [])
+    if not pairs:
+        raise UserError(f"{listing} lists {stem!r}, for which there is neither image nor mask")
+    if len(pairs) > 1:
+        raise UserError(
+            f"{listing} lists {stem!r}, which may be {pairs[0].image} or {pairs[1].image}: "
+            "list the wanted image and mask, a pair in each line"
+        )
+    return pairs[0]
 
 
 _FILE = rf"\S+(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})"

@@ -35,9 +35,11 @@ def label_layout(root: Path, masks: Iterable[Path]) -> dict[str, Any]:
     ignored. Without any, every mask is read: classes are the numbers up to the largest, or the colours that
     occur; where they are 0 and 255 alone, both are classes.
 
-    Raises UserError where a list cannot be read, or the masks mix numbers with colours.
+    Raises UserError where a list cannot be read, gives a colour that is none or is another's too, or the
+    masks mix numbers with colours.
     """
     labels = _listed(root) or _found(masks)
+    _distinct_colours(root, labels)
     colours = colormap(256)
     kept = [label for label in labels if label.name.lower() not in IGNORED_NAMES]
     dropped = [label for label in labels if label.name.lower() in IGNORED_NAMES and label.code >= 0]
@@ -50,6 +52,18 @@ def label_layout(root: Path, masks: Iterable[Path]) -> dict[str, Any]:
         "void": [spare, *(label.code for label in dropped if label.code != spare)],
         "void_colours": [VOID_COLOUR, *(label.colour for label in dropped if label.colour)],
     }
+
+
+def _distinct_colours(root: Path, labels: list[Label]) -> None:
+    owners: dict[Colour, Label] = {}
+    for label in labels:
+        if label.colour is None:
+            continue
+        said = f"{label.colour} of {label.name!r}"
+        if not all(0 <= part <= 255 for part in label.colour):
+            raise UserError(f"{root}: the colour {said} is none: three numbers of 0 to 255 are")
+        if (owner := owners.setdefault(label.colour, label)) is not label:
+            raise UserError(f"{root}: the colour {said} is that of {owner.name!r} too: give each its own")
 
 
 def _listed(root: Path) -> list[Label]:
@@ -122,6 +136,7 @@ def _found(masks: Iterable[Path]) -> list[Label]:
         return [
             Label(code, "{},{},{}".format(*colour), colour) for code, colour in enumerate(sorted(colours))
         ]
-    if numbers and numbers <= {0, IGNORE} and IGNORE in numbers:
-        return [Label(code, str(code), None) for code in (0, IGNORE)]
-    return [Label(code, str(code), None) for code in range(max(numbers - {IGNORE}, default=0) + 1)]
+    binary = numbers <= {0, IGNORE} and IGNORE in numbers
+    codes = (0, IGNORE) if binary else range(max(numbers - {IGNORE}, default=0) + 1)
+    # greys of three channels are numbers too, not VOC's colours, some of which are grey
+    return [Label(code, str(code), (code, code, code) if colours else None) for code in codes]

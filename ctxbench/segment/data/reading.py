@@ -145,13 +145,18 @@ def _read_mat(path: Path) -> Values:
     if key is None:
         raise UnreadableFileError(f"{path} holds no labels: it has none of {', '.join(_MAT_KEYS)}")
     values = found[key]
-    return _whole_numbers(values["Segmentation"][0, 0] if key == "GTcls" else values, path)
+    if key == "GTcls" and values.dtype.names and "Segmentation" in values.dtype.names and values.size == 1:
+        values = values["Segmentation"].item()
+    return _whole_numbers(values, path)
 
 
-def _whole_numbers(values: NDArray[Any], path: Path) -> Values:
+def _whole_numbers(values: Any, path: Path) -> Values:
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "buif":
+        raise UnreadableFileError(f"{path} holds no labels: it has no table of real numbers, H x W")
     if values.dtype == np.uint8 or values.dtype == np.uint16:
         return cast(Values, values)
-    labels: Values = values.astype(np.uint8 if values.dtype == bool else np.uint16)
+    with np.errstate(invalid="ignore"):  # what is not finite differs from what it is cast to
+        labels: Values = values.astype(np.uint8 if values.dtype == bool else np.uint16)
     if (labels != values).any():
         raise UnreadableFileError(f"{path} holds no labels: its values are not whole numbers of 0..65535")
     return labels

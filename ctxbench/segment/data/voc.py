@@ -1,5 +1,6 @@
 """PASCAL VOC 2012 and its extension by SBD, in the layouts their authors distribute."""
 
+import re
 from pathlib import Path
 
 from ctxbench.segment.data.dataset import FileSet, Pair, colormap
@@ -13,9 +14,16 @@ CLASSES = (
 
 
 def devkit(root: Path, year: str) -> Path:
-    """The folder that holds JPEGImages, given it or a folder above it. Raises NotFoundError."""
+    """The folder that holds JPEGImages, given it or a folder above it.
+
+    Raises NotFoundError where there is none, or it bears the name of another year than ``year`` (VOC2012).
+    """
     homes = (root, root / year, root / "VOCdevkit" / year)
-    return first_of(*(home / "JPEGImages" for home in homes)).parent
+    home = first_of(*(home / "JPEGImages" for home in homes)).parent
+    name = home.absolute().name
+    if name != year and re.fullmatch(r"VOC20\d\d", name):
+        raise NotFoundError(f"looked for {year}, found {name}")
+    return home
 
 
 def open_voc12(root: Path, split: str) -> FileSet:

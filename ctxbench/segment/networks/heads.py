@@ -4,15 +4,18 @@ A head's forward takes the list [C2, C3, C4, C5] and returns logits (N, K, h, w)
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench import registry
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.segment.networks.resnet import conv_bn_relu, initialise
 from ctxbench.tracing import trace
+from ctxbench.tracing.record import DATA_DEPENDENT, Subject
 
 DROPOUT = 0.1
 NO_CONTEXT = "none"
@@ -108,8 +111,12 @@ class ContextHead(nn.Module):
         parts = channels * (2 if global_pool else 1)
         built = None
         if context != NO_CONTEXT:
-            built = registry.build(context, channels, size, **context_options)
-            parts += _out_channels(built, context, (1, channels, *size))
+            build = partial(registry.build, context, channels, size, **context_options)
+            built = build()
+            # made of fake tensors, inside a trace of the network, it can be built again but not copied
+            subject = build if isinstance(torch.empty(0), FakeTensor) else built
+            known = getattr(built, "out_channels", None) if context in registry.SPECS else None
+            parts += known or _out_channels(subject, context, (1, channels, *size))
         self.fuse = nn.Sequential(*conv_bn_relu(parts, channels, 1))
         self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(channels, classes, 1))
         initialise(self)
@@ -127,13 +134,11 @@ class ContextHead(nn.Module):
         return logits
 
 
-def _out_channels(context: nn.Module, name: str, shape: tuple[int, int, int, int]) -> int:
-    """Return C' of a context module: as it says, or by trying it on ``shape``, without computing it."""
-    if isinstance(said := getattr(context, "out_channels", None), int):
-        return said
+def _out_channels(context: Subject, name: str, shape: tuple[int, int, int, int]) -> int:
+    """Return C' of a context module by trying it on ``shape``, without computing it."""
     try:
         out = trace(context, shape).output_shape
-    except UserError:
+    except (UserError, *DATA_DEPENDENT):  # whoever builds it among fake tensors builds it for real then
         raise
     except Exception as error:
         raise UserError(f"{name} fails on an input of {shape}: {in_one_line(error)}") from error

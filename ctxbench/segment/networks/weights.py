@@ -115,8 +115,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                about = ", ".join(f"{key}: {value}" for key, value in (file.metadata() or {}).items())
-                return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118
+                about = ", ".join(f"{key}: {value}" for key, value in sorted((file.metadata() or {}).items()))
+                return _unwrapped({key: file.get_tensor(key) for key in file.keys()}), about  # noqa: SIM118
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
@@ -136,7 +136,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise UserError(
             f"{path} holds no state dict (names to tensors), nor has it one under {' or '.join(WRAPPERS)}"
         )
-    return {key.removeprefix("module."): value for key, value in loaded.items()}, ""
+    return _unwrapped(loaded), ""
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state with names as they were before DataParallel wrapped the network."""
+    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:

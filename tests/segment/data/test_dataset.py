@@ -135,6 +135,29 @@ def test_a_bad_mat_file_is_named(tmp_path: Path, content: bytes | None, message:
         SETS["sift_flow"].decode(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"S": {"x": 1}},
+        {"S": "text"},
+        {"S": np.array([[1 + 2j]])},
+        {"S": np.array([[{}]], object)},
+        {"S": np.full((2, 2), np.nan)},
+        {"S": np.zeros((2, 2, 2))},
+        {"GTcls": {"Boundaries": 1}},
+        {"GTcls": {"Segmentation": "text"}},
+        {"GTcls": "text"},
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_mat_file_of_something_else_is_named(tmp_path: Path, content: dict[str, object]) -> None:
+    from scipy.io import savemat
+
+    savemat(tmp_path / "a.mat", content)
+    with pytest.raises(UnreadableFileError, match=r"a\.mat holds no labels"):
+        SETS["sift_flow"].decode(tmp_path / "a.mat")
+
+
 def test_grey_images_become_rgb(tmp_path: Path) -> None:
     Image.new("L", (2, 1), 7).save(tmp_path / "a.png")
     picture = FileSet("folder", "all", [Pair("a", tmp_path / "a.png", None)], ["x"]).image(0)

@@ -62,6 +62,25 @@ def test_names_listed_for_a_split(tmp_path: Path) -> None:
         open_dataset("folder", root, "train")
 
 
+def test_a_listed_name_is_looked_for_in_the_splits_own_folder(tmp_path: Path) -> None:
+    files = {f"{kind}/{split}/0001.png": value for kind in ("images", "masks")
+             for value, split in enumerate(("train", "val"))}  # fmt: skip
+    root = fill(tmp_path, {**files, "train.txt": "0001\n", "val.txt": "0001.png\n", "test.txt": ""})
+    for value, split in enumerate(("train", "val")):
+        assert open_dataset("folder", root, split).mask(0).tolist() == [[value]]
+    (root / "test.txt").write_text("0001\n")
+    with pytest.raises(
+        UserError, match=r"test\.txt lists '0001', which may be .*train/0001\.png or .*val/00"
+    ):
+        open_dataset("folder", root, "test")
+
+
+def test_a_list_may_take_another_splits_samples(tmp_path: Path) -> None:
+    files = {f"{kind}/train/{stem}.png": 0 for kind in ("images", "masks") for stem in "ab"}
+    root = fill(tmp_path, {**files, "train.txt": "a\n", "val.txt": "b\n"})
+    assert [open_dataset("folder", root, split).stem(0) for split in ("train", "val")] == ["a", "b"]
+
+
 def test_classes_are_the_same_for_every_split(tmp_path: Path) -> None:
     fill(tmp_path, {f"{kind}/{split}/{split}.png": value for kind, value in (("images", 0), ("masks", 4))
                     for split in ("train", "val")})  # fmt: skip
@@ -95,6 +114,15 @@ def test_black_and_white_masks_have_two_classes(tmp_path: Path) -> None:
     assert np.array_equal(dataset.encode(np.array([[0, 1]], np.uint8)), [[0, 255]])
 
 
+def test_greys_of_three_channels_are_the_same_numbers_in_every_mask(tmp_path: Path) -> None:
+    few, more = ([[[value] * 3 for value in row]] for row in ([0, 128, 128], [0, 128, 255]))
+    fill(tmp_path, {f"images/{stem}.png": [[0, 0, 0]] for stem in "ab"})
+    fill(tmp_path, {"masks/a.png": few, "masks/b.png": more})
+    dataset = open_dataset("folder", tmp_path, "all")
+    assert dataset.mask(0).tolist() == [[0, 128, 128]]  # VOC's colour of label 7
+    assert dataset.mask(1).tolist() == [[0, 128, IGNORE]]
+
+
 def test_colours_without_a_list_are_classes_of_their_own(tmp_path: Path) -> None:
     row = [[[0, 0, 0], [128, 0, 0], [224, 224, 192]]]
     fill(tmp_path, {"images/a.png": [[0, 0, 0]], "masks/a.png": row})
@@ -119,6 +147,13 @@ def test_one_list_of_classes_says_which_colours_are_ignored(tmp_path: Path) -> N
         ({"labelmap.txt": "sky 1,2,3"}, r"'sky 1,2,3' is not name:red,green,blue"),
         ({"dataset_meta.json": "{}"}, r"is no dataset_meta.json: KeyError"),
         ({"dataset_meta.json": '{"label_map": {"300": "x"}}'}, "'x' has the number 300, not one of 0 to 255"),
+        ({"masks/a.png": None, "masks/a.jpg": 0}, r"masks/a\.jpg is a mask saved as JPEG"),
+        ({"labelmap.txt": "sky:0,0,256"}, r"the colour \(0, 0, 256\) of 'sky' is none"),
+        ({"labelmap.txt": "sky:1,2,3\nsea:1,2,3"}, r"the colour \(1, 2, 3\) of 'sea' is that of 'sky' too"),
+        (
+            {"dataset_meta.json": '{"label_map": {"0": "x"}, "segmentation_colors": [[-1, 0, 0]]}'},
+            r"the colour \(-1, 0, 0\) of 'x' is none",
+        ),
         ({"masks/b.png": [[[1, 2, 3]]]}, "some masks hold numbers and some colours"),
         ({"masks/a.png": [[[i, i // 2, 9] for i in range(256)]]}, "the masks hold 256 colours"),
     ],

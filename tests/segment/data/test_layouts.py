@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scipy.io import savemat
 
 from ctxbench.errors import UserError
 from ctxbench.segment.data import DATASETS, IGNORE, open_dataset
+from ctxbench.segment.data.check import check
 from ctxbench.segment.data.coco import polygon_mask, run_length_mask
 
 SIZE = (3, 4)
@@ -52,6 +54,14 @@ def test_the_test_images_of_voc12_have_no_truth(voc: Path) -> None:
     assert not dataset.labelled
     assert (dataset.mask(0) == IGNORE).all()
     assert open_dataset("voc12", voc / "VOCdevkit/VOC2012", "trainval").labelled
+
+
+def test_another_years_voc_is_refused(voc: Path) -> None:
+    (voc / "VOCdevkit/VOC2012").rename(voc / "VOCdevkit/VOC2010")
+    with pytest.raises(UserError, match="looked for VOC2012, found VOC2010"):
+        open_dataset("voc12", voc / "VOCdevkit/VOC2010", "train")
+    (voc / "VOCdevkit/VOC2010").rename(voc / "mine")
+    assert len(open_dataset("voc12", voc / "mine", "train")) == 1
 
 
 def test_sbd_as_released_adds_to_voc_without_its_val(voc: Path) -> None:
@@ -175,10 +185,90 @@ def test_a_damaged_annotation_is_named(tmp_path: Path) -> None:
         open_dataset("coco", root, "train")
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("category_id", "person"), ("area", "large"), ("area", None), ("width", "wide")]
+)
+def test_a_field_of_another_type_is_the_annotation_files_error(
+    tmp_path: Path, field: str, value: str | None
+) -> None:
+    root = instances(tmp_path, {"category_id": 1, "area": 2, "segmentation": [[0, 0, 4, 0, 4, 3]]})
+    path = root / "annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["images" if field == "width" else "annotations"][0][field] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"instances_train2017\.json is no annotation file of COCO: \w+Error"):
+        open_dataset("coco", root, "train")
+
+
+def coco_map(root: Path, values: Any) -> Path:
+    save(root / "train2017/a.jpg")
+    path = root / "stuffthingmaps/train2017/a.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(values).save(path)
+    return root
+
+
 def test_coco_pixel_maps(tmp_path: Path) -> None:
-    save(tmp_path / "train2017/a.jpg")
-    save(tmp_path / "stuffthingmaps/train2017/a.png", [0, 71, 100, 255])
-    assert open_dataset("coco", tmp_path, "train").mask(0)[0].tolist() == [15, 20, 0, IGNORE]
+    grey = np.array([[0, 71, 181, 255]] * 3, np.uint8)
+    assert open_dataset("coco", coco_map(tmp_path / "grey", grey), "train").mask(0)[0].tolist() == [
+        15, 20, 0, IGNORE,
+    ]  # fmt: skip
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    colours[..., 0] = [1, 72, 200, 0]
+    assert open_dataset("coco", coco_map(tmp_path / "colours", colours), "train").mask(0)[0].tolist() == [
+        15, 20, 0, IGNORE,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.full(SIZE, 200, np.uint8), r"a\.png: label 200 is no category of COCO: 0 to 181, and 255 unl"),
+        (np.full(SIZE, 256, np.uint16), r"a\.png: label 256 is no category"),
+        (
+            np.full((*SIZE, 3), 201, np.uint8),
+            r"a\.png: label 201 is no category of COCO: 0 to 200, and 0 unl",
+        ),
+        (np.full((*SIZE, 2), 17, np.uint8), r"a\.png is grey with alpha"),
+    ],
+)
+def test_a_coco_pixel_map_of_something_else_is_named(tmp_path: Path, values: Any, said: str) -> None:
+    found = check(open_dataset("coco", coco_map(tmp_path, values), "train"))
+    assert "(the authors' split of 2017 has 118287)" in found.summary
+    ((_, error),) = found.problems
+    assert re.search(said, str(error))
+
+
+@pytest.fixture
+def full_ade(tmp_path: Path) -> Path:
+    """A picture of full ADE20K to train on and one to evaluate on, below a folder named as a split is."""
+    root = tmp_path / "training/ade"
+    for stem, split in (("a", "training"), ("b", "validation")):
+        home = root / "images/ADE" / split / "street"
+        save(home / f"{stem}.jpg")
+        Image.fromarray(np.full((*SIZE, 3), (10, 5, 0), np.uint8)).save(home / f"{stem}_seg.png")
+    return root
+
+
+def test_a_split_of_full_ade20k_is_told_below_its_root(full_ade: Path) -> None:
+    for split, stem in (("train", "a"), ("val", "b")):
+        dataset = open_dataset("ade20k_full", full_ade, split)
+        assert [dataset.stem(index) for index in range(len(dataset))] == [stem]
+
+
+def test_an_unreadable_mask_of_full_ade20k_is_one_bad_sample(full_ade: Path) -> None:
+    (full_ade / "images/ADE/training/street/a_seg.png").write_bytes(b"no picture")
+    assert [error.problem for _, error in check(open_dataset("ade20k_full", full_ade, "train")).problems] == [
+        "unreadable"
+    ]
+    assert not check(open_dataset("ade20k_full", full_ade, "val")).problems
+
+
+def test_a_class_of_full_ade20k_keeps_the_name_that_some_file_gives(full_ade: Path) -> None:
+    assert open_dataset("ade20k_full", full_ade, "val").classes == ("261",)
+    described = {"annotation": {"object": [{"name_ndx": 261, "name": "building, edifice"}]}}
+    (full_ade / "images/ADE/training/street/a.json").write_text(json.dumps(described))
+    assert open_dataset("ade20k_full", full_ade, "val").classes == ("building",)
 
 
 def test_a_panoptic_segment_nobody_listed_is_named(tmp_path: Path) -> None:
@@ -224,5 +314,7 @@ def test_unknown_names_and_splits() -> None:
         open_dataset("sift_flow", Path(), "val")
     with pytest.raises(UserError, match="synthetic has no split 'test'"):
         open_dataset("synthetic", None, "test")
+    with pytest.raises(UserError, match="synthetic is generated and lies in no folder: leave mine out"):
+        open_dataset("synthetic", Path("mine"))
     with pytest.raises(UserError, match="voc12 needs the folder it lies in; get it from http"):
         open_dataset("voc12", None)

@@ -32,6 +32,27 @@ class Pools(nn.Module):
         return max_pool2d(x, 2)
 
 
+class Shrinks(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.out_channels = channels
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class Narrows(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.out_channels = channels // 2  # its inner width
+        self.down = nn.Conv2d(channels, channels // 2, 1)
+        self.up = nn.Conv2d(channels // 2, channels, 1)
+
+    def forward(self, x):
+        return self.up(self.down(x))
+
+
 class Fails(nn.Module):
     def forward(self, x):
         raise RuntimeError("not today")
@@ -74,7 +95,9 @@ def test_without_an_auxiliary_head_training_gives_none() -> None:
     assert not any("auxiliary" in key for key in network.state_dict())
 
 
-@pytest.mark.parametrize("context", ["nonlocal", "emau", "se", "aspp", "none", "blocks.py:Doubles"])
+@pytest.mark.parametrize(
+    "context", ["nonlocal", "emau", "se", "aspp", "none", "blocks.py:Doubles", "blocks.py:Narrows"]
+)
 @pytest.mark.parametrize("global_pool", [True, False])
 def test_any_context_module_plugs_in(
     context: str, global_pool: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -111,6 +134,7 @@ def test_the_context_module_sees_the_crops_features_and_its_options() -> None:
         ({"context": "nonlocl"}, "did you mean nonlocal"),
         ({"context_options": {"rnk": 1}}, "no option 'rnk'"),
         ({"context": "blocks.py:Pools"}, "must keep"),
+        ({"context": "blocks.py:Shrinks"}, "must keep"),
         ({"context": "blocks.py:Fails"}, "not today"),
     ],
 )

@@ -80,10 +80,14 @@ def test_every_layout_loads(layout: str, stem: Stem, tmp_path: Path) -> None:
 
 def test_safetensors_load_and_say_what_they_are(tmp_path: Path) -> None:
     backbone, state = small("plain"), trained("plain")
-    save_file(state, tmp_path / "weights.safetensors", {"style": "caffe"})
+    save_file(
+        {f"module.{key}": value for key, value in state.items()},
+        tmp_path / "weights.safetensors",
+        {"style": "caffe", "a": "1", "z": "2", "m": "3"},
+    )
     report = load_weights(backbone, tmp_path / "weights.safetensors")
     torch.testing.assert_close(backbone.state_dict()["conv1.weight"], state["conv1.weight"])
-    assert str(report) == f"{len(state)} keys matched; the file says: style: caffe"
+    assert str(report) == f"{len(state)} keys matched; the file says: a: 1, m: 3, style: caffe, z: 2"
 
 
 def without(state: State, *keys: str) -> State:
