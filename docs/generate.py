@@ -1,8 +1,10 @@
 """Write the pages that follow from the code: the catalogue of modules and the command reference.
 
+And the README's table of the paper's claims, which follows from ``reports/paper/ledger.md``.
 ``python docs/generate.py`` writes them; ``tests/test_docs.py`` fails where they are stale.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +62,25 @@ def reference() -> str:
     return "\n".join(pages).rstrip() + "\n"
 
 
+LEDGER = ("<!-- of reports/paper/ledger.md, by docs/generate.py -->\n", "<!-- end of the ledger -->\n")
+
+
+def readme() -> str:
+    """The README with the ledger's rows as they are now, without conventions and footnotes."""
+    before, begin, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(LEDGER[0])
+    _, end, after = rest.partition(LEDGER[1])
+    if not (begin and end):
+        raise ValueError("README.md lacks the marks between which the ledger stands")
+    ledger = (ROOT / "reports" / "paper" / "ledger.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in ledger.splitlines() if line.startswith("|")]
+    drop = rows[0].index("convention")
+    lines = [f"| {' | '.join(row[:drop] + row[drop + 1 :])} |\n" for row in rows]
+    table = re.sub(r"<sup>\d+</sup>", "", "".join(lines))
+    return "".join((before, begin, "\n", table, "\n", end, after))
+
+
 PAGES = {
+    ROOT / "README.md": readme,
     ROOT / "modules" / "README.md": catalogue,
     ROOT / "docs" / "cli.md": reference,
     ROOT / "ctxbench" / "help.txt": usage,

@@ -83,10 +83,14 @@ def test_the_figure_without_a_run_says_how_to_have_one(run: Run, tmp_path: Path)
         (("table8", "--dataset", "nothing"), "nothing"),
         (("all", "--device", "tpu"), "tpu"),
         (("all", "--run", "nowhere"), "nowhere"),
+        (("all", "--set", "auxiliary=true"), "auxiliary"),
+        (("all", "--dataset", "nothing"), "nothing"),
+        (("all", "--dataset", "sift_flow", "--root", "nowhere"), "nowhere"),
+        (("all", "--rank", "0"), "rank"),
     ],
 )
 def test_nonsense_is_one_line(
-    run: Run, arguments: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]
+    run: Run, arguments: tuple[str, ...], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*arguments, "--out", "out") == 2
     (line,) = [
@@ -94,11 +98,12 @@ def test_nonsense_is_one_line(
     ]
     assert named in line
     assert "Traceback" not in line
+    assert arguments[0] != "all" or not (tmp_path / "out").exists()
 
 
 def made(name: str, **changes: Any) -> Callable[[Request], Sheet]:
     frame = pd.DataFrame({"row": ["run"], "verdict": ["reproduced"], **changes})
-    return lambda request: Sheet(name, name, Grid(name, [Heading("row", "row")]), frame, request.source)
+    return lambda request: Sheet(name, name, Grid(name, [Heading("row", "row")]), frame, request.counted)
 
 
 def test_all_makes_what_can_be_made(
@@ -121,6 +126,21 @@ def test_all_makes_what_can_be_made(
     assert claims["has maximum tensor rank 64"]["reason"].startswith("growth was not made")
     assert "its data are not there" in (tmp_path / "out" / "index.html").read_text()
     assert "index.html, and of each table" in capsys.readouterr().out
+
+
+def test_a_table_that_fails_keeps_its_earlier_files(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(request: Request) -> Sheet:
+        raise UserError("its data are not there")
+
+    kept = tmp_path / "out" / "table7.csv"
+    kept.parent.mkdir()
+    kept.write_text("results of a night\n")
+    monkeypatch.setattr(tables, "TABLES", {"table7": lost, "table9": made("table9")})
+    assert run("all", "--out", "out") == 4
+    assert kept.read_text() == "results of a night\n"
+    assert "the files of an earlier table7 were kept" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_an_interrupted_run_says_how_to_go_on(

@@ -1,10 +1,13 @@
 """Pages that follow from the code are as the code is now."""
 
+import csv
 import importlib.util
 from pathlib import Path
 
 import pytest
 from typer import Typer
+
+from ctxbench.report.markdown import escape
 
 ROOT = Path(__file__).resolve().parent.parent
 _spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -12,9 +15,19 @@ generate = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(generate)
 
 
-@pytest.mark.parametrize("page", list(generate.PAGES), ids=lambda path: path.name)
+@pytest.mark.parametrize("page", list(generate.PAGES), ids=lambda path: str(path.relative_to(ROOT)))
 def test_generated_pages_are_fresh(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == generate.PAGES[page](), "run: python docs/generate.py"
+
+
+def test_the_readmes_claims_are_those_of_the_ledger() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = text.partition(generate.LEDGER[0])[2].partition(generate.LEDGER[1])[0].splitlines()
+    shown = [line.strip("| ").split(" | ") for line in lines if line][2:]
+    with (ROOT / "reports" / "paper" / "ledger.csv").open(encoding="utf-8") as file:
+        ledger = list(csv.DictReader(file))
+    names = ("words", "section", "printed", "measured", "verdict")
+    assert shown == [[escape(row[name]) for name in names] for row in ledger]
 
 
 def test_every_command_is_in_the_reference() -> None:

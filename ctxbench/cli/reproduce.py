@@ -119,8 +119,10 @@ def paper(
 def _trainer(device: str | None, table: str) -> Literal["auto", "cpu", "cuda"]:
     if device is None or table == "table10":
         return "auto"
-    if device == "cpu" or device == "cuda":
-        return device
+    if device == "cpu":
+        return "cpu"
+    if device == "cuda":
+        return "cuda"
     raise UserError(
         f"trainings take cpu or cuda, which is the first GPU that CUDA_VISIBLE_DEVICES shows; not {device!r}"
     )

@@ -11,13 +11,19 @@ from dataclasses import dataclass, field, replace
 from io import FileIO
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from ctxbench.files import lock, writing
 from ctxbench.reproduce.estimate import estimate
 from ctxbench.reproduce.runner import Show, jobs_for, run_trials
 from ctxbench.reproduce.trial import SINGLE_SCALE, Trial, read_plan, words, write_plan
 from ctxbench.segment.config import TrainConfig
+from ctxbench.segment.engine import device_of
+from ctxbench.segment.job import Job
 from ctxbench.segment.predict import Setting
+from ctxbench.segment.run import TrainedRun
+
+LOCK = "ablation.lock"
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Result:
     reasons: Mapping[int, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
     """Where it was evaluated."""
+    starts: tuple[Sequence[Mapping[str, Any]], ...] = ()
+    """Of the run of each seed that has a score: what is known of its starts."""
 
     @property
     def mean(self) -> float | None:
@@ -93,6 +101,21 @@ def run_grid(
         return [_result(cell, seeds, folder, failed) for cell in cells]
 
 
+def check(cells: Sequence[Cell], seeds: Sequence[int], folder: Path) -> None:
+    """Raise UserError where :func:`run_grid` would, as far as that is known before anything is trained.
+
+    Of what is finished nothing is asked for: its data set may be elsewhere.
+    """
+    read_plan(folder)
+    missing = [trial.config for trial in planned(cells, seeds).values() if not trial.finished(folder)]
+    for config in {(config.dataset, config.backbone): config for config in missing}.values():
+        device_of(config)
+        Job.prepare(config)
+    if (folder / LOCK).exists():
+        with _claimed(folder):
+            pass
+
+
 def planned(cells: Iterable[Cell], seeds: Sequence[int]) -> dict[str, Trial]:
     """The runs of a grid by name, seed by seed, what others start from first."""
     trials: dict[str, Trial] = {}
@@ -118,7 +141,7 @@ def _merged(trials: Mapping[str, Trial], more: Mapping[str, Trial]) -> dict[str,
 
 
 def _result(cell: Cell, seeds: Sequence[int], folder: Path, failed: Mapping[str, str]) -> Result:
-    miou, reasons, devices = {}, {}, []
+    miou, reasons, devices, starts = {}, {}, [], []
     for seed in seeds:
         trial = cell.trial(seed)
         score = trial.scores(folder).get(words(cell.setting))
@@ -129,14 +152,15 @@ def _result(cell: Cell, seeds: Sequence[int], folder: Path, failed: Mapping[str,
         else:
             miou[seed] = score["miou_pct"]
             devices.append(str(score["device"]))
-    return Result(cell, miou, reasons, tuple(dict.fromkeys(devices)))
+            starts.append(TrainedRun(trial.home(folder)).starts)
+    return Result(cell, miou, reasons, tuple(dict.fromkeys(devices)), tuple(starts))
 
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = FileIO(folder / "ablation.lock", "a")
+        file = FileIO(folder / LOCK, "a")
     with file:
         lock(file, folder)
         yield

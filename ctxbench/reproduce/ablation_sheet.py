@@ -4,6 +4,7 @@ The printed numbers are of VOC 2012. Ours are of whatever set was trained on, so
 difference is compared, never a digit.
 """
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +17,11 @@ from ctxbench.paper.compare import NOT_MEASURED
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.report.plots import GREY
 from ctxbench.report.style import PALETTE, STYLE, canvas
-from ctxbench.reproduce.sheet import Sheet, origin
+from ctxbench.reproduce.provenance import trained
+from ctxbench.reproduce.sheet import Sheet
 from ctxbench.reproduce.significance import LEVEL, Difference, power_in_words
 from ctxbench.reproduce.study import BACKBONES, Compared, Study
 from ctxbench.reproduce.trial import words
-from ctxbench.segment.engine import device_of
 
 HEADINGS = (
     Heading("label", "row"),
@@ -65,9 +66,9 @@ def sheet(
     if devices := dict.fromkeys(device for one in found for device in one.result.devices):
         table.notes.append(f"Scores are of networks evaluated on {' and '.join(devices)}.")
     frame = pd.DataFrame([_record(one) for one in found])
-    config = study.config(larger=False)
-    source = f"{origin(device_of(config), command)} · training in {config.precision}"
-    return Sheet(name, title, table, frame, source, _figure(found, study))
+    runs = [starts for one in found for starts in one.result.starts]
+    made = trained(runs, study.config(larger=False).precision) if runs else "nothing was trained"
+    return Sheet(name, title, table, frame, f"{made} · {shlex.join(command)}", _figure(found, study))
 
 
 def signed(value: float) -> str:

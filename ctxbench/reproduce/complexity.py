@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from ctxbench import registry
 from ctxbench.errors import UserError
 from ctxbench.measure import session
-from ctxbench.measure.case import Case
-from ctxbench.measure.folder import PLAN, Plan, Run, Settings
+from ctxbench.measure.case import Case, validate
+from ctxbench.measure.environment import environment, fingerprint
+from ctxbench.measure.folder import PLAN, Plan, Run, RunFolder, Settings
 from ctxbench.measure.records import Record
 from ctxbench.measure.stats import NOISY
+from ctxbench.measure.step import build_module
 from ctxbench.paper.compare import (
     BASELINE,
     NOT_MEASURED,
@@ -31,7 +34,8 @@ from ctxbench.report.columns import FIXED, LATENCY_CI, reason, status, why_empty
 from ctxbench.report.grid import EMPTY, Cell, Grid, Heading
 from ctxbench.report.plots import bars
 from ctxbench.report.table10 import TITLE, table10_grid
-from ctxbench.reproduce.sheet import Sheet, origin
+from ctxbench.reproduce.provenance import origin
+from ctxbench.reproduce.sheet import Sheet
 
 RANK = 64
 """Of TGM+TRM in Table 10."""
@@ -64,13 +68,13 @@ def table10(
     """Measure Table 10's modules, in the published and the fast form, at the paper's shape or another.
 
     The records go to a folder in ``out``, named as the sheet; what it holds already is not measured again.
-    Raises UserError where that folder holds a run of other cases, or there is no such device.
+    Raises UserError where that folder holds a run of other cases, or one that was quick where this is not, or
+    not where this is; and where there is no such device.
     """
     shape = (1, channels, *size)
-    as_printed = (shape, rank) == (PAPER_SHAPE, RANK)
-    name = "table10" if as_printed else f"table10_{'x'.join(map(str, shape[1:]))}_rank{rank}"
-    settings = Settings(budget_s=QUICK_S, counters=()) if quick else Settings(counters=())
-    run = _run(out / name, _cases(channels, size, rank, device), settings, command, progress)
+    name = _name(channels, size, rank)
+    as_printed = name == "table10"
+    run = _run(out / name, _cases(channels, size, rank, device), _settings(quick), command, progress)
     forms = _by_module(run.records)
     rows = compare(run.records) if as_printed else _unprinted(forms)
     at = f"input {'×'.join(map(str, shape))}, rank {rank}"
@@ -92,6 +96,35 @@ def table10(
         origin(device, run.plan.command, run.plan.environments[device], run.plan.created_at),
         figure=bars(run.records),
     )
+
+
+def check(out: Path, *, channels: int, size: tuple[int, int], rank: int, device: str, quick: bool) -> None:
+    """Raise UserError where :func:`table10` would, as far as that is known before anything is measured."""
+    here = environment(device)
+    cases = _cases(channels, size, rank, device)
+    for case in cases:
+        validate(case)
+        with torch.device("meta"):
+            build_module(case)
+    folder = out / _name(channels, size, rank)
+    if not (folder / PLAN).exists():
+        return
+    _refuse_another(folder, cases, _settings(quick))
+    with RunFolder.resume(folder) as begun:
+        if len(begun.done) < len(cases) and fingerprint(begun.plan.environments[device]) != fingerprint(here):
+            raise UserError(f"{folder} was begun in another environment: give another --out, or delete it")
+
+
+def _name(channels: int, size: tuple[int, int], rank: int) -> str:
+    """The sheet's, and its folder's."""
+    shape = (1, channels, *size)
+    if (shape, rank) == (PAPER_SHAPE, RANK):
+        return "table10"
+    return f"table10_{'x'.join(map(str, shape[1:]))}_rank{rank}"
+
+
+def _settings(quick: bool) -> Settings:
+    return Settings(budget_s=QUICK_S, counters=()) if quick else Settings(counters=())
 
 
 def _cases(channels: int, size: tuple[int, int], rank: int, device: str) -> list[Case]:
@@ -118,9 +151,22 @@ def _run(
     """Measure, or go on with what ``folder`` holds."""
     if not (folder / PLAN).exists():
         return session.run(cases, settings=settings, out=folder, command=command, progress=progress)
-    if {case.id for case in Plan.read(folder).cases} != {case.id for case in cases}:
-        raise UserError(f"{folder} holds a run of other cases: give another folder, or delete it")
+    _refuse_another(folder, cases, settings)
     return session.resume(folder, progress=progress)
+
+
+def _refuse_another(folder: Path, cases: Sequence[Case], settings: Settings) -> None:
+    """Raise UserError where ``folder`` holds a run of other cases, or of latency sampled for another time."""
+    plan = Plan.read(folder)
+    if {case.id for case in plan.cases} != {case.id for case in cases}:
+        raise UserError(f"{folder} holds a run of other cases: give another --out, or delete it")
+    then, now = plan.settings.budget_s, settings.budget_s
+    if then != now:
+        asked = "leave out" if now == QUICK_S else "give"
+        raise UserError(
+            f"{folder} holds a run that sampled latency for {then:g} s a case, and this would for {now:g} s: "
+            f"{asked} --quick, give another --out, or delete it"
+        )
 
 
 def _by_module(records: Sequence[Record]) -> dict[str, Forms]:

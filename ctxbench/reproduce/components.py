@@ -90,8 +90,11 @@ def _dominates(found: Sequence[Compared]) -> str:
         )
     if ours.mean <= 0:
         return f"{claim}. Here it did not appear: nothing gained, TGM+TRM {signed(ours.mean)} points."
-    said = "it appeared" if ours.significant else "it is the largest too, but not significant"
-    return f"{claim}. Here {said}: {signed(ours.mean)} points."
+    zero = "significantly above zero" if ours.significant else "not significantly above zero"
+    return (
+        f"{claim}. Here it is the largest in the means too: {signed(ours.mean)} points, {zero}; its lead "
+        "over the other gains was not tested."
+    )
 
 
 def _label(line: dict[str, str], before: dict[str, str] | None) -> str:

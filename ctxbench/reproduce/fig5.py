@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ctxbench.errors import UserError
 from ctxbench.files import writing
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.reproduce import provenance
 from ctxbench.reproduce.sheet import Sheet, unmeasured
 from ctxbench.segment.attention import attention_module, heat_maps, random_ranks, write_attention
 from ctxbench.segment.config import TrainConfig
@@ -77,7 +79,20 @@ def fig5(
     weights = f"best weights, iteration {checkpoint.iteration}"
     about = f"{config.title}, {config.backbone}, {config.dataset}, {weights}"
     frame = pd.DataFrame(rows)
-    return Sheet("fig5", TITLE, _grid(frame, about), frame, source, pictures=tuple(pictures))
+    grid = _grid(frame, f"{run.resolve().name}, seed {config.seed} · {about}")
+    grid.notes.append(f"The run was {provenance.trained([trained.starts], config.precision)}.")
+    return Sheet("fig5", TITLE, grid, frame, f"maps: {source}", pictures=tuple(pictures))
+
+
+def has_maps(run: Path) -> bool:
+    """Whether a training run's network has sub-attention maps. Raises UserError where it is not known."""
+    with torch.device("meta"):
+        network = network_of(TrainedRun(run).config, classes=2)
+    try:
+        attention_module(network)
+    except UserError:
+        return False
+    return True
 
 
 def correlation(maps: Sequence[NDArray[np.float32]]) -> float | None:
@@ -111,7 +126,7 @@ def _grid(frame: pd.DataFrame, about: str) -> Grid:
     if all(ranges):
         grid.findings.append(
             "The paper says that the maps mainly focus on different parts of the image. Here maps of one "
-            f"image correlate by {ranges[0]}, before any training by {ranges[1]} (1: the same parts, 0: "
+            f"image correlate by {ranges[0]}, with random weights by {ranges[1]} (1: the same parts, 0: "
             "unrelated ones)."
         )
     return grid

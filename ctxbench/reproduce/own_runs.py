@@ -112,6 +112,8 @@ class Placed:
     printed: str
     verdict: str
     reason: str
+    on: str = ""
+    """Where it was evaluated, as :func:`ctxbench.reproduce.provenance.evaluated` says it."""
 
     @property
     def difference(self) -> float | None:
@@ -147,12 +149,20 @@ def of_table(runs: Iterable[OwnRun], table: int) -> list[OwnRun]:
     return [run for run in runs if run.evaluation.dataset in REPORTED[table].datasets]
 
 
-def refuse_others(runs: Iterable[OwnRun], table: int) -> None:
-    """Raise UserError naming the first run that is of another data set than the table."""
-    for run in runs:
-        if not of_table([run], table):
-            wanted = " or ".join(REPORTED[table].datasets)
-            raise UserError(f"{run.folder} is of {run.evaluation.dataset}; table{table} is of {wanted}")
+def for_table(runs: Sequence[OwnRun], table: int, *, placing: bool) -> tuple[list[OwnRun], str]:
+    """The runs for a table, and why there are none, where there are none.
+
+    Runs of another data set are left out with ``placing``, else refused: UserError names the first.
+    """
+    chosen = of_table(runs, table)
+    wanted = " or ".join(REPORTED[table].datasets)
+    stranger = next((run for run in runs if run not in chosen), None)
+    if stranger is not None and not placing:
+        found = stranger.evaluation.dataset
+        raise UserError(f"{stranger.folder} is of {found}; table{table} is of {wanted}")
+    if chosen:
+        return chosen, ""
+    return [], f"of the runs given none is of {wanted}" if runs else "no evaluated run was given"
 
 
 def _read(folder: Path) -> list[OwnRun]:

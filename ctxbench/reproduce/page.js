@@ -14,7 +14,7 @@ for (const button of document.querySelectorAll("th button")) {
         ? Number(a) - Number(b)
         : a.localeCompare(b, "en", { numeric: true });
     for (const body of table.tBodies) {
-      const rows = [...body.rows].filter((row) => row.cells.length > column);
+      const rows = [...body.rows].filter((row) => row.cells[0].scope !== "rowgroup");
       rows.sort((a, b) => {
         const [x, y] = [key(a), key(b)];
         if (x === "" || y === "") return (x === "") - (y === "");

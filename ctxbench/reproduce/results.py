@@ -1,6 +1,7 @@
 """Tables 1 to 6: the printed scores, with the user's own evaluated runs placed in them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, cycle
 from math import isnan
 
@@ -17,17 +18,16 @@ from ctxbench.reproduce.own_runs import (
     REPORTED,
     OwnRun,
     Placed,
-    of_table,
+    for_table,
     place,
-    refuse_others,
 )
+from ctxbench.reproduce.provenance import evaluated
 from ctxbench.reproduce.sheet import DIFFERS, Sheet
 from ctxbench.segment.presets import PRESETS
 from ctxbench.segment.results import PAPER_SCALES, VOC, in_words
 
 METRICS = {"pixel_acc": "pixel accuracy", "miou": "mIoU"}
 PAPERS_SETTING = in_words(PAPER_SCALES, flip=True, sliding=None)
-NO_RUN = "no evaluated run was given"
 ABOUT = ("method", "backbone", "split", "evaluated", "checkpoint")
 LOOKS = (("o", "#999999"), ("D", PALETTE["reconet"]), *zip("s^vP", reversed(OTHERS), strict=True))
 """Marker and colour: of what is printed, of RecoNet's, of runs."""
@@ -36,30 +36,32 @@ Marks = Mapping[str, Sequence[tuple[int, float, str]]]
 """Marks by name: row, counted from the top, score in %, and what is written beside it."""
 
 
-def results_table(table: int, runs: Sequence[OwnRun], *, source: str) -> Sheet:
+def results_table(table: int, runs: Sequence[OwnRun], *, source: str, placing: bool = False) -> Sheet:
     """Table 1 to 6 as printed, with ``runs`` as further rows, or columns of Table 1.
 
-    ``source`` is the sheet's origin. Raises UserError naming a run of another data set.
+    ``source`` is the sheet's origin. Runs of another data set are left out with ``placing``, else refused:
+    UserError names the first.
     """
-    refuse_others(runs, table)
-    return _classes(runs, source) if table == 1 else _methods(table, runs, source)
+    chosen, none = for_table(runs, table, placing=placing)
+    return _classes(chosen, none, source) if table == 1 else _methods(table, chosen, none, source)
 
 
 def miou_columns(runs: Sequence[OwnRun]) -> dict[str, dict[str, Placed]]:
     """Table 9's scores: by a network's name, ``miou_ss`` and ``miou_ms_flip`` beside the printed ones.
 
-    Runs of other data sets, networks or scales have no place there. Of several for one place, the first
-    that is comparable stands, else the first.
+    ``runs`` are of the table's data set; those of other networks or scales have no place there. Of several
+    for one place, the first that is comparable stands, else the first.
     """
     rows = {printed.plain_name(row["method"]): row for row in printed.rows(9) if row["miou_ss"]}
     settings = {"miou_ss": in_words((1.0,), flip=False, sliding=None), "miou_ms_flip": PAPERS_SETTING}
     columns: dict[str, dict[str, Placed]] = {}
-    for run in of_table(runs, 9):
+    for run in runs:
         row = rows.get(run.evaluation.network)
         name = next((key for key, words in settings.items() if words == run.evaluation.setting), None)
         if row is None or name is None:
             continue
         placed = place(run.evaluation.miou, row[name], run.departures(9, row["method"]), run.barred())
+        placed = replace(placed, on=evaluated(run.evaluation))
         standing = columns.setdefault(run.evaluation.network, {}).setdefault(name, placed)
         if standing.difference is None and placed.difference is not None:
             columns[run.evaluation.network][name] = placed
@@ -75,8 +77,8 @@ def commands(table: int) -> str:
     )
 
 
-def _methods(table: int, runs: Sequence[OwnRun], source: str) -> Sheet:
-    """Tables 2 to 6: a row for each method."""
+def _methods(table: int, runs: Sequence[OwnRun], none: str, source: str) -> Sheet:
+    """Tables 2 to 6: a row for each method. ``none`` says why there are no ``runs``."""
     metrics = {key: words for key, words in METRICS.items() if key in printed.rows(table)[0]}
     grid = Grid(_title(table), [Heading(name, name) for name in ABOUT])
     for key, words in metrics.items():
@@ -88,9 +90,9 @@ def _methods(table: int, runs: Sequence[OwnRun], source: str) -> Sheet:
     theirs = [_printed_row(table, row, metrics) for row in printed.rows(table)]
     ours = [_own_row(grid, table, metrics, number, run) for number, run in enumerate(runs, 1)]
     if not runs:
-        note = grid.footnote(f"Not measured: {NO_RUN}: `{commands(table)}`.")
+        note = grid.footnote(f"Not measured: {none}: `{commands(table)}`.")
         rest = [Cell(EMPTY)] * (len(grid.headings) - 2)
-        reasons = {f"{key}_reason": f"{NO_RUN}: {commands(table)}" for key in metrics}
+        reasons = {f"{key}_reason": f"{none}: {commands(table)}" for key in metrics}
         verdicts = dict.fromkeys((f"{key}_verdict" for key in metrics), NOT_MEASURED)
         ours = [
             ([Cell("own run"), *rest, Cell(NOT_MEASURED, note=note)], {"row": "run", **verdicts, **reasons})
@@ -136,12 +138,13 @@ def _own_row(grid: Grid, table: int, metrics: Mapping[str, str], number: int, ru
         **{name: value for key, each in placed.items() for name, value in _raw(key, each).items()},
         "images": found.images,
         "setting": why or "the paper's",
+        "evaluated_on": evaluated(found),
         "folder": str(run.folder),
     }
 
 
-def _classes(runs: Sequence[OwnRun], source: str) -> Sheet:
-    """Table 1: a row for each class, a column for each method and run."""
+def _classes(runs: Sequence[OwnRun], none: str, source: str) -> Sheet:
+    """Table 1: a row for each class, a column for each method and run. ``none`` is as for the others."""
     rows = printed.rows(1)
     methods = [name for name in rows[0] if name != "class"]
     grid = Grid(_title(1), [Heading("class", "class"), *(Heading(m, "printed", m, "%") for m in methods)])
@@ -163,15 +166,16 @@ def _classes(runs: Sequence[OwnRun], source: str) -> Sheet:
             frame[-1] |= {
                 **_raw(f"run{number}", column[at]),
                 f"run{number}": f"{run.folder}: {_about(run, 1)}",
+                f"run{number}_evaluated_on": evaluated(run.evaluation),
             }
         if not runs:
-            frame[-1] |= {"verdict": NOT_MEASURED, "reason": f"{NO_RUN}: {commands(1)}"}
+            frame[-1] |= {"verdict": NOT_MEASURED, "reason": f"{none}: {commands(1)}"}
     grid.groups += [Group("", cells[:-1]), Group("", cells[-1:])]
     grid.notes += _notes(1, runs)
     for number, run in enumerate(runs, 1):
         grid.notes.append(f"Run {number}: {_about(run, 1)}.")
     if not runs:
-        grid.notes.append(f"Not measured: {NO_RUN}: `{commands(1)}`.")
+        grid.notes.append(f"Not measured: {none}: `{commands(1)}`.")
     return Sheet("table1", grid.title, grid, pd.DataFrame(frame), source, _classes_figure(runs))
 
 
@@ -219,6 +223,7 @@ def _notes(table: int, runs: Sequence[OwnRun]) -> list[str]:
         notes.append("The table's other methods have lost their names in the copy it was taken from.")
     if table == 5:
         notes.append("The paper says 500 test images; SIFT-Flow's authors' list has 200.")
+    notes += [f"Run {n} was evaluated on {evaluated(run.evaluation)}." for n, run in enumerate(runs, 1)]
     return notes
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ctxbench.files import write_text, writing
-from ctxbench.measure.environment import environment
 from ctxbench.paper.compare import NOT_MEASURED, NOT_REPRODUCIBLE, REPRODUCED
 from ctxbench.report.grid import Cell, Grid, Group, Heading
 from ctxbench.report.latex import grid_latex
@@ -31,8 +26,9 @@ class Sheet:
 
     ``name`` is its files' stem (``table10``). ``frame`` holds the raw numbers, units in the column names, one
     row for each row of the table; each column that is called ``verdict`` or ends in ``_verdict`` holds one
-    of :data:`VERDICTS`, or nothing where the paper printed no number. ``origin`` is as from :func:`origin`.
-    ``pictures`` are image files that lie in the folder the sheet is written to.
+    of :data:`VERDICTS`, or nothing where the paper printed no number. ``origin`` says where they come from,
+    as :mod:`ctxbench.reproduce.provenance` has it. ``pictures`` are image files that lie in the folder the
+    sheet is written to.
     """
 
     name: str
@@ -59,21 +55,6 @@ class Sheet:
         if "status" in self.frame:
             missing |= self.frame["status"] != "ok"
         return int(asked.sum()), int((asked & missing).sum())
-
-
-def origin(
-    device: str, command: Sequence[str], found: Mapping[str, Any] | None = None, when: str = ""
-) -> str:
-    """Say in one line where numbers come from: device, dtype, versions, date and the command.
-
-    ``found`` is the :func:`~ctxbench.measure.environment.environment` measured in and ``when`` the time in
-    ISO 8601; by default this one, now. Raises UserError where there is no such device.
-    """
-    found = environment(device) if found is None else found
-    machine = found.get("gpu") or found["cpu"]
-    date = (datetime.fromisoformat(when) if when else datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
-    versions = f"torch {found['torch']} · ctxbench {found['ctxbench']}"
-    return f"{device} ({machine}) · float32 · {versions} · {date} · {shlex.join(command)}"
 
 
 def unmeasured(name: str, title: str, reason: str, command: str, *, source: str) -> Sheet:

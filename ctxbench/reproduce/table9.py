@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 
 from ctxbench.paper.compare import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.printed import plain_name, rows
+from ctxbench.paper.quantity import Quantity
 from ctxbench.report.column import significant
 from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.report.plots import GREY
 from ctxbench.report.style import PALETTE, STYLE, canvas
-from ctxbench.reproduce.own_runs import OwnRun, Placed, refuse_others
+from ctxbench.reproduce.own_runs import OwnRun, Placed, for_table
 from ctxbench.reproduce.results import commands, miou_columns
 from ctxbench.reproduce.sheet import Sheet
 from ctxbench.segment.increments import TABLE9_SIDES, Decode, Increment, backbone_alone, decode, increments
 
 TITLE = "Table 9 of the paper, PASCAL VOC 2012 val, ResNet-101: what each network adds to its backbone"
-NO_RUN = "no run given: --run"
 SCORES = {"miou_ss": "mIoU, SS", "miou_ms_flip": "mIoU, MS/Flip"}
 SMALL = TABLE9_SIDES[0]
 
@@ -50,15 +50,17 @@ def table9(
     runs: Sequence[OwnRun] = (),
     *,
     source: str,
+    placing: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Sheet:
     """Count every network of Table 9 and place ``runs`` beside its mIoU; nothing is run.
 
-    ``source`` is the sheet's origin; ``progress`` is told each method before it is counted. Raises UserError
-    naming a run of another data set.
+    ``source`` is the origin of the counts; ``progress`` is told each method before it is counted. Runs of
+    another data set are left out with ``placing``, else refused: UserError names the first.
     """
-    refuse_others(runs, 9)
-    placed = miou_columns(runs)
+    chosen, none = for_table(runs, 9, placing=placing)
+    none = none or "none of the runs given is of this network at these scales"
+    placed = miou_columns(chosen)
     grid = Grid(TITLE, list(HEADINGS))
     cells, frame, counted = [], [], {}
     for row in rows(9):
@@ -69,16 +71,18 @@ def table9(
         counted[row["method"]] = found
         decoded = decode(row["flops_g"], found)
         scores = placed.get(plain_name(row["method"]), {}) if increment else None
-        cells.append(_cells(grid, row, found, decoded, scores))
-        frame.append(_numbers(row, found, decoded, scores))
+        cells.append(_cells(grid, row, found, decoded, scores, none))
+        frame.append(_numbers(row, found, decoded, scores, none))
     grid.groups += [Group("backbone alone", cells[:1]), Group("added to the backbone", cells[1:])]
     grid.notes += [
         "MACs: multiply-accumulates of every convolution and matrix product, every call; published: the "
         "authors' operation order. Table 10's rule: leaf modules alone, last call wins. With the classifier, "
         "without the auxiliary head, which is for training alone.",
+        "Departures: of a way to count, from plain MACs. By chance: the fits that a random number, within a "
+        "factor of two of the printed one, has on average among ways of no more departures.",
     ]
-    if not runs:
-        grid.notes.append(f"mIoU: not measured, {NO_RUN}. To have one: `{commands(9)}`.")
+    if not chosen:
+        grid.notes.append(f"mIoU: not measured, {none}. To have one: `{commands(9)}`.")
     grid.findings += _in_words(frame)
     return Sheet("table9", TITLE, grid, pd.DataFrame(frame), source, _figure(counted))
 
@@ -89,6 +93,7 @@ def _cells(
     found: Mapping[int, Increment],
     decoded: Decode,
     scores: Mapping[str, Placed] | None,
+    none: str,
 ) -> list[Cell]:
     of_side = [found[side] for side in TABLE9_SIDES]
     numbers = [
@@ -96,23 +101,46 @@ def _cells(
         *(each.fast_gmacs for each in of_side),
         *(each.rule for each in of_side),
     ]
-    note = grid.footnote(f"{row['method']} {row['flops_g']} G: {decoded}.")
+    chance = ""
+    if decoded.fitting:
+        count = _departures(decoded)
+        chance = (
+            f"; {count} departure{'s' * (count != 1)}, by chance {significant(_by_chance(decoded), 2)} fits"
+        )
+    note = grid.footnote(f"{row['method']} {row['flops_g']} G: {decoded}{chance}.")
     cells = [Cell(row["method"]), Cell(row["flops_g"]), Cell(decoded.verdict, note=note)]
     cells += [Cell(significant(number, 5)) for number in numbers]
     for name in SCORES:
         cells.append(Cell(row[name] or EMPTY))
-        cells.append(_score(grid, name, scores))
+        cells.append(_score(grid, name, scores, none))
     return cells
 
 
-def _score(grid: Grid, name: str, scores: Mapping[str, Placed] | None) -> Cell:
+def _score(grid: Grid, name: str, scores: Mapping[str, Placed] | None, none: str) -> Cell:
     if scores is None:
         return Cell(EMPTY)
     placed = scores.get(name)
     if placed is None:
-        return Cell(EMPTY, note=grid.footnote(f"mIoU not measured: {NO_RUN}."))
-    note = grid.footnote(f"mIoU {placed.verdict}: {placed.reason}.") if placed.reason else 0
+        return Cell(EMPTY, note=grid.footnote(f"mIoU not measured: {none}."))
+    why = ": ".join(filter(None, (placed.verdict, placed.reason)))
+    note = grid.footnote(f"mIoU {why}; evaluated on {placed.on}.")
     return Cell(f"{placed.value:.2f}", note=note)
+
+
+def _departures(decoded: Decode) -> int:
+    """Of the plainest way that fits."""
+    return int(decoded.fitting[0].departures)
+
+
+def _by_chance(decoded: Decode) -> float:
+    """The fits that a random number would have on average among ways of no more departures than the plainest.
+
+    Ways that give the same number are one.
+    """
+    printed = Quantity.parse(f"{decoded.printed}G")
+    limit = _departures(decoded)
+    values = {way.gflops for way in decoded.tried if way.departures <= limit and printed.is_near(way.gflops)}
+    return printed.width * len(values)
 
 
 def _numbers(
@@ -120,6 +148,7 @@ def _numbers(
     found: Mapping[int, Increment],
     decoded: Decode,
     scores: Mapping[str, Placed] | None,
+    none: str,
 ) -> dict[str, Any]:
     numbers: dict[str, Any] = {
         "method": row["method"],
@@ -140,6 +169,8 @@ def _numbers(
         "flops_decode_gflops": first.gflops,
         "ways_fitting": len(decoded.fitting),
         "ways_tried": len(decoded.tried),
+        "departures": _departures(decoded) if decoded.fitting else None,
+        "fits_by_chance": _by_chance(decoded) if decoded.fitting else None,
         "flops_reason": "" if decoded.fitting else str(decoded),
     }
     for name in SCORES if scores is not None else ():
@@ -148,7 +179,8 @@ def _numbers(
             f"{name}_printed_pct": row[name],
             f"{name}_pct": placed.value if placed else None,
             f"{name}_verdict": placed.verdict if placed else NOT_MEASURED,
-            f"{name}_reason": placed.reason if placed else NO_RUN,
+            f"{name}_reason": placed.reason if placed else none,
+            f"{name}_evaluated_on": placed.on if placed else None,
         }
     return numbers
 

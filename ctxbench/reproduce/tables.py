@@ -6,22 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.paper.compare import SUBJECT
 from ctxbench.paper.table10 import PAPER_SHAPE
+from ctxbench.reproduce import ablation, complexity
 from ctxbench.reproduce.complexity import RANK, table10
-from ctxbench.reproduce.components import table7
-from ctxbench.reproduce.fig5 import fig5
+from ctxbench.reproduce.components import component_rows, table7
+from ctxbench.reproduce.fig5 import fig5, has_maps
 from ctxbench.reproduce.growth import growth
 from ctxbench.reproduce.ledger import ledger, ledger_sheet
-from ctxbench.reproduce.own_runs import OwnRun, of_table, read_runs
+from ctxbench.reproduce.own_runs import read_runs
 from ctxbench.reproduce.page import write_page
-from ctxbench.reproduce.rank import table8
+from ctxbench.reproduce.provenance import origin, put_together
+from ctxbench.reproduce.rank import rank_rows, table8
 from ctxbench.reproduce.results import results_table
 from ctxbench.reproduce.runner import Show
-from ctxbench.reproduce.sheet import Sheet, origin, unmeasured, write_sheet
+from ctxbench.reproduce.sheet import Sheet, unmeasured, write_sheet
 from ctxbench.reproduce.study import Study
 from ctxbench.reproduce.table9 import table9
 from ctxbench.segment.run import CONFIG, TrainedRun
@@ -54,9 +57,20 @@ class Request:
     say: Callable[[str], None] | None = None
 
     @property
-    def source(self) -> str:
-        """The origin of what is counted or read, on the CPU."""
+    def table10(self) -> dict[str, Any]:
+        """What Table 10 is asked for."""
+        names = ("channels", "size", "rank", "device", "quick")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def counted(self) -> str:
+        """The origin of what is counted or drawn here, on the CPU."""
         return origin("cpu", self.command)
+
+    @property
+    def put_together(self) -> str:
+        """The origin of what holds no number of this machine's own."""
+        return put_together(self.command)
 
 
 def make(name: str, request: Request) -> Sheet:
@@ -74,11 +88,11 @@ def make(name: str, request: Request) -> Sheet:
 def make_all(request: Request) -> list[Sheet]:
     """Make everything that can be made, the ledger first, and the index page.
 
-    What cannot is there with its reason and the command that would make it. Raises UserError where the runs
-    or the device are not there, or the folder cannot be written.
+    What cannot is there with its reason and the command that would make it; files of it that are there
+    already stay. Raises UserError, before anything is written, where what is asked for will not do: runs,
+    data set, settings, Table 10's cases, a folder in use; and where the folder cannot be written.
     """
-    read_runs(request.runs)
-    origin(request.device, request.command)
+    _check(request)
     request = replace(request, placing=True)
     sheets = []
     for name in TABLES:
@@ -87,23 +101,34 @@ def make_all(request: Request) -> list[Sheet]:
         try:
             sheets.append(make(name, request))
         except UserError as error:
-            sheet = unmeasured(name, name, str(error), f"ctxbench paper {name}", source=request.source)
-            write_sheet(sheet, request.out)
-            sheets.append(sheet)
+            sheets.append(_missed(name, str(error), request))
     claims = ledger(sheets)
-    book = ledger_sheet(claims, source=request.source)
+    book = ledger_sheet(claims, source=request.put_together)
     write_sheet(book, request.out)
-    write_page(request.out, sheets, claims, source=request.source)
+    write_page(request.out, sheets, claims, source=request.put_together)
     return [book, *sheets]
 
 
+def _check(request: Request) -> None:
+    read_runs(request.runs)
+    complexity.check(request.out, **request.table10)
+    rows = [*component_rows(request.study), *rank_rows(request.study)]
+    ablation.check([row.cell for row in rows], request.study.numbers, request.out / ABLATION)
+
+
+def _missed(name: str, reason: str, request: Request) -> Sheet:
+    """A table that could not be made; it is written where no files of an earlier time would be lost."""
+    kept = (request.out / f"{name}.csv").exists()
+    why = f"{reason}; the files of an earlier {name} were kept" if kept else reason
+    sheet = unmeasured(name, name, why, f"ctxbench paper {name}", source=request.put_together)
+    if not kept:
+        write_sheet(sheet, request.out)
+    return sheet
+
+
 def _results(table: int, request: Request) -> Sheet:
-    return results_table(table, _own(table, request), source=request.source)
-
-
-def _own(table: int, request: Request) -> list[OwnRun]:
     runs = read_runs(request.runs)
-    return of_table(runs, table) if request.placing else runs
+    return results_table(table, runs, source=request.put_together, placing=request.placing)
 
 
 def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
@@ -112,10 +137,13 @@ def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
 
 
 def _fig5(request: Request) -> Sheet:
-    run = next((run for run in request.runs if (run / CONFIG).is_file()), None)
+    run = next((run for run in request.runs if (run / CONFIG).is_file() and has_maps(run)), None)
     if run is None and request.runs and not request.placing:
-        raise UserError(f"{request.runs[0]} is no training run (no {CONFIG} in it): it has no maps to draw")
-    return fig5(run or _trained(request.out), request.out, source=request.source)
+        raise UserError(
+            f"{', '.join(map(str, request.runs))}: no training run with sub-attention maps to draw; one with "
+            "context reconet has them"
+        )
+    return fig5(run or _trained(request.out), request.out, source=request.counted)
 
 
 def _trained(out: Path) -> Path | None:
@@ -129,17 +157,13 @@ def _trained(out: Path) -> Path | None:
 
 
 def _table9(request: Request) -> Sheet:
-    return table9(_own(9, request), source=request.source)
+    return table9(read_runs(request.runs), source=f"costs: {request.counted}", placing=request.placing)
 
 
 def _table10(request: Request) -> Sheet:
     return table10(
         request.out,
-        channels=request.channels,
-        size=request.size,
-        rank=request.rank,
-        device=request.device,
-        quick=request.quick,
+        **request.table10,
         command=request.command,
         progress=request.measuring,
     )
@@ -152,6 +176,6 @@ TABLES: dict[str, Callable[[Request], Sheet]] = {
     "table9": _table9,
     "table10": _table10,
     "fig5": _fig5,
-    "growth": lambda request: growth(source=request.source),
+    "growth": lambda request: growth(source=request.counted),
 }
 """What makes each table and figure; ``growth`` has the orders and the rank that section 4 claims."""

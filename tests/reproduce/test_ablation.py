@@ -1,5 +1,6 @@
 """A grid of trainings: shared, killed, gone on with, failed in part, and how long it will take."""
 
+import fcntl
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from tiny import TINY, tiny_folder
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text
-from ctxbench.reproduce.ablation import Cell, Result, planned, run_grid
+from ctxbench.reproduce.ablation import LOCK, Cell, Result, check, planned, run_grid
 from ctxbench.reproduce.estimate import TIMED, Estimate, estimate
 from ctxbench.reproduce.runner import Progress
 from ctxbench.reproduce.significance import Difference, differences, holm, power_in_words
@@ -87,7 +88,8 @@ def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> Non
 
     assert [path.stat().st_mtime_ns for path in done] == before
     run = TrainedRun(second.home(killed))
-    assert run.starts[-1]["from_iteration"] >= 2
+    assert [start["from_iteration"] >= 2 for start in run.starts] == [False, True]
+    assert long.starts == (run.starts,)
     assert run.log()["iteration"].tolist() == list(range(1, 61))
     assert run.config.init == str(first.home(killed))
     assert long.miou == {0: run.evaluation.miou}
@@ -139,6 +141,9 @@ def test_a_failed_run_costs_its_rows_alone(
     home = cells[2].trial(0).home(tmp_path / "grid")
     home.mkdir(parents=True)
     (home / SCORES).write_text(json.dumps(known))
+    (home / "config.toml").write_text(config.to_toml())
+    start = {"cpu": "a machine", "began": "2026-01-02T03:04:05+00:00"}
+    (home / "environment.json").write_text(json.dumps([start]))
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
@@ -148,6 +153,7 @@ def test_a_failed_run_costs_its_rows_alone(
     assert re.fullmatch(f"the run it starts from failed: {reason}", second.reasons[0])
     assert (first.mean, second.mean) == (None, None)
     assert (done.miou, done.reasons, done.devices) == ({0: 50.0}, {}, ("a machine",))
+    assert (first.starts, done.starts) == ((), ([start],))
 
 
 class Timed:
@@ -213,6 +219,35 @@ def test_bad_settings_end_a_grid_before_it_starts(config: TrainConfig, tmp_path:
     with pytest.raises(UserError, match="no file of weights at"):
         run_grid(cells, [0], tmp_path, say=print)
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_cannot_be_trained_is_told_before_anything_is(
+    config: TrainConfig, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "grid"
+    for change, why in (({"root": "nowhere"}, "nowhere"), ({"weights": "nowhere.pth"}, "no file of weights")):
+        with pytest.raises(UserError, match=why):
+            check([Cell("a", replace(config, **change))], [0], folder)
+    check(grid(data), [0], folder)
+    assert not folder.exists()
+
+
+def test_of_a_finished_grid_no_data_are_asked_for(config: TrainConfig, tmp_path: Path) -> None:
+    cell = Cell("a", replace(config, root="nowhere"))
+    home = cell.trial(0).home(tmp_path)
+    home.mkdir(parents=True)
+    (home / SCORES).write_text(json.dumps({words(SINGLE_SCALE): {"miou_pct": 50.0}}))
+    check([cell], [0], tmp_path)
+    with pytest.raises(UserError, match="nowhere"):
+        check([cell], [0, 1], tmp_path)
+
+
+def test_a_folder_in_use_is_told_before_anything_is_trained(config: TrainConfig, tmp_path: Path) -> None:
+    with (tmp_path / LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="is being written by another process"):
+            check([Cell("a", config)], [0], tmp_path)
+    check([Cell("a", config)], [0], tmp_path)
 
 
 def test_differences_are_tested_seed_by_seed() -> None:

@@ -1,6 +1,7 @@
 """Table 10 made from records, at its shape and at another, and what is not measured twice."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -8,9 +9,10 @@ from synthetic import MODULES, record, write_run
 
 from ctxbench import api
 from ctxbench.errors import UserError
-from ctxbench.measure.folder import read_run
+from ctxbench.measure.environment import environment
+from ctxbench.measure.folder import Plan, RunFolder, read_run
 from ctxbench.report.terminal import plain
-from ctxbench.reproduce.complexity import _cases, table10
+from ctxbench.reproduce.complexity import QUICK_S, _cases, check, table10
 from ctxbench.reproduce.sheet import Sheet
 
 FORMS = ("fast", "published")
@@ -90,6 +92,46 @@ def test_at_another_shape_nothing_is_printed_and_that_is_said(tmp_path: Path) ->
 def test_a_folder_with_a_run_of_other_cases_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="other cases"):
         made(tmp_path, "table10", 32)
+
+
+@pytest.mark.parametrize(("quick", "other"), [(True, "leave out --quick"), (False, "give --quick")])
+def test_a_quick_run_is_not_taken_for_a_full_one_nor_the_reverse(
+    quick: bool, other: str, tmp_path: Path
+) -> None:
+    made(tmp_path)
+    plan = tmp_path / "table10" / "run.json"
+    if not quick:
+        plan.write_text(plan.read_text().replace('"budget_s": 2.5', f'"budget_s": {QUICK_S}'))
+    kept = plan.read_bytes()
+    for ask in (table10, asked):
+        with pytest.raises(UserError, match=f"{other}, give another --out"):
+            ask(tmp_path, quick=quick)
+    assert plan.read_bytes() == kept
+
+
+def asked(folder: Path, **changes: Any) -> None:
+    known = {"channels": 512, "size": (64, 64), "rank": 64, "device": "cpu", "quick": False}
+    check(folder, **{**known, **changes})
+
+
+def test_what_table_10_cannot_be_made_of_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    for change, why in (({"rank": 0}, "rank"), ({"channels": 0}, "channels"), ({"device": "tpu"}, "tpu")):
+        with pytest.raises(UserError, match=why):
+            asked(tmp_path, **change)
+    asked(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_another_environment_or_in_use_is_told_before(tmp_path: Path) -> None:
+    cases = _cases(512, (64, 64), 64, "cpu")
+    here = {"cpu": {**environment("cpu"), "torch": "9.9"}}
+    with (
+        RunFolder.create(tmp_path / "table10", Plan(tuple(cases), environments=here)),
+        pytest.raises(UserError, match="another process"),
+    ):
+        asked(tmp_path)
+    with pytest.raises(UserError, match="begun in another environment"):
+        asked(tmp_path)
 
 
 def test_a_case_that_failed_is_missing_and_says_why(tmp_path: Path) -> None:

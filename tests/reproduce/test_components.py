@@ -18,6 +18,7 @@ from ctxbench.reproduce.study import MS_FLIP, Row, Study, compared
 from ctxbench.reproduce.trial import SINGLE_SCALE
 from ctxbench.segment.presets import PRESETS
 
+START = {"cpu": "A CPU", "torch": "9.9", "ctxbench": "1.2.3", "began": "2026-01-02T03:04:05+00:00"}
 SIFT = Study("sift_flow", root=Path("data"), weights={"resnet101": Path("r101.pth")})
 
 
@@ -29,7 +30,7 @@ def scored(rows: Sequence[Row], gains: Sequence[float], scatter: float = 0.1) ->
         first, second = (scatter * random.uniform(-1, 1) for _ in range(2))
         noise = (first, second, -first - second)
         miou = {seed: level + 3 * (seed - 1) + noise[seed] for seed in range(3)}
-        found.append(Result(row.cell, miou, devices=("a machine",)))
+        found.append(Result(row.cell, miou, devices=("a machine",), starts=([START],) * 3))
     return found
 
 
@@ -128,7 +129,13 @@ def test_directions_are_of_the_printed_gains(tmp_path: Path, monkeypatch: pytest
     assert frame["printed_gain_points"][1:].tolist() == pytest.approx([9.9, 0.6, 0.6, 1.6, 0.7, 0.8])
     assert frame["miou_sd_points"][0] == pytest.approx(3.0, abs=0.1)
     assert [text.partition(":")[0] for text in frame["miou_by_seed_pct"][0].split()] == ["0", "1", "2"]
-    assert sheet.grid.findings[0].endswith("Here it appeared: +9.0 points.")
+    assert sheet.grid.findings[0].endswith(
+        "+9.0 points, significantly above zero; its lead over the other gains was not tested."
+    )
+    assert sheet.origin == (
+        "trained on cpu (A CPU), torch 9.9, ctxbench 1.2.3 · 32-true · begun 2026-01-02 03:04 UTC"
+        " · ctxbench paper table7"
+    )
     assert "aux loss: printed +0.6 points; here −2.0, the opposite appeared." in sheet.grid.findings
     assert "MS/flip: printed +0.7 points; here +2.0, the direction appeared." in sheet.grid.findings
     assert "Scores are of networks evaluated on a machine." in sheet.grid.notes
@@ -197,7 +204,9 @@ def test_what_dominates_follows_from_the_scores() -> None:
 
     assert said([0, 1, 9, 1, 1, 1, 1]).endswith("did not appear in the means: +1.0 points, and +9.0 of GPM.")
     assert "did not appear: nothing gained" in said([0, -1, -9, -2, -2, -2, -2])
-    assert said([0, 9, 1, 1, 1, 1, 1], scatter=30).endswith("but not significant: +9.0 points.")
+    assert said([0, 9, 1, 1, 1, 1, 1], scatter=30).endswith(
+        "+9.0 points, not significantly above zero; its lead over the other gains was not tested."
+    )
 
 
 def test_a_study_that_makes_no_sense_is_refused() -> None:

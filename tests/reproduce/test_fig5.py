@@ -1,5 +1,7 @@
 """Figure 5 of a run that was never trained: what is drawn, of which images, by which rule."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from ctxbench.errors import UserError
 from ctxbench.report.terminal import plain
 from ctxbench.reproduce.fig5 import correlation, fig5
 from ctxbench.reproduce.sheet import Sheet, write_sheet
+from ctxbench.reproduce.tables import Request, make
 from ctxbench.segment.attention import random_ranks
 from ctxbench.segment.checkpoint import Checkpoint
 from ctxbench.segment.config import configure
-from ctxbench.segment.run import network_of
+from ctxbench.segment.run import TrainedRun, network_of
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Checkpoint(weights, {}, {}, 7, None, 5, ["background", "one", "two"], config.digest).write(
         folder / "best.ckpt"
     )
+    start = {"gpu": "A GPU", "torch": "9.9", "ctxbench": "1.2.3", "began": "2026-01-02T03:04:05+00:00"}
+    (folder / "environment.json").write_text(json.dumps([start]))
     return folder
 
 
@@ -36,12 +41,16 @@ def sheet(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Sheet:
     return fig5(run, tmp_path_factory.mktemp("reports") / "new", source="here")
 
 
-def test_the_runs_own_images_are_drawn_with_their_truth(sheet: Sheet) -> None:
+def test_the_runs_own_images_are_drawn_with_their_truth(sheet: Sheet, run: Path) -> None:
     assert [path.name for path in sheet.pictures] == ["fig5_1.png", "fig5_2.png", "fig5_3.png"]
     assert list(sheet.frame["image"]) == ["folder val 0", "folder val 1", "folder val 2"]
     assert set(sheet.frame["ranks"]) == {" ".join(map(str, random_ranks(6)))}
     assert set(sheet.frame["rule"]) == {"random, of 0 to 5, seed 0"}
     assert "iteration 7" in sheet.grid.title
+    assert f" · {run.name}, seed 0 · " in sheet.grid.title
+    assert sheet.origin == "maps: here"
+    machine = "cuda (A GPU), torch 9.9, ctxbench 1.2.3 · 32-true · begun 2026-01-02 03:04 UTC"
+    assert f"The run was trained on {machine}." in sheet.grid.notes
     folder = sheet.pictures[0].parent
     write_sheet(sheet, folder)
     assert "![fig5](fig5_3.png)" in (folder / "fig5.md").read_text()
@@ -51,7 +60,7 @@ def test_a_run_that_was_not_trained_correlates_as_an_untrained_one(sheet: Sheet)
     frame = sheet.frame
     assert frame["correlation"].between(-1, 1).all()
     assert frame["correlation"].tolist() == pytest.approx(frame["untrained_correlation"].tolist())
-    assert "before any training" in "".join(sheet.grid.findings)
+    assert "with random weights" in "".join(sheet.grid.findings)
 
 
 def test_a_given_image_and_a_given_rank_are_drawn(run: Path, sheet: Sheet, tmp_path: Path) -> None:
@@ -78,6 +87,17 @@ def test_without_a_run_it_is_not_measured_and_the_command_is_said(tmp_path: Path
     assert sheet.tally == (1, 1)
     assert "ctxbench paper fig5 --run" in sheet.frame.loc[0, "command"]
     assert not (tmp_path / "none").exists()
+
+
+def test_the_first_run_with_maps_is_drawn(run: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    config = replace(TrainedRun(run).config, context="none", context_options={})
+    (bare / "config.toml").write_text(config.to_toml())
+    sheet = make("fig5", Request(tmp_path / "out", runs=(bare, run)))
+    assert f" · {run.name}, seed 0 · " in sheet.grid.title
+    with pytest.raises(UserError, match="bare: no training run with sub-attention maps"):
+        make("fig5", Request(tmp_path / "none", runs=(bare,)))
 
 
 def test_a_missing_image_is_named(run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ctxbench.errors import UserError
 from ctxbench.paper import printed
 from ctxbench.report.terminal import plain
-from ctxbench.reproduce.own_runs import REPORTED, OwnRun, of_table, place, read_runs
+from ctxbench.reproduce.own_runs import REPORTED, OwnRun, place, read_runs
 from ctxbench.reproduce.results import commands, miou_columns, results_table
 from ctxbench.reproduce.sheet import VERDICTS, write_sheet
 from ctxbench.segment.config import TrainConfig, configure
@@ -208,13 +208,27 @@ def test_a_run_of_another_data_set_is_refused_by_name(table: int) -> None:
 
 def test_all_tables_place_each_run_where_it_belongs() -> None:
     runs = [own("ade20k"), own("voc12aug"), own("pascal_context59")]
-    sheets = [results_table(n, of_table(runs, n), source="here") for n in range(1, 7)]
+    sheets = [results_table(n, runs, source="here", placing=True) for n in range(1, 7)]
     assert [sheet.name for sheet in sheets] == [f"table{n}" for n in range(1, 7)]
     placed = {s.name for s in sheets[1:] if "folder" in s.frame and s.frame["folder"].notna().any()}
     assert placed == {"table2", "table3", "table6"}
     assert "run1_pct" in sheets[0].frame
+    assert "of the runs given none is of sift_flow" in plain([sheets[4].grid])
+    assert "no evaluated run was given" in plain([results_table(5, [], source="here").grid])
     for sheet in sheets:
         assert set(sheet.verdicts.stack().dropna()) <= set(VERDICTS)
+
+
+def test_a_run_is_said_to_be_evaluated_where_it_was() -> None:
+    machine = {"gpu": "A GPU", "torch": "9.9+cu"}
+    gpu = {"device": "cuda", "precision": "bf16-mixed", "environment": machine}
+    on = "cuda (A GPU), bf16-mixed, torch 9.9+cu"
+    one, three = own("voc12aug", **gpu), own("pascal_context", **gpu)
+    table1, table3 = results_table(1, [one], source="here"), results_table(3, [three], source="here")
+    assert set(table1.frame["run1_evaluated_on"]) == {on}
+    assert table3.frame["evaluated_on"].iloc[-1] == on
+    for sheet in (table1, table3):
+        assert f"Run 1 was evaluated on {on}." in sheet.grid.notes
 
 
 def test_table_9_takes_scores_by_network_and_scales() -> None:
@@ -225,7 +239,6 @@ def test_table_9_takes_scores_by_network_and_scales() -> None:
         own("voc12aug", 80.0),
         own("voc12aug", 80.59, network="deeplabv3plus"),
         own("voc12aug", network="fcn"),
-        own("ade20k"),
     ]
     columns = miou_columns(runs)
     assert columns.keys() == {"reconet", "deeplabv3plus"}

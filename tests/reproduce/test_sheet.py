@@ -9,9 +9,7 @@ import pytest
 from ctxbench.errors import UserError
 from ctxbench.report.grid import Cell, Grid, Group, Heading
 from ctxbench.report.style import canvas
-from ctxbench.reproduce.sheet import Sheet, origin, unmeasured, write_sheet
-
-NOW = {"cpu": "A CPU", "torch": "9.9", "ctxbench": "1.2.3"}
+from ctxbench.reproduce.sheet import Sheet, unmeasured, write_sheet
 
 
 def sheet(**changes: object) -> Sheet:
@@ -88,19 +86,6 @@ def test_what_could_not_be_made_says_why_and_how() -> None:
         "reason": "no run",
         "command": "ctxbench train",
     }
-
-
-def test_origin_is_of_the_measurement_where_that_is_given() -> None:
-    said = origin("cpu", ["ctxbench", "paper", "a b"], NOW, "2026-01-02T03:04:05+00:00")
-    assert (
-        said
-        == "cpu (A CPU) · float32 · torch 9.9 · ctxbench 1.2.3 · 2026-01-02 03:04 UTC · ctxbench paper 'a b'"
-    )
-
-
-def test_origin_refuses_a_device_that_is_not_one() -> None:
-    with pytest.raises(UserError, match="tpu"):
-        origin("tpu", [])
 
 
 def test_latex_keeps_signs_and_wraps_tables_of_words(tmp_path: Path) -> None:
