@@ -38,7 +38,14 @@ def catalogue() -> str:
             f"| `{spec.name}` | [{spec.title}]({file}) | [{spec.paper} {spec.year}]({spec.url}) "
             f"| {spec.complexity} | {config} |"
         )
-    lines += ["", "## Options and their defaults", ""]
+    lines += [
+        "",
+        "## Options and their defaults",
+        "",
+        "`train` and `profile --model` build a module with these; `profile`, `explain`, `sweep`, `decode` and",
+        "`count` build one that Table 10 has with the configuration above.",
+        "",
+    ]
     for spec in registry.SPECS.values():
         options = ", ".join(f"`{key}={value!r}`" for key, value in registry.options(spec.name).items())
         lines.append(f"- **{spec.name}** (`{spec.target.partition(':')[2]}`): {options}")

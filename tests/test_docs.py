@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ def test_the_readmes_claims_are_those_of_the_ledger() -> None:
         ledger = list(csv.DictReader(file))
     names = ("words", "section", "printed", "measured", "verdict")
     assert shown == [[escape(row[name]) for name in names] for row in ledger]
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(page for place in ("docs", "modules", "reports") for page in ROOT.glob(f"{place}/**/*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    places = [link.partition("#")[0] for link in links if "://" not in link and not link.startswith("#")]
+    assert [place for place in places if not (page.parent / place).exists()] == []
 
 
 def test_every_command_is_in_the_reference() -> None:

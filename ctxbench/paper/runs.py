@@ -50,7 +50,7 @@ class Run:
             train = trace(self.build, self.shape, mode="train") if training else None
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{self.module} fails on {self.shape}: {in_one_line(error)}") from error
         known = Seen(
             calls=of_operations(infer),

@@ -260,7 +260,7 @@ def _counted(case: Case) -> Record:
         recorded = trace(build, case.shape, dtype=dtype, layout=case.layout, mode=case.mode)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{case.module} fails on {case.shape}: {in_one_line(error)}") from error
     return Record(
         case,
@@ -293,6 +293,7 @@ def _growth(axis: str, line: Sequence[Record], name: str) -> Growth:
     if min(y) <= 0:
         return replace(growth, reason="zero has no logarithm")
     fit = stats.linregress(np.log(x), np.log(y))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2) * fit.stderr)
+    error = fit.stderr if len(set(y)) > 1 else 0  # scipy has none for a constant
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2) * error)
     slope = float(fit.slope)
     return replace(growth, slope=slope, low=slope - half, high=slope + half, last=_slope(x, y, -2))

@@ -51,6 +51,11 @@ def test_a_power_law_is_found_with_no_interval_to_speak_of(power: float, factor:
     assert growth.verdict == (AS_CLAIMED if power == 2 else ABOVE if power > 2 else BELOW)
 
 
+def test_what_does_not_grow_has_exponent_0_for_sure() -> None:
+    growth = macs((4096,) * len(N))
+    assert (growth.slope, growth.low, growth.high) == (0, 0, 0)
+
+
 def test_the_interval_is_students() -> None:
     """Residuals ±e about a line of slope 2 at log n = 0, 1, 2, 3 (times log 4), worked by hand."""
     e = 0.1

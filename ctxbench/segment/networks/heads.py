@@ -140,7 +140,7 @@ def _out_channels(context: Subject, name: str, shape: tuple[int, int, int, int])
         out = trace(context, shape).output_shape
     except (UserError, *DATA_DEPENDENT):  # whoever builds it among fake tensors builds it for real then
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{name} fails on an input of {shape}: {in_one_line(error)}") from error
     if out[2:] != shape[2:]:
         raise UserError(f"{name} maps {shape} to {out}; in a head it must keep (h, w)")
