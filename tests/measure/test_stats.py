@@ -44,7 +44,7 @@ def test_the_interval_covers_the_true_median() -> None:
     assert sum(s.lo_ms <= true <= s.hi_ms for s in found) >= 0.91 * 200  # type: ignore[operator]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rounds)
 def test_a_summary_describes_all_samples(measured: list[list[float]]) -> None:
     flat = np.concatenate(measured)
@@ -58,7 +58,7 @@ def test_a_summary_describes_all_samples(measured: list[list[float]]) -> None:
     assert stats.summary([round_ms[::-1] for round_ms in measured]) == found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rounds, rounds, st.floats(0.1, 10))
 def test_a_ratio_is_one_of_scale_alone(a: list[list[float]], b: list[list[float]], factor: float) -> None:
     ratio, lo, hi = stats.ratio(a, b)

@@ -28,7 +28,7 @@ def maps(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 
 @given(maps())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scores_are_those_of_sets_of_pixels(pair: tuple[Tensor, Tensor]) -> None:
     truth, prediction = pair
     confusion = confusion_matrix(truth, prediction, CLASSES).numpy()
@@ -58,7 +58,7 @@ def test_scores_are_those_of_sets_of_pixels(pair: tuple[Tensor, Tensor]) -> None
 
 
 @given(maps())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_scores_are_those_of_torchmetrics(pair: tuple[Tensor, Tensor]) -> None:
     truth, prediction = pair
     confusion = confusion_matrix(truth, prediction, CLASSES).numpy()

@@ -48,7 +48,7 @@ class Attention(nn.Module):
         raise AssertionError(self.way)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 3), st.integers(2, 8).map(lambda c: 2 * c), st.integers(2, 9), st.integers(1, 9))
 def test_one_module_written_six_ways_gives_one_count(n: int, c: int, h: int, w: int) -> None:
     closed_form = n * (2 * c * c * h * w + (h * w) ** 2 * c)

@@ -37,7 +37,7 @@ SETS: dict[str, FileSet] = {
 
 
 @pytest.mark.parametrize("name", SETS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_decoding_what_was_encoded_gives_it_back(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
