@@ -19,7 +19,7 @@ PAPER_BACKBONES = ("resnet50", "resnet101")
 BACKBONES = {"synthetic": ("resnet-tiny", "resnet-small")}
 """What runs for :data:`PAPER_BACKBONES`, by data set, where that is something else."""
 SEEDS = 3
-"""As many as let both tables end within an hour on two cores."""
+"""Both tables took 65 minutes on two cores, which did other work too."""
 QUICK = 0.5
 """Part of the iterations that are left of a quick run, which has one seed."""
 MS_FLIP = Setting(PAPER_SCALES, flip=True)
