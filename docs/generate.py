@@ -42,8 +42,8 @@ def catalogue() -> str:
         "",
         "## Options and their defaults",
         "",
-        "`train` and `profile --model` build a module with these; `profile`, `explain`, `sweep`, `decode` and",
-        "`count` build one that Table 10 has with the configuration above.",
+        "`train` and `profile --model` build a module with these; `profile`, `explain`, `sweep`, `decode`",
+        "and `count` build one that Table 10 has with the configuration above.",
         "",
     ]
     for spec in registry.SPECS.values():
