@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
     from ctxbench.api import count, explain, profile, resume, trace
     from ctxbench.errors import UserError
-    from ctxbench.measure.case import Case
     from ctxbench.measure.folder import Settings
     from ctxbench.measure.records import Record
-    from ctxbench.registry import build, register
-    from ctxbench.report.diff import compare_runs
+    from ctxbench.report.compare import compare_runs
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile, load_run, write_report
+    from ctxbench.subject.case import Case
+    from ctxbench.subject.registry import build, register
     from ctxbench.tracing import Trace
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Case": "ctxbench.measure.case",
+    "Case": "ctxbench.subject.case",
     "Count": "ctxbench.report.explain",
     "Explanation": "ctxbench.report.explain",
     "Profile": "ctxbench.report.run",
@@ -30,13 +30,13 @@ _HOME = {
     "Settings": "ctxbench.measure.folder",
     "Trace": "ctxbench.tracing",
     "UserError": "ctxbench.errors",
-    "build": "ctxbench.registry",
-    "compare_runs": "ctxbench.report.diff",
+    "build": "ctxbench.subject.registry",
+    "compare_runs": "ctxbench.report.compare",
     "count": "ctxbench.api",
     "explain": "ctxbench.api",
     "load_run": "ctxbench.report.run",
     "profile": "ctxbench.api",
-    "register": "ctxbench.registry",
+    "register": "ctxbench.subject.registry",
     "resume": "ctxbench.api",
     "trace": "ctxbench.api",
     "write_report": "ctxbench.report.run",

@@ -10,7 +10,7 @@ def main() -> None:
         with open(__file__.replace("__main__.py", "help.txt"), encoding="utf-8") as page:
             sys.stdout.write(page.read())
     elif arguments == ["list"]:
-        from ctxbench.registry import catalogue
+        from ctxbench.subject.registry import catalogue
 
         sys.stdout.write(catalogue())
     else:

@@ -10,12 +10,12 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ctxbench import registry
 from ctxbench.counters import COUNTERS, DEFAULT, Shape
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.measure.case import Case, Layout, Mode, validate
 from ctxbench.measure.folder import Settings
 from ctxbench.report.explain import Count, Explanation
+from ctxbench.subject import registry
+from ctxbench.subject.case import Case, Layout, Mode, validate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -227,7 +227,7 @@ def explain(
     The counters and the paper's convention see the published operation order, where there is one. Raises
     UserError as :func:`trace` does; what a counter makes of the module never fails the rest.
     """
-    from ctxbench.counters import paper
+    from ctxbench.counters import leaf_rule as paper
     from ctxbench.tracing import views
 
     published = registry.implementations(module)[-1]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ctxbench import registry
+from ctxbench.subject import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (

@@ -17,16 +17,16 @@ from typing import Any
 
 import torch
 
+from ctxbench.data.augment import Augment, normalise
+from ctxbench.data.dataset import Subset
+from ctxbench.data.loader import train_loader
+from ctxbench.evaluate.loop import evaluate
 from ctxbench.files import write_text
 from ctxbench.measure.environment import environment
-from ctxbench.segment.augment import Augment, normalise
-from ctxbench.segment.data.dataset import Subset
-from ctxbench.segment.engine import device_of, fabric_of, precision_of
-from ctxbench.segment.evaluate import evaluate
-from ctxbench.segment.job import Job
-from ctxbench.segment.loader import train_loader
-from ctxbench.segment.presets import configured
-from ctxbench.segment.step import Stepper
+from ctxbench.train.engine import device_of, fabric_of, precision_of
+from ctxbench.train.job import Job
+from ctxbench.train.presets import configured
+from ctxbench.train.step import Stepper
 
 CROP, BATCH, ROUNDS, IMAGES = 193, 2, 5, 12
 OPTIONS: dict[str, dict[str, Any]] = {

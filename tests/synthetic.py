@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ctxbench.measure.case import Case
 from ctxbench.measure.folder import Plan, RunFolder
 from ctxbench.measure.records import Record
-from ctxbench.registry import spec
+from ctxbench.subject.case import Case
+from ctxbench.subject.registry import spec
 
 MODULES = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")
 C = 512

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer import Typer
 
-from ctxbench.report.markdown import escape
+from ctxbench.table.markdown import escape
 
 ROOT = Path(__file__).resolve().parent.parent
 _spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")

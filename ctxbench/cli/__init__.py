@@ -1,4 +1,4 @@
-"""The command line: parse, call :mod:`ctxbench.api` or :mod:`ctxbench.segment`, print. Imports no torch.
+"""The command line: parse, call the stage a verb is about, print. Imports no torch.
 
 A file for each family of verbs; each verb imports what it needs when it runs.
 """

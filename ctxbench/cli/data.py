@@ -20,7 +20,7 @@ app.add_typer(data, name="data")
 @data.command("list")
 def list_datasets() -> None:
     """List the data sets, their splits, and where to get them."""
-    from ctxbench.segment.data import DATASETS
+    from ctxbench.data import DATASETS
 
     for info in DATASETS.values():
         print(f"{info.name:17}{info.title} ({', '.join(info.splits)})")
@@ -43,8 +43,8 @@ def check(
     """
     from rich.console import Console
 
-    from ctxbench.segment.data import DATASETS, open_dataset
-    from ctxbench.segment.data import check as checking
+    from ctxbench.data import DATASETS, open_dataset
+    from ctxbench.data import check as checking
 
     info = DATASETS.get(name)
     splits = [split] if split or info is None else [info.train_split, info.eval_split]

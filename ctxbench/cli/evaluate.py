@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ctxbench import arguments
 from ctxbench.cli import shared
+from ctxbench.cli import values as arguments
 from ctxbench.cli.app import USAGE, app
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from ctxbench.segment.results import Evaluation
+    from ctxbench.evaluate.evaluation import Evaluation
 
 Weights = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which weights of the run.")]
 OF_PREDICTIONS = {"--predictions", "--dataset", "--root", "--split", "--skip-bad", "--out"}
@@ -74,11 +74,11 @@ def evaluate(
         raise UserError(f"--ms-flip sets scales and flip: leave out {', '.join(sorted(doubled))}")
     if predictions is not None and (unused := given - OF_PREDICTIONS):
         raise UserError(f"predictions are scored as they are: leave out {', '.join(sorted(unused))}")
-    from ctxbench.segment.engine import first_process
-    from ctxbench.segment.evaluate_run import evaluate_predictions, evaluate_run, open_split
-    from ctxbench.segment.predict import Setting
-    from ctxbench.segment.results import PAPER_SCALES
-    from ctxbench.segment.run import TrainedRun
+    from ctxbench.evaluate.evaluation import PAPER_SCALES
+    from ctxbench.evaluate.predict import Setting
+    from ctxbench.train.engine import first_process
+    from ctxbench.train.evaluation import evaluate_predictions, evaluate_run, open_split
+    from ctxbench.train.run import TrainedRun
 
     try:
         if run is None:
@@ -142,7 +142,7 @@ def attention(
 
     As figure 5 of the paper: the mean over channels of |A_i X|, for some ranks i.
     """
-    from ctxbench.segment.attention import look
+    from ctxbench.evaluate.attention import look
 
     chosen = tuple(arguments.integer("--ranks", text) for text in arguments.split([ranks]))
     print(look(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))
@@ -156,7 +156,7 @@ def _factor(text: str) -> float:
 
 
 def _deliver(evaluation: Evaluation, folder: Path | None) -> None:
-    from ctxbench.segment.results import FILES, tables
+    from ctxbench.evaluate.evaluation import FILES, tables
 
     shared.show(tables(evaluation))
     speed = evaluation.images / evaluation.seconds

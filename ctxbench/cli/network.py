@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ctxbench import arguments
+from ctxbench.cli import values as arguments
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from ctxbench.segment.cost import NetworkCosts
+    from ctxbench.networks.cost import NetworkCosts
 
 ALLOWED = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
 """The options of ``profile`` that mean something for whole networks."""
@@ -19,8 +19,8 @@ def count_networks(
     model: str, backbone: str | None, context: str | None, size: str | None, option: list[str] | None
 ) -> NetworkCosts:
     """Count what the command line asks for; what it leaves open is Table 9's. UserError for nonsense."""
-    from ctxbench.segment.cost import network_costs
-    from ctxbench.segment.increments import TABLE9_BACKBONE, TABLE9_SIDES
+    from ctxbench.networks.cost import network_costs
+    from ctxbench.paper.increments import TABLE9_BACKBONE, TABLE9_SIDES
 
     models = arguments.split([model])
     if not models:
@@ -36,8 +36,8 @@ def count_networks(
 
 def drawings(costs: NetworkCosts) -> dict[str, Callable[[], str]]:
     """Return how each kind of file is drawn."""
-    from ctxbench.report.latex import grid_latex
-    from ctxbench.report.markdown import grid_markdown
+    from ctxbench.table.latex import grid_latex
+    from ctxbench.table.markdown import grid_markdown
 
     grid = costs.grid()
     return {

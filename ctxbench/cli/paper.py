@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench import arguments
 from ctxbench.cli import shared
+from ctxbench.cli import values as arguments
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.profile import Batch, Module, Modules, Options
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from ctxbench.measure.case import Case
+    from ctxbench.subject.case import Case
 
 CHANNELS, SIZE = 512, "64"
 
@@ -45,7 +45,7 @@ def decode(
     MACs or FLOPs, biases, norms, functional operations seen or not, the last call or every call, MB or MiB,
     the input a pixel larger. With how many conventions were tried, and how many fits chance alone would give.
     """
-    from ctxbench.paper.decode import decode as search
+    from ctxbench.audit.search import decode as search
 
     height, width = arguments.sides(size)
     found = search(
@@ -102,8 +102,8 @@ def sweep(
     """
     from ctxbench import api
     from ctxbench.measure.folder import Settings
-    from ctxbench.reproduce import sweep as sweeping
-    from ctxbench.reproduce.sweep_report import latex, markdown, sweep_grid, write_sweep
+    from ctxbench.report import sweep as sweeping
+    from ctxbench.report.sweep_sheet import latex, markdown, sweep_grid, write_sweep
 
     exports = {"csv": csv, "md": md, "tex": tex}
     quiet = shared.goes_to_stdout(exports)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench import arguments, registry
 from ctxbench.cli import network, shared
+from ctxbench.cli import values as arguments
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.errors import UserError
+from ctxbench.subject import registry
 
 if TYPE_CHECKING:
     from ctxbench.report.run import Profile
@@ -209,7 +210,7 @@ def compare(
     Exit codes: 0 nothing is slower, 1 something is SLOWER, 2 bad input, 3 nothing was measured in both,
     70 a defect of ctxbench itself.
     """
-    from ctxbench.report.diff import compare_runs
+    from ctxbench.report.compare import compare_runs
 
     difference = compare_runs(run_a, run_b, arguments.threshold(fail_on))
     print(difference, end="")

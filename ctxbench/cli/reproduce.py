@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ctxbench import arguments
 from ctxbench.cli import shared
+from ctxbench.cli import values as arguments
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
 from ctxbench.cli.paper import CHANNELS, SIZE
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.session import Progress as Measuring
-    from ctxbench.reproduce.runner import Progress as Training
-    from ctxbench.reproduce.sheet import Sheet
+    from ctxbench.paper.sheet import Sheet
+    from ctxbench.study.executor import Progress as Training
 
 RANK = 64
 TAKES: dict[str, tuple[str, ...]] = {
@@ -76,9 +76,9 @@ def paper(
     writes the claim ledger and index.html. What is finished in the folder is not done again. Exit codes:
     0 all measured, 2 bad input, 3 nothing measured, 4 some rows not measured (they say why), 130 interrupted.
     """
-    from ctxbench.reproduce.study import Study
-    from ctxbench.reproduce.tables import Request, make, make_all
-    from ctxbench.segment.config import assignments
+    from ctxbench.paper.make import Request, make, make_all
+    from ctxbench.study.study import Study
+    from ctxbench.train.config import assignments
 
     if table in TAKES:
         shared.refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
@@ -139,7 +139,7 @@ def _files(pairs: list[str]) -> dict[str, Path]:
 
 
 def _show(sheets: list[Sheet], out: Path) -> None:
-    from ctxbench.reproduce.page import PAGE
+    from ctxbench.paper.page import PAGE
 
     shared.show((sheet.grid for sheet in sheets), shared.WIDE)
     names = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name

@@ -16,7 +16,7 @@ from ctxbench.errors import UserError
 if TYPE_CHECKING:
     from ctxbench.measure.records import Record
     from ctxbench.measure.session import Progress
-    from ctxbench.report.grid import Grid
+    from ctxbench.table.grid import Grid
 
 WIDE = 160
 """Columns of the widest tables, where stdout is no terminal."""
@@ -65,7 +65,7 @@ def show(grids: Iterable[Grid], width: int = 120) -> None:
     """Print tables, fitted to the terminal, or to ``width`` columns where there is none."""
     from rich.console import Console
 
-    from ctxbench.report.terminal import stacked
+    from ctxbench.table.terminal import stacked
 
     Console(width=None if sys.stdout.isatty() else width).print(stacked(grids))
 

@@ -15,7 +15,7 @@ from ctxbench.cli.app import INTERRUPTED, app, say
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ctxbench.segment.train import Progress
+    from ctxbench.train.loop import Progress
 
 LINES = 20
 """Lines that a training prints where there is no terminal for a bar."""
@@ -72,12 +72,12 @@ def train(
     130 interrupted.
     """
     from ctxbench import api
-    from ctxbench.segment.config import assignments, read_toml
-    from ctxbench.segment.curves import result
-    from ctxbench.segment.engine import first_process
-    from ctxbench.segment.presets import configured
-    from ctxbench.segment.train import resume as go_on
-    from ctxbench.segment.train import train as begin
+    from ctxbench.train.config import assignments, read_toml
+    from ctxbench.train.curves import result
+    from ctxbench.train.engine import first_process
+    from ctxbench.train.loop import resume as go_on
+    from ctxbench.train.loop import train as begin
+    from ctxbench.train.presets import configured
 
     folder = resume or out or api.new_folder()
     try:

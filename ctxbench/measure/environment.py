@@ -13,7 +13,7 @@ import psutil
 
 from ctxbench import __version__
 from ctxbench.errors import UserError
-from ctxbench.measure.case import check_device
+from ctxbench.subject.case import check_device
 
 SETTINGS = (
     "OMP_NUM_THREADS",

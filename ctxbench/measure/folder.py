@@ -22,7 +22,6 @@ from ctxbench import __version__
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.files import lock, write_text, writing
-from ctxbench.measure.case import Case
 from ctxbench.measure.fields import check_fields
 from ctxbench.measure.records import (
     SCHEMA_VERSION,
@@ -34,6 +33,7 @@ from ctxbench.measure.records import (
     read_records,
     to_line,
 )
+from ctxbench.subject.case import Case
 
 PLAN, RECORDS, JOURNAL = "run.json", "records.jsonl", "journal.jsonl"
 
@@ -67,7 +67,7 @@ class Plan:
     ceilings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Device to dtype to ``{"gemm_gflops", "copy_gib_s"}``."""
     sources: dict[str, str] = field(default_factory=dict)
-    """Module given by its place to :func:`ctxbench.registry.source_digest`."""
+    """Module given by its place to :func:`ctxbench.subject.registry.source_digest`."""
     version: str = __version__
     created_at: str = field(default_factory=lambda: now())
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import worker
-from ctxbench.measure.case import Case
+from ctxbench.subject.case import Case
 
-PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.subject"]
+PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.measurement"]
 """What the fork server imports once, so that its forks need not: a second for each of them."""
 LEAVE_S = 5.0
 """What an idle process gets to clean up (compilers leave semaphores) before it is killed."""
@@ -45,7 +45,7 @@ class WorkerProcess:
         self._method, self._timeout_s, self._deadline, self._busy = "", 0.0, 0.0, False
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
-        """Call a method of :class:`~ctxbench.measure.subject.Subject`; :meth:`receive` takes its answer."""
+        """Call one of :class:`~ctxbench.measure.measurement.Subject`; :meth:`receive` takes the answer."""
         self._method, self._timeout_s, self._busy = method, timeout_s, True
         self._deadline = time.monotonic() + timeout_s
         with contextlib.suppress(BrokenPipeError):  # receive says how it died

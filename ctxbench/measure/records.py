@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError
-from ctxbench.measure.case import Case
 from ctxbench.measure.fields import check_fields
+from ctxbench.subject.case import Case
 
 SCHEMA_VERSION = 1
 

@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ctxbench import registry
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
-from ctxbench.measure.case import ITEM_BYTES, Case, validate
 from ctxbench.measure.environment import fingerprint
 from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
+from ctxbench.subject import registry
+from ctxbench.subject.case import ITEM_BYTES, Case, validate
 
 MIN_SAMPLES = 30
 ROUNDS_BEFORE_STOPPING = 8

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ctxbench import registry
 from ctxbench.errors import UserError
-from ctxbench.measure.case import Case
+from ctxbench.subject import registry
+from ctxbench.subject.case import Case
 
 SEED = 0
 

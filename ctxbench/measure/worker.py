@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.measure.case import Case
+from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
 """``("ok", value)``, or a record's status and reason; ``("refused", message)`` is a UserError."""
@@ -23,7 +23,7 @@ Reply = tuple[str, Any]
 def main(pipe: Connection, case: Case) -> None:
     """Answer requests ``(method of Subject, arguments)`` with a :data:`Reply` each."""
     _be_expendable()
-    from ctxbench.measure.subject import Subject
+    from ctxbench.measure.measurement import Subject
 
     gc.freeze()  # collections between rounds need not visit what was imported
     subject = Subject(case)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ctxbench.measure import stats
 from ctxbench.measure.records import SCHEMA_VERSION, Record
-from ctxbench.report.column import (
+from ctxbench.table.column import (
     Column,
     integer,
     latency,

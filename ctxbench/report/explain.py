@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.errors import UserError
-from ctxbench.report.column import MIB, significant
 from ctxbench.report.columns import NOT_COUNTED, TRACED_OTHERWISE, missed
-from ctxbench.report.grid import EMPTY, Cell, Grid, Group, Heading
-from ctxbench.report.terminal import plain
+from ctxbench.table.column import MIB, significant
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.terminal import plain
 from ctxbench.tracing import Trace, views
 from ctxbench.tracing.ops import Phase
 

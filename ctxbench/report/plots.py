@@ -10,11 +10,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ctxbench.measure.records import Record
-from ctxbench.registry import spec
-from ctxbench.report.column import latency, significant
 from ctxbench.report.columns import FIXED, status
-from ctxbench.report.grid import caption, name
-from ctxbench.report.style import STYLE, canvas, colours, log_axis, marker, pale
+from ctxbench.subject.registry import spec
+from ctxbench.table.column import latency, significant
+from ctxbench.table.grid import caption, name
+from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, pale
 
 GREY = "#555555"
 ROOM = 0.2

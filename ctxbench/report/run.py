@@ -14,10 +14,10 @@ from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report import plots
 from ctxbench.report.columns import summary
-from ctxbench.report.grid import Parts, conditions, family, grouped
-from ctxbench.report.style import save
 from ctxbench.report.tables import grids, latex, markdown
-from ctxbench.report.terminal import picture, plain
+from ctxbench.table.grid import Parts, conditions, family, grouped
+from ctxbench.table.style import save
+from ctxbench.table.terminal import picture, plain
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from ctxbench.measure.records import Record
-from ctxbench.paper.compare import compare
+from ctxbench.paper.comparison import compare
+from ctxbench.paper.comparison_sheet import table10_grid
 from ctxbench.report.columns import columns
-from ctxbench.report.grid import Grid, grid
-from ctxbench.report.latex import grid_latex
-from ctxbench.report.markdown import glossary, grid_markdown
-from ctxbench.report.table10 import table10_grid
+from ctxbench.table.grid import Grid, grid
+from ctxbench.table.latex import grid_latex
+from ctxbench.table.markdown import glossary, grid_markdown
 
 CONVENTION = (
     "MACs are multiply-accumulates of every convolution and matrix product, every call, in G = 10^9; "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ctxbench.measure.case import Case
+from ctxbench.subject.case import Case
 
 BLOCKS = """
 import os, signal, time

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.measure.case import Case
 from ctxbench.measure.folder import JOURNAL, PLAN, RECORDS, Plan, RunFolder, Settings, check_free, read_run
 from ctxbench.measure.records import Record, read_records, to_line
+from ctxbench.subject.case import Case
 
 CASES = tuple(Case("latentgnn", n, 4, 4, options={"latent_dims": (5, 3)}) for n in (8, 16, 24))
 PLAN_OF_THREE = Plan(

@@ -14,9 +14,9 @@ import torch
 
 from ctxbench.errors import UserError
 from ctxbench.measure import session
-from ctxbench.measure.case import Case
 from ctxbench.measure.folder import JOURNAL, RECORDS, Settings, read_run
 from ctxbench.measure.session import Progress
+from ctxbench.subject.case import Case
 
 QUICK = Settings(budget_s=0.2, timeout_s=5.0, counters=())
 MakeCase = Callable[..., Case]

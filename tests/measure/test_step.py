@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.measure import latency, memory
-from ctxbench.measure.case import Case
 from ctxbench.measure.step import Step, build_module, build_step
+from ctxbench.subject.case import Case
 
 MAP = Case("block", channels=16, height=64, width=64)
 MAP_BYTES = MAP.input_bytes

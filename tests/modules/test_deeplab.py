@@ -5,7 +5,7 @@ from modules.test_pspnet import SingleFormContract
 from torch import Tensor
 from torch.nn import functional
 
-from ctxbench import registry
+from ctxbench.subject import registry
 from ctxbench_modules.deeplab import ASPP, ConvBN
 
 

@@ -6,7 +6,7 @@ from modules.contract import ModuleContract
 from torch import nn
 from torch.nn import functional
 
-from ctxbench import registry
+from ctxbench.subject import registry
 from ctxbench_modules.pspnet import PPM
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import record, records, rounds
 
-from ctxbench.report.column import significant
 from ctxbench.report.columns import reason, status, summary
+from ctxbench.table.column import significant
 
 ORDER = """
 module implementation config batch channels height width dtype layout mode device params gmacs gflops

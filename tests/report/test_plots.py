@@ -5,7 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic import MODULES, record, records, rounds
 
 from ctxbench.report.plots import bars, exponent, roofline, scaling
-from ctxbench.report.style import PALETTE, colours
+from ctxbench.table.style import PALETTE, colours
 
 
 @given(st.floats(0.1, 3), st.floats(1e-3, 1e3))

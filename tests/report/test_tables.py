@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from synthetic import record, records
 
-from ctxbench.report.latex import escape as latex_escape
-from ctxbench.report.markdown import escape as markdown_escape
 from ctxbench.report.tables import grids, latex, markdown
-from ctxbench.report.terminal import stacked
+from ctxbench.table.latex import escape as latex_escape
+from ctxbench.table.markdown import escape as markdown_escape
+from ctxbench.table.terminal import stacked
 
 
 def drawn(rows, width: int) -> str:

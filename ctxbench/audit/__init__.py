@@ -1,0 +1,1 @@
+"""Which way of counting gives a printed number."""

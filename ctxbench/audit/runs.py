@@ -1,0 +1,114 @@
+"""The runs that a printed number may be of: the block as asked for, and each departure from it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from ctxbench.audit.conventions import ITEM_BYTES, Seen
+from ctxbench.audit.work import last_calls, of_leaves, of_operations
+from ctxbench.counters import Shape
+from ctxbench.errors import UserError, in_one_line
+from ctxbench.subject import registry
+from ctxbench.tracing import trace, views
+
+BATCHES = (2, 4, 8)
+
+OPERATIONS = "every operation is seen, functional ones too"
+EVERY_CALL = "leaf modules alone are seen, every call"
+LAST_CALL = "leaf modules alone are seen, the last call of each"
+VIEWS = {OPERATIONS: 0, EVERY_CALL: 1, LAST_CALL: 2}
+"""What a counter looks at, and how many departures that is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A module in one configuration, form and shape (N, C, H, W); ``words`` is what tells it from others."""
+
+    module: str
+    shape: Shape
+    form: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    words: str = ""
+    departures: int = 1
+
+    def build(self) -> Any:
+        """Build the module."""
+        return registry.build(self.module, self.shape[1], self.shape[2:], self.form, **self.options)
+
+    def seen(self, *, training: bool) -> dict[str, Seen]:
+        """What each way of looking sees of this run. Two ways that see the same are given once.
+
+        Memory that no counter adds up (peaks, what is saved) is known however a counter looks; that of
+        training where ``training`` is asked for. Raises UserError where the module does not run.
+        """
+        try:
+            leaves = of_leaves(self.build, self.shape)
+            infer = trace(self.build, self.shape)
+            train = trace(self.build, self.shape, mode="train") if training else None
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{self.module} fails on {self.shape}: {in_one_line(error)}") from error
+        known = Seen(
+            calls=of_operations(infer),
+            input_bytes=ITEM_BYTES * prod(self.shape),
+            weight_bytes=ITEM_BYTES * infer.params,
+            peak_infer=views.peak_bytes(infer),
+            peak_train=views.peak_bytes(train) if train else None,
+            saved=views.saved_bytes(train) if train else None,
+        )
+        allocated = sum(event.bytes for event in infer.events if event.bytes > 0)
+        found = {OPERATIONS: replace(known, allocated=allocated)}
+        last = last_calls(leaves)
+        for view, calls in {
+            EVERY_CALL: leaves,
+            **({LAST_CALL: last} if len(last) < len(leaves) else {}),
+        }.items():
+            found[view] = replace(
+                known,
+                calls=calls,
+                outputs=ITEM_BYTES * sum(call.written for call in calls),
+                sampled_outputs=ITEM_BYTES * sum(call.sampled for call in calls),
+                weighted_outputs=ITEM_BYTES * sum(call.written for call in calls if call.has_weights),
+            )
+        return found
+
+
+def runs(module: str, shape: Shape, options: Mapping[str, Any]) -> Iterator[Run]:
+    """The published form with Table 10's options, changed by ``options``, and every single departure.
+
+    Departures: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
+    64×64), a batch of several, and where no options are given, the other configurations known.
+    """
+    forms, defaults = registry.implementations(module), registry.options(module)
+    known = registry.spec(module)
+    row = known.table10 if known else None
+    own = row.options_at(shape[1]) if row else {}
+    asked = {**own, **options}
+    base = Run(module, shape, forms[-1], asked, f"the {forms[-1]} form{_said(asked)}", departures=0)
+    yield base
+    batch, channels, height, width = shape
+    if len(forms) > 1:
+        yield replace(base, form=forms[0], words=f"the {forms[0]} form", departures=1)
+    for step in (1, -1):
+        if min(height, width) + step > 0:
+            size = (height + step, width + step)
+            yield replace(
+                base, shape=(batch, channels, *size), words=f"input {size[0]}×{size[1]}", departures=1
+            )
+    for times in BATCHES:
+        shape = (batch * times, channels, height, width)
+        yield replace(base, shape=shape, words=f"batch {batch * times}", departures=1)
+    if row is not None and not options:
+        if row.counted:
+            words = f"the {forms[-1]} form{_said(row.counted)}"
+            yield replace(base, options={**own, **row.counted}, words=words, departures=1)
+        if own != {key: defaults[key] for key in own}:
+            yield replace(base, options={}, words="the module's own defaults", departures=1)
+
+
+def _said(options: Mapping[str, Any]) -> str:
+    return " with " + ", ".join(f"{key}={value}" for key, value in options.items()) if options else ""

@@ -1,0 +1,104 @@
+"""What the texts on a command line mean. Each function raises UserError for nonsense, named."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from ctxbench.errors import UserError
+from ctxbench.subject import registry
+
+A_DAY_S = 24 * 60 * 60
+
+
+def modules(texts: list[str]) -> list[str]:
+    """Names and comma lists of them; a name or file that itself holds a comma is taken whole."""
+    names = [name for text in texts for name in ([text] if _is_module(text) else split([text]))]
+    if texts and not names:
+        raise UserError("an empty text names no module; leave it out for Table 10's eight")
+    return names
+
+
+def _is_module(text: str) -> bool:
+    place, _, _ = text.rpartition(":")
+    return text in registry.names() or (place.endswith(".py") and Path(place).is_file())
+
+
+def split(texts: list[str] | None) -> list[str]:
+    """The parts of comma lists."""
+    return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
+
+
+def integer(name: str, text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{name} takes whole numbers, such as 512 or 256,512; not {text!r}") from None
+
+
+def size(text: str) -> int | tuple[int, int]:
+    """``64`` is a square, ``64x48`` is (H, W)."""
+    found = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
+    if found is None:
+        raise UserError(f"--size takes 64 or 64x48 (H x W), not {text!r}")
+    height, width = found.groups()
+    return int(height) if width is None else (int(height), int(width))
+
+
+def sides(text: str) -> tuple[int, int]:
+    """``64`` or ``64x48`` as (H, W)."""
+    found = size(text)
+    return found if isinstance(found, tuple) else (found, found)
+
+
+def seconds(name: str, value: float) -> float:
+    """A time that is not zero, and that an operating system can wait for."""
+    if not 0 < value <= A_DAY_S:
+        raise UserError(f"{name} takes a positive number of seconds, {A_DAY_S} at most; not {value:g}")
+    return value
+
+
+def options(pairs: list[str] | None) -> dict[str, Any]:
+    """``[MODULE.]KEY=VALUE`` pairs; a value is a Python literal, ``true``, ``false`` or a bare word."""
+    chosen: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.replace(".", "").isidentifier():
+            raise UserError(f"-o takes KEY=VALUE or MODULE.KEY=VALUE, not {pair!r}")
+        try:
+            chosen[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):  # a bare word is a string
+            chosen[key] = {"true": True, "false": False}.get(text.lower(), text)
+    return chosen
+
+
+def counters(names: list[str] | None) -> tuple[str, ...]:
+    """Names of counters that are installed; ``none`` alone is no counter."""
+    from ctxbench.counters import COUNTERS, DEFAULT, available
+
+    chosen = tuple(split(names)) if names else DEFAULT
+    if chosen == ("none",):
+        return ()
+    for name in chosen:
+        if name == "none":
+            raise UserError(f"--counter none stands alone, not beside {', '.join(chosen)}")
+        if name not in COUNTERS:
+            raise UserError(f"unknown counter {name!r}; one of {', '.join(COUNTERS)}, or none")
+        if not available(name):
+            raise UserError(f"the counter {name} is not installed: pip install 'ctxbench[counters]'")
+    return chosen
+
+
+def threshold(text: str) -> float:
+    """The share in ``median:P%``."""
+    statistic, colon, share = text.partition(":")
+    try:
+        value = float(share.removesuffix("%")) / 100
+    except ValueError:
+        value = -1.0
+    if statistic != "median" or not colon or not 0 <= value < 10:
+        raise UserError(f"--fail-on takes median:P%, such as median:5%, not {text!r}")
+    return value

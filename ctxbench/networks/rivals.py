@@ -1,0 +1,207 @@
+"""The heads RecoNet is compared with in Table 9, on a backbone of output stride 8.
+
+Each is as its paper, or where the paper leaves it open its authors' code, has it at inference; auxiliary
+losses are the network's. The context blocks come from the registry, in their fast forms.
+
+A head is ``Head(in_channels, classes, *, channels, size)``: ``in_channels`` are those of C2 to C5,
+``classes`` is K, ``channels`` the width of the head, 512 as published, and ``size`` the (h, w) of C5 at the
+training crop, for a block whose weights depend on it. Its forward takes the list [C2, C3, C4, C5] and returns
+logits (N, K, h, w) at the stride of C5; DeepLabV3+'s are at that of C2. Raises UserError where a block cannot
+be built.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ctxbench.networks.heads import DROPOUT
+from ctxbench.networks.resnet import conv_bn_relu, initialise
+from ctxbench.subject import registry
+
+Channels = tuple[int, int, int, int]
+Size = tuple[int, int]
+
+ASPP_RATES = (12, 24, 36)
+"""Those of the paper at output stride 8, twice those at 16."""
+SKIP_CHANNELS = 48
+
+
+def _fresh(*layers: nn.Module) -> nn.Sequential:
+    sequence = nn.Sequential(*layers)
+    initialise(sequence)
+    return sequence
+
+
+def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    return _fresh(*conv_bn_relu(inputs, outputs, kernel))
+
+
+def _classifier(channels: int, classes: int) -> nn.Sequential:
+    return _fresh(nn.Dropout2d(DROPOUT), nn.Conv2d(channels, classes, 1))
+
+
+class PSPNet(nn.Module):
+    """Pyramid pooling of C5, 3×3, classifier.
+
+    Zhao et al., Pyramid Scene Parsing Network, CVPR 2017.
+
+    In Table 9: +77.5 G, at 512×512 the 3×3 of 4096 to 512 channels, the pooled 1×1s and the classifier.
+    """
+
+    def __init__(
+        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+    ) -> None:
+        super().__init__()
+        self.context = registry.build("ppm", in_channels[3], size)
+        self.fuse = _conv(cast(int, self.context.out_channels), channels, 3)
+        self.classify = _classifier(channels, classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """[C2, C3, C4, C5] to (N, K, h, w)."""
+        logits: Tensor = self.classify(self.fuse(self.context(features[3])))
+        return logits
+
+
+class DeepLabV3Plus(nn.Module):
+    """ASPP of C5, then a decoder with C2.
+
+    Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation, ECCV 2018.
+
+    ASPP and decoder have ``channels // 2``, 256 as published; the decoder's two 3×3 are not separable, the
+    paper's form for a ResNet. In Table 9: +84.1 G, of which this gives 85.2 at 513×513.
+    """
+
+    def __init__(
+        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+    ) -> None:
+        super().__init__()
+        width = max(1, channels // 2)
+        self.context = registry.build("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
+        self.skip = _conv(in_channels[0], SKIP_CHANNELS, 1)
+        self.decode = nn.Sequential(_conv(SKIP_CHANNELS + width, width, 3), _conv(width, width, 3))
+        self.classify = _classifier(width, classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """[C2, C3, C4, C5] to (N, K, h, w) of C2."""
+        skip = self.skip(features[0])
+        context = functional.interpolate(
+            self.context(features[3]), skip.shape[2:], mode="bilinear", align_corners=True
+        )
+        logits: Tensor = self.classify(self.decode(torch.cat([context, skip], dim=1)))
+        return logits
+
+
+class DANet(nn.Module):
+    """Position and channel attention of C5 beside each other, summed, and classified.
+
+    Fu et al., Dual Attention Network for Scene Segmentation, CVPR 2019.
+
+    Each branch is a 3×3, the attention, a 3×3. Differs from the released code: that also classifies each
+    branch, for two more losses. In Table 9: +117.3 G, with the products of the position attention counted
+    twice and those of the channel attention not at all.
+    """
+
+    def __init__(
+        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+    ) -> None:
+        super().__init__()
+        self.position, self.channel = (
+            nn.Sequential(
+                _conv(in_channels[3], channels, 3),
+                registry.build(context, channels, size),
+                _conv(channels, channels, 3),
+            )
+            for context in ("pam", "cam")
+        )
+        self.classify = _classifier(channels, classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """[C2, C3, C4, C5] to (N, K, h, w)."""
+        logits: Tensor = self.classify(self.position(features[3]) + self.channel(features[3]))
+        return logits
+
+
+class PSANet(nn.Module):
+    """Point-wise spatial attention over C5, 3×3, classifier.
+
+    Zhao et al., PSANet: Point-wise Spatial Attention Network for Scene Parsing, ECCV 2018.
+
+    ``channels`` is also the width of the attended features. In Table 9: +56.3 G, which no configuration known
+    to us gives.
+    """
+
+    def __init__(
+        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+    ) -> None:
+        super().__init__()
+        self.context = registry.build("psa", in_channels[3], size, width=channels)
+        self.fuse = _conv(cast(int, self.context.out_channels), channels, 3)
+        self.classify = _classifier(channels, classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """[C2, C3, C4, C5] to (N, K, h, w)."""
+        logits: Tensor = self.classify(self.fuse(self.context(features[3])))
+        return logits
+
+
+class CCNet(nn.Module):
+    """3×3, recurrent criss-cross attention, 3×3, fused with C5 by a 3×3, and classified.
+
+    Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV 2019.
+
+    The paper leaves the fusion open ("one or several" convolutions); this is the authors' code. In Table 9:
+    +65.3 G, which has room for less than half of what follows the attention here.
+    """
+
+    def __init__(
+        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+    ) -> None:
+        super().__init__()
+        self.context = nn.Sequential(
+            _conv(in_channels[3], channels, 3),
+            registry.build("rcca", channels, size),
+            _conv(channels, channels, 3),
+        )
+        self.fuse = _conv(in_channels[3] + channels, channels, 3)
+        self.classify = _classifier(channels, classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """[C2, C3, C4, C5] to (N, K, h, w)."""
+        x = features[3]
+        logits: Tensor = self.classify(self.fuse(torch.cat([x, self.context(x)], dim=1)))
+        return logits
+
+
+class EMANet(nn.Module):
+    """3×3, expectation-maximisation attention, classifier.
+
+    Li et al., Expectation-Maximization Attention Networks for Semantic Segmentation, ICCV 2019.
+
+    Differs from the released code: that has a 3×3 of 512 to 256 channels before the classifier, for which the
+    printed cost has no room. In Table 9: +43.1 G, which this gives at 513×513 with EMAU's published form.
+    """
+
+    def __init__(
+        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+    ) -> None:
+        super().__init__()
+        self.reduce = _conv(in_channels[3], channels, 3)
+        self.context = registry.build("emau", channels, size)
+        self.classify = _classifier(channels, classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """[C2, C3, C4, C5] to (N, K, h, w)."""
+        logits: Tensor = self.classify(self.context(self.reduce(features[3])))
+        return logits
+
+
+RIVALS: dict[str, type[nn.Module]] = {
+    "pspnet": PSPNet,
+    "deeplabv3plus": DeepLabV3Plus,
+    "danet": DANet,
+    "psanet": PSANet,
+    "ccnet": CCNet,
+    "emanet": EMANet,
+}

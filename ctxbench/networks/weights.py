@@ -1,0 +1,178 @@
+"""Weights for the backbone, from files of tensors alone, matched strictly and by name.
+
+Read are torchvision's and timm's ResNets (the same names) and three layouts of the deep stem: ``conv1.0`` to
+``conv1.6`` and ``bn1`` (timm's resnet101c and resnet101s, PyTorch-Encoding), ``stem.0`` to ``stem.7``
+(mmsegmentation's ResNetV1c) and ``conv1``/``bn1`` to ``conv3``/``bn3`` (the PSPNet authors').
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ctxbench.errors import UserError, in_one_line
+from ctxbench.networks.resnet import ResNet, Stem
+
+CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
+WRAPPERS = ("state_dict", "model")
+COUNTER = "num_batches_tracked"
+SHOWN = 3
+
+DEEP_STEMS = {
+    "stem.7.weight": {**{f"stem.{i}": f"conv1.{i}" for i in (0, 1, 3, 4, 6)}, "stem.7": "bn1"},
+    "conv3.weight": {
+        "conv1": "conv1.0",
+        "bn1": "conv1.1",
+        "conv2": "conv1.3",
+        "bn2": "conv1.4",
+        "conv3": "conv1.6",
+        "bn3": "bn1",
+    },
+}
+"""A key that only this layout of the deep stem has, to what its modules are called here."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """How the keys of a file and those of a module meet.
+
+    Of what a module lacks in the file, batch norm's batch counters may be ``missing``; of what it has beyond
+    the module, classifiers may be ``unexpected`` (they are dropped). Anything else is a difference.
+    ``mismatched`` has the shape in the file and the shape wanted. ``about`` is what the file says of itself.
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    about: str = ""
+
+    @property
+    def differences(self) -> str:
+        """The first keys of each kind that differ, in one line; empty where the file fits."""
+        kinds = {
+            "missing": [key for key in self.missing if not key.endswith(COUNTER)],
+            "unexpected": [key for key in self.unexpected if not key.startswith(CLASSIFIERS)],
+            "of another shape": [
+                f"{key} ({_by(found)} for {_by(wanted)})" for key, found, wanted in self.mismatched
+            ],
+        }
+        return "; ".join(f"{len(keys)} {kind}: {_first(keys)}" for kind, keys in kinds.items() if keys)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.matched)} keys matched"]
+        if self.missing:
+            parts.append(f"{len(self.missing)} missing: {_first(self.missing)}")
+        if self.unexpected:
+            parts.append(f"{len(self.unexpected)} dropped: {_first(self.unexpected)}")
+        if self.about:
+            parts.append(f"the file says: {self.about}")
+        return "; ".join(parts)
+
+
+def compare(module: nn.Module, state: Mapping[str, Tensor], about: str = "") -> LoadReport:
+    """Hold a state dict against a module's own, without loading it."""
+    own = module.state_dict()
+    shapes = [(key, tuple(state[key].shape), tuple(own[key].shape)) for key in own if key in state]
+    return LoadReport(
+        matched=tuple(key for key, found, wanted in shapes if found == wanted),
+        missing=tuple(key for key in own if key not in state),
+        unexpected=tuple(key for key in state if key not in own),
+        mismatched=tuple(shape for shape in shapes if shape[1] != shape[2]),
+        about=about,
+    )
+
+
+def load_weights(backbone: ResNet, path: str | Path) -> LoadReport:
+    """Load a file of ImageNet weights into a backbone; half precision is widened to the backbone's.
+
+    No file says by its keys where the stride of a block is: ``stride_in`` is the caller's to know (see
+    :class:`~ctxbench.networks.resnet.Bottleneck`).
+
+    Raises UserError, and loads nothing, where the file cannot be read, holds code, or differs from the
+    backbone by more than batch counters and a classifier.
+    """
+    path = Path(path)
+    state, about = _read(path)
+    state = _renamed(state)
+    report = compare(backbone, state, about)
+    if report.differences:
+        raise UserError(f"{path} does not fit this backbone{_hint(backbone, state)}: {report.differences}")
+    backbone.load_state_dict({key: state[key] for key in report.matched}, strict=False)
+    return report
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Return a file's tensors by name, out of their wrappers, and what it says of itself."""
+    if not path.is_file():
+        raise UserError(f"no file of weights at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                about = ", ".join(f"{key}: {value}" for key, value in sorted((file.metadata() or {}).items()))
+                return _unwrapped({key: file.get_tensor(key) for key in file.keys()}), about  # noqa: SIM118
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        why = (
+            f"pickled code ({code[1]}), which is never run"
+            if code
+            else "a pickle of more than tensors, which is never run"
+        )
+        raise UserError(f"{path} holds {why}; give a state dict, by torch.save or safetensors") from error
+    except Exception as error:  # bytes that are no pickle can lead the unpickler anywhere
+        raise UserError(f"cannot read the weights {path}: {in_one_line(error)}") from error
+    while isinstance(loaded, Mapping) and (key := next((k for k in WRAPPERS if k in loaded), None)):
+        loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    ):
+        raise UserError(
+            f"{path} holds no state dict (names to tensors), nor has it one under {' or '.join(WRAPPERS)}"
+        )
+    return _unwrapped(loaded), ""
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state with names as they were before DataParallel wrapped the network."""
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state with the modules of its stem named as here."""
+    names = next((names for key, names in DEEP_STEMS.items() if key in state), {})
+
+    def rename(key: str) -> str:
+        module, dot, leaf = key.rpartition(".")
+        return f"{names.get(module, module)}{dot}{leaf}"
+
+    return {rename(key): value for key, value in state.items()}
+
+
+def _stem(state: Mapping[str, Tensor]) -> Stem | None:
+    """Return the stem a file was made with; None where its keys are no ResNet's."""
+    if "conv1.weight" in state:
+        return "plain"
+    if "conv1.6.weight" not in state or "layer1.0.conv1.weight" not in state:
+        return None
+    width, entry = state["layer1.0.conv1.weight"].shape[:2]
+    return "deep" if entry == 2 * width else "deep-narrow"
+
+
+def _hint(backbone: ResNet, state: Mapping[str, Tensor]) -> str:
+    stem = _stem(state)
+    return f" of stem={backbone.stem}, it needs stem={stem}" if stem not in (None, backbone.stem) else ""
+
+
+def _first(keys: Any) -> str:
+    return ", ".join(keys[:SHOWN]) + (", …" if len(keys) > SHOWN else "")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "scalar"

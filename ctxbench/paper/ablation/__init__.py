@@ -1,0 +1,1 @@
+"""What the ablations of the paper have in common."""

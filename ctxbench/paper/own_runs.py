@@ -1,0 +1,213 @@
+"""The user's evaluated runs: read, and held against what the paper says of its own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from ctxbench.data import DATASETS
+from ctxbench.errors import UserError
+from ctxbench.evaluate.evaluation import PRINTED, VOC, Evaluation, Printed, differences, read_evaluation
+from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
+from ctxbench.paper.printed import plain_name
+from ctxbench.paper.sheet import DIFFERS
+from ctxbench.train.config import TrainConfig
+from ctxbench.train.presets import PRESETS
+from ctxbench.train.run import CONFIG, TrainedRun
+
+RECONET = "RecoNet"
+VOC_TEST = replace(PRINTED["voc12"], split="test", images=1456, also_single_scale=False)
+"""Tables 1 and 2: only VOC's server scores its test set."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A table of results: its title, the data sets it is of, how they were evaluated, and the training.
+
+    ``preset`` names the settings of the last stage, ``stages`` the data sets trained on before, last first.
+    """
+
+    title: str
+    datasets: tuple[str, ...]
+    evaluated: Printed
+    preset: str
+    stages: tuple[str, ...] = ()
+
+
+REPORTED = {
+    1: Reported("PASCAL VOC 2012 test, without COCO", VOC, replace(VOC_TEST, table=1), "voc12aug"),
+    2: Reported(
+        "PASCAL VOC 2012 test, with COCO", VOC, replace(VOC_TEST, table=2), "voc12", ("voc12aug", "coco")
+    ),
+    3: Reported(
+        "PASCAL-Context test, 60 classes",
+        ("pascal_context", "pascal_context59"),
+        PRINTED["pascal_context"],
+        "pascal_context",
+    ),
+    4: Reported("COCO-Stuff test", ("coco_stuff",), PRINTED["coco_stuff"], "coco_stuff"),
+    5: Reported("SIFT-Flow test", ("sift_flow",), PRINTED["sift_flow"], "sift_flow"),
+    6: Reported("ADE20K val", ("ade20k",), PRINTED["ade20k"], "ade20k"),
+    9: Reported("PASCAL VOC 2012 val", VOC, PRINTED["voc12"], "voc12aug"),
+}
+TRAINING = (
+    *("dataset", "train_split", "stem", "context_options", "global_pool", "channels", "auxiliary"),
+    *("aux_weight", "crop", "scale", "flip", "colour", "epochs", "iterations", "batch", "lr"),
+    *("head_lr_factor", "optimizer", "momentum", "weight_decay", "power"),
+)
+"""Settings in which a run may depart from the preset's, network and backbone aside."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnRun:
+    """An evaluation of the user's, its folder, and the training it is of, where that is known."""
+
+    folder: Path
+    evaluation: Evaluation
+    config: TrainConfig | None = None
+
+    def barred(self) -> str:
+        """Why its numbers can stand beside nobody's; empty where they can."""
+        found = self.evaluation
+        known = DATASETS[found.dataset].counts.get(found.split) if found.dataset in DATASETS else None
+        if known not in (None, found.images):
+            return f"{found.images} images of the {known} in {found.dataset} {found.split}, so not comparable"
+        if self.config is None or _origin_of(self.config.dataset) != _origin_of(found.dataset):
+            return ""
+        trained = _training(self.config)["train_split"]
+        if found.split == trained or (found.split, trained) == ("val", "trainval"):
+            return f"trained on {trained}, so on what it is evaluated on, and not comparable"
+        return ""
+
+    def departures(self, table: int, method: str = RECONET, backbone: str = "") -> list[str]:
+        """In what the run is not of the setting in which the paper's ``method`` is printed.
+
+        ``backbone`` is the printed row's, by default that of the table.
+        """
+        reported, found = REPORTED[table], self.evaluation
+        evaluated = reported.evaluated
+        said = differences(found, replace(evaluated, backbone=backbone or evaluated.backbone))
+        if plain_name(found.network) != plain_name(method):
+            said.insert(0, f"network ({found.network}; printed: {method})")
+        if self.config is None:
+            return [*said, "training not known"]
+        preset = replace(PRESETS[reported.preset].config, model=self.config.model)
+        pairs = zip(_training(self.config).items(), _training(preset).values(), strict=True)
+        said += [f"{name} ({ours}; paper: {theirs})" for (name, ours), theirs in pairs if ours != theirs]
+        stages = _stages(self.config)
+        if stages != reported.stages:
+            before = ", ".join(reversed(reported.stages)) or "nothing"
+            said.append(f"trained before on ({', '.join(reversed(stages)) or 'nothing'}; paper: {before})")
+        if self.config.weights is None and not stages:
+            said.append("backbone from random weights (the paper does not say)")
+        return said
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A number of a run in % beside the printed one. ``reason`` says what stands behind the verdict."""
+
+    value: float
+    printed: str
+    verdict: str
+    reason: str
+    on: str = ""
+    """Where it was evaluated, as :func:`ctxbench.paper.provenance.evaluated` says it."""
+
+    @property
+    def difference(self) -> float | None:
+        """In points, ours less the printed; None where the two are not to be compared."""
+        return None if self.verdict == NOT_MEASURED else self.value - float(self.printed)
+
+
+def place(value: float, printed: str, departures: Sequence[str], barred: str = "") -> Placed:
+    """Hold a number against the printed one.
+
+    It is reproduced where it prints the same at the printed decimals, in the paper's own setting.
+    """
+    if isnan(value) or barred:
+        return Placed(value, printed, NOT_MEASURED, barred or "no pixel of it in truth or prediction")
+    same = f"{value:.{len(printed.partition('.')[2])}f}" == printed
+    if same and not departures:
+        return Placed(value, printed, REPRODUCED, "")
+    words = "prints the same" if same else f"{value - float(printed):+.2f} points"
+    setting = f"in another setting: {'; '.join(departures)}" if departures else "in the paper's setting"
+    return Placed(value, printed, DIFFERS, f"{words}, {setting}")
+
+
+def read_runs(folders: Iterable[Path]) -> list[OwnRun]:
+    """The evaluations in folders: each an evaluation's own, or that of a training run with one or more.
+
+    Raises UserError naming a folder that has none, or a file that is not right.
+    """
+    return [run for folder in folders for run in _read(folder)]
+
+
+def of_table(runs: Iterable[OwnRun], table: int) -> list[OwnRun]:
+    """Those runs that are of the data set of Table 1 to 6 or 9."""
+    return [run for run in runs if run.evaluation.dataset in REPORTED[table].datasets]
+
+
+def for_table(runs: Sequence[OwnRun], table: int, *, placing: bool) -> tuple[list[OwnRun], str]:
+    """The runs for a table, and why there are none, where there are none.
+
+    Runs of another data set are left out with ``placing``, else refused: UserError names the first.
+    """
+    chosen = of_table(runs, table)
+    wanted = " or ".join(REPORTED[table].datasets)
+    stranger = next((run for run in runs if run not in chosen), None)
+    if stranger is not None and not placing:
+        found = stranger.evaluation.dataset
+        raise UserError(f"{stranger.folder} is of {found}; table{table} is of {wanted}")
+    if chosen:
+        return chosen, ""
+    return [], f"of the runs given none is of {wanted}" if runs else "no evaluated run was given"
+
+
+def _read(folder: Path) -> list[OwnRun]:
+    if (folder / "metrics.json").is_file():
+        return [_own(folder)]
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder} holds neither an evaluation (metrics.json) nor a training run ({CONFIG})")
+    places = [*sorted(folder.glob("evaluations/*/")), folder / "evaluation"]
+    found = [_own(place) for place in places if (place / "metrics.json").is_file()]
+    if not found:
+        raise UserError(f"{folder} has not been evaluated: ctxbench eval {folder} --ms-flip")
+    return found
+
+
+def _own(folder: Path) -> OwnRun:
+    evaluation = read_evaluation(folder)
+    above = folder.absolute().parents[:2] if evaluation.scales else ()
+    trained = next((place for place in above if (place / CONFIG).is_file()), None)
+    return OwnRun(folder, evaluation, TrainedRun(trained).config if trained else None)
+
+
+def _origin_of(dataset: str) -> str:
+    """The name of the data set whose images a data set has."""
+    return next((known.datasets[0] for known in REPORTED.values() if dataset in known.datasets), dataset)
+
+
+def _training(config: TrainConfig) -> dict[str, Any]:
+    """The settings of :data:`TRAINING`; what is unset but has one meaning is written out."""
+    values = {name: getattr(config, name) for name in TRAINING}
+    values["train_split"] = config.train_split or DATASETS[config.dataset].train_split
+    values["epochs"] = config.epochs if not config.iterations else None
+    if config.model == "reconet" and config.context in (None, "reconet"):
+        values["context_options"] = {"rank": 64, **config.context_options}
+    return values
+
+
+def _stages(config: TrainConfig) -> tuple[str, ...]:
+    """The data sets of the trainings that a run began from, last first; a path where one is not there."""
+    stages: list[str] = []
+    origin = config.init
+    while origin is not None:
+        folder = Path(origin) if Path(origin).is_dir() else Path(origin).parent
+        if not (folder / CONFIG).is_file():
+            return (*stages, origin)
+        before = TrainedRun(folder).config
+        stages.append(before.dataset)
+        origin = before.init
+    return tuple(stages)

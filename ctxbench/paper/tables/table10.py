@@ -1,0 +1,304 @@
+"""Table 10 regenerated: eight context modules, counted by the paper's rule and by one rule, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ctxbench.errors import UserError
+from ctxbench.measure import session
+from ctxbench.measure.environment import environment, fingerprint
+from ctxbench.measure.folder import PLAN, Plan, Run, RunFolder, Settings
+from ctxbench.measure.records import Record
+from ctxbench.measure.stats import NOISY
+from ctxbench.measure.step import build_module
+from ctxbench.paper.comparison import (
+    BASELINE,
+    NOT_MEASURED,
+    NOT_REPRODUCIBLE,
+    REPRODUCED,
+    SUBJECT,
+    Comparison,
+    compare,
+)
+from ctxbench.paper.comparison_sheet import TITLE, table10_grid
+from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits
+from ctxbench.paper.printed.table10 import table10 as printed_rows
+from ctxbench.paper.provenance import origin
+from ctxbench.paper.sheet import Sheet
+from ctxbench.report.columns import FIXED, LATENCY_CI, reason, status, why_empty
+from ctxbench.report.plots import bars
+from ctxbench.subject import registry
+from ctxbench.subject.case import Case, validate
+from ctxbench.table.column import latency, significant
+from ctxbench.table.grid import EMPTY, Cell, Grid, Heading
+
+RANK = 64
+"""Of TGM+TRM in Table 10."""
+QUICK_S = 0.5
+"""Budget of latency sampling for each case of a quick run."""
+FORMS = ("published", "fast")
+
+MEASURED = {
+    "gflops": "uniform FLOPs",
+    "peak_pred_mib": "peak predicted",
+    "mem_alloc_mib": "peak measured",
+    "lat_median_ms": "latency",
+}
+"""Columns of a record that stand beside the comparison, for both forms; with the words over them."""
+
+Forms = Mapping[str, Record]
+
+
+def table10(
+    out: Path,
+    *,
+    channels: int = PAPER_SHAPE[1],
+    size: tuple[int, int] = PAPER_SHAPE[2:],
+    rank: int = RANK,
+    device: str = "cpu",
+    quick: bool = False,
+    command: Sequence[str] = (),
+    progress: Callable[[session.Progress], None] | None = None,
+) -> Sheet:
+    """Measure Table 10's modules, in the published and the fast form, at the paper's shape or another.
+
+    The records go to a folder in ``out``, named as the sheet; what it holds already is not measured again.
+    Raises UserError where that folder holds a run of other cases, or one that was quick where this is not, or
+    not where this is; and where there is no such device.
+    """
+    shape = (1, channels, *size)
+    name = _name(channels, size, rank)
+    as_printed = name == "table10"
+    run = _run(out / name, _cases(channels, size, rank, device), _settings(quick), command, progress)
+    forms = _by_module(run.records)
+    rows = compare(run.records) if as_printed else _unprinted(forms)
+    at = f"input {'×'.join(map(str, shape))}, rank {rank}"
+    grid = table10_grid(
+        rows, TITLE if as_printed else f"Table 10 at {at}: by its own rule, and by a uniform one"
+    )
+    _add_measured(grid, rows, forms)
+    grid.findings += _in_words(forms, as_printed)
+    grid.notes += [
+        "Own rule: leaf modules alone, last call wins. Uniform: MACs of every convolution and matrix "
+        "product, every call; FLOPs are 2·MACs + element-wise operations. Peak: above parameters and input.",
+        *_noise(run.records),
+    ]
+    return Sheet(
+        name,
+        f"Table 10 · complexity of context modules, {at}",
+        grid,
+        pd.DataFrame([_numbers(row, forms[row.module]) for row in rows]),
+        origin(device, run.plan.command, run.plan.environments[device], run.plan.created_at),
+        figure=bars(run.records),
+    )
+
+
+def check(out: Path, *, channels: int, size: tuple[int, int], rank: int, device: str, quick: bool) -> None:
+    """Raise UserError where :func:`table10` would, as far as that is known before anything is measured."""
+    here = environment(device)
+    cases = _cases(channels, size, rank, device)
+    for case in cases:
+        validate(case)
+        with torch.device("meta"):
+            build_module(case)
+    folder = out / _name(channels, size, rank)
+    if not (folder / PLAN).exists():
+        return
+    _refuse_another(folder, cases, _settings(quick))
+    with RunFolder.resume(folder) as begun:
+        if len(begun.done) < len(cases) and fingerprint(begun.plan.environments[device]) != fingerprint(here):
+            raise UserError(f"{folder} was begun in another environment: give another --out, or delete it")
+
+
+def _name(channels: int, size: tuple[int, int], rank: int) -> str:
+    """The sheet's, and its folder's."""
+    shape = (1, channels, *size)
+    if (shape, rank) == (PAPER_SHAPE, RANK):
+        return "table10"
+    return f"table10_{'x'.join(map(str, shape[1:]))}_rank{rank}"
+
+
+def _settings(quick: bool) -> Settings:
+    return Settings(budget_s=QUICK_S, counters=()) if quick else Settings(counters=())
+
+
+def _cases(channels: int, size: tuple[int, int], rank: int, device: str) -> list[Case]:
+    cases = []
+    for module in printed_rows():
+        known = registry.spec(module)
+        options = known.table10.options_at(channels) if known and known.table10 else {}
+        if "rank" in options:
+            options = {**options, "rank": rank}
+        cases += [
+            Case(module, channels, *size, options=options, implementation=form, device=device)
+            for form in registry.implementations(module)
+        ]
+    return cases
+
+
+def _run(
+    folder: Path,
+    cases: Sequence[Case],
+    settings: Settings,
+    command: Sequence[str],
+    progress: Callable[[session.Progress], None] | None,
+) -> Run:
+    """Measure, or go on with what ``folder`` holds."""
+    if not (folder / PLAN).exists():
+        return session.run(cases, settings=settings, out=folder, command=command, progress=progress)
+    _refuse_another(folder, cases, settings)
+    return session.resume(folder, progress=progress)
+
+
+def _refuse_another(folder: Path, cases: Sequence[Case], settings: Settings) -> None:
+    """Raise UserError where ``folder`` holds a run of other cases, or of latency sampled for another time."""
+    plan = Plan.read(folder)
+    if {case.id for case in plan.cases} != {case.id for case in cases}:
+        raise UserError(f"{folder} holds a run of other cases: give another --out, or delete it")
+    then, now = plan.settings.budget_s, settings.budget_s
+    if then != now:
+        asked = "leave out" if now == QUICK_S else "give"
+        raise UserError(
+            f"{folder} holds a run that sampled latency for {then:g} s a case, and this would for {now:g} s: "
+            f"{asked} --quick, give another --out, or delete it"
+        )
+
+
+def _by_module(records: Sequence[Record]) -> dict[str, Forms]:
+    """Each module's records by form; a module of a single form has it under both."""
+    found: dict[str, dict[str, Record]] = {}
+    for record in records:
+        form = record.case.implementation
+        names = FORMS if form == registry.SINGLE else (form,)
+        found.setdefault(record.case.module, {}).update(dict.fromkeys(names, record))
+    return dict(found.items())
+
+
+def _unprinted(forms: Mapping[str, Forms]) -> list[Comparison]:
+    """The rows at a shape of which the paper printed nothing."""
+
+    def gmacs(module: str, form: str) -> float | None:
+        macs = forms[module][form].macs
+        return None if macs is None else macs / 1e9
+
+    def ratio(module: str, form: str) -> float | None:
+        value, unit = gmacs(module, form), gmacs(SUBJECT, form)
+        return value / unit if value is not None and unit else None
+
+    shape = "×".join(map(str, PAPER_SHAPE))
+    return [
+        Comparison(
+            PrintedRow(module, printed.label, "", ""),
+            forms[module]["published"].paper,
+            gmacs(module, "published"),
+            gmacs(module, "fast"),
+            ratio(module, "published"),
+            ratio(module, "fast"),
+            verdict="",
+            reason=f"printed for {shape} and rank {RANK} alone",
+            options=forms[module]["published"].case.options,
+        )
+        for module, printed in printed_rows().items()
+    ]
+
+
+def _add_measured(grid: Grid, rows: Sequence[Comparison], forms: Mapping[str, Forms]) -> None:
+    """Set the columns of :data:`MEASURED` behind the comparison."""
+    columns = [(FIXED[name], words, form) for name, words in MEASURED.items() for form in FORMS]
+    grid.headings += [
+        Heading(f"{form}_{column.name}", words, form, column.unit) for column, words, form in columns
+    ]
+    for row, cells in zip(rows, grid.groups[0].rows, strict=True):
+        for column, _, form in columns:
+            record = forms[row.module][form]
+            shown = column.show(record)
+            noisy = "~" if column.name == "lat_median_ms" and status(record) == "noisy" else ""
+            cell = (
+                Cell(EMPTY, note=grid.footnote(why_empty(record, column)))
+                if shown is None
+                else Cell(noisy + shown)
+            )
+            cells.append(cell)
+
+
+def _noise(records: Sequence[Record]) -> list[str]:
+    noisy = sum(status(record) == "noisy" for record in records)
+    shares = [share for record in records if (share := LATENCY_CI.value(record)) is not None]
+    if not shares:
+        return []
+    widest = f"its 95 % interval is ±{100 * max(shares):.1f} % at most"
+    wide = f"~ noisy, {noisy} of {len(records)}: its interval is wider than ±{100 * NOISY:.0f} %, or unknown"
+    return [f"Latency: median of one call; {wide if noisy else widest}."]
+
+
+def _in_words(forms: Mapping[str, Forms], as_printed: bool) -> list[str]:
+    """What the uniform numbers say of TGM+TRM beside Non-Local, in sentences computed from them."""
+    said = []
+    subject, baseline = forms[SUBJECT], forms[BASELINE]
+    if not as_printed and subject["fast"].macs and baseline["fast"].macs:
+        counts = {form: _over(baseline, subject, form, lambda record: record.macs) for form in FORMS}
+        said.append(
+            f"Here Non-Local takes {counts['published']} times the MACs of TGM+TRM in the published forms, "
+            f"{counts['fast']} times in the fast ones."
+        )
+    peaks = {form: _over(subject, baseline, form, lambda record: record.peak_pred_bytes) for form in FORMS}
+    if EMPTY not in peaks.values():
+        said.append(
+            f"TGM+TRM's predicted peak is {peaks['published']} times Non-Local's in the published forms, "
+            f"where it keeps a map for every rank, {peaks['fast']} times in the fast ones."
+        )
+    times = {form: _over(baseline, subject, form, lambda record: latency(record).median_ms) for form in FORMS}
+    noisy = any(status(record) == "noisy" for of in (subject, baseline) for record in of.values())
+    if EMPTY not in times.values() and not noisy:
+        said.append(
+            f"On {subject['fast'].case.device} a call of Non-Local takes {times['published']} times as long "
+            f"as one of TGM+TRM in the published forms, {times['fast']} times in the fast ones."
+        )
+    return said
+
+
+def _over(a: Forms, b: Forms, form: str, value: Callable[[Record], float | None]) -> str:
+    above, below = value(a[form]), value(b[form])
+    return significant(above / below, 2) if above is not None and below else EMPTY
+
+
+def _numbers(row: Comparison, forms: Forms) -> dict[str, Any]:
+    """A row of the frame."""
+    case = forms["fast"].case
+    numbers: dict[str, Any] = {
+        "module": row.module,
+        "label": row.printed.label,
+        "config": case.config,
+        "channels": case.channels,
+        "height": case.height,
+        "width": case.width,
+        "device": case.device,
+        "dtype": case.dtype,
+        "printed_gflops": row.printed.gflops or None,
+        "paper_gflops": row.paper.get("gflops"),
+        "paper_every_call_gflops": row.paper.get("every_call_gflops"),
+        "flops_verdict": _verdict(row.paper.get("gflops"), row.printed.gflops),
+        "printed_mib": row.printed.mib or None,
+        "paper_mib": row.paper.get("mib"),
+        "paper_every_call_mib": row.paper.get("every_call_mib"),
+        "memory_verdict": _verdict(row.paper.get("mib"), row.printed.mib),
+    }
+    for form in FORMS:
+        for name in ("gmacs", *MEASURED, "lat_ci_lo_ms", "lat_ci_hi_ms"):
+            numbers[f"{form}_{name}"] = FIXED[name].value(forms[form])
+    failed = [record.status for record in forms.values() if record.status != "ok"]
+    why = [row.reason, row.note, *(reason(record) for record in forms.values() if record.status != "ok")]
+    return {**numbers, "status": (failed or ["ok"])[0], "reason": " ".join(filter(None, why))}
+
+
+def _verdict(value: float | None, printed: str) -> str | None:
+    if value is None:
+        return NOT_MEASURED
+    if not printed:
+        return None
+    return REPRODUCED if fits(value, printed) else NOT_REPRODUCIBLE

@@ -1,0 +1,175 @@
+"""Two runs compared case by case: the ratio of their latencies with its interval, and a verdict."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ctxbench.errors import UserError
+from ctxbench.measure import stats
+from ctxbench.measure.folder import Run, read_run
+from ctxbench.measure.records import Record
+from ctxbench.subject.case import Case
+from ctxbench.table.column import latency, significant
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading, common, conditions, grouped, title
+from ctxbench.table.terminal import plain
+
+FAILED = "FAILED"
+NOT_MEASURED = "NOT MEASURED"
+
+HEADINGS = (
+    Heading("module", "module"),
+    Heading("form", "form"),
+    Heading("a_ms", "A", "median", "ms"),
+    Heading("b_ms", "B", "median", "ms"),
+    Heading("ratio", "B / A", "", "×"),
+    Heading("interval", "B / A", "95 % interval", "×"),
+    Heading("verdict", "verdict"),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One case in both runs. ``ratio`` is B's median latency over A's, ``lo`` to ``hi`` its 95 % interval.
+
+    ``verdict`` is SAME, FASTER, SLOWER or UNCLEAR; FAILED where the case was measured in A and ended in an
+    error in B; NOT MEASURED where either side lacks the rounds a ratio needs.
+    """
+
+    a: Record
+    b: Record
+    verdict: str
+    ratio: float | None = None
+    lo: float | None = None
+    hi: float | None = None
+    reason: str = ""
+
+    @property
+    def case(self) -> Case:
+        """The case both runs have."""
+        return self.b.case
+
+
+@dataclass(frozen=True)
+class RunDiff:
+    """Two runs compared: matching cases, cases only one has, and how their environments differ."""
+
+    threshold: float
+    differences: list[Difference]
+    only_a: list[Case]
+    only_b: list[Case]
+    environment: list[str]
+    """A line for each fact that differs, ``cpu: torch 2.12.0 in A, 2.13.0 in B``."""
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a case is SLOWER or FAILED, 3 if no case was measured in both runs, else 0."""
+        if any(d.verdict in ("SLOWER", FAILED) for d in self.differences):
+            return 1
+        return 0 if any(d.ratio is not None for d in self.differences) else 3
+
+    def grid(self) -> Grid:
+        """Lay out the comparison as a table."""
+        records = [d.b for d in self.differences]
+        by_case = {d.case.id: d for d in self.differences}
+        what = f"Latency of B over A, threshold {100 * self.threshold:g} %"
+        table = Grid(" · ".join([what, *common(records)]), list(HEADINGS))
+        for label, group in grouped(records):
+            table.groups.append(Group(label, [_row(table, by_case[record.case.id]) for record in group]))
+        table.notes += [
+            f"Environments differ, so the code may not be the cause: {e}." for e in self.environment
+        ]
+        for which, cases in (("A", self.only_a), ("B", self.only_b)):
+            table.notes += [f"Only in {which}: {_in_words(case)}." for case in cases]
+        if self.exit_code == 3:
+            table.findings.append("No case was measured in both runs: nothing was compared.")
+        return table
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per matching case."""
+        return pd.DataFrame(
+            [
+                {
+                    "case_id": d.case.id,
+                    **asdict(d.case),
+                    "a_median_ms": latency(d.a).median_ms,
+                    "b_median_ms": latency(d.b).median_ms,
+                    "ratio": d.ratio,
+                    "ratio_ci_lo": d.lo,
+                    "ratio_ci_hi": d.hi,
+                    "verdict": d.verdict,
+                    "reason": d.reason,
+                }
+                for d in self.differences
+            ]
+        )
+
+    def __str__(self) -> str:
+        return plain([self.grid()])
+
+
+def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) -> RunDiff:
+    """Compare the latencies of two runs, case by case. ``threshold`` is a share: 0.05 is 5 %.
+
+    Raises UserError where a folder holds no run or is damaged, or the threshold is negative.
+    """
+    if threshold < 0:
+        raise UserError(f"the threshold must be 0 or more, not {threshold:g}")
+    a, b = read_run(Path(run_a)), read_run(Path(run_b))
+    of_a, of_b = ({record.case.id: record for record in run.records} for run in (a, b))
+    return RunDiff(
+        threshold=threshold,
+        differences=[_difference(of_a[id], record, threshold) for id, record in of_b.items() if id in of_a],
+        only_a=[record.case for id, record in of_a.items() if id not in of_b],
+        only_b=[record.case for id, record in of_b.items() if id not in of_a],
+        environment=_environment(a, b),
+    )
+
+
+def _difference(a: Record, b: Record, threshold: float) -> Difference:
+    if a.status == "ok" and b.status not in ("ok", "interrupted"):
+        return Difference(a, b, FAILED, reason=f"{b.status} in B: {b.reason}")
+    for which, record in (("A", a), ("B", b)):
+        if latency(record).rounds < stats.MIN_ROUNDS:
+            why = (
+                record.reason
+                or record.reasons.get("rounds_ms")
+                or f"fewer than {stats.MIN_ROUNDS} rounds of samples"
+            )
+            return Difference(a, b, NOT_MEASURED, reason=f"{which}: {why}")
+    ratio, lo, hi = stats.ratio(a.rounds_ms, b.rounds_ms)
+    return Difference(a, b, stats.verdict(ratio, lo, hi, threshold), ratio, lo, hi)
+
+
+def _environment(a: Run, b: Run) -> list[str]:
+    lines = []
+    for device in a.plan.environments.keys() & b.plan.environments.keys():
+        of_a, of_b = a.plan.environments[device], b.plan.environments[device]
+        for key in {**of_a, **of_b}:
+            if of_a.get(key) != of_b.get(key):
+                lines.append(f"{device}: {key} {of_a.get(key)} in A, {of_b.get(key)} in B")
+    return sorted(lines)
+
+
+def _row(table: Grid, d: Difference) -> list[Cell]:
+    interval = EMPTY if d.lo is None or d.hi is None else f"{d.lo:.3f}–{d.hi:.3f}"
+    return [
+        Cell(title(d.b)),
+        Cell(d.case.implementation),
+        _number(latency(d.a).median_ms),
+        _number(latency(d.b).median_ms),
+        Cell(EMPTY if d.ratio is None else f"{d.ratio:.3f}"),
+        Cell(interval),
+        Cell(
+            d.verdict, best=d.verdict in ("SLOWER", FAILED), note=table.footnote(d.reason) if d.reason else 0
+        ),
+    ]
+
+
+def _number(value: float | None) -> Cell:
+    return Cell(EMPTY if value is None else significant(value, 4))
+
+
+def _in_words(case: Case) -> str:
+    config = f" ({case.config})" if case.config else ""
+    return f"{case.module}{config}, {case.implementation}, {', '.join(conditions(case))}"

@@ -1,0 +1,138 @@
+"""Runs of an ablation in processes of their own: started, watched, and why one failed."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ctxbench.files import writing
+from ctxbench.study.trial import Trial
+from ctxbench.train.engine import device_of
+
+log = logging.getLogger(__name__)
+POLL_S = 0.3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a grid has come. ``fraction`` is of the work, by the estimate where there is one."""
+
+    fraction: float
+    finished: int
+    total: int
+    """Runs."""
+    failed: int
+    active: tuple[str, ...]
+    """Labels of what is running."""
+
+
+Show = Callable[[Progress], None]
+
+
+def jobs_for(trials: Sequence[Trial]) -> int:
+    """How many of the runs go on at once: on a CPU one on each core, on a GPU one.
+
+    One thread sums in the same order however many runs there are.
+    """
+    if any(device_of(trial.config) == "cuda" for trial in trials):
+        return 1
+    return max(1, min(len(trials), torch.get_num_threads()))
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    folder: Path,
+    jobs: int,
+    weights: Mapping[str, float],
+    progress: Show | None = None,
+) -> dict[str, str]:
+    """Do the runs, ``jobs`` at once, those that others start from first; return why, by name, some failed.
+
+    The plan in ``folder`` must have them. ``weights`` are their shares of the work.
+    """
+    waiting = list(trials)
+    running: dict[str, tuple[Trial, subprocess.Popen[bytes]]] = {}
+    failed: dict[str, str] = {}
+    for place in ("runs", "logs"):
+        with writing(folder / place):
+            (folder / place).mkdir(exist_ok=True)
+
+    def tell() -> None:
+        if progress is None:
+            return
+        left = sum(weights[trial.name] for trial in waiting)
+        left += sum(weights[name] * (1 - _share(trial, folder)) for name, (trial, _) in running.items())
+        done = len(trials) - len(waiting) - len(running)
+        active = tuple(_label(trial) for trial, _ in running.values())
+        total = sum(weights.values())
+        progress(Progress(1 - left / total if total else 1.0, done, len(trials), len(failed), active))
+
+    try:
+        while waiting or running:
+            for trial in list(waiting):
+                if trial.start is not None and trial.start in failed:
+                    failed[trial.name] = f"the run it starts from failed: {failed[trial.start]}"
+                    waiting.remove(trial)
+                elif len(running) < jobs and not any(
+                    trial.start == other.name for other in (*waiting, *(one for one, _ in running.values()))
+                ):
+                    running[trial.name] = (trial, _started(trial, folder))
+                    waiting.remove(trial)
+            for name, (trial, process) in list(running.items()):
+                if process.poll() is not None:
+                    del running[name]
+                    process.communicate()  # closes the pipe
+                    if process.returncode:
+                        failed[name] = _why(process.returncode, trial.log(folder))
+                        log.warning("%s: %s", _label(trial), failed[name])
+            tell()
+            if running:
+                time.sleep(POLL_S)
+    finally:
+        for _, process in running.values():
+            process.kill()
+            process.communicate()
+    return failed
+
+
+def _started(trial: Trial, folder: Path) -> subprocess.Popen[bytes]:
+    path = trial.log(folder)
+    threads = {"OMP_NUM_THREADS": "1"} if device_of(trial.config) == "cpu" else {}
+    with writing(path), path.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ctxbench.study.trial", str(folder), trial.name, *sys.argv[1:]],
+            stdin=subprocess.PIPE,  # it ends when this does
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **threads},
+        )
+
+
+def _why(code: int, output: Path) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}" + " (as the kernel does when memory runs out)" * (name == "SIGKILL")
+    lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"it left with exit code {code}"
+
+
+def _share(trial: Trial, folder: Path) -> float:
+    """How much of a run's training is done, 0 to 1; epochs where it has no number of iterations."""
+    path = trial.home(folder) / "train.csv"
+    rows = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    if not rows or rows[-1].count(",") < 2:
+        return 0.0
+    iteration, epoch = rows[-1].split(",")[:2]
+    config = trial.config
+    return min(1.0, int(iteration) / config.iterations if config.iterations else float(epoch) / config.epochs)
+
+
+def _label(trial: Trial) -> str:
+    return f"{', '.join(trial.labels)}, seed {trial.config.seed}"

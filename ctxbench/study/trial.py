@@ -1,0 +1,173 @@
+"""One run of an ablation, in a process of its own: trained or gone on with, evaluated, its scores kept.
+
+``python -m ctxbench.study.trial FOLDER NAME COMMAND…`` does the run of that name in the plan of an
+ablation's folder; COMMAND is what the run's records name as theirs. The process ends when its standard input
+does, and so with the one that started it, however that died.
+"""
+
+import json
+import os
+import sys
+import threading
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctxbench.errors import UserError, in_one_line
+from ctxbench.evaluate.evaluation import Evaluation, in_words
+from ctxbench.evaluate.predict import Setting
+from ctxbench.files import write_text
+from ctxbench.train.config import TrainConfig, configure
+from ctxbench.train.engine import USAGE
+from ctxbench.train.evaluation import evaluate_run, open_split
+from ctxbench.train.loop import resume, train
+from ctxbench.train.run import CONFIG
+
+PLAN = "plan.json"
+SCORES = "scores.json"
+SINGLE_SCALE = Setting()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration with its seed, and how its last weights are evaluated.
+
+    ``labels`` are the rows that it is for; ``start`` names the run whose weights it starts from.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    config: TrainConfig
+    settings: tuple[Setting, ...]
+    start: str | None = None
+
+    def home(self, folder: Path) -> Path:
+        """Its training run, in an ablation's folder."""
+        return folder / "runs" / self.name
+
+    def log(self, folder: Path) -> Path:
+        """What it prints."""
+        return folder / "logs" / f"{self.name}.txt"
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the plan."""
+        return {
+            "labels": list(self.labels),
+            "config": tomllib.loads(self.config.to_toml()),
+            "settings": [{"scales": list(one.scales), "flip": one.flip} for one in self.settings],
+            "start": self.start,
+        }
+
+    def scores(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """What was found, by :func:`words` of the setting; empty before there is anything.
+
+        Raises UserError where the file is damaged.
+        """
+        return _read(self.home(folder) / SCORES)
+
+    def finished(self, folder: Path) -> bool:
+        """Whether it is trained, and evaluated in every way asked for."""
+        return {words(setting) for setting in self.settings} <= self.scores(folder).keys()
+
+
+def words(setting: Setting) -> str:
+    """A setting's name in the scores."""
+    return in_words(setting.scales, setting.flip, setting.sliding)
+
+
+def read_plan(folder: Path) -> dict[str, Trial]:
+    """The runs of an ablation's folder by name; none where it is new. Raises UserError for a damaged plan."""
+    path = folder / PLAN
+    try:
+        return {name: _trial(name, known) for name, known in _read(path).items()}
+    except (KeyError, TypeError, UserError) as error:
+        raise UserError(f"{path} is no plan of an ablation: {in_one_line(error)}") from error
+
+
+def write_plan(folder: Path, trials: Mapping[str, Trial]) -> None:
+    """Keep the runs of an ablation's folder."""
+    write_text(folder / PLAN, json.dumps({name: t.to_json() for name, t in trials.items()}, indent=1) + "\n")
+
+
+def run(folder: Path, trial: Trial) -> None:
+    """Do what is missing of a run. Raises UserError as training and evaluation do."""
+    home, config = trial.home(folder), trial.config
+    if trial.start is not None:
+        config = replace(config, init=str((folder / "runs" / trial.start).absolute()))
+    if (home / CONFIG).exists():
+        write_text(home / CONFIG, config.to_toml())  # the device, say, may be another now
+        trained = resume(home)
+    else:
+        trained = train(config, home)
+    scores = trial.scores(folder)
+    for setting in trial.settings:
+        if words(setting) in scores:
+            continue
+        if setting == SINGLE_SCALE:
+            evaluation = trained.evaluation
+        else:
+            root = Path(config.root) if config.root else None
+            dataset, skipped = open_split(config.dataset, root, config.eval_split, config.skip_bad)
+            evaluation, _ = evaluate_run(
+                trained,
+                dataset,
+                setting=replace(setting, precision=config.precision),
+                which="last",
+                device=config.device,
+                workers=config.workers,
+                skipped=skipped,
+            )
+        scores[words(setting)] = _score(evaluation)
+        write_text(home / SCORES, json.dumps(scores, indent=1) + "\n")
+
+
+def _score(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "miou_pct": None if np.isnan(evaluation.miou) else evaluation.miou,
+        "images": evaluation.images,
+        "seconds": evaluation.seconds,
+        "device": evaluation.environment.get("gpu") or evaluation.environment.get("cpu"),
+    }
+
+
+def _trial(name: str, known: Mapping[str, Any]) -> Trial:
+    settings = tuple(Setting(tuple(one["scales"]), one["flip"]) for one in known["settings"])
+    return Trial(name, tuple(known["labels"]), configure(known["config"]), settings, known["start"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {in_one_line(error)}") from error
+    if not isinstance(known, dict):
+        raise UserError(f"{path} holds no table, but {type(known).__name__}")
+    return known
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def main() -> None:
+    """Do the run that the command line names."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    folder, name = Path(sys.argv[1]), sys.argv[2]
+    del sys.argv[1:3]
+    try:
+        run(folder, read_plan(folder)[name])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A case: everything needed to repeat one measurement."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import Any, Literal
+
+from ctxbench.errors import UserError
+from ctxbench.measure.fields import check_fields
+from ctxbench.subject import registry
+
+Mode = Literal["infer", "train"]
+Layout = Literal["contiguous", "channels_last"]
+
+ITEM_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
+DTYPES = tuple(ITEM_BYTES)
+MAX_INPUT_BYTES = 2**40
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module, its options, and the conditions it is measured under.
+
+    ``module`` is a registry name, ``path/to/file.py:Class`` or ``package.module:Class``.
+    ``implementation`` is ``"fast"`` or ``"published"``, or ``"single"`` for a module that has one form.
+    ``mode="infer"`` is a forward pass without autograd in eval mode; ``mode="train"`` is a forward and
+    a backward pass in training mode, with gradients of the parameters and of the input.
+    """
+
+    module: str
+    channels: int
+    height: int
+    width: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    implementation: str = "fast"
+    batch: int = 1
+    dtype: str = "float32"
+    layout: Layout = "contiguous"
+    mode: Mode = "infer"
+    device: str = "cpu"
+    compile: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Input shape (N, C, H, W)."""
+        return (self.batch, self.channels, self.height, self.width)
+
+    @property
+    def input_bytes(self) -> int:
+        """Size of the input tensor."""
+        return prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits that are equal exactly when two cases are the same."""
+        text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def config(self) -> str:
+        """The options as text, ``rank=64``; empty where the module is built with its defaults."""
+        return ", ".join(f"{key}={value}" for key, value in self.options.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the case as JSON values; tuples among the options become lists."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Case":
+        """Invert :meth:`to_json`; lists among the options become tuples again.
+
+        Raises ValueError, KeyError, TypeError or AttributeError where ``values`` is no case.
+        """
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in values["options"].items()}
+        check_fields(cls, values)
+        return cls(**{**values, "options": options})
+
+
+def validate(case: Case) -> None:
+    """Check what can be checked without torch.
+
+    Raises UserError where the module is not known, a size is not a positive integer, the input alone would
+    fill a tebibyte, or dtype, layout, mode, implementation or device are not among those there are.
+    """
+    registry.canonical(case.module)
+    for name in ("batch", "channels", "height", "width"):
+        value = getattr(case, name)
+        if type(value) is not int or value < 1:
+            raise UserError(f"{name} must be a positive integer, not {value!r}")
+    for name, allowed in (
+        ("dtype", DTYPES),
+        ("layout", ("contiguous", "channels_last")),
+        ("mode", ("infer", "train")),
+        ("implementation", ("fast", "published", registry.SINGLE)),
+    ):
+        if getattr(case, name) not in allowed:
+            raise UserError(f"unknown {name} {getattr(case, name)!r}; one of {', '.join(allowed)}")
+    check_device(case.device)
+    if case.input_bytes >= MAX_INPUT_BYTES:
+        raise UserError(
+            f"an input of {case.shape} {case.dtype} takes {case.input_bytes / 2**30:.0f} GiB; limit 1024"
+        )
+
+
+def check_device(device: str) -> None:
+    """Raise UserError where ``device`` is not the name of one; whether it is there, only torch knows."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UserError(f"unknown device {device!r}; cpu, cuda or cuda:N")

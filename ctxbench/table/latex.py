@@ -1,0 +1,119 @@
+r"""Grids as LaTeX tables that need ``\usepackage{booktabs}`` and nothing else."""
+
+import re
+from itertools import groupby
+
+from ctxbench.table.grid import Cell, Grid, Heading
+
+NOT_IN_PRINT = (
+    "paper_gflops",
+    "paper_mib",
+    "printed_gflops",
+    "printed_mib",
+    "mem_process_mib",
+    "mem_reserved_mib",
+    "act_mib",
+    "params",
+)
+"""Columns left to ``summary.csv``, since a page is narrow; Table 10's stand in a table of their own."""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{special: f"\\{special}" for special in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "×": r"$\times$",
+    "÷": r"$\div$",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "≫": r"$\gg$",
+    "−": "$-$",
+    "²": r"\textsuperscript{2}",
+    "³": r"\textsuperscript{3}",
+    "λ": r"$\lambda$",
+    "μ": r"$\mu$",
+    "θ": r"$\theta$",
+    "φ": r"$\phi$",
+    "ψ": r"$\psi$",
+    "–": "--",
+    "—": "---",
+    "’": "'",
+    "…": r"\dots{}",
+}
+
+
+def escape(text: str) -> str:
+    """Write text so that LaTeX sets it as it reads; a character LaTeX may not know becomes ``?``.
+
+    What stands between backticks is set as code.
+    """
+    safe = "".join(_SPECIAL.get(c) or (c if c.isascii() and c.isprintable() else _foreign(c)) for c in text)
+    return re.sub("`([^`]+)`", r"\\texttt{\1}", safe)
+
+
+def _foreign(character: str) -> str:
+    if character.isspace():
+        return " "
+    return character if "\xc0" <= character <= "\u017f" and character.isalpha() else "?"
+
+
+def grid_latex(grid: Grid, caption: str, label: str) -> str:
+    """Return the grid as a ``table`` environment with booktabs rules and its notes under it."""
+    kept = [i for i, heading in enumerate(grid.headings) if heading.name not in NOT_IN_PRINT]
+    headings = [grid.headings[i] for i in kept]
+    if any(heading.is_number for heading in headings):
+        alignment = "".join("r" if heading.is_number else "l" for heading in headings)
+    else:  # words alone, which wrap
+        alignment = rf"p{{{0.92 / len(headings):.3f}\linewidth}}" * len(headings)
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{escape(caption)}}}\label{{{label}}}",
+        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"\toprule",
+        *_head(headings),
+        r"\midrule",
+    ]
+    for number, group in enumerate(grid.groups):
+        if number:
+            lines.append(r"\addlinespace")
+        if group.label:
+            lines.append(rf"\multicolumn{{{len(kept)}}}{{@{{}}l}}{{\emph{{{escape(group.label)}}}}} \\")
+        lines += [" & ".join(_cell(row[i]) for i in kept) + r" \\" for row in group.rows]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    notes = [rf"\textsuperscript{{{number}}} {escape(note)}" for number, note in enumerate(grid.footnotes, 1)]
+    notes += [escape(note) for note in (*grid.notes, *grid.findings)]
+    if notes:
+        lines += ["", r"\smallskip\raggedright\scriptsize", *(rf"{note}\par" for note in notes)]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _head(headings: list[Heading]) -> list[str]:
+    """Set the headings in three lines; neighbours that share the first are spanned by it."""
+    top, rules, column = [], [], 1
+    for header, shared in groupby(headings, key=lambda heading: heading.header):
+        width = len(list(shared))
+        if width > 1:
+            top.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(header)}}}")
+            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        else:
+            top.append(escape(header))
+        column += width
+    parts = [escape(heading.part) for heading in headings]
+    units = [f"[{escape(heading.unit)}]" if heading.unit else "" for heading in headings]
+    return [_row(top), *rules, _row(parts), _row(units)]
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    text = rf"\textbf{{{escape(cell.text)}}}" if cell.best else escape(cell.text)
+    return text + (rf"\textsuperscript{{{cell.note}}}" if cell.note else "")

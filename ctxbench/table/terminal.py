@@ -1,0 +1,128 @@
+"""Grids drawn for a terminal: the least important columns give way until the rest fit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
+from typing import Literal
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.padding import Padding
+from rich.table import Table
+from rich.terminal_theme import SVG_EXPORT_THEME
+from rich.text import Text
+
+from ctxbench.table.grid import Cell, Grid, Heading
+
+FIRST_TO_GO = (
+    "published_gflops",
+    "fast_gflops",
+    "published_mem_alloc_mib",
+    "published_peak_pred_mib",
+    "fast_gmacs_513",
+    "fast_gmacs_512",
+    "paper_mib",
+    "printed_mib",
+    "paper_gflops",
+    "printed_gflops",
+    "mem_reserved_mib",
+    "act_mib",
+    "mem_process_mib",
+    "params",
+    "torchinfo_gmacs",
+    "ptflops_gmacs",
+    "implementation",
+    "gflops",
+    "torch_gmacs",
+    "thop_gmacs",
+    "fvcore_gmacs",
+    "published_gmacs",
+    "lat_ci_pct",
+    "published_macs",
+    "fast_macs",
+    "published_ratio",
+)
+UNLIMITED = 10_000
+LINE = 100
+"""Columns a note may take, since longer lines are hard to read."""
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def superscript(number: int) -> str:
+    """Return a footnote's number in superscript digits; nothing for 0."""
+    return str(number).translate(_SUPERSCRIPTS) if number else ""
+
+
+@dataclass(frozen=True)
+class GridView:
+    """A grid as rich draws it, as wide as the console allows."""
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        hidden: list[Heading] = []
+        for name in ("", *FIRST_TO_GO):
+            hidden += [heading for heading in self.grid.headings if heading.name == name]
+            table = _table(self.grid, hidden)
+            if console.measure(table, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
+                break
+        yield Text(self.grid.title, style="bold")
+        yield table
+        if hidden:
+            yield _note(f"Not shown at this width: {', '.join(heading.line for heading in hidden)}.")
+        for number, reason in enumerate(self.grid.footnotes, start=1):
+            yield _note(f"{superscript(number)} {reason}")
+        for note in self.grid.notes:
+            yield _note(note)
+        for finding in self.grid.findings:
+            yield ""
+            yield _note(finding, style="")
+
+
+def stacked(grids: Iterable[Grid]) -> RenderableType:
+    """Return grids one under the other, for rich."""
+    parts: list[RenderableType] = []
+    for grid in grids:
+        parts += ["", GridView(grid)]
+    return Group(*parts[1:])
+
+
+def _note(text: str, style: str = "dim") -> RenderableType:
+    return Constrain(Padding(Text(text, style=style), (0, 0, 0, 1)), LINE)
+
+
+def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    kept = [i for i, heading in enumerate(grid.headings) if heading not in hidden]
+    for heading in (grid.headings[i] for i in kept):
+        words = "\n".join((heading.header, heading.part, heading.unit))
+        justify: Literal["left", "right"] = "right" if heading.is_number else "left"
+        table.add_column(Text(words, justify=justify), justify=justify, no_wrap=heading.is_number)
+    for group in grid.groups:
+        if group.label:
+            table.add_section()
+            table.add_row(Text(group.label, style="italic"))
+        for row in group.rows:
+            table.add_row(*(_text(row[i]) for i in kept))
+    return table
+
+
+def _text(cell: Cell) -> Text:
+    return Text(cell.text + superscript(cell.note), style="bold" if cell.best else "")
+
+
+def plain(grids: Iterable[Grid]) -> str:
+    """Return grids as text without colours, 120 columns wide."""
+    console = Console(width=120, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(stacked(grids))
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def picture(grids: Iterable[Grid]) -> str:
+    """Return grids as a terminal of 150 columns shows them, as SVG."""
+    console = Console(width=150, record=True, file=StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(stacked(grids))
+    return console.export_svg(title="ctxbench profile", theme=SVG_EXPORT_THEME)

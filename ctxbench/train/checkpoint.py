@@ -1,0 +1,78 @@
+"""The state of a training in one file, written whole and read without running code from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ctxbench.errors import UserError, in_one_line
+from ctxbench.files import written_whole
+from ctxbench.measure.fields import check_fields
+from ctxbench.networks.weights import compare
+
+SHOWN = 3
+"""Differing keys that an error names."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that the next iteration depends on, but for the data.
+
+    The data and every random number follow from the configuration's seed and the iteration: no state of a
+    generator is kept, and so none has to be kept for each process.
+    """
+
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    """Empty in best.ckpt, which nobody goes on from."""
+    scaler: dict[str, Any]
+    """Of 16-mixed's loss; else empty."""
+    iteration: int
+    """Steps done."""
+    best: float | None
+    """Highest mIoU of the evaluations so far."""
+    samples: int
+    """In the training set."""
+    classes: list[str]
+    config: str
+    """:attr:`ctxbench.train.config.TrainConfig.digest`."""
+
+    def write(self, path: Path) -> None:
+        """Write the file whole. Raises UserError where it cannot be written; the former one then stands."""
+        write_tensors(path, vars(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Checkpoint":
+        """Read a file, on the CPU. Raises UserError where it is missing, damaged or not one of these."""
+        try:
+            values = torch.load(path, map_location="cpu", weights_only=True)
+            check_fields(cls, values)
+            return cls(**values)
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        except Exception as error:  # bytes that are no pickle can lead the unpickler anywhere
+            raise UserError(f"{path} is no checkpoint of ctxbench: {in_one_line(error)}") from error
+
+
+def write_tensors(path: Path, values: Mapping[str, Any]) -> None:
+    """Write what torch.load reads with ``weights_only``. Raises UserError where it cannot be written."""
+    buffer = BytesIO()  # torch.save to a file hides what the system said of it, a full disk say
+    torch.save(dict(values), buffer)
+    with written_whole(path) as new:
+        new.write_bytes(buffer.getbuffer())
+
+
+def load_model(network: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
+    """Load a network's weights, all of them. Raises UserError with the first keys that differ."""
+    report = compare(network, state)
+    different = [f"{key} is missing" for key in report.missing]
+    different += [f"{key} is unknown" for key in report.unexpected]
+    different += [f"{key} is {found}, not {wanted}" for key, found, wanted in report.mismatched]
+    if different:
+        more = f", and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
+        raise UserError(f"{origin} is of another architecture: {', '.join(different[:SHOWN])}{more}")
+    network.load_state_dict(dict(state))

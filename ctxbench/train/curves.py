@@ -1,0 +1,123 @@
+"""What a finished training is looked at by: its curve, its table, its report."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ctxbench.evaluate.evaluation import tables
+from ctxbench.files import write_text
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas, pale, save
+from ctxbench.train.run import TrainedRun
+
+WINDOW = 25
+"""Rows of the log in a running mean are one in so many."""
+
+
+def curve(run: TrainedRun) -> Figure:
+    """Draw loss, learning rate and mIoU over iterations, with the baseline's beside them."""
+    runs = {run.config.title: run}
+    if run.baseline is not None:
+        runs[run.baseline.config.title] = run.baseline
+    with rc_context(STYLE):
+        figure = canvas(8, 7.5)
+        loss, miou, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.3))
+        for (title, each), colour in zip(runs.items(), (PALETTE["reconet"], OTHERS[3]), strict=False):
+            log, scores = each.log(), each.evaluations()
+            _smoothed(loss, log, colour, title)
+            label = f"{title}: {scores['miou'].iloc[-1]:.1f}"
+            miou.plot(scores["iteration"], scores["miou"], "o-", color=colour, markersize=4, label=label)
+        rate.plot(log["iteration"], log["lr"], color="#555555")
+        loss.set_title("Loss of training: main + α · auxiliary; pale: each iteration, line: running mean")
+        miou.set_title(
+            f"mIoU on {run.evaluation.dataset} {run.evaluation.split}, {run.evaluation.images} images [%]"
+        )
+        rate.set_title("Learning rate of the backbone")
+        rate.set_xlabel("iteration")
+        loss.set_ylim(bottom=0)
+        miou.set_ylim(bottom=0)
+        rate.set_ylim(bottom=0)
+        loss.legend()
+        miou.legend()
+    return figure
+
+
+def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:
+    axes.plot(log["iteration"], log["loss"], color=pale(colour), linewidth=0.7)
+    mean = log["loss"].rolling(max(1, len(log) // WINDOW), center=True, min_periods=1).mean()
+    axes.plot(log["iteration"], mean, color=colour, linewidth=1.8, label=label)
+
+
+def result(run: TrainedRun) -> list[Grid]:
+    """The tables a run ends with: of its evaluation, and of the gap to its baseline."""
+    return [*tables(run.evaluation), *([] if run.baseline is None else [_gap(run, run.baseline)])]
+
+
+def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
+    ours, theirs = run.evaluation, baseline.evaluation
+    headings = [
+        Heading("class", "class"),
+        Heading("iou_pct", "IoU", run.config.title, "%"),
+        Heading("baseline_iou_pct", "IoU", baseline.config.title, "%"),
+        Heading("gap", "gap", "", "points"),
+    ]
+    rows = [
+        [Cell(name), *_pair(mine, other)]
+        for name, mine, other in zip(ours.classes, ours.iou, theirs.iou, strict=True)
+    ]
+    mean = [Cell("mean"), *_pair(ours.miou, theirs.miou)]
+    title = f"{run.config.title} against {baseline.config.title}"
+    note = (
+        "Both: the same data, seed, iterations and network but for the context module and GPM. The gap is of "
+        "the two together; `ctxbench paper table7` takes them apart."
+    )
+    return Grid(title, headings, [Group("", rows), Group("", [mean])], notes=[note])
+
+
+def _pair(mine: float, other: float) -> list[Cell]:
+    return [
+        Cell(EMPTY if math.isnan(v) else f"{v:{sign}.2f}")
+        for v, sign in ((mine, ""), (other, ""), (mine - other, "+"))
+    ]
+
+
+def write_report(run: TrainedRun) -> list[Path]:
+    """Write curve.png, curve.svg and report.md into a finished run's folder."""
+    evaluation, log = run.evaluation, run.log()
+    lines = [f"# {run.config.title} on {evaluation.dataset}", "", _headline(run), ""]
+    lines += [grid_markdown(grid) for grid in result(run)]
+    lines += [
+        "",
+        "![Loss, mIoU and learning rate over iterations](curve.png)",
+        "",
+        f"{len(log)} rows in train.csv; median {log['images_per_s'].median():.1f} images/s, of whose time "
+        f"{100 * log['wait_share'].median():.0f} % was spent waiting for data. The evaluation is of the last "
+        "weights, which nothing was chosen by; best.ckpt was chosen by the evaluations and scores no lower.",
+        "",
+        "## Settings",
+        "",
+        "```toml",
+        run.config.to_toml().strip(),
+        "```",
+    ]
+    return [
+        *save(curve(run), run.folder / "curve"),
+        write_text(run.folder / "report.md", "\n".join(lines) + "\n"),
+    ]
+
+
+def _headline(run: TrainedRun) -> str:
+    miou = run.evaluation.miou
+    text = f"mIoU {miou:.2f} %, pixel accuracy {run.evaluation.pixel_accuracy:.2f} %."
+    if run.baseline is None:
+        return text
+    other = run.baseline.evaluation.miou
+    return (
+        f"{text} The same network without context module and GPM: mIoU {other:.2f} %. "
+        f"The gap is **{miou - other:+.2f} points**."
+    )

@@ -1,0 +1,144 @@
+"""The processes and devices of a training, through Lightning Fabric."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.plugins.precision import MixedPrecision, Precision
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from ctxbench.errors import UserError
+from ctxbench.files import lock, writing
+from ctxbench.subject import registry
+from ctxbench.train.config import TrainConfig
+from ctxbench.train.run import CONFIG
+
+USAGE = 2
+"""Exit code of a process that stopped at bad input."""
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes and prints; known before any other is started."""
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+
+
+def device_of(config: TrainConfig) -> str:
+    """The device's kind, cpu or cuda. Raises UserError where machine or precision do not allow it."""
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and _here(config) > torch.cuda.device_count():
+        raise UserError(f"{_here(config)} GPUs were asked for; torch sees {torch.cuda.device_count()}")
+    if device == "cpu" and config.precision == "16-mixed":
+        raise UserError("16-mixed needs a GPU; on a CPU take 32-true, or bf16-mixed where it has bfloat16")
+    return device
+
+
+def processes(config: TrainConfig) -> int:
+    """How many train together, on all nodes."""
+    return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else config.devices
+
+
+def _here(config: TrainConfig) -> int:
+    """How many of them on this machine."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if TorchElasticEnvironment.detect() else config.devices
+
+
+def passes(config: TrainConfig) -> int:
+    """Crops in one pass of one process. Raises UserError where the batch does not divide."""
+    parts = processes(config) * config.accumulate
+    if config.batch % parts:
+        below, above = config.batch // parts * parts, -(-config.batch // parts) * parts
+        fits = f"{below} or {above}" if below else str(above)
+        raise UserError(
+            f"batch {config.batch} does not divide by {processes(config)} processes × accumulate "
+            f"{config.accumulate} = {parts}: take {fits}"
+        )
+    return config.batch // parts
+
+
+def precision_of(config: TrainConfig, device: str) -> Precision:
+    """Fabric's plugin, which holds the loss scaler of 16-mixed."""
+    return Precision() if config.precision == "32-true" else MixedPrecision(config.precision, device)
+
+
+def fabric_of(config: TrainConfig, device: str, precision: Precision) -> Fabric:
+    """The engine: torchrun's processes where it started us, else ``config.devices`` of its own."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    elastic = TorchElasticEnvironment.detect()
+    here, world = _here(config), processes(config)
+    # parameters without gradient end DDP unless it looks for them, which takes time and ours do not need
+    strange = config.context not in (None, "none", *registry.SPECS)
+    ddp = DDPStrategy(find_unused_parameters=strange)
+    return Fabric(
+        accelerator=device,
+        devices=here,
+        num_nodes=world // here,
+        strategy=ddp if world > 1 else "auto",
+        plugins=[precision, TorchElasticEnvironment() if elastic else LightningEnvironment()],
+    )
+
+
+@contextmanager
+def ending_together(fabric: Fabric) -> Iterator[None]:
+    """End the processes that Fabric started here when this one fails, and the reverse, in silence.
+
+    Those of torchrun are ended by torchrun.
+    """
+    children = getattr(fabric.strategy.launcher, "procs", [])
+    try:
+        yield
+    except BaseException as error:
+        for child in children:
+            try:
+                if isinstance(error, RuntimeError) and child.wait(timeout=5) == USAGE:
+                    raise SystemExit(USAGE) from error  # the connection broke: that process has said why
+            except TimeoutExpired:
+                continue
+            finally:
+                child.kill()
+        raise
+
+
+@contextmanager
+def claimed(folder: Path, fresh: bool) -> Iterator[None]:
+    """Hold a run's folder, made where it is missing, for this process alone.
+
+    Raises UserError where that cannot be, or, for a ``fresh`` run, where it already holds one.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = FileIO(folder / "run.lock", "a")
+    with file:
+        lock(file, folder)
+        if hasattr(os, "register_at_fork"):  # a loader's process may outlive a killed trainer
+            os.register_at_fork(after_in_child=file.close)
+        if fresh and (folder / CONFIG).exists():
+            raise UserError(
+                f"{folder} already holds a run: go on with it by --resume, or choose another --out"
+            )
+        yield
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Within it, torch takes what does not differ from run to run, and warns of what has no such form."""
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

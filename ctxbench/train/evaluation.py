@@ -1,0 +1,152 @@
+"""Evaluate what lies in a folder: a training run, in one process or several, or predictions."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from ctxbench.data import DATASETS, open_dataset
+from ctxbench.data.augment import normalise
+from ctxbench.data.check import readable
+from ctxbench.data.dataset import Labels, SegmentationSet
+from ctxbench.errors import UserError
+from ctxbench.evaluate.evaluation import Evaluation, in_words, write_evaluation
+from ctxbench.evaluate.loop import Progress, evaluate, prediction_files, score
+from ctxbench.evaluate.pictures import spread, write_pictures
+from ctxbench.evaluate.predict import Setting, predict
+from ctxbench.train.engine import device_of, ending_together, fabric_of, first_process, precision_of
+from ctxbench.train.run import TrainedRun
+
+PICTURED = 4
+"""Images drawn with truth, prediction and error: so many, evenly spread over the split."""
+
+
+def open_split(
+    name: str, root: Path | None, split: str | None, skip_bad: bool
+) -> tuple[SegmentationSet, tuple[str, ...]]:
+    """A data set, by default the split it is usually evaluated on, and the samples left out as unreadable."""
+    usual = DATASETS[name].eval_split if name in DATASETS else None
+    dataset = open_dataset(name, root, split or usual)
+    if not skip_bad:
+        return dataset, ()
+    dataset, bad = readable(dataset)
+    return dataset, tuple(bad)
+
+
+def evaluate_run(
+    run: TrainedRun,
+    dataset: SegmentationSet,
+    *,
+    setting: Setting,
+    which: Literal["best", "last"] = "last",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    devices: int = 1,
+    batch: int = 1,
+    workers: int = 0,
+    skipped: tuple[str, ...] = (),
+    save_predictions: bool = False,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Evaluation, Path]:
+    """Evaluate a run's network on ``dataset``; return what was found, and the folder it was written to.
+
+    ``out`` is by default a folder of the run, named by data set, split, weights, setting and precision. In it
+    are the evaluation, a picture of some images, and, where asked for, the predictions. With several
+    ``devices``, every process returns, and the first has written.
+
+    Raises UserError where the run has no such weights, or they are for other classes, and as
+    :func:`ctxbench.evaluate.loop.evaluate` does.
+    """
+    checkpoint = run.checkpoint(which)
+    _check_classes(run, checkpoint.classes, dataset)
+    if not dataset.labelled and not save_predictions:
+        raise UserError(f"{dataset.name} {dataset.split} has no truth: its predictions can only be saved")
+    network = run.network(which)
+    words = [dataset.name, dataset.split, which, in_words(setting.scales, setting.flip, setting.sliding)]
+    words += [] if setting.precision == "32-true" else [setting.precision]
+    name = re.sub(r"[^\w.]+", "-", " ".join(words))
+    folder = out or run.folder / "evaluations" / name
+    engine = replace(run.config, device=device, devices=devices, precision=setting.precision)
+    kind = device_of(engine)
+    fabric = fabric_of(engine, kind, precision_of(engine, kind))
+    fabric.launch()
+    place = str(fabric.device)
+    with ending_together(fabric):
+        evaluation = evaluate(
+            network,
+            dataset,
+            scales=setting.scales,
+            flip=setting.flip,
+            sliding=setting.sliding,
+            device=place,
+            precision=setting.precision,
+            batch=batch,
+            workers=workers,
+            save=folder / "predictions" if save_predictions else None,
+            progress=progress if first_process() else None,
+        )
+    evaluation = replace(
+        evaluation,
+        network=run.config.title,
+        backbone=run.config.backbone,
+        checkpoint=f"{which}, iteration {checkpoint.iteration}",
+        chosen_among=_chosen_among(run, dataset) if which == "best" else 0,
+        skipped=skipped,
+    )
+
+    def labels(index: int) -> Labels:
+        found = predict(network, normalise(dataset.image(index))[None].to(place), setting)[0]
+        array: Labels = found.to(torch.uint8).cpu().numpy()
+        return array
+
+    if first_process():
+        _write(folder, evaluation, dataset, labels)
+    return evaluation, folder
+
+
+def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
+    config = run.config
+    chosen_by = (config.dataset, config.eval_split or DATASETS[config.dataset].eval_split)
+    return len(run.evaluations()) if chosen_by == (dataset.name, dataset.split) else 0
+
+
+def evaluate_predictions(
+    folder: Path,
+    dataset: SegmentationSet,
+    *,
+    skipped: tuple[str, ...] = (),
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a folder of predictions; with ``out``, write the evaluation and a picture of some there.
+
+    Raises UserError as :func:`ctxbench.evaluate.loop.score` does.
+    """
+    evaluation = replace(score(folder, dataset, progress=progress), skipped=skipped)
+    if out is not None:
+        files = prediction_files(folder, dataset)
+        _write(out, evaluation, dataset, lambda index: dataset.decode(files[index]))
+    return evaluation
+
+
+def _write(
+    folder: Path, evaluation: Evaluation, dataset: SegmentationSet, labels: Callable[[int], Labels]
+) -> None:
+    write_evaluation(folder, evaluation)
+    drawn = {index: labels(index) for index in spread(len(dataset), PICTURED)}
+    write_pictures(folder / "pictures.png", dataset, drawn)
+
+
+def _check_classes(run: TrainedRun, classes: list[str], dataset: SegmentationSet) -> None:
+    for number, (ours, theirs) in enumerate(zip(classes, dataset.classes, strict=False)):
+        if ours != theirs:
+            raise UserError(
+                f"{run.folder} was trained for other classes than {dataset.name}'s: "
+                f"class {number} is {ours}, not {theirs}"
+            )
+    if len(classes) != len(dataset.classes):
+        counts = f"{len(classes)} classes, {dataset.name} has {len(dataset.classes)}"
+        raise UserError(f"{run.folder} was trained for {counts}")

@@ -1,0 +1,97 @@
+"""``ctxbench train`` as a user runs it: its output, its exit codes, and two processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import tomli_w
+from tiny import TINY, tiny_folder
+
+from ctxbench.cli import main
+from ctxbench.train.logs import Logs
+from ctxbench.train.run import TrainedRun
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli")
+    tiny_folder(path / "data")
+    (path / "tiny.toml").write_text(tomli_w.dumps(TINY))
+    return path
+
+
+def test_two_processes_train_one_network(folder: Path) -> None:
+    places = {"PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}", "COLUMNS": "100"}
+    command = "-m ctxbench train --config tiny.toml --root data --devices 2 --out two"
+    process = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=folder,
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+    )
+    said, complaints = process.stdout, process.stderr
+    assert process.returncode == 0, complaints
+    run = TrainedRun(folder / "two")
+    assert run.log()["iteration"].tolist() == [1, 2, 3, 4]
+    assert run.evaluations()["iteration"].tolist() == [2, 4]
+    assert run.evaluation.processes == 2
+    assert run.evaluation.confusion.sum() == 3 * 80 * 96
+    assert f"{run.evaluation.miou:.2f}" in said
+    assert said.count("Written to two") == 1
+    assert complaints.count("iteration 4/4") == 1
+    assert complaints.count("batch norm is not synchronised") == 1
+    assert "Traceback" not in complaints
+
+
+def test_an_interrupt_says_how_to_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    command = "ctxbench train --config tiny.toml --root data --out stopped"
+    monkeypatch.setattr(sys, "argv", command.split())
+    monkeypatch.setattr(Logs, "flush", lambda _: signal.raise_signal(signal.SIGINT))
+    threads = set(threading.enumerate())
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    *_, complaint = capsys.readouterr().err.splitlines()
+    assert complaint == "ctxbench: interrupted; go on with: ctxbench train --resume stopped"
+    assert set(threading.enumerate()) <= threads  # TensorBoard's would write to a closed run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "weight_decy=1"], "training has no setting 'weight_decy'; did you mean weight_decay"),
+        (["--preset", "imagenet"], "there is no preset 'imagenet'; there are synthetic, coco, "),
+        (["--dataset", "sift_flow"], "sift_flow needs the folder it lies in; get it from http"),
+        (["--config", "none.toml"], "cannot read none.toml: No such file or directory"),
+        (["--resume", "."], ". holds no training run (no config.toml in it)"),
+        (["--resume", ".", "--set", "lr=1"], "leave out --set"),
+        (["--device", "tpu"], "device is 'tpu', not "),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ctxbench", "train", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("ctxbench: ")
+    assert said in complaint
+    assert complaint.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,139 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxbench.cli.app import main
+from ctxbench.data import DATASETS, IGNORE, open_dataset
+from ctxbench.data.check import check, readable, sample_picture
+from ctxbench.data.dataset import Subset
+from ctxbench.errors import UserError
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path) -> Path:
+    """Seven samples, of which each but two has something wrong with it."""
+    for stem in ("good", "fine", "short", "small", "range", "lost", "text"):
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(np.array([[0, 1, 1, IGNORE]], np.uint8)).save(tmp_path / kind / f"{stem}.png")
+    (tmp_path / "classes.txt").write_text("ground\nfigure\n")
+    Image.new("L", (4, 2)).save(tmp_path / "masks/small.png")
+    Image.new("L", (4, 1), 2).save(tmp_path / "masks/range.png")
+    (tmp_path / "masks/lost.png").unlink()
+    (tmp_path / "masks/text.png").write_text("no picture")
+    (tmp_path / "images/short.png").write_bytes((tmp_path / "images/good.png").read_bytes()[:45])
+    return tmp_path
+
+
+def test_check_names_every_bad_sample_and_counts_the_pixels_of_the_good(spoilt: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    found = check(open_dataset("folder", spoilt, "all"), lambda done, total: seen.append((done, total)))
+    assert {found.dataset.stem(index): error.problem for index, error in found.problems} == {
+        "lost": "missing", "range": "label out of range", "short": "unreadable", "small": "sizes differ",
+        "text": "unreadable",
+    }  # fmt: skip
+    assert found.pixels.tolist() == [2, 4, 2]
+    assert found.expected is None
+    assert found.summary.startswith(
+        "folder all: 7 samples, 1 missing, 1 label out of range, 2 unreadable, 1 sizes"
+    )
+    assert seen == [(done, 7) for done in range(1, 8)]
+
+
+def test_readable_leaves_out_the_bad_samples(spoilt: Path) -> None:
+    dataset, bad = readable(open_dataset("folder", spoilt, "all"))
+    assert [dataset.stem(index) for index in range(len(dataset))] == ["fine", "good"]
+    assert bad == ["lost", "range", "short", "small", "text"]
+
+
+def test_a_set_of_bad_samples_alone_is_refused(tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "a.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"1 samples, 1 unreadable, so nothing is left; the first: .*a\.png"):
+        readable(open_dataset("folder", tmp_path, "all"))
+
+
+def test_the_authors_count_stands_beside_what_is_there(voc12: Path) -> None:
+    found = check(open_dataset("voc12", voc12, "val"))
+    assert found.expected == 1449
+    assert (len(found.dataset), len(found.good)) == (445, 1)  # the tests unpack one of them
+    assert "445 samples (the authors' split has 1449), 444 missing" in found.summary
+
+
+def test_samples_are_drawn_with_their_classes_colours(spoilt: Path) -> None:
+    dataset, _ = readable(open_dataset("folder", spoilt, "all"))
+    sample_picture(dataset, spoilt / "samples.png", n=1)
+    with Image.open(spoilt / "samples.png") as picture:
+        colours = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    blend = (0.35 * 1 + 0.65 * np.array(dataset.palette[1])).astype(np.uint8)
+    assert (colours == blend).all(axis=1).any()
+    with pytest.raises(UserError, match="has no sample to draw"):
+        sample_picture(Subset(dataset, []), spoilt / "none.png")
+    with pytest.raises(UserError, match="cannot write"):
+        sample_picture(dataset, spoilt / "nowhere" / "samples.png")
+    with pytest.raises(UserError, match=r"cannot write .*: Not a directory"):
+        sample_picture(dataset, spoilt / "classes.txt" / "samples.png")
+    sample_picture(dataset, spoilt / "samples.xyz", n=1)
+    with Image.open(spoilt / "samples.xyz") as picture:
+        assert picture.format == "PNG"
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`ctxbench data …` in this process: its exit code, stdout and stderr."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["ctxbench", "data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return command
+
+
+def test_the_command_shows_the_table_then_a_line_for_each_bad_sample(
+    spoilt: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = run("check", "folder", spoilt, "--split", "all", "--picture", spoilt / "samples.png")
+    assert code == 2
+    assert re.search(r"1 . figure\s+.\s+4 .\s+66\.67", out)
+    assert len(err.splitlines()) == 5
+    assert all(line.startswith(f"ctxbench: {spoilt}") for line in err.splitlines())
+    assert (spoilt / "samples.png").stat().st_size > 1000
+    for stem in ("lost", "range", "short", "small", "text"):
+        for kind in ("images", "masks"):
+            (spoilt / kind / f"{stem}.png").unlink(missing_ok=True)
+    code, _, err = run("check", "folder", spoilt, "--split", "all")
+    assert (code, err) == (0, "")
+
+
+def test_the_command_names_so_many_bad_samples_and_counts_the_rest(
+    voc12: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = run("check", "voc12", voc12)  # the two splits one trains and evaluates on
+    assert code == 2
+    assert "voc12 train: 437 samples" in out
+    assert "voc12 val: 445 samples" in out
+    assert len(err.splitlines()) == 2 * 21
+    assert err.splitlines()[20] == "ctxbench: and 416 more samples of train"
+
+
+def test_the_command_ends_in_one_line_where_there_is_no_data_set(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = run("check", "sift_flow", tmp_path)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"ctxbench: no SIFT-Flow in .*: looked for .*; get it from http\S+\n", err)
+
+
+def test_the_list_says_where_to_get_each(run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = run("list")
+    assert code == 0
+    assert all(name in out and info.source in out for name, info in DATASETS.items())

@@ -1,0 +1,73 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from synthetic import record, records, rounds, write_run
+
+from ctxbench.errors import UserError
+from ctxbench.report.compare import compare_runs
+
+
+def slowed(module: str, factor: float):
+    own = record(module)
+    return replace(own, rounds_ms=[[factor * ms for ms in samples] for samples in own.rounds_ms])
+
+
+def test_a_run_against_itself_is_the_same(tmp_path: Path) -> None:
+    a, b = write_run(tmp_path / "a", records()), write_run(tmp_path / "b", records())
+    found = compare_runs(str(a), b, 0.05)
+    assert {d.verdict for d in found.differences} == {"SAME"}
+    assert (len(found.differences), found.exit_code, found.environment) == (8, 0, [])
+
+
+def test_a_slower_case_fails_the_comparison(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", [record("emau"), record("afnb")])
+    b = write_run(tmp_path / "b", [slowed("emau", 1.3), slowed("afnb", 0.7)])
+    found = compare_runs(a, b, 0.05)
+    assert [d.verdict for d in found.differences] == ["SLOWER", "FASTER"]
+    assert found.differences[0].ratio == pytest.approx(1.3)
+    assert found.exit_code == 1
+    assert "SLOWER" in str(found)
+    assert "1.300" in str(found)
+
+
+def test_noise_is_not_a_verdict(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", [record("emau", rounds_ms=rounds(50, seed=1, spread=0.6, count=5))])
+    b = write_run(tmp_path / "b", [record("emau", rounds_ms=rounds(55, seed=2, spread=0.6, count=5))])
+    found = compare_runs(a, b, 0.05)
+    assert found.differences[0].verdict == "UNCLEAR"
+    assert found.exit_code == 0
+
+
+def test_cases_only_one_run_has_are_listed_and_nothing_in_common_is_3(tmp_path: Path) -> None:
+    a, b = write_run(tmp_path / "a", [record("emau")]), write_run(tmp_path / "b", [record("emau", 32, 32)])
+    found = compare_runs(a, b)
+    assert (len(found.only_a), len(found.only_b), found.exit_code) == (1, 1, 3)
+    assert "nothing was compared" in str(found)
+    assert "Only in A: emau" in str(found)
+
+
+def test_a_case_that_was_never_timed_compares_nothing(tmp_path: Path) -> None:
+    bare = record("emau", rounds_ms=[])
+    found = compare_runs(write_run(tmp_path / "a", [bare]), write_run(tmp_path / "b", [bare]))
+    assert found.differences[0].verdict == "NOT MEASURED"
+    assert found.exit_code == 3
+
+
+def test_a_case_that_broke_fails_the_comparison(tmp_path: Path) -> None:
+    broken = record("emau", status="crashed", reason="signal 11", rounds_ms=[])
+    a, b = write_run(tmp_path / "a", [record("emau")]), write_run(tmp_path / "b", [broken])
+    found = compare_runs(a, b)
+    assert found.exit_code == 1
+    assert found.differences[0].reason == "crashed in B: signal 11"
+
+
+def test_other_software_is_flagged(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", [record("emau")])
+    b = write_run(tmp_path / "b", [record("emau")], torch="2.14.0")
+    assert compare_runs(a, b).environment == ["cpu: torch 2.13.0+cpu in A, 2.14.0 in B"]
+
+
+def test_a_negative_threshold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="0 or more"):
+        compare_runs(tmp_path, tmp_path, -0.1)

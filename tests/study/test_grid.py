@@ -1,0 +1,300 @@
+"""A grid of trainings: shared, killed, gone on with, failed in part, and how long it will take."""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+from tiny import TINY, tiny_folder
+
+from ctxbench.errors import UserError
+from ctxbench.evaluate.predict import Setting
+from ctxbench.files import write_text
+from ctxbench.study.estimate import TIMED, Estimate, estimate
+from ctxbench.study.executor import Progress
+from ctxbench.study.grid import LOCK, Cell, Result, check, planned, run_grid
+from ctxbench.study.significance import Difference, differences, holm, power_in_words
+from ctxbench.study.trial import PLAN, SCORES, SINGLE_SCALE, Trial, read_plan, words, write_plan
+from ctxbench.train.config import TrainConfig, configure
+from ctxbench.train.run import TrainedRun
+
+ROOT = Path(__file__).resolve().parents[2]
+FLIP = Setting((1.0,), flip=True)
+
+
+def grid(data: Path) -> list[Cell]:
+    """A row, one that evaluates it otherwise, and one that goes on from it at length."""
+    config = configure(TINY, {"root": str(data), "iterations": 2, "evaluate_every": 0})
+    short = Cell("short", config)
+    long = Cell("long", replace(config, iterations=60), start=short)
+    return [short, Cell("flipped", config, FLIP), long]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def config(data: Path) -> TrainConfig:
+    return grid(data)[0].config
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from reproduce.test_ablation import grid
+from ctxbench.study.grid import run_grid
+run_grid(grid(Path(sys.argv[1])), [0], Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a grid that was killed while its second run trained, which had a checkpoint."""
+    folder = tmp_path_factory.mktemp("killed")
+    paths = os.pathsep.join(str(ROOT / part) for part in ("", "modules", "tests"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(data), str(folder)], env={**os.environ, "PYTHONPATH": paths}
+    )
+    checkpoint = grid(data)[2].trial(0).home(folder) / "last.ckpt"
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.01)
+    with pytest.raises(UserError, match="is being written by another process"):
+        run_grid(grid(data), [0], folder)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    return folder
+
+
+def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> None:
+    cells = grid(data)
+    first, second = (cells[index].trial(0) for index in (0, 2))
+    assert [name for name, trial in read_plan(killed).items() if trial.finished(killed)] == [first.name]
+    done = (first.home(killed) / SCORES, first.home(killed) / "last.ckpt")
+    before = [path.stat().st_mtime_ns for path in done]
+    seen: list[Progress] = []
+    short, flipped, long = run_grid(cells, [0], killed, progress=seen.append)
+
+    assert [path.stat().st_mtime_ns for path in done] == before
+    run = TrainedRun(second.home(killed))
+    assert [start["from_iteration"] >= 2 for start in run.starts] == [False, True]
+    assert long.starts == (run.starts,)
+    assert run.log()["iteration"].tolist() == list(range(1, 61))
+    assert run.config.init == str(first.home(killed))
+    assert long.miou == {0: run.evaluation.miou}
+    assert short.miou == {0: TrainedRun(first.home(killed)).evaluation.miou}
+    assert flipped.miou[0] == first.scores(killed)["single scale, flip"]["miou_pct"]
+    assert len(list((killed / "runs").iterdir())) == 2
+    assert seen[0].active == ("long, seed 0",)
+    assert (seen[-1].fraction, seen[-1].finished, seen[-1].failed, seen[-1].active) == (1.0, 1, 0, ())
+
+
+def test_cells_that_train_the_same_share_a_run(config: TrainConfig) -> None:
+    plain = Cell("plain", config)
+    tuned = Cell("tuned", replace(config, lr=0.001), FLIP, start=plain)
+    trials = planned([tuned, plain, Cell("flipped", config, FLIP), Cell("again", config)], [0, 1])
+    assert [trial.config.seed for trial in trials.values()] == [0, 0, 1, 1]
+    start, second = list(trials.values())[:2]
+    assert (start.labels, start.settings) == (("plain", "flipped", "again"), (SINGLE_SCALE, FLIP))
+    assert (second.labels, second.start, second.settings) == (("tuned",), start.name, (FLIP,))
+    untuned = Cell("", tuned.config)
+    assert untuned.trial(0).name != second.name
+
+
+def test_a_plan_is_read_as_it_was_written(config: TrainConfig, tmp_path: Path) -> None:
+    plain = Cell("plain", replace(config, scale=(0.75, 1.5)))
+    trials = planned([plain, Cell("tuned", config, FLIP, start=plain)], [0, 3])
+    write_plan(tmp_path, trials)
+    assert read_plan(tmp_path) == trials
+    for text in ("[]", "{", '{"a": {}}', '{"a": 1}'):
+        (tmp_path / PLAN).write_text(text)
+        with pytest.raises(UserError, match=r"plan\.json is no plan of an ablation: "):
+            read_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo working; echo the loss is nan >&2; exit 2", "the loss is nan"),
+        ("exit 3", "it left with exit code 3"),
+        ("kill -9 $$", r"killed by SIGKILL \(as the kernel does when memory runs out\)"),
+        ("kill -6 $$", "killed by SIGABRT"),
+    ],
+)
+def test_a_failed_run_costs_its_rows_alone(
+    script: str, reason: str, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Cell("plain", config)
+    cells = [plain, Cell("tuned", config, start=plain), Cell("done", replace(config, momentum=0.8))]
+    known = {words(SINGLE_SCALE): {"miou_pct": 50.0, "device": "a machine"}}
+    home = cells[2].trial(0).home(tmp_path / "grid")
+    home.mkdir(parents=True)
+    (home / SCORES).write_text(json.dumps(known))
+    (home / "config.toml").write_text(config.to_toml())
+    start = {"cpu": "a machine", "began": "2026-01-02T03:04:05+00:00"}
+    (home / "environment.json").write_text(json.dumps([start]))
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    first, second, done = run_grid(cells, [0], tmp_path / "grid")
+    assert re.fullmatch(reason, first.reasons[0])
+    assert re.fullmatch(f"the run it starts from failed: {reason}", second.reasons[0])
+    assert (first.mean, second.mean) == (None, None)
+    assert (done.miou, done.reasons, done.devices) == ({0: 50.0}, {}, ("a machine",))
+    assert (first.starts, done.starts) == ((), ([start],))
+
+
+class Timed:
+    """In place of trainings: iterations whose time is known from the rank, and evaluations of 2 s."""
+
+    def __init__(self) -> None:
+        self.ranks: list[int] = []
+
+    def __call__(
+        self, trials: Sequence[Trial], folder: Path, jobs: int, weights: Mapping[str, float]
+    ) -> dict[str, str]:
+        for trial in trials:
+            assert trial.config.iterations == TIMED
+            rank = trial.config.context_options["rank"]
+            self.ranks.append(rank)
+            home = trial.home(folder)
+            home.mkdir(parents=True)
+            write_text(home / "config.toml", trial.config.to_toml())
+            pace = trial.config.batch / (rank / 100)
+            rows = "".join(f"{0.01 if i == 0 else pace}\n" for i in range(TIMED))
+            write_text(home / "train.csv", f"images_per_s\n{rows}")
+            write_text(home / SCORES, json.dumps({words(SINGLE_SCALE): {"seconds": 2.0}}))
+        return {}
+
+
+def test_the_estimate_is_of_timed_iterations(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = Timed()
+    monkeypatch.setattr("ctxbench.study.estimate.run_trials", timed)
+    ranked = {
+        rank: replace(config, context="reconet", context_options={"rank": rank}, iterations=1000)
+        for rank in (10, 30, 50)
+    }
+    multi = Setting((1.0, 2.0), flip=True)
+    cells = [Cell(str(rank), ranked[rank]) for rank in (30, 50, 10)] + [Cell("multi", ranked[50], multi)]
+    trials = planned(cells, [0, 1])
+    found = estimate(list(trials.values()), jobs=2)
+    assert timed.ranks == [10, 50]
+    assert (found.runs, found.iterations) == (6, 6000)
+    assert (found.cheapest_s, found.dearest_s) == pytest.approx((0.1, 0.5))
+    assert found.seconds is not None
+    by_rank = {trials[name].config.context_options["rank"]: s for name, s in found.seconds.items()}
+    extra = by_rank[10] - 100  # the start of a process
+    assert extra >= 0
+    assert by_rank[30] == pytest.approx(300 + extra, rel=0.01)  # MACs grow linearly with the rank
+    assert by_rank[50] == pytest.approx(500 + extra + 2 * 2.0 * (1 + 4))
+    assert found.hours == pytest.approx(sum(found.seconds.values()) / 2 / 3600)
+    assert "6 runs are to do, 6,000 iterations, 2 at once" in str(found)
+
+
+def test_an_estimate_that_fails_says_so(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> dict[str, str]:
+        return {"a": "out of luck"}
+
+    monkeypatch.setattr("ctxbench.study.estimate.run_trials", broken)
+    found = estimate([Cell("a", config).trial(0)], jobs=1)
+    assert (found.hours, found.iterations) == (None, 2)
+    assert str(found).endswith("their time is not measured: out of luck")
+    assert str(Estimate(1, 2, 1, 0.5, 0.5, {"a": 1800.0})).endswith("all take about 0.5 h.")
+
+
+def test_bad_settings_end_a_grid_before_it_starts(config: TrainConfig, tmp_path: Path) -> None:
+    cells = [Cell("a", config), Cell("b", replace(config, weights="nowhere.pth"))]
+    with pytest.raises(UserError, match="no file of weights at"):
+        run_grid(cells, [0], tmp_path, say=print)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_cannot_be_trained_is_told_before_anything_is(
+    config: TrainConfig, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "grid"
+    for change, why in (({"root": "nowhere"}, "nowhere"), ({"weights": "nowhere.pth"}, "no file of weights")):
+        with pytest.raises(UserError, match=why):
+            check([Cell("a", replace(config, **change))], [0], folder)
+    check(grid(data), [0], folder)
+    assert not folder.exists()
+
+
+def test_of_a_finished_grid_no_data_are_asked_for(config: TrainConfig, tmp_path: Path) -> None:
+    cell = Cell("a", replace(config, root="nowhere"))
+    home = cell.trial(0).home(tmp_path)
+    home.mkdir(parents=True)
+    (home / SCORES).write_text(json.dumps({words(SINGLE_SCALE): {"miou_pct": 50.0}}))
+    check([cell], [0], tmp_path)
+    with pytest.raises(UserError, match="nowhere"):
+        check([cell], [0, 1], tmp_path)
+
+
+def test_a_folder_in_use_is_told_before_anything_is_trained(config: TrainConfig, tmp_path: Path) -> None:
+    with (tmp_path / LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="is being written by another process"):
+            check([Cell("a", config)], [0], tmp_path)
+    check([Cell("a", config)], [0], tmp_path)
+
+
+def test_differences_are_tested_seed_by_seed() -> None:
+    ours, other = {0: 70.1, 1: 71.0, 2: 69.5, 3: 80.0}, {0: 68.0, 1: 69.9, 2: 66.0}
+    worse = {0: 68.1, 1: 69.7, 2: 66.3}
+    found = differences([None, (ours, other), (worse, other), ({0: 1.0}, {0: 0.5}), ({}, other)])
+    assert (found[0], found[4]) == (None, None)
+    assert found[1] is not None
+    assert found[2] is not None
+    assert (found[1].seeds, found[1].mean) == (3, pytest.approx((2.1 + 1.1 + 3.5) / 3))
+    raw = [
+        float(stats.ttest_rel([row[seed] for seed in range(3)], list(other.values())).pvalue)
+        for row in (ours, worse)
+    ]
+    assert [found[1].p, found[2].p] == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
+    assert found[3] == Difference(0.5, 1, None)
+    assert not found[3].significant
+    same = differences([(other, other)])[0]
+    assert same == Difference(0.0, 3, 1.0)
+
+
+def test_holms_correction() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("mean", "p", "direction"),
+    [
+        (1.0, 0.04, "appeared"),
+        (-1.0, 0.04, "did not appear"),
+        (1.0, 0.06, "not significant"),
+        (9.0, None, "not significant"),
+    ],
+)
+def test_a_direction_needs_significance(mean: float, p: float | None, direction: str) -> None:
+    assert Difference(mean, 3, p).direction(printed=0.6) == direction
+
+
+def test_few_seeds_are_said_to_see_little() -> None:
+    assert "One seed: nothing can be tested" in power_in_words(1)
+    assert "a difference must be 2.5 times its own standard deviation" in power_in_words(3)
+
+
+def test_mean_and_scatter_are_over_the_seeds_there_are(config: TrainConfig) -> None:
+    cell = Cell("a", config)
+    found = Result(cell, {0: 70.0, 2: 74.0}, {1: "lost"})
+    assert (found.mean, found.sd) == (72.0, pytest.approx(8**0.5))
+    assert (Result(cell, {0: 70.0}).sd, Result(cell, {}).mean) == (None, None)

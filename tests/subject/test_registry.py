@@ -1,0 +1,149 @@
+"""From a name to a module, and what each wrong name or option is answered."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from ctxbench.errors import UserError
+from ctxbench.subject import registry
+
+BLOCK = """
+import torch
+from torch import nn
+from helper_beside import SCALE
+
+class Block(nn.Module):
+    def __init__(self, in_channels, *, heads=2):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, in_channels, 1)
+        self.heads = heads
+
+    def forward(self, x):
+        return self.conv(x) * SCALE
+
+class Sized(nn.Module):
+    def __init__(self, dim, size, depth):
+        super().__init__()
+        self.size, self.depth = size, depth
+
+class NotAModule:
+    pass
+"""
+
+
+class Identity(nn.Module):
+    pass
+
+
+@pytest.fixture
+def block(tmp_path: Path) -> str:
+    (tmp_path / "block.py").write_text(BLOCK)
+    (tmp_path / "helper_beside.py").write_text("SCALE = 2\n")
+    return str(tmp_path / "block.py")
+
+
+def test_the_catalogue_needs_no_torch() -> None:
+    code = "import sys, ctxbench.subject.registry as r; r.names(); print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", list(registry.SPECS))
+def test_every_spec_names_a_class_whose_table_10_options_build(name: str) -> None:
+    row = registry.SPECS[name].table10
+    for channels in (16, 24):
+        options = row.options_at(channels) if row else {}
+        module = registry.build(name, channels, (9, 7), **options)
+        assert module.in_channels == channels
+        forms = (getattr(module, "implementation", registry.SINGLE), *registry.implementations(name))
+        assert forms in (("fast", "fast", "published"), (registry.SINGLE, registry.SINGLE))
+
+
+def test_a_class_in_a_file_is_built_with_its_channels_and_options(block: str) -> None:
+    module = registry.build(f"{block}:Block", 8, (4, 4), heads=4)
+    assert (module.conv.in_channels, module.heads) == (8, 4)
+    assert registry.implementations(f"{block}:Block") == ("single",)
+    assert registry.options(f"{block}:Block") == {"heads": 2}
+    sized = registry.build(f"{block}:Sized", 8, (4, 5), depth=3)
+    assert (sized.size, sized.depth) == ((4, 5), 3)
+
+
+def test_a_class_in_a_package_is_found() -> None:
+    assert registry.build("torch.nn:Conv2d", 8, out_channels=4, kernel_size=1).out_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("reconett", {}, "did you mean reconet"),
+        ("zzz", {}, "known: reconet, nonlocal"),
+        ("nowhere.py:Block", {}, "no file 'nowhere.py'"),
+        ("no.such.package:Block", {}, "cannot import 'no.such.package'"),
+        ("{block}:Missing", {}, r"'Missing' is not there.*\(modules there: Block, Sized\)"),
+        ("{block}:NotAModule", {}, "is not a class derived from torch.nn.Module"),
+        ("{block}:Block", {"rank": 3}, "has no option 'rank'; its options: heads"),
+        ("{block}:Sized", {}, "needs depth: give -o depth=VALUE"),
+        ("reconet", {"rank": 0}, "reconet: .*rank"),
+    ],
+)
+def test_wrong_names_and_options_are_answered_in_one_line(
+    block: str, name: str, options: dict, said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        registry.build(name.format(block=block), 8, (4, 4), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(UserError, match=r"broken.py cannot be imported: ModuleNotFoundError"):
+        registry.build(f"{tmp_path}/broken.py:Block", 8)
+
+
+def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique() -> None:
+    registry.register("test-identity", title="Identity", complexity="O(1)")(Identity)
+    assert registry.spec("test-identity").complexity == "O(1)"
+    assert registry.canonical("test-identity").endswith("Identity")
+    with pytest.raises(ValueError, match="taken"):
+        registry.register("reconet")(Identity)
+
+
+def test_a_class_that_no_other_process_could_import_is_refused() -> None:
+    class Local(nn.Module):
+        pass
+
+    with pytest.raises(UserError, match="define it in a file"):
+        registry.place(Local)
+
+
+def test_published_of_a_module_with_one_form_is_refused(block: str) -> None:
+    with pytest.raises(UserError, match="one implementation"):
+        registry.build(f"{block}:Block", 8, implementation="published")
+
+
+def test_a_file_in_a_package_may_import_its_neighbours(tmp_path: Path) -> None:
+    package = tmp_path / "author_package" / "blocks"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    (package / "own.py").write_text(
+        "from torch import nn\nfrom ..sizes import K\nclass Own(nn.Module):\n    k = K\n"
+    )
+    (package.parent / "sizes.py").write_text("K = 7\n")
+    assert registry.build(f"{package}/own.py:Own", 8).k == 7
+
+
+def test_a_neighbour_may_be_imported_when_the_block_is_built(tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(
+        "from torch import nn\n"
+        "class Late(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        from late_neighbour import K\n"
+        "        self.k = K\n"
+    )
+    (tmp_path / "late_neighbour.py").write_text("K = 7\n")
+    assert registry.build(f"{tmp_path}/late.py:Late", 8).k == 7
