@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import product
 from multiprocessing import current_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctxbench.counters import COUNTERS, DEFAULT, Shape
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure.folder import Settings
 from ctxbench.report.explain import Count, Explanation
-from ctxbench.subject import bind, registry, resolve
-from ctxbench.subject.case import Case, Layout, Mode, validate
+from ctxbench.subject import bind, registry
+from ctxbench.subject.case import Case, Layout, Mode
+from ctxbench.subject.cases import Modules, cases
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,96 +24,10 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile
     from ctxbench.tracing import Trace
 
-T = TypeVar("T")
-Size = int | tuple[int, int]
 Subject: TypeAlias = "str | nn.Module"
-Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
 
 SELF = "torch.nn:Identity"
 """Stands for a module that is there already, where only its conditions are checked."""
-
-TABLE_10 = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")
-
-
-def cases(
-    modules: Modules = TABLE_10,
-    *,
-    channels: int | Sequence[int] = 512,
-    sizes: int | Sequence[Size] = 64,
-    options: Mapping[str, Any] | None = None,
-    implementations: Sequence[str] = (),
-    batch: int = 1,
-    dtype: str = "float32",
-    layout: Layout = "contiguous",
-    mode: Mode = "infer",
-    device: str = "cpu",
-    compile: bool = False,
-) -> list[Case]:
-    """Spell out a sweep: every module at every number of channels and every size (H = W, or (H, W)).
-
-    ``implementations`` are by default the fast form, or the only one there is.
-
-    A module with a row in the paper's Table 10 takes that row's configuration, changed by ``options``
-    (``{"rank": 32}`` for every module, ``{"reconet.rank": 32}`` for one, a class by its bare name); any
-    other is built with its own defaults, changed likewise. A class stands for the place it is defined in:
-    each case builds its own, in a process of its own. Raises UserError where a case makes no sense.
-    """
-    found = []
-    names = [_name(module) for module in ([modules] if isinstance(modules, (str, type)) else modules)]
-    chosen = _share_out(options or {}, names)
-    for name in names:
-        known = registry.spec(name)
-        first = bind.implementations(name)[0] if name in registry.SPECS else bind.SINGLE
-        forms = implementations or (first,)
-        for width, size, form in product(_listed(channels), _listed(sizes), forms):
-            row = known.table10.options_at(width) if known and known.table10 else {}
-            height, breadth = size if isinstance(size, tuple) else (size, size)
-            case = Case(
-                module=resolve.canonical(name),
-                channels=width,
-                height=height,
-                width=breadth,
-                options={**row, **chosen[name]},
-                implementation=form,
-                batch=batch,
-                dtype=dtype,
-                layout=layout,
-                mode=mode,
-                device=device,
-                compile=compile,
-            )
-            validate(case)
-            found.append(case)
-    return found
-
-
-def _name(module: str | type[nn.Module]) -> str:
-    if isinstance(module, str):
-        return module
-    if isinstance(module, type):
-        return registry.place(module)
-    raise UserError(
-        f"give a name or a class to profile, not a {type(module).__name__}: each case builds its own"
-    )
-
-
-def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Module name to its options: ``KEY`` is for every module, ``MODULE.KEY`` for one of them."""
-    shares: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for key, value in options.items():
-        owner, _, bare = key.rpartition(".")
-        if bare in ("channels", "size", "implementation"):
-            raise UserError(f"{bare} is no option of a module here: it has an argument of its own")
-        theirs = [name for name in names if not owner or owner in (name, name.rpartition(":")[2])]
-        if not theirs:
-            raise UserError(f"the option {key} is for {owner!r}, which is not among {', '.join(names)}")
-        for name in theirs:
-            shares[name][bare] = value
-    return shares
-
-
-def _listed(values: int | Sequence[T]) -> Sequence[int | T]:
-    return [values] if isinstance(values, int) else values
 
 
 def new_folder() -> Path:
@@ -122,7 +36,7 @@ def new_folder() -> Path:
 
 
 def profile(
-    modules: Modules = TABLE_10,
+    modules: Modules = (),
     *,
     out: str | Path | None = None,
     settings: Settings | None = None,
@@ -227,7 +141,7 @@ def explain(
     The counters and the paper's convention see the published operation order, where there is one. Raises
     UserError as :func:`trace` does; what a counter makes of the module never fails the rest.
     """
-    from ctxbench.counters import leaf_rule as paper
+    from ctxbench.counters import leaf_rule
     from ctxbench.tracing import views
 
     published = bind.implementations(module)[-1]
@@ -237,7 +151,7 @@ def explain(
         trace=trace(module, shape, mode=mode, implementation=implementation, options=options),
         counters={name: COUNTERS[name](build, shape) for name in counters},
         counted_macs=views.macs(trace(module, shape, implementation=published, options=options)),
-        paper=paper.count(build, shape),
+        leaf_rule=leaf_rule.count(build, shape),
     )
 
 

@@ -12,7 +12,7 @@ import typer
 from ctxbench.cli import shared
 from ctxbench.cli import values as arguments
 from ctxbench.cli.app import INTERRUPTED, app, say
-from ctxbench.cli.profile import Batch, Module, Modules, Options
+from ctxbench.cli.profile import Batch, Module, Modules, Options, PresetName
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def sweep(
         str, typer.Option(help="size, height, width, channels, or an option such as rank.")
     ] = "size",
     values: Annotated[str, typer.Option(help="Three values or more, by comma: 32,64,128.")] = "",
+    preset: PresetName = None,
     channels: Annotated[int | None, typer.Option(help="Input channels. Default: 512.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size, 64 or 64x48 (H x W). Default: 64.")] = None,
     option: Options = None,
@@ -119,6 +120,7 @@ def sweep(
                 found = sweeping.resume(resume, progress=progress)
             else:
                 conditions: dict[str, Any] = {
+                    "preset": preset,
                     "channels": channels,
                     "size": size,
                     "options": arguments.options(option),
@@ -132,7 +134,7 @@ def sweep(
                     _along(
                         axis,
                         arguments.split([values]),
-                        arguments.modules(modules or []) or api.TABLE_10,
+                        arguments.modules(modules or []),
                         conditions,
                     ),
                     latency=latency,
@@ -170,7 +172,7 @@ def sweep(
 
 def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dict[str, Any]) -> list[Case]:
     """The cases of a sweep; what the axis itself says may not be said again."""
-    from ctxbench import api
+    from ctxbench.subject.cases import cases
 
     if not values:
         raise UserError("give the values of the axis, such as --axis size --values 32,64,128")
@@ -180,7 +182,7 @@ def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dic
     height, width = arguments.sides(size or SIZE)
     fixed = {"channels": channels or CHANNELS, "sizes": [(height, width)], **conditions}
     if axis == "size":
-        return api.cases(modules, **{**fixed, "sizes": [arguments.sides(value) for value in values]})
+        return cases(modules, **{**fixed, "sizes": [arguments.sides(value) for value in values]})
     numbers = [arguments.integer("--values", value) for value in values]
     along: dict[str, dict[str, Any]] = {
         "channels": {"channels": numbers},
@@ -189,4 +191,4 @@ def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dic
     }
     of_option = [{"options": {**conditions["options"], axis: number}} for number in numbers]
     swept = [along[axis]] if axis in along else of_option
-    return [case for change in swept for case in api.cases(modules, **{**fixed, **change})]
+    return [case for change in swept for case in cases(modules, **{**fixed, **change})]

@@ -31,6 +31,10 @@ Options = Annotated[
     list[str] | None,
     typer.Option("-o", "--option", help="KEY=VALUE for each constructor, MODULE.KEY=VALUE for one."),
 ]
+PresetName = Annotated[
+    str | None,
+    typer.Option("--preset", help="Build modules as a preset has them, such as table10; else as published."),
+]
 Channels = Annotated[str, typer.Option(help="Input channels; a comma list sweeps.")]
 Size = Annotated[str, typer.Option(help="Input size, 64 or 64x48 (H x W); a comma list sweeps.")]
 Batch = Annotated[int, typer.Option(help="Batch size.")]
@@ -53,6 +57,7 @@ Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
 def profile(
     context: typer.Context,
     modules: Modules = None,
+    preset: PresetName = None,
     channels: Channels = "512",
     size: Size = "64",
     option: Options = None,
@@ -137,9 +142,9 @@ def profile(
             if resume is not None:
                 run = api.resume(resume, progress=progress)
             else:
-                names = arguments.modules(modules or []) or api.TABLE_10
                 run = api.profile(
-                    names,
+                    arguments.modules(modules or []),
+                    preset=preset,
                     out=folder,
                     settings=settings,
                     command=["ctxbench", *sys.argv[1:]],
@@ -242,14 +247,15 @@ def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> N
     from ctxbench.report.columns import summary
     from ctxbench.report.tables import grids, latex, markdown
 
+    tables = grids(run.records)
     draw: dict[str, Callable[[], str]] = {
         "json": lambda: dumps([record.to_json() for record in run.records], indent=1) + "\n",
         "csv": lambda: str(summary(run.records).to_csv(index=False)),
-        "md": lambda: markdown(run.records),
-        "tex": lambda: latex(run.records),
+        "md": lambda: markdown(tables, run.records),
+        "tex": lambda: latex(tables),
     }
     shared.export(draw, exports)
     if quiet:
         return
-    shared.show(grids(run.records), shared.WIDE)
+    shared.show(tables, shared.WIDE)
     print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
