@@ -20,13 +20,13 @@ in all (section 3)::
 
 APNB has one input, shares the weights of key and query, and has a ReLU before the dropout.
 
-``fast`` lets these 1×1 convolutions meet the S anchors in place of all positions where that takes fewer
+``fast`` applies these 1×1 convolutions at the S anchors in place of all positions where that takes fewer
 multiplications. W_v and, without ``norm``, W_k come after the pooling, an average: S against n_l columns. W
 and the half of W_f over the context come before A, whose columns sum to one, W (v A) + b = (W v + b) A:
 C S (E + n) against V S n + C E n, E = V + C, or V without ``fuse``. Without ``norm``, kᵀ(W_q X_h + b_q) =
 (kᵀW_q) X_h + kᵀb_q: S (K C + K + C n) against K (C + S) n. All maps stay channels-first, so that nothing is
-transposed in memory. What APNB shares is made once. In eval mode each batch normalisation is folded into the
-weights before it.
+transposed in memory. The convolution that APNB's key and query share runs once. In eval mode each batch
+normalisation is folded into the weights before it.
 
 Differs from the paper: nothing known.
 

@@ -18,7 +18,7 @@ index is the weight of a 1×1 convolution. For a pool scale s, with X the input 
 
 The pyramid concatenates X with the ACMs of scales 1, 2, 3, 6, and reduces them with a 3×3 convolution.
 
-``fast`` uses W_z (y α) = (W_z y) α, so that W_z meets s² regions in place of n positions, and
+``fast`` uses W_z (y α) = (W_z y) α, so that W_z is applied to s² regions in place of n positions, and
 W_α (x' + g) = W_α x' + W_α g, where together they are fewer multiplications, s² (D² + D) < D² n. It drops the
 ReLU of z + x', the sum of two ReLUs, and in eval mode folds each batch normalisation into the weights before
 it.

@@ -20,8 +20,9 @@ buffer (section 4)::
 In training mode each forward pass moves the buffer, μ ← m·μ + (1 − m)·mean over the batch of the final μ,
 m = 0.9, not normalised again; m = 1 freezes it.
 
-``fast`` need not form X': μᵀ(W₁X + b₁) = (W₁ᵀμ)ᵀX + μᵀb₁ and X'Ẑᵀ = W₁(XẐᵀ) + b₁·ΣẐ, so W₁ meets k columns,
-twice an iteration, in place of n once: T k (2C² + C) multiplications in place of C²n, where that is fewer.
+``fast`` need not form X': μᵀ(W₁X + b₁) = (W₁ᵀμ)ᵀX + μᵀb₁ and X'Ẑᵀ = W₁(XẐᵀ) + b₁·ΣẐ, so W₁ is applied to k
+columns, twice an iteration, in place of n once: T k (2C² + C) multiplications in place of C²n, where that is
+fewer.
 In eval mode it folds the batch normalisation into W₂.
 
 Differs from the paper: as in the released code, Z and μ carry no gradient, so the first convolution

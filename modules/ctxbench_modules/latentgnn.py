@@ -19,9 +19,9 @@ index is the weight of a 1×1 convolution. X is the input as C×n; L2 divides by
     Y  = X + γ BN(W_up merge_t(M_t))        C×n    no convolution has a bias; γ starts at zero
 
 ``fast`` uses W_g (Zᵀ Ψ') = (W_g Zᵀ) Ψ' where d < n and, without ``graph_conv``, W_up (Zᵀ Ψ') = (W_up Zᵀ) Ψ',
-so that the convolutions meet d nodes in place of n positions; the latter where C d (C' + n) multiplications,
-with d = Σ d_t, are fewer than C' d n + C M n, M the channels of the merged M_t. It scales Z in place of Ψ,
-and in eval mode it folds each batch normalisation into the weights before it.
+so that the convolutions are applied to d nodes in place of n positions; the latter where C d (C' + n)
+multiplications, with d = Σ d_t, are fewer than C' d n + C M n, M the channels of the merged M_t. It scales Z
+in place of Ψ, and in eval mode it folds each batch normalisation into the weights before it.
 
 Differs from the paper: kernels are merged by concatenation, as released; ``merge="sum"`` is the paper's
 mixture of kernels.
