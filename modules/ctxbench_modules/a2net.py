@@ -18,7 +18,7 @@ bias. With X the input as C×n (section 3)::
 
 with c_m = c_n = C/4 in the paper.
 
-Differs from the paper: nothing.
+Differs from the paper: nothing it states; it names no biases, which both public blocks have.
 
 Differs from the released code: neither adds the input (``residual=False``), and gjylt's returns Z
 (``reconstruct=False`` too).

@@ -28,9 +28,11 @@ C S (E + n) against V S n + C E n, E = V + C, or V without ``fuse``. Without ``n
 transposed in memory. The convolution that APNB's key and query share runs once. In eval mode each batch
 normalisation is folded into the weights before it.
 
-Differs from the paper: nothing known.
+Differs from the paper: as in the released code, APNB shares key and query, where the paper's figure 3 shares
+key and value, and the logits are divided by √K.
 
-Differs from the released code: one stage (``sizes=[1]``) only.
+Differs from the released code: one stage (``sizes=[1]``) only, where that sums the contexts of several; there
+AFNB's output may have another number of channels than X_h.
 """
 
 from collections.abc import Mapping, Sequence

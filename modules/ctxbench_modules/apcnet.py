@@ -23,7 +23,8 @@ W_α (x' + g) = W_α x' + W_α g, where together they are fewer multiplications,
 ReLU of z + x', the sum of two ReLUs, and in eval mode folds each batch normalisation into the weights before
 it.
 
-Differs from the paper: nothing known; the convolutions after the product are those of the code.
+Differs from the paper: nothing it states; the convolutions after the product (W_z and W_f), the batch
+normalisations and the 3×3 are those of the released code.
 
 Differs from the released code: in training mode a batch normalisation that sees one value per channel
 (batch 1 at scale 1, and the global branch) has no batch statistics; it then uses its running ones, where

@@ -10,15 +10,18 @@ input, C×H×W; the channel gate comes first, then the spatial one (section 3)::
 
     MLP(z) = W₁ ReLU(W₀ z + b₀) + b₁                                C     W₀ C/r×C, W₁ C×C/r
     s_c = σ(MLP(mean over positions of X) + MLP(maximum over positions of X))   C       (eq. 2)
-    X' = s_c ⊙ X                                                    C×H×W
+    X' = s_c ⊙ X                                                    C×H×W   (eq. 1)
     s_s = σ(BN(f([maximum over channels of X'; mean over channels of X'])))     1×H×W   (eq. 3)
     Y = s_s ⊙ X'                                                    C×H×W   (eq. 1)
 
 f is a convolution from two channels to one, 7×7, without bias.
 
-Differs from the paper: the biases and the batch normalisation, which the released code has.
+Differs from the paper: as in the released code, the MLP has biases, a batch normalisation follows f, and f
+reads the maximum before the mean, where eq. 3 has the mean first (the same block with f's two planes
+exchanged).
 
-Differs from the released code: nothing.
+Differs from the released code: nothing at its 7×7; ``kernel_size`` is not an option there. Where C < r, the
+bottleneck has one channel, and theirs none.
 """
 
 from collections.abc import Mapping

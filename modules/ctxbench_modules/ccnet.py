@@ -16,7 +16,7 @@ with X the input (section 3.2)::
 
 and RCCA is R passes with the same weights. γ is a scalar that starts at zero.
 
-Differs from the paper: the paper has no γ in eq. 2; the released code does.
+Differs from the paper: γ, which the released code has and eq. 2 has not.
 
 Differs from the released code: nothing in the module; there the reducing and expanding 3×3 convolutions
 around it belong to the same class, and here they are left to the network.

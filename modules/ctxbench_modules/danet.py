@@ -22,10 +22,11 @@ Channel attention (section 3.3)::
 
 γ is a scalar that starts at zero.
 
-Differs from the paper: as in the released code, the channel affinity is softmax(max(E) − E), where eq. 3 has
-softmax(E).
+Differs from the paper: as in the released code, query and key have C/8 channels, where section 3.2 gives them
+C, and the channel affinity is softmax(max(E) − E), where eq. 3 has softmax(E). The paper's α and β are γ
+here.
 
-Differs from the released code: nothing.
+Differs from the released code: nothing; where C < 8, query and key have one channel, and theirs none.
 """
 
 from collections.abc import Mapping

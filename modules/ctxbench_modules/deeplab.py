@@ -2,7 +2,7 @@
 
 Liang-Chieh Chen, George Papandreou, Florian Schroff, Hartwig Adam. Rethinking Atrous Convolution for Semantic
 Image Segmentation. 2017.
-Paper: https://arxiv.org/abs/1706.05587. Used unchanged by DeepLabV3+, https://arxiv.org/abs/1802.02611
+Paper: https://arxiv.org/abs/1706.05587. DeepLabV3+ has it too: https://arxiv.org/abs/1802.02611
 Official code: https://github.com/tensorflow/models/tree/master/research/deeplab (TensorFlow); no recording of
 it is held here.
 
@@ -14,11 +14,14 @@ input, C×H×W (section 3.3)::
     y_4 = ReLU(BN(1×1 of the mean of X over positions))   D×1×1   image-level features, laid out over H×W
     Y   = ReLU(BN(1×1 of [y_0; y_1; y_2; y_3; y_4]))      D×H×W
 
-Differs from the paper: nothing; no convolution before a batch normalisation has a bias.
+Differs from the paper: nothing it states. As in the released code, no convolution has a bias and a ReLU
+follows each batch normalisation; the image-level features, one value per channel, are repeated, which is what
+their bilinear upsampling gives.
 
-Differs from the released code: no dropout at the end, which is left to the network; and in training mode a
-batch normalisation that sees one value per channel (the image-level features at batch 1) has no batch
-statistics; it then uses its running ones.
+Differs from the released code: no dropout (keep 0.9) at the end, which is left to the network; y_4 is the
+last of the concatenation and there the first; batch normalisation moves its statistics by torch's 0.1 and
+there by 0.0003; and in training mode a batch normalisation that sees one value per channel (y_4 at batch 1)
+has no batch statistics; it then uses its running ones. The option of separable 3×3 convolutions is not here.
 """
 
 from collections.abc import Sequence

@@ -25,8 +25,9 @@ columns, twice an iteration, in place of n once: T k (2C² + C) multiplications 
 fewer.
 In eval mode it folds the batch normalisation into W₂.
 
-Differs from the paper: as in the released code, Z and μ carry no gradient, so the first convolution
-gets none and the input's gradient flows through the skip connection alone.
+Differs from the paper: as in the released code, Z and μ carry no gradient, so the first convolution gets none
+and the input's gradient flows through the skip connection alone; the factor λ of the logits is 1; and a ReLU
+follows the re-estimation.
 
 Differs from the released code: there the trainer, not the unit, moves the buffer after each forward pass.
 """

@@ -26,7 +26,8 @@ in place of Ψ, and in eval mode it folds each batch normalisation into the weig
 Differs from the paper: kernels are merged by concatenation, as released; ``merge="sum"`` is the paper's
 mixture of kernels.
 
-Differs from the released code: ``merge="sum"`` is not in it.
+Differs from the released code: ``merge="sum"`` is not in it; its defaults are one kernel and stride 4, here
+those of its example; its option to leave out the residual is not here.
 """
 
 from collections.abc import Mapping, Sequence

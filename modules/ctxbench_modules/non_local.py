@@ -9,14 +9,16 @@ N is the batch size, C the number of channels, H×W the map, n = H·W its positi
 index is the weight of a 1×1 convolution. The embedded Gaussian block in two dimensions, X the input as C×n::
 
     θ = W_θ X + b_θ,  φ = W_φ X + b_φ,  g = W_g X + b_g      C'×n   (1×1 convolutions; section 3.2)
-    A = softmax over each row of θᵀ φ                          n×n    (eq. 3, 6)
-    Y = g Aᵀ                                                   C'×n
-    Z = X + BN(W Y + b)                                        C×n    (eq. 6)
+    A = softmax over each row of θᵀ φ                          n×n    (eq. 3, normalised as in eq. 1)
+    Y = g Aᵀ                                                   C'×n   (eq. 1)
+    Z = X + BN(W Y + b)                                        C×n    (eq. 6; the BN: section 4.1)
 
-Differs from the paper: nothing in the block; φ and g are not subsampled.
+Differs from the paper: two dimensions in place of space and time; φ and g are not subsampled, which section
+3.3 offers as a trick.
 
-Differs from the released code: mmcv divides the logits by √C' and has no batch normalisation by default
-(``norm=False, use_scale=True``); AlexHex7's port is the default here.
+Differs from the released code: the Caffe2 code by default divides the logits by √C' and max-pools φ and g.
+mmcv divides too and has no batch normalisation by default (``norm=False, use_scale=True``); AlexHex7's port,
+which has the batch normalisation and does not divide, is the default here.
 """
 
 import math

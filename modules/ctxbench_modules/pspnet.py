@@ -12,7 +12,9 @@ input, C×H×W. For each bin size s = 1, 2, 3, 6 (section 3.2)::
     y_s = ReLU(BN(W_s p_s)) resampled bilinearly to H×W       D×H×W
     Y   = [X; y_1; y_2; y_3; y_6]                             2C×H×W
 
-Differs from the paper: nothing; the corners of grid and map are aligned, as in the code.
+Differs from the paper: nothing it states. As in the released code, the 1×1 convolutions have no bias and are
+followed by batch normalisation and ReLU, and the corners of grid and map are aligned, which section 3.2
+leaves open.
 
 Differs from the released code: in training mode a batch normalisation that sees one value per channel
 (batch 1 at bin size 1) has no batch statistics; it then uses its running ones, where torch raises.

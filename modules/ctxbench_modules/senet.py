@@ -15,6 +15,7 @@ bottleneck. X is the input as C×n (section 3)::
 Differs from the paper: nothing.
 
 Differs from the released code: the Caffe models have biases in both layers; the port, as eq. 3, has none.
+Where C < r, the bottleneck has one channel, and the port's none.
 """
 
 from collections.abc import Mapping
