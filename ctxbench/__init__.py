@@ -7,6 +7,8 @@ so that importing the package, and ``ctxbench --help``, does not import torch.
 import sys
 from types import ModuleType
 
+from ctxbench.version import __version__ as __version__
+
 TYPE_CHECKING = False  # typing itself takes as long to import as all else on the way to --help
 if TYPE_CHECKING:
     from typing import Any
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from ctxbench.report.run import load_run
     from ctxbench.subject.bind import build
     from ctxbench.subject.registry import register
-
-__version__ = "0.2.0"
 
 _HOME = {
     "UserError": "ctxbench.errors",

@@ -16,7 +16,11 @@ ALLOWED = ("model", "backbone", "context", "size", "option", "json", "csv", "md"
 
 
 def count_networks(
-    model: str, backbone: str | None, context: str | None, size: str | None, option: list[str] | None
+    model: str,
+    backbone: str | None,
+    context: str | None,
+    sizes: list[int | tuple[int, int]] | None,
+    option: list[str] | None,
 ) -> NetworkCosts:
     """Count what the command line asks for; what it leaves open is Table 9's. UserError for nonsense."""
     from ctxbench.networks.cost import network_costs
@@ -27,7 +31,7 @@ def count_networks(
         raise UserError("--model takes names, such as reconet or reconet,pspnet")
     return network_costs(
         models,
-        sizes=[values.size(text) for text in values.split([size or str(TABLE9_SIDES[0])])],
+        sizes=sizes or [TABLE9_SIDES[0]],
         backbone=backbone or TABLE9_BACKBONE,
         context=context,
         context_options=values.options(option),

@@ -44,7 +44,9 @@ def paper(
     channels: Annotated[int, typer.Option(help="Table 10 at so many channels.")] = CHANNELS,
     size: Annotated[
         Any,
-        typer.Option(parser=values.size, metavar="SIZE", help="Table 10 at this size, 64 or 64x48 (H x W)."),
+        typer.Option(
+            parser=values.size("--size"), metavar="SIZE", help="Table 10 at this size, 64 or 64x48."
+        ),
     ] = SIZE,
     rank: Annotated[int, typer.Option(help="Table 10 at this rank of TGM+TRM.")] = RANK,
     quick: Annotated[

@@ -18,7 +18,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ctxbench import __version__
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.files import lock, write_text, writing
@@ -34,6 +33,7 @@ from ctxbench.measure.records import (
     to_line,
 )
 from ctxbench.subject.case import Case
+from ctxbench.version import __version__
 
 PLAN, RECORDS, JOURNAL = "run.json", "records.jsonl", "journal.jsonl"
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ctxbench import __version__
 from ctxbench.evaluate.evaluation import Evaluation
 from ctxbench.measure.environment import environment
+from ctxbench.version import __version__
 
 NOT_RECORDED = "a machine that is not recorded"
 

@@ -143,7 +143,7 @@ def test_records_hold_all_samples_and_the_environment(
     records = [json.loads(line) for line in lines]
     assert len({record["case_id"] for record in records}) == len(records) == 4
     for record in records:
-        assert record["schema_version"] == 1
+        assert record["schema_version"] == 2
         assert len(record["rounds_ms"]) >= 5
         assert record["environment"]["torch"]
 
