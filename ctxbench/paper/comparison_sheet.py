@@ -12,9 +12,9 @@ HEADINGS = (
     Heading("paper_flops", "FLOPs", "own rule", "G"),
     Heading("printed_memory", "memory", "printed", "MiB"),
     Heading("paper_memory", "memory", "own rule", "MiB"),
-    Heading("published_macs", "MACs", "published", "G"),
-    Heading("fast_macs", "MACs", "fast", "G"),
-    Heading("published_ratio", "÷ TGM+TRM", "published", "×"),
+    Heading("published_macs", "MACs", "published", "G", rank=3),
+    Heading("fast_macs", "MACs", "fast", "G", rank=2),
+    Heading("published_ratio", "÷ TGM+TRM", "published", "×", rank=1),
     Heading("fast_ratio", "÷ TGM+TRM", "fast", "×"),
     Heading("verdict", "verdict"),
 )
@@ -28,7 +28,7 @@ def table10_grid(comparisons: Sequence[Comparison], title: str = TITLE) -> Grid:
 
     Rows of another shape, of which nothing was printed, have empty texts for printed numbers.
     """
-    table = Grid(title, list(HEADINGS))
+    table = Grid(title, list(HEADINGS), name="table10")
     table.groups.append(Group("", [_row(table, comparison) for comparison in comparisons]))
     table.findings += in_words(row for row in comparisons if row.printed.gflops)
     return table

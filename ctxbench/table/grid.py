@@ -59,6 +59,8 @@ class Grid:
     footnotes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    name: str = ""
+    """What LaTeX refers to it by, where it has a name of its own."""
 
     def footnote(self, reason: str) -> int:
         """Return the number of a footnote, which is new where no cell gave this reason before."""
