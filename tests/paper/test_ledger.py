@@ -12,7 +12,7 @@ from ctxbench.paper.ledger import Claim, ledger, ledger_sheet
 from ctxbench.paper.sheet import VERDICTS, Sheet
 from ctxbench.paper.tables import growth as growing
 from ctxbench.paper.tables.growth import growth
-from ctxbench.report.sweep import TOWARDS, Growth
+from ctxbench.report.growth import TOWARDS, Growth
 from ctxbench.subject.case import Case
 from ctxbench.table.grid import Grid
 

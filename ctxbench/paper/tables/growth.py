@@ -15,7 +15,8 @@ from ctxbench.paper.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.sheet import DIFFERS, Sheet
 from ctxbench.paper.tables.table10 import RANK
-from ctxbench.report.sweep import AS_CLAIMED, TOWARDS, Growth, sweep, title_of
+from ctxbench.report.growth import AS_CLAIMED, TOWARDS, Growth, title_of
+from ctxbench.report.sweep import sweep
 from ctxbench.subject import registry
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
