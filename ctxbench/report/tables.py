@@ -33,6 +33,12 @@ def markdown(tables: Sequence[Grid], records: Sequence[Record]) -> str:
 def latex(tables: Sequence[Grid]) -> str:
     r"""Return tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
     return "\n".join(
-        grid_latex(table, f"{table.title}. {CONVENTION}", f"{LABEL}-{number}" if number else LABEL)
+        grid_latex(table, f"{table.title}. {CONVENTION}", _label(table, number))
         for number, table in enumerate(tables)
     )
+
+
+def _label(table: Grid, number: int) -> str:
+    if table.name:
+        return f"tab:{table.name}"
+    return f"{LABEL}-{number}" if number else LABEL
