@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ctxbench.audit.quantity import Quantity
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
-from ctxbench.paper.increments import G, TABLE9_SIDES, Decode, Increment, backbone_alone, decode, increments
+from ctxbench.paper.increments import TABLE9_SIDES, Decode, G, Increment, backbone_alone, decode, increments
 from ctxbench.paper.own_runs import OwnRun, Placed, for_table
 from ctxbench.paper.printed import plain_name, rows
 from ctxbench.paper.sheet import Sheet
