@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
+from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from ctxbench.counters import leaf_rule
@@ -32,7 +32,7 @@ VOC_CLASSES = 21
 
 STRIDES = (4, 8, 8, 8)
 """Of C2 to C5, at output stride 8."""
-G = 1e9
+GIGA = 10**9
 BILINEAR = 11
 """Operations for each element of a bilinear resizing by thop, which other counters leave out."""
 RULE = "Table 10's rule"
@@ -51,17 +51,17 @@ class Reading:
 class Increment:
     """A head, or the backbone itself, at one input size: counts of one image, as integers.
 
-    ``classifier_macs`` are part of ``convolution_macs``; ``product_macs`` are those of matrix products, by
-    the part of the head they are in. ``resized_elements`` are made by bilinear resizing inside the head.
-    ``rule_flops`` and ``rule_classifier_flops`` are by Table 10's rule, ``fast_macs`` of the forms that run
-    by default, all others of the published ones.
+    ``classifier_macs`` are part of ``convolutions_macs``; ``products_macs`` are those of matrix products, by
+    the part of the head they are in. ``bilinear_flops`` are of bilinear resizing inside the head, as thop
+    counts it. ``rule_flops`` and ``rule_classifier_flops`` are by Table 10's rule, ``fast_macs`` of the forms
+    that run by default, all others of the published ones.
     """
 
     side: int
-    convolution_macs: int
+    convolutions_macs: int
     classifier_macs: int
-    product_macs: Mapping[str, int]
-    resized_elements: int
+    products_macs: Mapping[str, int]
+    bilinear_flops: int
     rule_flops: int
     rule_classifier_flops: int
     fast_macs: int
@@ -69,7 +69,7 @@ class Increment:
     @property
     def macs(self) -> int:
         """MACs of every convolution and matrix product, every call."""
-        return self.convolution_macs + sum(self.product_macs.values())
+        return self.convolutions_macs + sum(self.products_macs.values())
 
     def readings(self) -> Iterator[Reading]:
         """Every way to count that is tried."""
@@ -77,18 +77,18 @@ class Increment:
         for without in (False, True) if self.classifier_macs else (False,):
             cut = ", no classifier" if without else ""
             flops = self.rule_flops - self.rule_classifier_flops * without
-            yield Reading(f"{RULE}{cut}, {size}", without, flops / G)
-            for times in product((1, 2, 0), repeat=len(self.product_macs)):
-                counted = dict(zip(self.product_macs, times, strict=True))
-                macs = self.convolution_macs - self.classifier_macs * without
-                macs += sum(self.product_macs[part] * n for part, n in counted.items())
+            yield Reading(f"{RULE}{cut}, {size}", without, flops / GIGA)
+            for times in product((1, 2, 0), repeat=len(self.products_macs)):
+                counted = dict(zip(self.products_macs, times, strict=True))
+                macs = self.convolutions_macs - self.classifier_macs * without
+                macs += sum(self.products_macs[part] * n for part, n in counted.items())
                 departed = sum(n != 1 for n in times)
                 words = f"MACs{_in_words(counted)}{cut}"
-                yield Reading(f"{words}, {size}", departed + without, macs / G)
-                if self.resized_elements:
+                yield Reading(f"{words}, {size}", departed + without, macs / GIGA)
+                if self.bilinear_flops:
                     resized = f"{words}, {BILINEAR} per element of a bilinear resizing, {size}"
-                    flops = macs + BILINEAR * self.resized_elements
-                    yield Reading(resized, departed + without + 1, flops / G)
+                    flops = macs + self.bilinear_flops
+                    yield Reading(resized, departed + without + 1, flops / GIGA)
 
 
 def _in_words(counted: Mapping[str, int]) -> str:
@@ -185,18 +185,18 @@ def _increment(model: str, side: int) -> Increment:
     leaves = leaf_rule.count(build, shape)["leaves"]
     working = [op for op in recorded.ops if op.macs]
     classifier = working[-1]  # every head ends with it
-    product_macs: dict[str, int] = {}
+    products_macs: dict[str, int] = {}
     for op in working:
         if "convolution" not in op.name:
             part = op.module.split(".")[1]  # of head.PART.…, since _OnFeatures holds the head
-            product_macs[part] = product_macs.get(part, 0) + op.macs
+            products_macs[part] = products_macs.get(part, 0) + op.macs
     resized = [op for op in recorded.ops if "upsample_bilinear" in op.name]
     return Increment(
         side=side,
-        convolution_macs=sum(op.macs for op in working if "convolution" in op.name),
+        convolutions_macs=sum(op.macs for op in working if "convolution" in op.name),
         classifier_macs=classifier.macs,
-        product_macs=product_macs,
-        resized_elements=sum(torch.Size(op.outputs[0]).numel() for op in resized),
+        products_macs=products_macs,
+        bilinear_flops=BILINEAR * sum(prod(op.outputs[0]) for op in resized),
         rule_flops=sum(flops for flops, _ in leaves.values()),
         rule_classifier_flops=leaves[classifier.module][0],
         fast_macs=views.macs(trace(partial(_head, model, side, published=False), shape)),
@@ -219,10 +219,10 @@ def _backbone(side: int) -> Increment:
     rule_flops = sum(flops for flops, _ in leaf_rule.count(build, shape)["leaves"].values())
     return Increment(
         side=side,
-        convolution_macs=macs,  # it has no other products, and no classifier
+        convolutions_macs=macs,  # it has no other products, and no classifier
         classifier_macs=0,
-        product_macs={},
-        resized_elements=0,
+        products_macs={},
+        bilinear_flops=0,
         rule_flops=rule_flops,
         rule_classifier_flops=0,
         fast_macs=macs,

@@ -22,7 +22,7 @@ def test_emanet_in_published_form_is_its_closed_form(emanet: Mapping[int, Increm
     products = 7 * positions * C * 64  # three iterations of two, and the reconstruction
     found = emanet[side]
     assert found.macs == convolutions + products
-    assert found.product_macs == {"context": products}
+    assert found.products_macs == {"context": products}
     assert found.classifier_macs == positions * C * CLASSES
     assert found.fast_macs < found.macs
 
@@ -40,9 +40,9 @@ def test_a_number_that_nothing_gives_names_the_nearest(emanet: Mapping[int, Incr
     assert found.nearest.gflops == max(reading.gflops for reading in found.tried)
 
 
-def test_resized_elements_are_counted_where_the_head_resizes() -> None:
+def test_bilinear_flops_are_counted_where_the_head_resizes() -> None:
     found = increments("pspnet")
-    assert found[512].resized_elements == 4 * 512 * 64 * 64  # four pooled maps of 512 channels
+    assert found[512].bilinear_flops == 11 * 4 * 512 * 64 * 64  # four pooled maps of 512 channels
     assert decode("77.5", found).fitting[0].words == (
         "MACs, 11 per element of a bilinear resizing, at 512×512"
     )
@@ -56,7 +56,7 @@ def test_the_backbone_fits_the_papers_own_rule() -> None:
 
 
 def test_every_part_is_counted_every_way() -> None:
-    head = Increment(8, 10, 1, {"a": 2, "b": 4}, 5, 7, 3, 0)
+    head = Increment(8, 10, 1, {"a": 2, "b": 4}, 55, 7, 3, 0)
     values = {reading.words: reading.gflops * 1e9 for reading in head.readings()}
     assert len(values) == 2 * (1 + 3 * 3 * 2)
     assert values["MACs, at 8×8"] == pytest.approx(16)
