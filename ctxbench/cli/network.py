@@ -1,4 +1,4 @@
-"""``ctxbench profile --model``: whole networks, counted beside the paper's Table 9."""
+"""``ctxbench profile --model``: whole networks, counted."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ def count_networks(
     sizes: list[int | tuple[int, int]] | None,
     option: list[str] | None,
 ) -> NetworkCosts:
-    """Count what the command line asks for; what it leaves open is Table 9's. UserError for nonsense."""
-    from ctxbench.networks.cost import network_costs
-    from ctxbench.paper.increments import TABLE9_BACKBONE, TABLE9_SIDES
+    """Count what the command line asks for; the rest is as usual. UserError for nonsense."""
+    from ctxbench.networks.counting import BACKBONE, SIZE, network_costs
 
     models = values.split([model])
     if not models:
         raise UserError("--model takes names, such as reconet or reconet,pspnet")
     return network_costs(
         models,
-        sizes=sizes or [TABLE9_SIDES[0]],
-        backbone=backbone or TABLE9_BACKBONE,
+        sizes=sizes or [SIZE],
+        backbone=backbone or BACKBONE,
         context=context,
         context_options=values.options(option),
     )

@@ -7,4 +7,7 @@ OFFERS = {
     "presets": "ctxbench.paper.presets:PRESETS",
     "record_extra": "ctxbench.paper.columns:record_extra",
     "record_sheets": "ctxbench.paper.columns:record_sheets",
+    "class_extra": "ctxbench.paper.evaluations:class_extra",
+    "evaluation_sheets": "ctxbench.paper.evaluations:evaluation_sheets",
+    "network_extra": "ctxbench.paper.network_costs:network_extra",
 }

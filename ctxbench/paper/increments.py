@@ -1,7 +1,10 @@
 """What Table 9's networks add to their backbone, and which counting gives the digits printed there.
 
 Heads are counted in their published forms, on features of the size an input has at output stride 8; the
-auxiliary head, which is for training alone, is in no count. In G = 10⁹.
+auxiliary head, which is for training alone, is in no count. Counts are integers until they are held against
+what is printed, in G = 10⁹.
+
+N images, H and W their sides, K classes; C5 is the backbone's last feature.
 """
 
 from __future__ import annotations
@@ -10,18 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
-from typing import Any
+from math import prod
 
-import torch
 from torch import Tensor, nn
 
-from ctxbench.counters import leaf_rule as paper
+from ctxbench.counters import leaf_rule
 from ctxbench.networks.network import HEADS
-from ctxbench.networks.resnet import BACKBONES, ResNet
+from ctxbench.networks.published import body, in_published_form
+from ctxbench.networks.resnet import BACKBONES, ResNet, feature_size
 from ctxbench.paper.comparison import NOT_REPRODUCIBLE, REPRODUCED
 from ctxbench.paper.printed.table10 import fits
-from ctxbench.subject import bind, registry, resolve
-from ctxbench.tracing import trace
+from ctxbench.tracing import trace, views
 
 TABLE9_BACKBONE = "resnet101"
 TABLE9_SIDES = (512, 513)
@@ -29,6 +31,8 @@ TABLE9_SIDES = (512, 513)
 VOC_CLASSES = 21
 
 STRIDES = (4, 8, 8, 8)
+"""Of C2 to C5, at output stride 8."""
+GIGA = 10**9
 BILINEAR = 11
 """Operations for each element of a bilinear resizing by thop, which other counters leave out."""
 RULE = "Table 10's rule"
@@ -45,43 +49,46 @@ class Reading:
 
 @dataclass(frozen=True)
 class Increment:
-    """A head, or the backbone itself, at one input size.
+    """A head, or the backbone itself, at one input size: counts of one image, as integers.
 
-    ``classifier`` and ``bilinear`` (elements resized inside the head) are parts; ``products`` are the MACs of
-    matrix products by the part of the head they are in. ``rule`` and ``rule_classifier`` are by Table 10's
-    rule, ``fast_gmacs`` of the forms that run by default.
+    ``classifier_macs`` are part of ``convolutions_macs``; ``products_macs`` are those of matrix products, by
+    the part of the head they are in. ``bilinear_flops`` are of bilinear resizing inside the head, as thop
+    counts it. ``rule_flops`` and ``rule_classifier_flops`` are by Table 10's rule, ``fast_macs`` of the forms
+    that run by default, all others of the published ones.
     """
 
     side: int
-    convolutions: float
-    classifier: float
-    products: Mapping[str, float]
-    bilinear: float
-    rule: float
-    rule_classifier: float
-    fast_gmacs: float
+    convolutions_macs: int
+    classifier_macs: int
+    products_macs: Mapping[str, int]
+    bilinear_flops: int
+    rule_flops: int
+    rule_classifier_flops: int
+    fast_macs: int
 
     @property
-    def gmacs(self) -> float:
+    def macs(self) -> int:
         """MACs of every convolution and matrix product, every call."""
-        return self.convolutions + sum(self.products.values())
+        return self.convolutions_macs + sum(self.products_macs.values())
 
     def readings(self) -> Iterator[Reading]:
         """Every way to count that is tried."""
         size = f"at {self.side}×{self.side}"
-        for without in (False, True) if self.classifier else (False,):
+        for without in (False, True) if self.classifier_macs else (False,):
             cut = ", no classifier" if without else ""
-            yield Reading(f"{RULE}{cut}, {size}", without, self.rule - self.rule_classifier * without)
-            for times in product((1, 2, 0), repeat=len(self.products)):
-                counted = dict(zip(self.products, times, strict=True))
-                value = self.convolutions - self.classifier * without
-                value += sum(self.products[part] * n for part, n in counted.items())
+            flops = self.rule_flops - self.rule_classifier_flops * without
+            yield Reading(f"{RULE}{cut}, {size}", without, flops / GIGA)
+            for times in product((1, 2, 0), repeat=len(self.products_macs)):
+                counted = dict(zip(self.products_macs, times, strict=True))
+                macs = self.convolutions_macs - self.classifier_macs * without
+                macs += sum(self.products_macs[part] * n for part, n in counted.items())
                 departed = sum(n != 1 for n in times)
                 words = f"MACs{_in_words(counted)}{cut}"
-                yield Reading(f"{words}, {size}", departed + without, value)
-                if self.bilinear:
+                yield Reading(f"{words}, {size}", departed + without, macs / GIGA)
+                if self.bilinear_flops:
                     resized = f"{words}, {BILINEAR} per element of a bilinear resizing, {size}"
-                    yield Reading(resized, departed + without + 1, value + BILINEAR * self.bilinear)
+                    flops = macs + self.bilinear_flops
+                    yield Reading(resized, departed + without + 1, flops / GIGA)
 
 
 def _in_words(counted: Mapping[str, int]) -> str:
@@ -135,9 +142,12 @@ class _OnFeatures(nn.Module):
         self.channels = channels
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) to the head's logits."""
+        """(N, 3, H, W) to the head's logits, (N, K, h, w) at a stride of its own."""
         sides = ([-(-side // stride) for side in image.shape[2:]] for stride in STRIDES)
-        features = [image.new_empty(len(image), c, *s) for c, s in zip(self.channels, sides, strict=True)]
+        features = [
+            image.new_empty(len(image), c, *s)  # (N, c, ⌈H/stride⌉, ⌈W/stride⌉)
+            for c, s in zip(self.channels, sides, strict=True)
+        ]
         logits: Tensor = self.head(features)
         return logits
 
@@ -150,82 +160,70 @@ class _Last(nn.Module):
         self.backbone = backbone
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) to C5."""
+        """(N, 3, H, W) to C5, (N, 2048, ⌈H/8⌉, ⌈W/8⌉)."""
         c5: Tensor = self.backbone(image)[-1]
         return c5
 
 
 def _head(model: str, side: int, *, published: bool) -> nn.Module:
     channels = body(TABLE9_BACKBONE).channels
-    size = (-(-side // STRIDES[-1]),) * 2
+    size = (feature_size(side),) * 2
     head = HEADS[model](channels, VOC_CLASSES, size=size)
     return _OnFeatures(in_published_form(head, size) if published else head, channels)
-
-
-def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any) -> nn.Module:
-    """Put the published form of every registered block in the place of its fast one, for counting.
-
-    ``size`` is that of the features, ``options`` are the blocks', ``implementation`` perhaps among them. The
-    new blocks' weights are their own.
-    """
-    names = {resolve.load(name): name for name in registry.SPECS}
-    for path, block in list(network.named_modules()):
-        if type(block) in names and getattr(block, "implementation", "") == "fast":
-            chosen = {**options, "implementation": "published"}
-            published = bind.build(names[type(block)], block.in_channels, size, **chosen)
-            network.set_submodule(path, published)
-    return network
-
-
-@cache
-def body(backbone: str) -> ResNet:
-    """A backbone without storage, to be asked for its channels and parameters."""
-    with torch.device("meta"):
-        return BACKBONES[backbone]()
 
 
 @cache
 def increments(model: str) -> Mapping[int, Increment]:
     """Count a model's head at the sides that Table 9 is held against."""
-    found = {}
-    for side in TABLE9_SIDES:
-        shape = (1, 3, side, side)
-        build = partial(_head, model, side, published=True)
-        recorded = trace(build, shape)
-        leaves = paper.count(build, shape)["leaves"]
-        working = [op for op in recorded.ops if op.macs]
-        classifier = working[-1]  # every head ends with it
-        products: dict[str, float] = {}
-        for op in working:
-            if "convolution" not in op.name:
-                part = op.module.split(".")[1]
-                products[part] = products.get(part, 0) + op.macs / 1e9
-        resized = [op for op in recorded.ops if "upsample_bilinear" in op.name]
-        found[side] = Increment(
-            side=side,
-            convolutions=sum(op.macs for op in working if "convolution" in op.name) / 1e9,
-            classifier=classifier.macs / 1e9,
-            products=products,
-            bilinear=sum(torch.Size(op.outputs[0]).numel() for op in resized) / 1e9,
-            rule=sum(flops for flops, _ in leaves.values()) / 1e9,
-            rule_classifier=leaves[classifier.module][0] / 1e9,
-            fast_gmacs=sum(op.macs for op in trace(partial(_head, model, side, published=False), shape).ops)
-            / 1e9,
-        )
-    return found
+    return {side: _increment(model, side) for side in TABLE9_SIDES}
+
+
+def _increment(model: str, side: int) -> Increment:
+    shape = (1, 3, side, side)
+    build = partial(_head, model, side, published=True)
+    recorded = trace(build, shape)
+    leaves = leaf_rule.count(build, shape)["leaves"]
+    working = [op for op in recorded.ops if op.macs]
+    classifier = working[-1]  # every head ends with it
+    products_macs: dict[str, int] = {}
+    for op in working:
+        if "convolution" not in op.name:
+            part = op.module.split(".")[1]  # of head.PART.…, since _OnFeatures holds the head
+            products_macs[part] = products_macs.get(part, 0) + op.macs
+    resized = [op for op in recorded.ops if "upsample_bilinear" in op.name]
+    return Increment(
+        side=side,
+        convolutions_macs=sum(op.macs for op in working if "convolution" in op.name),
+        classifier_macs=classifier.macs,
+        products_macs=products_macs,
+        bilinear_flops=BILINEAR * sum(prod(op.outputs[0]) for op in resized),
+        rule_flops=sum(flops for flops, _ in leaves.values()),
+        rule_classifier_flops=leaves[classifier.module][0],
+        fast_macs=views.macs(trace(partial(_head, model, side, published=False), shape)),
+    )
 
 
 @cache
 def backbone_alone() -> Mapping[int, Increment]:
     """Count the backbone alone at the same sides."""
-    found = {}
-    for side in TABLE9_SIDES:
-        shape = (1, 3, side, side)
+    return {side: _backbone(side) for side in TABLE9_SIDES}
 
-        def build() -> nn.Module:
-            return _Last(BACKBONES[TABLE9_BACKBONE](stem="deep"))
 
-        macs = sum(op.macs for op in trace(build, shape).ops) / 1e9
-        rule = paper.count(build, shape)["gflops"]
-        found[side] = Increment(side, macs, 0.0, {}, 0.0, rule, 0.0, macs)
-    return found
+def _backbone(side: int) -> Increment:
+    shape = (1, 3, side, side)
+
+    def build() -> nn.Module:
+        return _Last(BACKBONES[TABLE9_BACKBONE](stem="deep"))
+
+    macs = views.macs(trace(build, shape))
+    rule_flops = sum(flops for flops, _ in leaf_rule.count(build, shape)["leaves"].values())
+    return Increment(
+        side=side,
+        convolutions_macs=macs,  # it has no other products, and no classifier
+        classifier_macs=0,
+        products_macs={},
+        bilinear_flops=0,
+        rule_flops=rule_flops,
+        rule_classifier_flops=0,
+        fast_macs=macs,
+    )

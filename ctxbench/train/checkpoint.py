@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.files import written_whole
 from ctxbench.measure.fields import check_fields
+from ctxbench.networks.tensor_files import load_tensors
 from ctxbench.networks.weights import compare
 
 SHOWN = 3
@@ -49,12 +50,12 @@ class Checkpoint:
     def read(cls, path: Path) -> "Checkpoint":
         """Read a file, on the CPU. Raises UserError where it is missing, damaged or not one of these."""
         try:
-            values = torch.load(path, map_location="cpu", weights_only=True)
+            values = load_tensors(path)
             check_fields(cls, values)
             return cls(**values)
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
-        except Exception as error:  # bytes that are no pickle can lead the unpickler anywhere
+        except Exception as error:  # values of other types, among them
             raise UserError(f"{path} is no checkpoint of ctxbench: {in_one_line(error)}") from error
 
 

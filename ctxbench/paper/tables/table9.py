@@ -11,7 +11,15 @@ from matplotlib.figure import Figure
 
 from ctxbench.audit.quantity import Quantity
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
-from ctxbench.paper.increments import TABLE9_SIDES, Decode, Increment, backbone_alone, decode, increments
+from ctxbench.paper.increments import (
+    GIGA,
+    TABLE9_SIDES,
+    Decode,
+    Increment,
+    backbone_alone,
+    decode,
+    increments,
+)
 from ctxbench.paper.own_runs import OwnRun, Placed, for_table
 from ctxbench.paper.printed import plain_name, rows
 from ctxbench.paper.sheet import Sheet
@@ -97,9 +105,9 @@ def _cells(
 ) -> list[Cell]:
     of_side = [found[side] for side in TABLE9_SIDES]
     numbers = [
-        *(each.gmacs for each in of_side),
-        *(each.fast_gmacs for each in of_side),
-        *(each.rule for each in of_side),
+        *(each.macs / GIGA for each in of_side),
+        *(each.fast_macs / GIGA for each in of_side),
+        *(each.rule_flops / GIGA for each in of_side),
     ]
     chance = ""
     if decoded.fitting:
@@ -157,10 +165,10 @@ def _numbers(
     }
     for side, each in found.items():
         numbers |= {
-            f"published_gmacs_{side}": each.gmacs,
-            f"fast_gmacs_{side}": each.fast_gmacs,
-            f"rule_gflops_{side}": each.rule,
-            f"classifier_gmacs_{side}": each.classifier,
+            f"published_gmacs_{side}": each.macs / GIGA,
+            f"fast_gmacs_{side}": each.fast_macs / GIGA,
+            f"rule_gflops_{side}": each.rule_flops / GIGA,
+            f"classifier_gmacs_{side}": each.classifier_macs / GIGA,
         }
     first = decoded.fitting[0] if decoded.fitting else decoded.nearest
     numbers |= {
@@ -223,7 +231,7 @@ def _figure(counted: Mapping[str, Mapping[int, Increment]]) -> Figure:
             zip(TABLE9_SIDES, (PALETTE["a2net"], PALETTE["nonlocal"]), strict=True)
         ):
             y = [n + (i - (len(TABLE9_SIDES) - 1) / 2) * height for n in range(len(methods))]
-            values = [counted[row["method"]][side].gmacs for row in methods]
+            values = [counted[row["method"]][side].macs / GIGA for row in methods]
             axes.barh(y, values, height, color=colour, label=f"MACs at {side}×{side}")
         axes.plot(
             [float(row["flops_g"]) for row in methods],
