@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
-from ctxbench.paper.printed.table10 import fits
 from ctxbench.table.column import significant
 
 UNIFORM = "MACs of every convolution and matrix product, every call"
@@ -131,7 +131,7 @@ def _memory(frame: pd.DataFrame) -> Found:
         f"{row['printed_mib']} MB",
         f"{significant(published, 4)} MiB (published form), {significant(fast, 4)} MiB (fast form)",
         f"{PEAK}, {_at(frame)}; the printed MB is 2²⁰ bytes",
-        fits(published, str(row["printed_mib"])),
+        prints_as(published, str(row["printed_mib"])),
         f"{row['paper_mib']:.4g} MiB is the sum of the outputs of leaf modules, of each its last call",
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.environment import environment, fingerprint
@@ -26,7 +27,7 @@ from ctxbench.paper.comparison import (
 )
 from ctxbench.paper.comparison_sheet import TITLE, table10_grid
 from ctxbench.paper.presets import TABLE10
-from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits
+from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow
 from ctxbench.paper.printed.table10 import table10 as printed_rows
 from ctxbench.paper.provenance import origin
 from ctxbench.paper.sheet import Sheet
@@ -305,4 +306,4 @@ def _verdict(value: float | None, printed: str) -> str | None:
         return NOT_MEASURED
     if not printed:
         return None
-    return REPRODUCED if fits(value, printed) else NOT_REPRODUCIBLE
+    return REPRODUCED if prints_as(value, printed) else NOT_REPRODUCIBLE

@@ -23,10 +23,8 @@ GMACS = {"deeplabv3plus": 80.0, "pspnet": 77.5, "danet": 110.0, "psanet": 90.0, 
 
 def counted(gmacs: float) -> dict[int, Increment]:
     """An increment of so much at 512, and a little more at 513, all in convolutions."""
-    return {
-        side: Increment(side, gmacs * scale, 0.0, {}, 0.0, gmacs * scale, 0.0, gmacs * scale)
-        for side, scale in ((512, 1.0), (513, 1.03))
-    }
+    counts = {512: round(gmacs * 1e9), 513: round(1.03 * gmacs * 1e9)}
+    return {side: Increment(side, macs, 0, {}, 0, macs, 0, macs) for side, macs in counts.items()}
 
 
 @pytest.fixture
