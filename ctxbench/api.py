@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ctxbench.report.compare import RunDiff
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
-    from ctxbench.report.sweep import Sweep
+    from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.tracing import Trace
 
 Subject: TypeAlias = "str | nn.Module"

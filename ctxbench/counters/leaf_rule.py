@@ -102,15 +102,20 @@ def leaf_calls(build: Build, shape: Shape, see: See[T]) -> list[T]:
 def _hooked(module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any], see: See[T]) -> list[T]:
     """Run a module that is ours to hook."""
     seen: list[T] = []
+    watch_leaves(module.eval(), see, seen)
+    with tensors, torch.no_grad():
+        module(torch.empty(shape).normal_())
+    return seen
+
+
+def watch_leaves(module: nn.Module, see: See[T], seen: list[T]) -> None:
+    """Hook every leaf of a module, so that ``seen`` gets what ``see`` makes of each of its calls."""
 
     def hook(path: str, leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         if isinstance(out, Tensor):
             inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
             seen.append(see(path, leaf, inputs, out))
 
-    for path, leaf in module.eval().named_modules():
+    for path, leaf in module.named_modules():
         if next(leaf.children(), None) is None:
             leaf.register_forward_hook(partial(hook, path), with_kwargs=True)
-    with tensors, torch.no_grad():
-        module(torch.empty(shape).normal_())
-    return seen

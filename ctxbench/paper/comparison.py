@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.measure.records import Record
 from ctxbench.paper.presets import NOTES, configurations
-from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits, printed, table10
+from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, printed, table10
 from ctxbench.subject.case import Case
 
 SUBJECT = "reconet"
@@ -102,7 +103,7 @@ def ratio(value: float | None, unit: float | None) -> float | None:
 def _verdict(row: PrintedRow, paper: Mapping[str, Any], record_reason: str) -> tuple[str, str]:
     if paper.get("gflops") is None or paper.get("mib") is None:
         return NOT_MEASURED, paper.get("reason") or record_reason or "the paper's convention was not run"
-    if fits(paper["gflops"], row.gflops) and fits(paper["mib"], row.mib):
+    if prints_as(paper["gflops"], row.gflops) and prints_as(paper["mib"], row.mib):
         return REPRODUCED, ""
     last = _beside(row, "last call wins", paper["gflops"], paper["mib"])
     every = _beside(row, "every call", paper.get("every_call_gflops"), paper.get("every_call_mib"))
@@ -117,7 +118,7 @@ def _beside(row: PrintedRow, rule: str, gflops: float | None, mib: float | None)
         (True, False): "only the G fit",
         (False, True): "only the MiB fit",
         (False, False): "neither fits",
-    }[fits(gflops, row.gflops), fits(mib, row.mib)]
+    }[prints_as(gflops, row.gflops), prints_as(mib, row.mib)]
     return f"{rule} gives {gflops:.2f} G / {mib:.2f} MiB ({which})"
 
 

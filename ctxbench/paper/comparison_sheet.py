@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.measure.records import Record
 from ctxbench.paper.comparison import NOT_MEASURED, NOT_REPRODUCIBLE, REPRODUCED, Comparison, in_words
-from ctxbench.paper.printed.table10 import fits
 from ctxbench.report.columns import FIXED, reason
 from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, lay_out, raw
@@ -86,7 +86,7 @@ def _verdict(value: float | None, printed: str) -> str | None:
         return NOT_MEASURED
     if not printed:
         return None
-    return REPRODUCED if fits(value, printed) else NOT_REPRODUCIBLE
+    return REPRODUCED if prints_as(value, printed) else NOT_REPRODUCIBLE
 
 
 def _comparison(row: Row) -> Comparison:

@@ -2,7 +2,8 @@
 
 Heads are counted in their published forms, on features of the size an input has at output stride 8; the
 auxiliary head, which is for training alone, is in no count. Counts are integers until they are held against
-what is printed, in G = 10⁹.
+what is printed, in G = 10⁹. The ways to count them are candidates for the search of
+:mod:`ctxbench.audit.matching`, where the words are explained.
 
 N images, H and W their sides, K classes; C5 is the backbone's last feature.
 """
@@ -11,18 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import product
 from math import prod
 
 from torch import Tensor, nn
 
+from ctxbench.audit.matching import Candidate, Match, Source, distinct, fits, near_misses
+from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import leaf_rule
 from ctxbench.networks.network import HEADS
 from ctxbench.networks.published import body, in_published_form
 from ctxbench.networks.resnet import BACKBONES, ResNet, feature_size
 from ctxbench.paper.comparison import NOT_REPRODUCIBLE, REPRODUCED
-from ctxbench.paper.printed.table10 import fits
 from ctxbench.tracing import trace, views
 
 TABLE9_BACKBONE = "resnet101"
@@ -32,19 +34,12 @@ VOC_CLASSES = 21
 
 STRIDES = (4, 8, 8, 8)
 """Of C2 to C5, at output stride 8."""
-GIGA = 10**9
 BILINEAR = 11
 """Operations for each element of a bilinear resizing by thop, which other counters leave out."""
+GIGA = 10**9
 RULE = "Table 10's rule"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One way to count an increment: in words, its departures from plain MACs, and its value in G."""
-
-    words: str
-    departures: int
-    gflops: float
+PRINTINGS = (ROUNDED,)
+"""The paper's tables round: 8.97735 and 2.57653 are 8.98 and 2.58 in Table 10."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +63,30 @@ class Increment:
 
     @property
     def macs(self) -> int:
-        """MACs of every convolution and matrix product, every call."""
+        """Those of every convolution and matrix product, every call."""
         return self.convolutions_macs + sum(self.products_macs.values())
 
-    def readings(self) -> Iterator[Reading]:
-        """Every way to count that is tried."""
-        size = f"at {self.side}×{self.side}"
-        for without in (False, True) if self.classifier_macs else (False,):
-            cut = ", no classifier" if without else ""
-            flops = self.rule_flops - self.rule_classifier_flops * without
-            yield Reading(f"{RULE}{cut}, {size}", without, flops / GIGA)
-            for times in product((1, 2, 0), repeat=len(self.products_macs)):
-                counted = dict(zip(self.products_macs, times, strict=True))
-                macs = self.convolutions_macs - self.classifier_macs * without
-                macs += sum(self.products_macs[part] * n for part, n in counted.items())
-                departed = sum(n != 1 for n in times)
-                words = f"MACs{_in_words(counted)}{cut}"
-                yield Reading(f"{words}, {size}", departed + without, macs / GIGA)
-                if self.bilinear_flops:
-                    resized = f"{words}, {BILINEAR} per element of a bilinear resizing, {size}"
-                    flops = macs + self.bilinear_flops
-                    yield Reading(resized, departed + without + 1, flops / GIGA)
+
+def ways_to_count(increment: Increment) -> Iterator[Candidate]:
+    """Every way that is tried, with its value in G: the leaf rule, and MACs of more parts or fewer.
+
+    Matrix products of each part count once, twice or not at all; classifier and bilinear resizing may be out.
+    """
+    size = f"at {increment.side}×{increment.side}"
+    for cut in (False, True) if increment.classifier_macs else (False,):
+        out = ", no classifier" if cut else ""
+        rule = increment.rule_flops - increment.rule_classifier_flops * cut
+        yield Candidate(rule / GIGA, f"{RULE}{out}, {size}", int(cut), is_leaf_rule=True)
+        for times in product((1, 2, 0), repeat=len(increment.products_macs)):
+            counted = dict(zip(increment.products_macs, times, strict=True))
+            macs = increment.convolutions_macs - increment.classifier_macs * cut
+            macs += sum(increment.products_macs[part] * n for part, n in counted.items())
+            deviations = sum(n != 1 for n in times) + cut
+            words = f"MACs{_in_words(counted)}{out}"
+            yield Candidate(macs / GIGA, f"{words}, {size}", deviations)
+            if increment.bilinear_flops:
+                resized = f"{words}, {BILINEAR} per element of a bilinear resizing, {size}"
+                yield Candidate((macs + increment.bilinear_flops) / GIGA, resized, deviations + 1)
 
 
 def _in_words(counted: Mapping[str, int]) -> str:
@@ -98,39 +96,51 @@ def _in_words(counted: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True)
 class Decode:
-    """A printed increment, and every way to count it that was tried, the plainest first."""
+    """A printed increment held against every way to count it that is tried."""
 
     printed: str
-    tried: tuple[Reading, ...]
+    tried: tuple[Candidate, ...]
+
+    @cached_property
+    def fits(self) -> list[Match]:
+        """The ways that print as the paper does, the plainest first; those of one value are one."""
+        return fits(self._sources, [self._quantity], PRINTINGS)
 
     @property
-    def fitting(self) -> list[Reading]:
-        """The ways that print as the paper does."""
-        return [reading for reading in self.tried if fits(reading.gflops, self.printed)]
+    def ways_fitting(self) -> int:
+        """How many ways print as the paper does, those with one value and all."""
+        return sum(1 + fit.candidates[0].n_equivalent for fit in self.fits)
 
-    @property
-    def nearest(self) -> Reading:
-        """The way that comes nearest."""
-        return min(self.tried, key=lambda reading: abs(reading.gflops - float(self.printed)))
+    @cached_property
+    def best(self) -> Match:
+        """The plainest way that prints as the paper does, or else the one that comes nearest."""
+        return (self.fits or near_misses(self._sources, [self._quantity], PRINTINGS))[0]
 
     @property
     def verdict(self) -> str:
         """Whether some way prints as the paper does."""
-        return REPRODUCED if self.fitting else NOT_REPRODUCIBLE
+        return REPRODUCED if self.fits else NOT_REPRODUCIBLE
 
     def __str__(self) -> str:
         tried = f"of {len(self.tried)} ways tried"
-        if self.fitting:
-            return f"{self.fitting[0].words}; {len(self.fitting)} {tried}"
-        off = 100 * (self.nearest.gflops / float(self.printed) - 1)
-        return f"none {tried}; nearest {self.nearest.gflops:.2f} G ({off:+.2g} %): {self.nearest.words}"
+        best = self.best.candidates[0]
+        if self.fits:
+            return f"{best.words}; {self.ways_fitting} {tried}"
+        return f"none {tried}; nearest {best.value:.2f} G ({self._quantity.off(best.value)}): {best.words}"
+
+    @property
+    def _quantity(self) -> Quantity:
+        return Quantity.parse(f"{self.printed}G")
+
+    @property
+    def _sources(self) -> list[Source]:
+        ordered = sorted(self.tried, key=lambda way: (way.deviations, not way.is_leaf_rule))
+        return [Source((distinct(ordered),))]
 
 
 def decode(printed: str, increments: Mapping[int, Increment]) -> Decode:
     """Hold a printed number against every way to count an increment at the sides tried."""
-    tried = [reading for increment in increments.values() for reading in increment.readings()]
-    order = sorted(tried, key=lambda reading: (reading.departures, not reading.words.startswith(RULE)))
-    return Decode(printed, tuple(order))
+    return Decode(printed, tuple(way for each in increments.values() for way in ways_to_count(each)))
 
 
 class _OnFeatures(nn.Module):

@@ -33,12 +33,12 @@ def test_decode_prints_the_fits(run: Run, capsys: pytest.CaptureFixture[str]) ->
     assert run("decode", "emau", f"{macs / 1000}K", *SMALL, "-o", "bases=4") == 0
     told = capsys.readouterr().out
     assert "MACs of convolutions and matrix products (K = 10³)" in told
-    assert "0 departures" in told
+    assert "0 deviations" in told
     assert "the published form with bases=4" in told
 
 
 def test_decode_exports_every_fit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("decode", "emau", "0.01M", "99MB", *SMALL, "--csv", "-") == 0
+    assert run("decode", "emau", "0.01M", "0.1MB", *SMALL, "--csv", "-") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert {row["kind"] for row in rows} == {"both", "FLOPs", "memory"}
 
@@ -77,6 +77,7 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
     ("arguments", "why"),
     [
         (("decode", "emau", "19.33"), "no printed number with a unit"),
+        (("decode", "emau", "99999999999999999999G", *SMALL), "over 1000 times off from all that can be"),
         (("decode", "emua", "1G"), "did you mean emau"),
         (("decode", "emau", "1G", "--size", "3x"), "takes 64 or 64x48 (H x W), not '3x'"),
         (("sweep", "emau"), "give the values of the axis"),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.paper.claims.answer import UNIFORM, Answer, span, value
 from ctxbench.paper.comparison import BASELINE, SUBJECT
-from ctxbench.paper.printed.table10 import fits
 from ctxbench.table.column import significant
 
 PEAK = "predicted peak of inference above weights and input"
@@ -102,7 +102,7 @@ def memory(frame: pd.DataFrame) -> Answer:
         f"{row['printed_mib']} MB",
         f"{significant(published, 4)} MiB (published form), {significant(fast, 4)} MiB (fast form)",
         f"{PEAK}, {_at(frame)}; the printed MB is 2²⁰ bytes",
-        fits(published, str(row["printed_mib"])),
+        prints_as(published, str(row["printed_mib"])),
         f"{row['paper_mib']:.4g} MiB is the sum of the outputs of leaf modules, of each its last call",
     )
 

@@ -31,9 +31,3 @@ def table10() -> dict[str, PrintedRow]:
 def printed(module: str) -> PrintedRow | None:
     """Return the printed row of a module; None for a module the table does not have."""
     return table10().get(module)
-
-
-def fits(value: float | None, text: str) -> bool:
-    """Tell whether ``value`` prints as ``text`` at the decimals of ``text`` (24.125 prints as 24.12)."""
-    decimals = len(text.partition(".")[2])
-    return value is not None and f"{value:.{decimals}f}" == text
