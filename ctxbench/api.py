@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
-    from ctxbench.measure.session import Progress
+    from ctxbench.measure.session import RunProgress
     from ctxbench.report.compare import RunDiff
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
@@ -58,7 +58,7 @@ def profile(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Profile:
     """Count and measure modules, each in its own process, and write the run's folder with its report.
 
@@ -87,7 +87,7 @@ def profile(
         )
     if resume is not None:
         folder = Path(resume)
-        session.resume(folder, progress=progress)
+        session.resume_run(folder, progress=progress)
     else:
         folder = Path(out) if out else new_folder()
         wanted = cases(
@@ -105,7 +105,7 @@ def profile(
             compile=compile,
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=tuple(counters))
-        session.run(wanted, settings=settings, out=folder, command=command, progress=progress)
+        session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
     write_report(folder)
     return load_run(folder)
 
@@ -262,7 +262,7 @@ def sweep(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Sweep:
     """Fit how MACs, memory and latency grow along one axis, beside the order that its authors claim.
 

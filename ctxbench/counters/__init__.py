@@ -37,7 +37,7 @@ def _count(name: str, build: Build, shape: Shape) -> dict[str, Any]:
     from ctxbench.counters.common import refusal
 
     try:
-        answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count(build, shape)
+        answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count_macs(build, shape)
     except Exception as error:  # another library, on a stranger's module, may raise anything at all
         return refusal(in_one_line(error))
     return answer

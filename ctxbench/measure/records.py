@@ -69,6 +69,8 @@ class Record:
     """State of the caches before each sample: ``warm`` or ``cold L2``."""
     throttled: bool = False
     """The device reported clock throttling while samples were taken."""
+    runtime: dict[str, str] = field(default_factory=dict)
+    """Names and versions of what executed the module, beside torch's, which is in ``environment``."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns. Under

@@ -21,23 +21,23 @@ Reply = tuple[str, Any]
 
 
 def main(pipe: Connection, case: Case) -> None:
-    """Answer requests ``(method of Subject, arguments)`` with a :data:`Reply` each."""
+    """Answer requests ``(method of Measurement, arguments)`` with a :data:`Reply` each."""
     _be_expendable()
-    from ctxbench.measure.measurement import Subject
+    from ctxbench.measure.measurement import Measurement
 
     gc.freeze()  # collections between rounds need not visit what was imported
-    subject = Subject(case)
+    measurement = Measurement(case)
     while True:
         try:
             method, arguments = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(subject, method, arguments))
+        pipe.send(_answer(measurement, method, arguments))
 
 
-def _answer(subject: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
+def _answer(measurement: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
     try:
-        return "ok", getattr(subject, method)(*arguments)
+        return "ok", getattr(measurement, method)(*arguments)
     except UserError as error:
         return "refused", str(error)
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything; it costs this row

@@ -160,7 +160,7 @@ def sweep(
     out: Path | None = None,
     settings: Settings | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[session.Progress], None] | None = None,
+    progress: Callable[[session.RunProgress], None] | None = None,
 ) -> Sweep:
     """Count cases that differ along one axis, and fit how each module's cost grows with it.
 
@@ -175,17 +175,17 @@ def sweep(
     axis = axis_of(cases)
     if not latency:
         return Sweep(axis, tuple(map(_counted, cases)))
-    run = session.run(cases, settings=settings, out=out, command=command, progress=progress)
+    run = session.measure_cases(cases, settings=settings, out=out, command=command, progress=progress)
     return Sweep(axis, tuple(run.records))
 
 
-def resume(folder: Path, *, progress: Callable[[session.Progress], None] | None = None) -> Sweep:
+def resume(folder: Path, *, progress: Callable[[session.RunProgress], None] | None = None) -> Sweep:
     """Go on with an interrupted sweep that measures latency; of a finished run, fit what is there.
 
     Raises UserError where ``folder`` holds no run, or one whose cases do not lie along one axis.
     """
     axis = axis_of(read_run(folder).plan.cases)
-    return Sweep(axis, tuple(session.resume(folder, progress=progress).records))
+    return Sweep(axis, tuple(session.resume_run(folder, progress=progress).records))
 
 
 def axis_of(cases: Iterable[Case]) -> str:

@@ -57,6 +57,11 @@ class Case:
         return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     @property
+    def runtime(self) -> str:
+        """What executes the module: one of :data:`ctxbench.measure.runtimes.RUNTIMES`."""
+        return "compile" if self.compile else "eager"
+
+    @property
     def id(self) -> str:
         """Twelve hex digits that are equal exactly when two cases are the same."""
         values = {name: value for name, value in self.to_json().items() if name != "rule_options"}
