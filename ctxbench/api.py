@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctxbench.counters import DEFAULT
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.subject.case import Case, Layout, Mode
 from ctxbench.subject.cases import Modules, Size, cases
 
@@ -148,9 +148,7 @@ def trace(
     takes no preset, options or implementation. Raises UserError where the module cannot be built, fails, or
     does not return (N, C', H, W).
     """
-    import torch
-
-    from ctxbench.tracing import trace as record
+    from ctxbench.tracing import trace_case
 
     if not isinstance(module, str) and (options or implementation or preset):
         raise UserError(
@@ -158,14 +156,7 @@ def trace(
         )
     name = module if isinstance(module, str) else SELF
     case = _case(name, shape, preset, implementation, options, dtype=dtype, layout=layout, mode=mode)
-    try:
-        subject = _builder(case) if isinstance(module, str) else module
-        return record(subject, case.shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        doing = "forward and backward" if mode == "train" else "forward"
-        raise UserError(f"{_label(module)} fails {doing} on {case.shape}: {in_one_line(error)}") from error
+    return trace_case(case, subject=None if isinstance(module, str) else module, label=_label(module))
 
 
 def count(

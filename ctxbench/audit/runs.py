@@ -10,10 +10,10 @@ from typing import Any
 from ctxbench.audit.conventions import ITEM_BYTES, Seen
 from ctxbench.audit.work import last_calls, of_leaves, of_operations
 from ctxbench.counters import Shape
-from ctxbench.errors import UserError, in_one_line
 from ctxbench.subject import bind
+from ctxbench.subject.case import Case
 from ctxbench.subject.presets import presets
-from ctxbench.tracing import trace, views
+from ctxbench.tracing import trace_case, views
 
 BATCHES = (2, 4, 8)
 
@@ -45,14 +45,11 @@ class Run:
         Memory that no counter adds up (peaks, what is saved) is known however a counter looks; that of
         training where ``training`` is asked for. Raises UserError where the module does not run.
         """
-        try:
-            leaves = of_leaves(self.build, self.shape)
-            infer = trace(self.build, self.shape)
-            train = trace(self.build, self.shape, mode="train") if training else None
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise UserError(f"{self.module} fails on {self.shape}: {in_one_line(error)}") from error
+        batch, *sides = self.shape
+        case = Case(self.module, *sides, self.options, self.form, batch)
+        infer = trace_case(case)
+        train = trace_case(case, "train") if training else None
+        leaves = of_leaves(self.build, self.shape)
         known = Seen(
             calls=of_operations(infer),
             input_bytes=ITEM_BYTES * prod(self.shape),

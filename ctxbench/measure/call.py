@@ -15,7 +15,7 @@ from ctxbench.subject.case import Case
 SEED = 0
 
 
-class Call:
+class MeasuredCall:
     """A forward pass in eval mode without autograd, or a forward and backward pass in training mode.
 
     Use :meth:`clear` before each, outside what is measured: it frees the gradients of the last one.
@@ -36,7 +36,7 @@ class Call:
         return self._run()
 
 
-def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) -> Call:
+def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) -> MeasuredCall:
     """Put ``module`` under the case's conditions and run it twice on a seeded input (N, C, H, W).
 
     ``runtime`` is by default a new one of the case's kind. Raises UserError if the output is not one tensor
@@ -66,7 +66,7 @@ def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) ->
     upstream = torch.empty_like(first) if train else None  # (N, C', H, W), in the output's memory format
     del first  # and its graph: two passes at once would need more memory than one is predicted to
     if upstream is None:
-        call = Call(infer, module, x)
+        call = MeasuredCall(infer, module, x)
     else:
         upstream.copy_(torch.randn(shape, generator=generator))
 
@@ -75,7 +75,7 @@ def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) ->
             torch.autograd.backward(y, upstream)
             return y
 
-        call = Call(forward_backward, module, x)
+        call = MeasuredCall(forward_backward, module, x)
     check_output(case, call(), shape)
     return call
 

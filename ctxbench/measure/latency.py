@@ -7,7 +7,7 @@ import time
 import torch
 
 from ctxbench.measure import nvml
-from ctxbench.measure.call import Call
+from ctxbench.measure.call import MeasuredCall
 
 WINDOW = 5
 WARMUP_S = 1.0
@@ -21,7 +21,7 @@ class CpuClock:
 
     cache = "warm"
 
-    def time_ms(self, call: Call) -> float:
+    def time_ms(self, call: MeasuredCall) -> float:
         """Time one call; freeing its output is not part of it."""
         call.clear()
         start = time.perf_counter_ns()
@@ -46,7 +46,7 @@ class CudaClock:
         l2_bytes = torch.cuda.get_device_properties(device).L2_cache_size
         self._flush = torch.empty(2 * l2_bytes, dtype=torch.uint8, device=device)
 
-    def time_ms(self, call: Call) -> float:
+    def time_ms(self, call: MeasuredCall) -> float:
         """Time one call; freeing its output is not part of it."""
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         call.clear()
@@ -66,7 +66,7 @@ class CudaClock:
 Clock = CpuClock | CudaClock
 
 
-def warm_up(clock: Clock, call: Call) -> list[float]:
+def warm_up(clock: Clock, call: MeasuredCall) -> list[float]:
     """Call until the medians of two successive windows agree to 3 %, for a second or 200 calls at most."""
     times: list[float] = []
     deadline = time.perf_counter() + WARMUP_S
@@ -79,7 +79,7 @@ def warm_up(clock: Clock, call: Call) -> list[float]:
     return times
 
 
-def sample(clock: Clock, call: Call, budget_s: float, expected_ms: float) -> list[float]:
+def sample(clock: Clock, call: MeasuredCall, budget_s: float, expected_ms: float) -> list[float]:
     """Samples of one round, at least one, within ``budget_s`` and 100 samples, without garbage collection.
 
     Other cases ran since the last round, so a first call is not recorded, unless calls take so long

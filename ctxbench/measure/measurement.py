@@ -11,7 +11,7 @@ from ctxbench.counters import COUNTERS
 from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import latency, memory, nvml
-from ctxbench.measure.call import Call, build_call, check_output
+from ctxbench.measure.call import MeasuredCall, build_call, check_output
 from ctxbench.measure.environment import ceilings, environment
 from ctxbench.measure.runtimes import new_runtime
 from ctxbench.subject import registry, resolve
@@ -25,7 +25,7 @@ class Measurement:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._call: Call
+        self._call: MeasuredCall
         self._clock: latency.Clock
         self._expected_ms = 0.0
 

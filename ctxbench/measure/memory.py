@@ -14,13 +14,13 @@ import psutil
 import torch
 from torch.autograd.profiler import profile
 
-from ctxbench.measure.call import Call
+from ctxbench.measure.call import MeasuredCall
 
 Measured = tuple[dict[str, int], dict[str, str]]
 """Fields of a record in bytes, and reasons for those that were not measured."""
 
 
-def measure(call: Call, device: str) -> Measured:
+def measure(call: MeasuredCall, device: str) -> Measured:
     """Measure the call's allocator peak, reserved memory and growth of the process."""
     call.clear()
     gc.collect()
@@ -41,7 +41,7 @@ def available_bytes(device: str) -> int:
     return host
 
 
-def _cuda(call: Call, device: str) -> Measured:
+def _cuda(call: MeasuredCall, device: str) -> Measured:
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
@@ -55,7 +55,7 @@ def _cuda(call: Call, device: str) -> Measured:
     }, {}
 
 
-def _cpu(call: Call) -> Measured:
+def _cpu(call: MeasuredCall) -> Measured:
     fields = {"alloc_bytes": _cpu_allocator_peak(call)}
     reasons = {"reserved_bytes": "the CPU allocator hands memory straight back and keeps no reserve"}
     call.clear()
@@ -65,7 +65,7 @@ def _cpu(call: Call) -> Measured:
     return {**fields, "process_bytes": grown}, reasons
 
 
-def _cpu_allocator_peak(call: Call) -> int:
+def _cpu_allocator_peak(call: MeasuredCall) -> int:
     """Highest sum of the CPU allocator's own events, which carry the bytes taken (+) or given back (−)."""
     with profile(profile_memory=True) as profiler:
         y = call()
@@ -78,7 +78,7 @@ def _cpu_allocator_peak(call: Call) -> int:
     return peak
 
 
-def _resident_growth(call: Call) -> int | str:
+def _resident_growth(call: MeasuredCall) -> int | str:
     """Growth of the resident set's high-water mark over one call, or why it cannot be known."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     if not os.access(reset, os.W_OK):

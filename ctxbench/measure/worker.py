@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
@@ -40,8 +40,10 @@ def _answer(measurement: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
         return "ok", getattr(measurement, method)(*arguments)
     except UserError as error:
         return "refused", str(error)
-    except (Exception, SystemExit) as error:  # a stranger's module may raise anything; it costs this row
-        return "oom" if _is_out_of_memory(error) else "error", in_one_line(error)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything; it costs this row
+        from ctxbench.tracing.count import reason_of
+
+        return "oom" if _is_out_of_memory(error) else "error", reason_of(error)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.networks.resnet import conv_bn_relu, initialise
 from ctxbench.subject import bind, registry
-from ctxbench.tracing import trace
-from ctxbench.tracing.record import DATA_DEPENDENT, Subject
+from ctxbench.subject.case import Case
+from ctxbench.tracing import trace_case
+from ctxbench.tracing.record import Subject
 
 DROPOUT = 0.1
 NO_CONTEXT = "none"
@@ -136,12 +137,7 @@ class ContextHead(nn.Module):
 
 def _out_channels(context: Subject, name: str, shape: tuple[int, int, int, int]) -> int:
     """Return C' of a context module by trying it on ``shape``, without computing it."""
-    try:
-        out = trace(context, shape).output_shape
-    except (UserError, *DATA_DEPENDENT):  # whoever builds it among fake tensors builds it for real then
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{name} fails on an input of {shape}: {in_one_line(error)}") from error
+    out = trace_case(Case(name, *shape[1:]), subject=context).output_shape
     if out[2:] != shape[2:]:
         raise UserError(f"{name} maps {shape} to {out}; in a head it must keep (h, w)")
     return out[1]

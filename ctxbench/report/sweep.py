@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.folder import Settings, read_run
 from ctxbench.measure.records import Record
@@ -249,19 +248,10 @@ def _claimed(axis: str, case: Case) -> float | None:
 
 
 def _counted(case: Case) -> Record:
-    import torch
-
-    from ctxbench.subject.bind import build_case
-    from ctxbench.tracing import trace, views
+    from ctxbench.tracing import trace_case, views
 
     validate(case)
-    build, dtype = partial(build_case, case), getattr(torch, case.dtype)
-    try:
-        recorded = trace(build, case.shape, dtype=dtype, layout=case.layout, mode=case.mode)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{case.module} fails on {case.shape}: {in_one_line(error)}") from error
+    recorded = trace_case(case)
     return Record(
         case,
         macs=views.macs(recorded),

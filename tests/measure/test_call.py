@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.measure import latency, memory
-from ctxbench.measure.call import Call, build_call
+from ctxbench.measure.call import MeasuredCall, build_call
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 
@@ -172,7 +172,7 @@ def test_cuda_memory_is_taken_above_the_baseline(monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(torch.cuda, name, fake(name, value))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: next(free))
-    call = Call(lambda: note(calls), nn.Identity(), torch.zeros(1))
+    call = MeasuredCall(lambda: note(calls), nn.Identity(), torch.zeros(1))
     assert memory.measure(call, "cuda") == (
         {"alloc_bytes": 450, "reserved_bytes": 1024, "process_bytes": 600},
         {},
@@ -193,12 +193,12 @@ class ScriptedClock(latency.CpuClock):
         self.times = times
         self.collecting: set[bool] = set()
 
-    def time_ms(self, call: Call) -> float:
+    def time_ms(self, call: MeasuredCall) -> float:
         self.collecting.add(gc.isenabled())
         return next(self.times)
 
 
-CALL = Call(lambda: torch.zeros(1), nn.Identity(), torch.zeros(1))
+CALL = MeasuredCall(lambda: torch.zeros(1), nn.Identity(), torch.zeros(1))
 
 
 def test_warm_up_ends_when_two_windows_agree() -> None:
@@ -255,7 +255,7 @@ def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(L2_cache_size=50))
     monkeypatch.setattr("ctxbench.measure.latency.torch.empty", empty)
     clock = latency.CudaClock("cuda")
-    call = Call(lambda: note(done), nn.Identity(), torch.zeros(1))
+    call = MeasuredCall(lambda: note(done), nn.Identity(), torch.zeros(1))
     assert clock.time_ms(call) == 1.25
     assert done == ["flush", "record", "call", "record", "synchronize"]
     assert sizes == [100]
