@@ -139,7 +139,7 @@ class _Session:
 
     def run(self) -> Run:
         todo = iter([case for case in self._folder.plan.cases if case.id not in self._folder.done])
-        while block := list(islice(todo, self._settings.live)):
+        while block := list(islice(todo, self._settings.interleaved)):
             with ExitStack() as processes:
                 live = []
                 for case in block:
