@@ -3,9 +3,11 @@
 ``run.json``
     The plan: cases, settings, command line, environment and ceilings. Written whole, then renamed.
 ``records.jsonl``
-    Finished records, a line each, appended as they are measured. Locked while a process writes it.
+    Finished records, a line each, appended as they are measured.
 ``journal.jsonl``
     What is known of cases that are not finished: static fields and rounds. Gone once all are recorded.
+``run.lock``
+    There while a process writes the folder.
 """
 
 import json
@@ -21,7 +23,7 @@ from typing import Any
 from ctxbench import __version__
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
-from ctxbench.files import lock, write_text, writing
+from ctxbench.files import locked, write_text, writing
 from ctxbench.measure.records import (
     SCHEMA_VERSION,
     Record,
@@ -149,9 +151,9 @@ class RunFolder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
         with ExitStack() as files:
+            files.enter_context(locked(path))
             with writing(path):
                 self._records = files.enter_context(_opened(path / RECORDS))
-                lock(self._records, path)
                 self._journal = files.enter_context(_opened(path / JOURNAL))
                 _drop_truncated_line(self._records)
                 _drop_truncated_line(self._journal)
