@@ -69,8 +69,8 @@ class _Folder(ModuleType):
 class _Package(ModuleType):
     """The package itself, in which a folder and a verb of one name are one thing.
 
-    Importing ``ctxbench.report.run`` binds the folder ``report`` here, where ``ctxbench.report(...)`` is looked
-    up too.
+    Importing ``ctxbench.report.run`` binds the folder ``report`` here, where ``ctxbench.report(...)`` is
+    looked up too.
     """
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -307,7 +307,7 @@ def decode(
     shape: Shape = SHAPE,
     options: Mapping[str, Any] | None = None,
 ) -> Decoding:
-    """Find the conventions that a printed number fits: ``decode("nonlocal", "19.33G", "88.00MB")``.
+    """Find the conventions that a printed number fits: ``decode("nonlocal", "21.47G", "160MB")``.
 
     ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. Raises UserError
     where one cannot be read, or the module cannot be built or run.

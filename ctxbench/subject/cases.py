@@ -69,7 +69,7 @@ def cases(
                 mode=mode,
                 device=device,
                 compile=compile,
-                rule_options=_rule_options(name, width, own),
+                rule_options=dict(_rule_options(name, width, own)),
             )
             validate(case)
             spelled_out.append(case)

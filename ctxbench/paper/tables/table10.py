@@ -143,7 +143,7 @@ def _cases(channels: int, size: tuple[int, int], rank: int, device: str) -> list
                 options=options,
                 implementation=form,
                 device=device,
-                rule_options=row.rule_options,
+                rule_options=dict(row.rule_options),
             )
             for form in bind.implementations(module)
         ]
