@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctxbench.counters import DEFAULT
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.subject.case import Case, Layout, Mode
 from ctxbench.subject.cases import Modules, Size, cases
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
-    from ctxbench.measure.session import Progress
+    from ctxbench.measure.session import RunProgress
     from ctxbench.report.compare import RunDiff
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
@@ -58,7 +58,7 @@ def profile(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Profile:
     """Count and measure modules, each in its own process, and write the run's folder with its report.
 
@@ -87,7 +87,7 @@ def profile(
         )
     if resume is not None:
         folder = Path(resume)
-        session.resume(folder, progress=progress)
+        session.resume_run(folder, progress=progress)
     else:
         folder = Path(out) if out else new_folder()
         wanted = cases(
@@ -105,7 +105,7 @@ def profile(
             compile=compile,
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=tuple(counters))
-        session.run(wanted, settings=settings, out=folder, command=command, progress=progress)
+        session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
     write_report(folder)
     return load_run(folder)
 
@@ -148,9 +148,7 @@ def trace(
     takes no preset, options or implementation. Raises UserError where the module cannot be built, fails, or
     does not return (N, C', H, W).
     """
-    import torch
-
-    from ctxbench.tracing import trace as record
+    from ctxbench.tracing import trace_case
 
     if not isinstance(module, str) and (options or implementation or preset):
         raise UserError(
@@ -158,14 +156,7 @@ def trace(
         )
     name = module if isinstance(module, str) else SELF
     case = _case(name, shape, preset, implementation, options, dtype=dtype, layout=layout, mode=mode)
-    try:
-        subject = _builder(case) if isinstance(module, str) else module
-        return record(subject, case.shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        doing = "forward and backward" if mode == "train" else "forward"
-        raise UserError(f"{_label(module)} fails {doing} on {case.shape}: {in_one_line(error)}") from error
+    return trace_case(case, subject=None if isinstance(module, str) else module, label=_label(module))
 
 
 def count(
@@ -262,7 +253,7 @@ def sweep(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Sweep:
     """Fit how MACs, memory and latency grow along one axis, beside the order that its authors claim.
 

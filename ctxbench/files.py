@@ -2,16 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import FileIO
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ctxbench.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing guards a run's folder there
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -53,11 +47,30 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def lock(file: FileIO, path: Path) -> None:
-    """Hold ``file`` until it is closed. Raises UserError where another process holds it, naming ``path``."""
-    if fcntl is None:
-        return
+@contextmanager
+def locked(folder: Path, name: str = "run.lock") -> Iterator[None]:
+    """Hold a folder for this process alone, by a lock file in it that is gone afterwards.
+
+    A killed process lets go of it, and the processes it forked (a loader's workers may outlive a killed
+    trainer) never held it. Raises UserError, naming the folder, where another process holds it or it cannot
+    be written.
+    """
+    from filelock import FileLock, Timeout
+
+    if not folder.is_dir():  # filelock would make it
+        raise UserError(f"cannot write {folder}: it is no folder")
+    path = folder / name
+    lock = FileLock(path, thread_local=False)
+    with writing(folder):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise UserError(f"{folder} is being written by another process") from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(f"{path} is being written by another process") from error
+        yield
+    finally:
+        with suppress(OSError):
+            # POSIX: while it is held, since whoever waits for a file that is gone makes a new one.
+            # Windows: a file in use cannot be removed, and filelock removes it itself.
+            path.unlink()
+        lock.release()

@@ -10,10 +10,10 @@ from typing import Any
 from ctxbench.audit.conventions import ITEM_BYTES, Seen
 from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
-from ctxbench.errors import UserError, in_one_line
 from ctxbench.subject import bind
+from ctxbench.subject.case import Case
 from ctxbench.subject.presets import presets
-from ctxbench.tracing import trace, views
+from ctxbench.tracing import trace_case, views
 
 BATCHES = (2, 4, 8)
 
@@ -45,15 +45,12 @@ class Run:
         Memory that no counter adds up (peaks, what is saved) is the same in every view; that of training
         is known where ``training`` is asked for. Raises UserError where the module does not run.
         """
-        try:
-            watched = Watched(self.build)
-            infer = trace(watched, self.shape)
-            leaves = watched.calls
-            train = trace(self.build, self.shape, mode="train") if training else None
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise UserError(f"{self.module} fails on {self.shape}: {in_one_line(error)}") from error
+        batch, channels, height, width = self.shape
+        case = Case(self.module, channels, height, width, self.options, self.form, batch)
+        watched = Watched(self.build)
+        infer = trace_case(case, subject=watched)
+        leaves = watched.calls
+        train = trace_case(case, "train") if training else None
         common = Seen(
             calls=of_operations(infer),
             input_bytes=ITEM_BYTES * prod(self.shape),

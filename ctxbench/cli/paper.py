@@ -16,7 +16,7 @@ from ctxbench.cli.options import CHANNELS, SIZE
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from ctxbench.measure.session import Progress as Measuring
+    from ctxbench.measure.session import RunProgress as Measuring
     from ctxbench.paper.sheet import Sheet
     from ctxbench.study.executor import Progress as Training
 

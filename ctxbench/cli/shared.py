@@ -15,7 +15,7 @@ from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.records import Record
-    from ctxbench.measure.session import Progress
+    from ctxbench.measure.session import RunProgress
     from ctxbench.table.grid import Grid
 
 WIDE = 160
@@ -95,12 +95,12 @@ def counting(bar: Bar | None, doing: str) -> Callable[[int, int], None] | None:
     return None if bar is None else lambda done, total: bar(done, total, doing)
 
 
-def measuring(bar: Bar | None) -> Callable[[Progress], None] | None:
+def measuring(bar: Bar | None) -> Callable[[RunProgress], None] | None:
     """What shows on a bar how far a run's measurements are."""
     if bar is None:
         return None
 
-    def tell(state: Progress) -> None:
+    def tell(state: RunProgress) -> None:
         shape = "x".join(map(str, state.case.shape))
         bar(state.fraction, 1.0, f"{state.activity} {state.case.module.rpartition('/')[2]} {shape}")
 

@@ -37,8 +37,8 @@ def _count(name: str, build: Build, shape: Shape) -> dict[str, Any]:
     from ctxbench.counters.common import refusal
 
     try:
-        answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count(build, shape)
-    except Exception as error:  # another library, on a stranger's module, may raise anything at all
+        answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count_macs(build, shape)
+    except (Exception, SystemExit) as error:  # another library, on a user's module, may raise anything at all
         return refusal(in_one_line(error))
     return answer
 

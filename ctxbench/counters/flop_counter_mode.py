@@ -14,7 +14,7 @@ from ctxbench.tracing import trace
 from ctxbench.tracing.record import fake_module
 
 
-def count(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
     """MACs by FlopCounterMode; ``missed`` have no formula in its registry."""
     known = {str(packet) for packet in flop_registry}
     fake = FakeTensorMode(allow_non_fake_inputs=True)

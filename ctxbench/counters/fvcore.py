@@ -15,7 +15,7 @@ COMPOSITE_PRODUCTS = frozenset(("matmul", "einsum", "scaled_dot_product_attentio
 """Products that our trace, below autograd, only ever sees in parts."""
 
 
-def count(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
     """MACs by fvcore; lost is what it names as unsupported itself, data movement aside."""
     with quietly():
         from fvcore.nn import FlopCountAnalysis

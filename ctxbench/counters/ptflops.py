@@ -12,7 +12,7 @@ from ctxbench.counters.common import quietly, real, refusal, result, too_heavy
 from ctxbench.tracing import trace
 
 
-def count(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
     """MACs by ptflops. It does not say what it missed, and counts some element-wise work as MACs."""
     with quietly():
         from ptflops import get_model_complexity_info

@@ -11,7 +11,7 @@ from ctxbench.counters.common import lost_ops, quietly, result
 from ctxbench.tracing import trace
 
 
-def count(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
     """MACs by thop; ``missed`` ran outside every module type that thop has a rule for."""
     with quietly():
         from thop import profile

@@ -11,7 +11,7 @@ from ctxbench.counters.common import lost_ops, quietly, result
 from ctxbench.tracing import trace
 
 
-def count(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
     """Mult-adds by torchinfo; ``missed`` ran outside every leaf module that holds weights."""
     with quietly():
         from torchinfo import summary

@@ -3,37 +3,42 @@
 ``run.json``
     The plan: cases, settings, command line, environment and ceilings. Written whole, then renamed.
 ``records.jsonl``
-    Finished records, a line each, appended as they are measured. Locked while a process writes it.
+    Finished records, a line each, appended as they are measured.
 ``journal.jsonl``
     What is known of cases that are not finished: static fields and rounds. Gone once all are recorded.
+``run.lock``
+    There while a process writes the folder.
 """
 
 import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
-from ctxbench.files import lock, write_text, writing
-from ctxbench.measure.fields import check_fields
+from ctxbench.files import locked, write_text, writing
 from ctxbench.measure.records import (
     SCHEMA_VERSION,
     Record,
-    check_observed,
     check_version,
     damaged,
     read_lines,
     read_records,
     to_line,
+    upgraded,
 )
 from ctxbench.subject.case import Case
+from ctxbench.typed import NotNegative, Positive, check_fields, converted
 from ctxbench.version import __version__
+
+_RENAMED = {"live": "interleaved"}
+"""Settings under the names that version 1 of the schema had for them."""
 
 PLAN, RECORDS, JOURNAL = "run.json", "records.jsonl", "journal.jsonl"
 
@@ -42,13 +47,13 @@ PLAN, RECORDS, JOURNAL = "run.json", "records.jsonl", "journal.jsonl"
 class Settings:
     """How a run measures. Times in seconds."""
 
-    budget_s: float = 2.5
+    budget_s: Positive = 2.5
     """Sampling time of a case, if its interval does not become narrow earlier."""
-    timeout_s: float = 120.0
+    timeout_s: Positive = 120.0
     """Longest a case may take for one step: counting, preparing, or one round."""
-    precision: float = 0.02
+    precision: NotNegative = 0.02
     """Half-width of the median's 95 % interval, as a share of the median, at which sampling stops."""
-    live: int = 8
+    interleaved: int = 8
     """Cases alive together, so that their rounds can be interleaved."""
     counters: tuple[str, ...] = DEFAULT
     seed: int = 0
@@ -83,19 +88,16 @@ class Plan:
         if not path.is_file():
             raise UserError(f"{folder} holds no run (no {PLAN} in it)")
         try:
-            values = json.loads(path.read_text())
-            check_version(values.pop("schema_version"))
-            settings = {**values["settings"], "counters": tuple(values["settings"]["counters"])}
-            check_fields(Settings, settings)
-            values |= {
-                "cases": tuple(Case.from_json(case) for case in values["cases"]),
-                "settings": Settings(**settings),
-                "command": tuple(values["command"]),
-            }
-            check_fields(cls, values)
-            return cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+            values = json.loads(path.read_bytes())
+            if not isinstance(values, dict):
+                raise ValueError("not a JSON object")
+            check_version(values.pop("schema_version", None))
+            plan = converted(_upgraded(values), cls)
+            return replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,12 @@ class Partial:
     fields: dict[str, Any] = field(default_factory=dict)
     rounds_ms: list[list[float]] = field(default_factory=list)
 
-    def apply(self, entry: Mapping[str, Any]) -> None:
+    def apply(self, entry: "Entry") -> None:
         """Take in an entry of the journal."""
-        reasons = {**self.fields.get("reasons", {}), **entry.get("fields", {}).get("reasons", {})}
-        self.fields = {**self.fields, **entry.get("fields", {}), "reasons": reasons}
-        if "round_ms" in entry:
-            self.rounds_ms.append(entry["round_ms"])
+        reasons = {**self.fields.get("reasons", {}), **entry.fields.get("reasons", {})}
+        self.fields = {**self.fields, **entry.fields, "reasons": reasons}
+        if entry.round_ms:
+            self.rounds_ms.append(entry.round_ms)
 
     def record(self, case: Case, plan: Plan, status: str = "ok", reason: str = "") -> Record:
         """The record this makes; reasons stay for the fields that are still ``None``."""
@@ -131,12 +133,13 @@ class Partial:
         return Record(case=case, status=status, reason=reason, measured_at=now(), **observed)
 
 
-class Entry(TypedDict, total=False):
-    """A line of the journal."""
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal: fields of a case's record, a round of its samples, or both."""
 
     case_id: str
-    fields: dict[str, Any]
-    round_ms: list[float]
+    fields: dict[str, Any] = field(default_factory=dict)
+    round_ms: list[Positive] = field(default_factory=list)
 
 
 class RunFolder:
@@ -148,12 +151,12 @@ class RunFolder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
         with ExitStack() as files:
+            files.enter_context(locked(path))
             with writing(path):
                 self._records = files.enter_context(_opened(path / RECORDS))
-                lock(self._records, path)
                 self._journal = files.enter_context(_opened(path / JOURNAL))
-                _drop_torn_line(self._records)
-                _drop_torn_line(self._journal)
+                _drop_truncated_line(self._records)
+                _drop_truncated_line(self._journal)
             self.done, self.open = _read(path, plan)
             self._files = files.pop_all()
 
@@ -169,16 +172,16 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: Path) -> "RunFolder":
-        """Go on with a run; lines torn by a kill are dropped."""
+        """Go on with a run; a line truncated by a kill is dropped."""
         return cls(path, Plan.read(path))
 
     def note(self, case: Case, fields: Mapping[str, Any]) -> None:
         """Keep fields of a case that is not finished."""
-        self._enter({"case_id": case.id, "fields": fields})
+        self._enter(Entry(case.id, fields=dict(fields)))
 
     def add_round(self, case: Case, round_ms: list[float]) -> None:
         """Keep one round of samples of a case that is not finished."""
-        self._enter({"case_id": case.id, "round_ms": round_ms})
+        self._enter(Entry(case.id, round_ms=round_ms))
 
     def finish(self, case: Case, status: str = "ok", reason: str = "") -> None:
         """Append the case's record."""
@@ -198,9 +201,9 @@ class RunFolder:
             if all(case.id in self.done for case in self.plan.cases):
                 (self.path / JOURNAL).unlink()
 
-    def _enter(self, entry: dict[str, Any]) -> None:
-        self.open[entry["case_id"]].apply(entry)
-        _append(self._journal, to_line(entry))
+    def _enter(self, entry: Entry) -> None:
+        self.open[entry.case_id].apply(entry)
+        _append(self._journal, to_line({name: value for name, value in asdict(entry).items() if value}))
 
 
 def read_run(path: Path) -> Run:
@@ -230,16 +233,25 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Record], dict[str, Partial]
     records, journal = path / RECORDS, path / JOURNAL
     done = {record.case.id: record for record in (read_records(records) if records.exists() else [])}
     partial = {case.id: Partial() for case in plan.cases}
-    for number, entry in enumerate(read_lines(journal)[0] if journal.exists() else [], start=1):
+    for number, values in enumerate(read_lines(journal)[0] if journal.exists() else [], start=1):
         try:
-            check_fields(Entry, entry)
-            check_observed({**entry.get("fields", {}), "rounds_ms": [entry.get("round_ms", [])]})
-            if entry.get("case_id") not in partial:
+            entry = converted(values, Entry)
+            entry = replace(entry, fields=upgraded(entry.fields))  # the journal names no version of its own
+            check_fields(entry.fields, Record)
+            if entry.case_id not in partial:
                 raise ValueError("it is about no case of this run")
         except ValueError as error:
             raise damaged(journal, number, error) from error
-        partial[entry["case_id"]].apply(entry)
+        partial[entry.case_id].apply(entry)
     return done, partial
+
+
+def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """A plan as version 1 of the schema has it, as this version has it."""
+    settings = values.get("settings")
+    if not isinstance(settings, dict):
+        return values
+    return {**values, "settings": {_RENAMED.get(name, name): value for name, value in settings.items()}}
 
 
 def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial]) -> Run:
@@ -261,10 +273,10 @@ def _append(file: FileIO, line: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _drop_torn_line(file: FileIO) -> None:
-    """Cut off a last line that a kill left unfinished; one that is whole gets its newline."""
+def _drop_truncated_line(file: FileIO) -> None:
+    """Cut off a last line that a kill left truncated; one that is whole gets its newline."""
     path = Path(os.fsdecode(file.name))
-    _, sound = read_lines(path)
-    file.truncate(sound)
-    if sound and path.read_bytes()[-1:] != b"\n":
+    _, valid_bytes = read_lines(path)
+    file.truncate(valid_bytes)
+    if valid_bytes and path.read_bytes()[-1:] != b"\n":
         _append(file, b"\n")

@@ -1,4 +1,4 @@
-"""Latency of a step: warm-up until stable, then samples in ms, one round at a time."""
+"""Latency of a call: warm-up until stable, then samples in ms, one round at a time."""
 
 import gc
 import statistics
@@ -7,7 +7,7 @@ import time
 import torch
 
 from ctxbench.measure import nvml
-from ctxbench.measure.step import Step
+from ctxbench.measure.call import MeasuredCall
 
 WINDOW = 5
 WARMUP_S = 1.0
@@ -21,11 +21,11 @@ class CpuClock:
 
     cache = "warm"
 
-    def time_ms(self, step: Step) -> float:
+    def time_ms(self, call: MeasuredCall) -> float:
         """Time one call; freeing its output is not part of it."""
-        step.clear()
+        call.clear()
         start = time.perf_counter_ns()
-        y = step()
+        y = call()
         stop = time.perf_counter_ns()
         del y
         return (stop - start) / 1e6
@@ -46,13 +46,13 @@ class CudaClock:
         l2_bytes = torch.cuda.get_device_properties(device).L2_cache_size
         self._flush = torch.empty(2 * l2_bytes, dtype=torch.uint8, device=device)
 
-    def time_ms(self, step: Step) -> float:
+    def time_ms(self, call: MeasuredCall) -> float:
         """Time one call; freeing its output is not part of it."""
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        step.clear()
+        call.clear()
         self._flush.zero_()
         start.record()
-        y = step()
+        y = call()
         stop.record()
         stop.synchronize()
         del y
@@ -66,12 +66,12 @@ class CudaClock:
 Clock = CpuClock | CudaClock
 
 
-def warm_up(clock: Clock, step: Step) -> list[float]:
+def warm_up(clock: Clock, call: MeasuredCall) -> list[float]:
     """Call until the medians of two successive windows agree to 3 %, for a second or 200 calls at most."""
     times: list[float] = []
     deadline = time.perf_counter() + WARMUP_S
     while len(times) < WARMUP_CALLS and (len(times) < 2 or time.perf_counter() < deadline):
-        times.append(clock.time_ms(step))
+        times.append(clock.time_ms(call))
         if len(times) % WINDOW == 0 and len(times) >= 2 * WINDOW:
             before = statistics.median(times[-2 * WINDOW : -WINDOW])
             if abs(statistics.median(times[-WINDOW:]) / before - 1) <= STABLE:
@@ -79,7 +79,7 @@ def warm_up(clock: Clock, step: Step) -> list[float]:
     return times
 
 
-def sample(clock: Clock, step: Step, budget_s: float, expected_ms: float) -> list[float]:
+def sample(clock: Clock, call: MeasuredCall, budget_s: float, expected_ms: float) -> list[float]:
     """Samples of one round, at least one, within ``budget_s`` and 100 samples, without garbage collection.
 
     Other cases ran since the last round, so a first call is not recorded, unless calls take so long
@@ -90,10 +90,10 @@ def sample(clock: Clock, step: Step, budget_s: float, expected_ms: float) -> lis
     gc.disable()
     try:
         if expected_ms < budget_s * 1000 / 8:
-            clock.time_ms(step)
-        times = [clock.time_ms(step)]
+            clock.time_ms(call)
+        times = [clock.time_ms(call)]
         while len(times) < ROUND_SAMPLES and time.perf_counter() < deadline:
-            times.append(clock.time_ms(step))
+            times.append(clock.time_ms(call))
     finally:
         gc.enable()
     return times

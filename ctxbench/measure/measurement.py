@@ -1,4 +1,4 @@
-"""A case's module, live in the process that measures it. Each method is one step of the measurement."""
+"""A case's module, live in the process that measures it. Each method is one request of the parent."""
 
 import contextlib
 from functools import partial
@@ -11,20 +11,21 @@ from ctxbench.counters import COUNTERS
 from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import latency, memory, nvml
+from ctxbench.measure.call import MeasuredCall, build_call, check_output
 from ctxbench.measure.environment import ceilings, environment
-from ctxbench.measure.step import Step, build_step, check_output
+from ctxbench.measure.runtimes import new_runtime
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.tracing.record import fake_module
 
 
-class Subject:
+class Measurement:
     """What a worker does for its parent."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._step: Step
+        self._call: MeasuredCall
         self._clock: latency.Clock
         self._expected_ms = 0.0
 
@@ -76,24 +77,26 @@ class Subject:
     def prepare(self) -> dict[str, Any]:
         """Build, measure memory and warm up; the fields of the record that this yields."""
         module = build_case(self._case)
-        step = build_step(self._case, module)
-        measured, reasons = memory.measure(step, self._case.device)
+        runtime = new_runtime(self._case.runtime)
+        call = build_call(self._case, module, runtime)
+        measured, reasons = memory.measure(call, self._case.device)
         cuda = self._case.device.startswith("cuda")
-        self._step = step
+        self._call = call
         self._clock = latency.CudaClock(self._case.device) if cuda else latency.CpuClock()
-        times = latency.warm_up(self._clock, step)
+        times = latency.warm_up(self._clock, call)
         self._expected_ms = times[-1]
         return {
             **measured,
             "params": sum(p.numel() for p in module.parameters()),
             "warmup": len(times),
             "cache": self._clock.cache,
+            "runtime": runtime.versions(),
             "reasons": {**reasons, **self._throttle_reason()},
         }
 
     def sample(self, budget_s: float) -> tuple[list[float], bool]:
         """One round of samples in ms, and whether the device was throttled at its end."""
-        times = latency.sample(self._clock, self._step, budget_s, self._expected_ms)
+        times = latency.sample(self._clock, self._call, budget_s, self._expected_ms)
         with contextlib.suppress(nvml.NvmlError):  # prepare has put the reason into the record
             return times, self._clock.is_throttled()
         return times, False

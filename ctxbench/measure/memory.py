@@ -1,8 +1,8 @@
-"""Device memory of one step, measured above what stands before it.
+"""Device memory of one call, measured above what stands before it.
 
 What stands before is parameters, buffers, input and, in training, the upstream gradient; the peak counts
-everything the step allocates beyond: intermediates, the output, activations kept for the backward pass and
-gradients. The step has run before, so workspaces that libraries keep for good (cuBLAS) are not counted.
+everything the call allocates beyond: intermediates, the output, activations kept for the backward pass and
+gradients. The call has run before, so workspaces that libraries keep for good (cuBLAS) are not counted.
 """
 
 import ctypes
@@ -14,17 +14,17 @@ import psutil
 import torch
 from torch.autograd.profiler import profile
 
-from ctxbench.measure.step import Step
+from ctxbench.measure.call import MeasuredCall
 
 Measured = tuple[dict[str, int], dict[str, str]]
 """Fields of a record in bytes, and reasons for those that were not measured."""
 
 
-def measure(step: Step, device: str) -> Measured:
-    """Measure the step's allocator peak, reserved memory and growth of the process."""
-    step.clear()
+def measure(call: MeasuredCall, device: str) -> Measured:
+    """Measure the call's allocator peak, reserved memory and growth of the process."""
+    call.clear()
     gc.collect()
-    return _cuda(step, device) if device.startswith("cuda") else _cpu(step)
+    return _cuda(call, device) if device.startswith("cuda") else _cpu(call)
 
 
 def available_bytes(device: str) -> int:
@@ -41,12 +41,12 @@ def available_bytes(device: str) -> int:
     return host
 
 
-def _cuda(step: Step, device: str) -> Measured:
+def _cuda(call: MeasuredCall, device: str) -> Measured:
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before, (free, _) = torch.cuda.memory_allocated(device), torch.cuda.mem_get_info(device)
-    step()
+    call()
     torch.cuda.synchronize(device)
     return {
         "alloc_bytes": torch.cuda.max_memory_allocated(device) - before,
@@ -55,20 +55,20 @@ def _cuda(step: Step, device: str) -> Measured:
     }, {}
 
 
-def _cpu(step: Step) -> Measured:
-    fields = {"alloc_bytes": _cpu_allocator_peak(step)}
+def _cpu(call: MeasuredCall) -> Measured:
+    fields = {"alloc_bytes": _cpu_allocator_peak(call)}
     reasons = {"reserved_bytes": "the CPU allocator hands memory straight back and keeps no reserve"}
-    step.clear()
-    grown = _resident_growth(step)
+    call.clear()
+    grown = _resident_growth(call)
     if isinstance(grown, str):
         return fields, {**reasons, "process_bytes": grown}
     return {**fields, "process_bytes": grown}, reasons
 
 
-def _cpu_allocator_peak(step: Step) -> int:
+def _cpu_allocator_peak(call: MeasuredCall) -> int:
     """Highest sum of the CPU allocator's own events, which carry the bytes taken (+) or given back (−)."""
     with profile(profile_memory=True) as profiler:
-        y = step()
+        y = call()
     del y
     live = peak = 0
     for event in profiler.kineto_results.events():
@@ -78,7 +78,7 @@ def _cpu_allocator_peak(step: Step) -> int:
     return peak
 
 
-def _resident_growth(step: Step) -> int | str:
+def _resident_growth(call: MeasuredCall) -> int | str:
     """Growth of the resident set's high-water mark over one call, or why it cannot be known."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     if not os.access(reset, os.W_OK):
@@ -86,12 +86,12 @@ def _resident_growth(step: Step) -> int | str:
     _return_free_heap()
     reset.write_text("5")
     before = _kib(status, "VmRSS")
-    step()
+    call()
     return max(0, _kib(status, "VmHWM") - before) * 1024
 
 
 def _return_free_heap() -> None:
-    """Hand freed heap back to the system, so that what the step takes is seen as growth (glibc only)."""
+    """Hand freed heap back to the system, so that what the call takes is seen as growth (glibc only)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -45,7 +45,7 @@ class WorkerProcess:
         self._method, self._timeout_s, self._deadline, self._busy = "", 0.0, 0.0, False
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
-        """Call one of :class:`~ctxbench.measure.measurement.Subject`; :meth:`receive` takes the answer."""
+        """Call a method of :class:`~ctxbench.measure.measurement.Measurement`; :meth:`receive` answers."""
         self._method, self._timeout_s, self._busy = method, timeout_s, True
         self._deadline = time.monotonic() + timeout_s
         with contextlib.suppress(BrokenPipeError):  # receive says how it died

@@ -6,7 +6,7 @@ are computed from ``rounds_ms`` by :mod:`ctxbench.measure.stats` whenever they a
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 from ctxbench.counters import LEAF_RULE
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
-from ctxbench.measure.fields import check_fields
 from ctxbench.subject.case import Case
+from ctxbench.typed import Positive, converted
 
 SCHEMA_VERSION = 2
 """Version 1 had what ``counters["leaf_rule"]`` holds in a field of its own, ``paper``."""
@@ -61,7 +61,7 @@ class Record:
     process_bytes: int | None = None
     """Measured growth of the process: resident memory (CPU) or device memory (CUDA)."""
 
-    rounds_ms: list[list[float]] = field(default_factory=list)
+    rounds_ms: list[list[Positive]] = field(default_factory=list)
     """Raw latency samples, a list for each interleaved round."""
     warmup: int = 0
     """Calls made before the first sample."""
@@ -69,6 +69,8 @@ class Record:
     """State of the caches before each sample: ``warm`` or ``cold L2``."""
     throttled: bool = False
     """The device reported clock throttling while samples were taken."""
+    runtime: dict[str, str] = field(default_factory=dict)
+    """Names and versions of what executed the module, beside torch's, which is in ``environment``."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns. Under
@@ -99,28 +101,21 @@ class Record:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Record":
-        """Invert :meth:`to_json`. Raises ValueError where ``values`` is no record of this version."""
+        """Invert :meth:`to_json`. Raises ValueError where ``values`` is no record that can be read."""
         fields = dict(values)
         version = fields.pop("schema_version", None)
         check_version(version)
         fields.pop("case_id", None)
-        if version == 1 and fields.get("paper"):
-            fields["counters"] = {**fields.get("counters", {}), LEAF_RULE: fields["paper"]}
-        if version == 1:
-            fields.pop("paper", None)
-        try:
-            fields["case"] = Case.from_json(fields["case"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a record ({type(error).__name__}: {error})") from error
-        check_observed(fields)
-        return cls(**fields)
+        record = converted(upgraded(fields) if version == 1 else fields, cls)
+        return replace(record, case=record.case.with_tuples())
 
 
-def check_observed(fields: Mapping[str, Any]) -> None:
-    """Raise ValueError where these are not fields of a record, or a sample is not a positive time."""
-    check_fields(Record, fields)
-    if not all(sample > 0 for round_ms in fields.get("rounds_ms", []) for sample in round_ms):
-        raise ValueError("rounds_ms holds a sample that is not positive")
+def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as schema version 1 has them, as this version has them."""
+    fields = dict(fields)
+    if counted := fields.pop("paper", None):
+        fields["counters"] = {**fields.get("counters", {}), LEAF_RULE: counted}
+    return fields
 
 
 def check_version(version: object) -> None:
@@ -141,7 +136,7 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     the bytes that count, unless it is whole. Raises UserError naming any other line that is damaged, and
     where the file cannot be read.
     """
-    objects, sound = [], 0
+    objects, valid_bytes = [], 0
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
@@ -156,8 +151,8 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
                 break
             raise damaged(path, number, error) from error
         objects.append(value)
-        sound += len(line)
-    return objects, sound
+        valid_bytes += len(line)
+    return objects, valid_bytes
 
 
 def read_records(path: Path) -> list[Record]:

@@ -34,7 +34,7 @@ SURVEY_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run has come. ``activity`` is ``count``, ``prepare``, ``time`` or ``done``."""
 
     fraction: float
@@ -44,13 +44,13 @@ class Progress:
     case: Case
 
 
-def run(
+def measure_cases(
     cases: Iterable[Case],
     *,
     settings: Settings | None = None,
     out: Path | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Run:
     """Measure ``cases``, each once however often it is given, and keep the run in ``out`` if that is given.
 
@@ -75,7 +75,7 @@ def run(
             return _Session(opened, progress).run()
 
 
-def resume(out: Path, *, progress: Callable[[Progress], None] | None = None) -> Run:
+def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = None) -> Run:
     """Go on with a run that was interrupted; rounds already taken count.
 
     Raises UserError where ``out`` holds no run, is damaged or in use, was begun in another environment, or
@@ -130,7 +130,7 @@ class _Live:
 
 
 class _Session:
-    def __init__(self, folder: RunFolder, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, folder: RunFolder, progress: Callable[[RunProgress], None] | None) -> None:
         self._folder = folder
         self._settings = folder.plan.settings
         self._progress = progress
@@ -139,7 +139,7 @@ class _Session:
 
     def run(self) -> Run:
         todo = iter([case for case in self._folder.plan.cases if case.id not in self._folder.done])
-        while block := list(islice(todo, self._settings.live)):
+        while block := list(islice(todo, self._settings.interleaved)):
             with ExitStack() as processes:
                 live = []
                 for case in block:
@@ -262,4 +262,4 @@ class _Session:
         if self._progress is not None:
             total = len(self._fractions)
             done = sum(self._fractions.values()) / total
-            self._progress(Progress(done, len(self._folder.done), total, activity, live.case))
+            self._progress(RunProgress(done, len(self._folder.done), total, activity, live.case))

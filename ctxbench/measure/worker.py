@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
@@ -21,27 +21,29 @@ Reply = tuple[str, Any]
 
 
 def main(pipe: Connection, case: Case) -> None:
-    """Answer requests ``(method of Subject, arguments)`` with a :data:`Reply` each."""
+    """Answer requests ``(method of Measurement, arguments)`` with a :data:`Reply` each."""
     _be_expendable()
-    from ctxbench.measure.measurement import Subject
+    from ctxbench.measure.measurement import Measurement
 
     gc.freeze()  # collections between rounds need not visit what was imported
-    subject = Subject(case)
+    measurement = Measurement(case)
     while True:
         try:
             method, arguments = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(subject, method, arguments))
+        pipe.send(_answer(measurement, method, arguments))
 
 
-def _answer(subject: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
+def _answer(measurement: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
     try:
-        return "ok", getattr(subject, method)(*arguments)
+        return "ok", getattr(measurement, method)(*arguments)
     except UserError as error:
         return "refused", str(error)
-    except (Exception, SystemExit) as error:  # a stranger's module may raise anything; it costs this row
-        return "oom" if _is_out_of_memory(error) else "error", in_one_line(error)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything; it costs this row
+        from ctxbench.tracing.count import reason_of
+
+        return "oom" if _is_out_of_memory(error) else "error", reason_of(error)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError
 from ctxbench.networks.resnet import conv_bn_relu, initialise
 from ctxbench.subject import bind, registry
-from ctxbench.tracing import trace
-from ctxbench.tracing.record import DATA_DEPENDENT, Subject
+from ctxbench.subject.case import Case
+from ctxbench.tracing import trace_case
+from ctxbench.tracing.record import Subject
 
 DROPOUT = 0.1
 NO_CONTEXT = "none"
@@ -159,15 +160,8 @@ def _context(
 
 
 def _traced_channels(context: Subject, name: str, shape: tuple[int, int, int, int]) -> int:
-    """Return C' of a context module that maps ``shape`` to (N, C', h, w), without computing its output."""
-    try:
-        out = trace(context, shape).output_shape
-    except (UserError, *DATA_DEPENDENT):
-        # the second kind only arises inside a trace of the whole network, which catches it and then builds
-        # and runs the network again on real tensors
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{name} fails on an input of {shape}: {in_one_line(error)}") from error
+    """C' of a context module that maps ``shape`` to (N, C', h, w), without computing its output."""
+    out = trace_case(Case(name, *shape[1:]), subject=context).output_shape
     if out[2:] != shape[2:]:
         raise UserError(f"{name} maps {shape} to {out}; in a head it must keep (h, w)")
     return out[1]

@@ -53,7 +53,7 @@ class Request:
     placing: bool = False
     study: Study = field(default_factory=Study)
     command: Sequence[str] = ()
-    measuring: Callable[[session.Progress], None] | None = None
+    measuring: Callable[[session.RunProgress], None] | None = None
     training: Show | None = None
     say: Callable[[str], None] | None = None
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
-from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import session
 from ctxbench.measure.folder import Settings, read_run
 from ctxbench.measure.records import Record
@@ -22,7 +20,7 @@ def sweep(
     out: Path | None = None,
     settings: Settings | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[session.Progress], None] | None = None,
+    progress: Callable[[session.RunProgress], None] | None = None,
 ) -> Sweep:
     """Count cases that differ along one axis, and fit how each module's cost grows with it.
 
@@ -37,33 +35,24 @@ def sweep(
     axis = axis_of(cases)
     if not latency:
         return Sweep(axis, tuple(map(_counted, cases)))
-    run = session.run(cases, settings=settings, out=out, command=command, progress=progress)
+    run = session.measure_cases(cases, settings=settings, out=out, command=command, progress=progress)
     return Sweep(axis, tuple(run.records))
 
 
-def resume(folder: Path, *, progress: Callable[[session.Progress], None] | None = None) -> Sweep:
+def resume(folder: Path, *, progress: Callable[[session.RunProgress], None] | None = None) -> Sweep:
     """Go on with an interrupted sweep that measures latency; of a finished run, fit what is there.
 
     Raises UserError where ``folder`` holds no run, or one whose cases do not lie along one axis.
     """
     axis = axis_of(read_run(folder).plan.cases)
-    return Sweep(axis, tuple(session.resume(folder, progress=progress).records))
+    return Sweep(axis, tuple(session.resume_run(folder, progress=progress).records))
 
 
 def _counted(case: Case) -> Record:
-    import torch
-
-    from ctxbench.subject.bind import build_case
-    from ctxbench.tracing import trace, views
+    from ctxbench.tracing import trace_case, views
 
     validate(case)
-    build, dtype = partial(build_case, case), getattr(torch, case.dtype)
-    try:
-        recorded = trace(build, case.shape, dtype=dtype, layout=case.layout, mode=case.mode)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # a user's module may raise anything at all
-        raise UserError(f"{case.module} fails on {case.shape}: {in_one_line(error)}") from error
+    recorded = trace_case(case)
     return Record(
         case,
         macs=views.macs(recorded),

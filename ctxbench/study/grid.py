@@ -8,13 +8,12 @@ done again.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from io import FileIO
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from ctxbench.evaluate.predict import Setting
-from ctxbench.files import lock, writing
+from ctxbench.files import locked, writing
 from ctxbench.study.estimate import estimate
 from ctxbench.study.executor import Show, jobs_for, run_trials
 from ctxbench.study.trial import SINGLE_SCALE, Trial, read_plan, words, write_plan
@@ -160,7 +159,5 @@ def _result(cell: Cell, seeds: Sequence[int], folder: Path, failed: Mapping[str,
 def _claimed(folder: Path) -> Iterator[None]:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = FileIO(folder / LOCK, "a")
-    with file:
-        lock(file, folder)
+    with locked(folder, LOCK):
         yield

@@ -4,13 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
 from ctxbench.errors import UserError
-from ctxbench.measure.fields import check_fields
 from ctxbench.subject import bind, resolve
+from ctxbench.typed import converted
 
 Mode = Literal["infer", "train"]
 Layout = Literal["contiguous", "channels_last"]
@@ -57,6 +57,11 @@ class Case:
         return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     @property
+    def runtime(self) -> str:
+        """What executes the module: one of :data:`ctxbench.measure.runtimes.RUNTIMES`."""
+        return "compile" if self.compile else "eager"
+
+    @property
     def id(self) -> str:
         """Twelve hex digits that are equal exactly when two cases are the same."""
         values = {name: value for name, value in self.to_json().items() if name != "rule_options"}
@@ -77,17 +82,21 @@ class Case:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Case":
-        """Invert :meth:`to_json`; lists among the options become tuples again.
+        """Invert :meth:`to_json`; lists among the options become tuples again, at every depth.
 
-        Raises ValueError, KeyError, TypeError or AttributeError where ``values`` is no case.
+        Raises ValueError where ``values`` is no case.
         """
-        check_fields(cls, values)
-        as_tuples = {
-            name: {k: tuple(v) if isinstance(v, list) else v for k, v in values[name].items()}
-            for name in ("options", "rule_options")
-            if name in values
-        }
-        return cls(**{**values, **as_tuples})
+        return converted(values, cls).with_tuples()
+
+    def with_tuples(self) -> "Case":
+        """The case with tuples for the lists that JSON made of them among its options."""
+        return replace(self, options=_with_tuples(self.options), rule_options=_with_tuples(self.rule_options))
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def validate(case: Case) -> None:

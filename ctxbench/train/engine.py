@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from subprocess import TimeoutExpired
 
@@ -16,7 +15,7 @@ from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from ctxbench.errors import UserError
-from ctxbench.files import lock, writing
+from ctxbench.files import locked, writing
 from ctxbench.subject import registry
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import CONFIG
@@ -116,11 +115,7 @@ def claimed(folder: Path, fresh: bool) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = FileIO(folder / "run.lock", "a")
-    with file:
-        lock(file, folder)
-        if hasattr(os, "register_at_fork"):  # a loader's process may outlive a killed trainer
-            os.register_at_fork(after_in_child=file.close)
+    with locked(folder):
         if fresh and (folder / CONFIG).exists():
             raise UserError(
                 f"{folder} already holds a run: go on with it by --resume, or choose another --out"

@@ -8,7 +8,7 @@ from torch import Tensor
 from ctxbench.counters.describe import describe
 from ctxbench.measure.records import Record
 from ctxbench.subject.case import Case
-from ctxbench.subject.registry import spec
+from ctxbench.subject.cases import cases
 from ctxbench.tracing import views
 
 EMAU = Case("emau", 16, 6, 5, options={"bases": 4})
@@ -27,8 +27,8 @@ def test_it_fills_every_static_field() -> None:
     assert record.flops > 2 * record.macs
     assert record.bwd_macs
     assert record.counters["torch"]["gmacs"] is not None
-    assert record.paper["config"] == "bases=4"
-    assert record.paper["gflops"] > 0
+    assert record.leaf_rule["config"] == "bases=4"
+    assert record.leaf_rule["gflops"] > 0
 
 
 def test_the_predicted_peak_follows_mode_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_what_cannot_be_counted_has_a_reason(case: Callable[..., Case]) -> None:
     assert not found.keys() & set(fields)
     assert found["counters"]["torch"]["gmacs"] is None
     assert found["counters"]["torch"]["reason"]
-    assert found["paper"] == {"reason": why}
+    assert found["counters"]["leaf_rule"] == {"reason": why}
 
 
 class Doubled(torch.autograd.Function):
@@ -84,14 +84,14 @@ class Odd(torch.nn.Module):
 
 
 def test_what_is_odd_about_a_trace_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctxbench.counters.describe.build_case", lambda case: Odd())
+    monkeypatch.setattr("ctxbench.tracing.count.build_case", lambda case: Odd())
     found = describe(EMAU, ())
     assert found["unknown_ops"] == {"aten._fft_c2c.default": 1}
     assert "control flow depends on data" in found["note"]
     assert Record(EMAU, **found).note == found["note"]
 
 
-def test_the_paper_counts_the_published_form_with_the_options_of_its_printed_row(
+def test_the_leaf_rule_counts_the_published_form_as_the_preset_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     built: list[Case] = []
@@ -101,12 +101,11 @@ def test_the_paper_counts_the_published_form_with_the_options_of_its_printed_row
         return {"gflops": 1.0}
 
     monkeypatch.setattr("ctxbench.counters.leaf_rule.count", count)
-    known = spec("latentgnn")
-    assert known is not None
-    assert known.table10 is not None
-    case = Case("latentgnn", 16, 6, 5, options=known.table10.options)
-    assert "merge=sum" in describe(case, ())["paper"]["config"]
-    describe(replace(case, options={"latent_dims": (3,)}), ())
+    (case,) = cases("latentgnn", preset="table10", channels=16, sizes=[(6, 5)])
+    assert "merge=sum" in describe(case, ())["counters"]["leaf_rule"]["config"]
+    (other,) = cases("latentgnn", channels=16, sizes=[(6, 5)], options={"latent_dims": (3,)})
+    describe(other, ())
     assert [c.implementation for c in built] == ["published", "published"]
-    assert built[0].options == {**known.table10.options, **known.table10.counted}
+    assert case.rule_options
+    assert built[0].options == {**case.options, **case.rule_options}
     assert built[1].options == {"latent_dims": (3,)}

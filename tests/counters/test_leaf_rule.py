@@ -1,14 +1,13 @@
-"""The paper's convention: each rule by hand, and the digits that Table 10 prints."""
+"""The leaf rule: each of its lines by hand, and the digits of a printed table that it gives."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ctxbench.audit.quantity import prints_as
-from ctxbench.counters import leaf_rule as paper
-from ctxbench.paper.printed.table10 import table10
+from ctxbench.counters import leaf_rule
+from ctxbench.paper.printed.table10 import fits, table10
 from ctxbench.subject.bind import build
-from ctxbench.subject.registry import spec
+from ctxbench.subject.presets import preset
 
 SHAPE = (2, 4, 8, 6)
 N = 2 * 4 * 8 * 6
@@ -48,15 +47,15 @@ class Product(nn.Module):
     ],
 )
 def test_rules(leaf: nn.Module, flops: int) -> None:
-    assert paper.count(lambda: nn.Sequential(leaf), SHAPE)["gflops"] == pytest.approx(flops / 1e9)
+    assert leaf_rule.count(lambda: nn.Sequential(leaf), SHAPE)["gflops"] == pytest.approx(flops / 1e9)
 
 
 def test_memory_is_the_leaves_outputs_without_the_batch_at_four_bytes() -> None:
-    assert paper.count(lambda: nn.Sequential(nn.ReLU(), nn.ReLU()), SHAPE)["mib"] == 2 * 4 * 192 / 2**20
+    assert leaf_rule.count(lambda: nn.Sequential(nn.ReLU(), nn.ReLU()), SHAPE)["mib"] == 2 * 4 * 192 / 2**20
 
 
 def test_the_last_call_of_a_shared_leaf_wins_and_every_call_is_told() -> None:
-    counted = paper.count(lambda: Product(3), SHAPE)
+    counted = leaf_rule.count(lambda: Product(3), SHAPE)
     one = 2 * 2 * 4 * 8 * 8 / 1e9
     assert counted["gflops"] == pytest.approx(3 * one)
     assert counted["every_call_gflops"] == pytest.approx((1 + 2 + 3) * one)
@@ -65,13 +64,13 @@ def test_the_last_call_of_a_shared_leaf_wins_and_every_call_is_told() -> None:
 
 @pytest.mark.parametrize("module", sorted(table10()))
 def test_table_10_lands_on_the_printed_digits(module: str) -> None:
-    row, printed = spec(module).table10, table10()[module]
-    options = {**row.options_at(512), **row.counted}
-    counted = paper.count(lambda: build(module, 512, (64, 64), "published", **options), (1, 512, 64, 64))
-    reproduced = prints_as(counted["gflops"], printed.gflops) and prints_as(counted["mib"], printed.mib)
+    row, printed = preset("table10").row(module), table10()[module]
+    options = {**row.options(512), **row.rule_options}
+    counted = leaf_rule.count(lambda: build(module, 512, (64, 64), "published", **options), (1, 512, 64, 64))
+    reproduced = fits(counted["gflops"], printed.gflops) and fits(counted["mib"], printed.mib)
     assert reproduced is (module != "rcca"), counted
 
 
 def test_no_hook_is_left_behind() -> None:
-    paper.count(lambda: Product(2), SHAPE)
+    leaf_rule.count(lambda: Product(2), SHAPE)
     assert not torch.nn.modules.module._has_any_global_hook()

@@ -3,6 +3,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import JOURNAL, PLAN, RECORDS, Plan, RunFolder, Settings, check_free, read_run
@@ -48,18 +50,18 @@ def test_a_finished_run_keeps_no_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.999])
-def test_a_torn_last_line_is_dropped_and_its_case_is_open_again(tmp_path: Path, keep: float) -> None:
+def test_a_truncated_last_line_is_dropped_and_its_case_is_open_again(tmp_path: Path, keep: float) -> None:
     with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
         folder.finish(CASES[0])
-        sound = (tmp_path / RECORDS).stat().st_size
+        valid_bytes = (tmp_path / RECORDS).stat().st_size
         folder.finish(CASES[1])
     path = tmp_path / RECORDS
     whole = path.read_bytes()
-    path.write_bytes(whole[: sound + int((len(whole) - sound - 1) * keep)])
+    path.write_bytes(whole[: valid_bytes + int((len(whole) - valid_bytes - 1) * keep)])
     assert [r.status for r in read_run(tmp_path).records] == ["ok", "interrupted", "interrupted"]
     with RunFolder.resume(tmp_path) as folder:
         assert list(folder.done) == [CASES[0].id]
-        assert path.stat().st_size == sound
+        assert path.stat().st_size == valid_bytes
         folder.finish(CASES[1])
     assert len(read_records(path)) == 2
 
@@ -88,20 +90,26 @@ def changed(**fields: object) -> bytes:
         (b"{nonsense\n", "Expecting"),
         (b"[1]\n", "not a JSON object"),
         (to_line({"schema_version": 99}), "schema_version is 99, this ctxbench reads 1"),
-        (without(Record(CASES[1]), "case"), "not a record"),
-        (changed(colour="red"), "colour"),
-        (changed(rounds_ms=None), "rounds_ms is None"),
-        (changed(rounds_ms="abc"), "rounds_ms is 'abc'"),
-        (changed(rounds_ms=[[1.0, "2"]]), "rounds_ms"),
-        (changed(rounds_ms=[[float("nan")]]), "rounds_ms"),
-        (changed(rounds_ms=[[1.0, 0.0]]), "not positive"),
+        (without(Record(CASES[1]), "case"), "missing required field `case`"),
+        (changed(colour="red"), "unknown field `colour` - at `$`"),
+        (changed(rounds_ms=None), "Expected `array`, got `null` - at `$.rounds_ms`"),
+        (changed(rounds_ms="abc"), "got `str` - at `$.rounds_ms`"),
+        (changed(rounds_ms=[[1.0, "2"]]), "got `str` - at `$.rounds_ms[0][1]`"),
+        (changed(rounds_ms=[[float("nan")]]), "`float` > 0.0 - at `$.rounds_ms[0][0]`"),
+        (changed(rounds_ms=[[float("inf")]]), "Expected `float` <= 1.79"),
+        (changed(rounds_ms=[[1.0, 0.0]]), "`float` > 0.0 - at `$.rounds_ms[0][1]`"),
+        (changed(rounds_ms=[[1.0], [-2]]), "`float` > 0.0 - at `$.rounds_ms[1][0]`"),
         (changed(rounds_ms=[[10**400]]), "rounds_ms"),
-        (changed(macs="x"), "macs is 'x', not int | None"),
-        (changed(macs=True), "macs is True"),
-        (changed(counters=[]), "counters is []"),
+        (changed(macs="x"), "Expected `int | null`, got `str` - at `$.macs`"),
+        (changed(macs=True), "Expected `int | null`, got `bool` - at `$.macs`"),
+        (changed(counters=[]), "Expected `object`, got `array` - at `$.counters`"),
         (changed(reasons={"macs": 3}), "reasons"),
-        (changed(case={**CASES[1].to_json(), "mode": "dream"}), "mode is 'dream'"),
-        (changed(case={**CASES[1].to_json(), "height": "4"}), "height is '4', not int"),
+        (
+            changed(case={**CASES[1].to_json(), "mode": "dream"}),
+            "Invalid enum value 'dream' - at `$.case.mode`",
+        ),
+        (changed(case={**CASES[1].to_json(), "height": "4"}), "got `str` - at `$.case.height`"),
+        (changed(case={**CASES[1].to_json(), "hight": 4}), "unknown field `hight` - at `$.case`"),
     ],
 )
 def test_any_other_damaged_line_is_named(tmp_path: Path, line: bytes, says: str) -> None:
@@ -119,13 +127,13 @@ def test_any_other_damaged_line_is_named(tmp_path: Path, line: bytes, says: str)
     ("entry", "says"),
     [
         ({"case_id": "0", "round_ms": [1]}, "about no case of this run"),
-        ({"round_ms": [1]}, "about no case of this run"),
+        ({"round_ms": [1]}, "missing required field `case_id`"),
         ({"case_id": [], "round_ms": [1]}, "case_id"),
-        ({"case_id": CASES[0].id, "round_ms": None}, "round_ms is None"),
-        ({"case_id": CASES[0].id, "round_ms": [-1.0]}, "not positive"),
-        ({"case_id": CASES[0].id, "fields": []}, "fields is []"),
-        ({"case_id": CASES[0].id, "fields": {"params": "many"}}, "params is 'many'"),
-        ({"case_id": CASES[0].id, "fields": {"colour": 1}}, "colour"),
+        ({"case_id": CASES[0].id, "round_ms": None}, "Expected `array`, got `null` - at `$.round_ms`"),
+        ({"case_id": CASES[0].id, "round_ms": [-1.0]}, "`float` > 0.0 - at `$.round_ms[0]`"),
+        ({"case_id": CASES[0].id, "fields": []}, "got `array` - at `$.fields`"),
+        ({"case_id": CASES[0].id, "fields": {"params": "many"}}, "got `str` - at `$.params`"),
+        ({"case_id": CASES[0].id, "fields": {"colour": 1}}, "unknown field `colour`"),
     ],
 )
 def test_a_journal_of_anything_else_is_damaged(tmp_path: Path, entry: object, says: str) -> None:
@@ -157,6 +165,9 @@ def planned(**values: object) -> str:
         planned(settings={"budget_s": float("inf"), "counters": []}),
         planned(cases=[{**CASES[0].to_json(), "batch": None}]),
         planned(cases=None),
+        planned(cases=[{**CASES[0].to_json(), "colour": "red"}]),
+        planned(settings={"budget_s": 0.0, "counters": []}),
+        planned(colour="red"),
     ],
 )
 def test_a_damaged_plan_is_named(tmp_path: Path, damage: str) -> None:
@@ -212,3 +223,57 @@ def test_a_record_says_what_it_is_in_json() -> None:
     values = json.loads(to_line(record.to_json()))
     assert values["case_id"] == record.case.id
     assert Record.from_json(values) == record
+
+
+REPORTS = sorted((Path(__file__).parents[2] / "reports").rglob("records.jsonl"))
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: "-".join(path.parent.parts[-2:]))
+def test_every_checked_in_run_reads_field_by_field_as_it_was_written(path: Path) -> None:
+    """Runs of earlier versions among them, whose leaf rule stood in a field of its own."""
+    run = read_run(path.parent)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    written = {line["case_id"]: line for line in lines}
+    assert len(written) == len(run.plan.cases) == len(run.records) > 0
+    assert {record.case.id for record in run.records} == set(written)
+    for record in run.records:
+        line, values = written[record.case.id], json.loads(json.dumps(record.to_json()))
+        counted = line.pop("paper", None) or line["counters"].get("leaf_rule", {})
+        assert record.leaf_rule == counted
+        line["counters"] = {**line["counters"], **({"leaf_rule": counted} if counted else {})}
+        line["schema_version"] = values["schema_version"]
+        assert {name: values[name] for name in line} == line
+
+
+def test_a_run_interrupted_under_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    """Its plan has a setting under another name, and its journal the leaf rule in a field of its own."""
+    plan = PLAN_OF_THREE.to_json()
+    plan["settings"] = {**plan["settings"], "live": 3}
+    del plan["settings"]["interleaved"]
+    (tmp_path / PLAN).write_text(json.dumps({**plan, "schema_version": 1}))
+    entry = {"case_id": CASES[0].id, "fields": {"macs": 7, "paper": {"gflops": 1.0}}}
+    (tmp_path / JOURNAL).write_text(json.dumps(entry) + "\n")
+    with RunFolder.resume(tmp_path) as folder:
+        assert folder.plan.settings.interleaved == 3
+        folder.finish(CASES[0])
+    assert [record.leaf_rule for record in read_run(tmp_path).records] == [{"gflops": 1.0}, {}, {}]
+
+
+options = st.dictionaries(
+    st.text(min_size=1, max_size=4),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=3,
+)
+
+
+@given(options)
+def test_options_come_back_from_a_record_with_their_tuples(chosen: dict[str, object]) -> None:
+    case = replace(CASES[0], options=chosen)
+    assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
+    record = Record.from_json(json.loads(to_line(Record(case).to_json())))
+    assert record.case == case
+    assert record.case.id == case.id

@@ -1,7 +1,7 @@
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.measure import measurement as subject
+from ctxbench.measure import measurement
 from ctxbench.subject.case import Case
 
 EMAU = Case("emau", 16, 6, 5)
@@ -13,9 +13,9 @@ def survey(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> dict[str, o
     def build(case: Case) -> None:
         raise error
 
-    monkeypatch.setattr(subject, "build_case", build)
-    monkeypatch.setattr(subject, "ceilings", lambda device, dtype: {"copy_gib_s": 1.0})
-    return subject.Subject(EMAU).survey((EMAU,), ())
+    monkeypatch.setattr(measurement, "build_case", build)
+    monkeypatch.setattr(measurement, "ceilings", lambda device, dtype: {"copy_gib_s": 1.0})
+    return measurement.Measurement(EMAU).survey((EMAU,), ())
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.folder import JOURNAL, RECORDS, Settings, read_run
-from ctxbench.measure.session import Progress
+from ctxbench.measure.session import RunProgress
 from ctxbench.subject.case import Case
 
 QUICK = Settings(budget_s=0.2, timeout_s=5.0, counters=())
@@ -43,7 +43,7 @@ def test_a_failure_costs_its_own_row_and_no_other(case: MakeCase, tmp_path: Path
         "Steady": ("ok", ""),
     }
     cases = [case(name) for name in expected]
-    found = session.run([*cases, cases[0]], settings=QUICK, out=tmp_path / "run")
+    found = session.measure_cases([*cases, cases[0]], settings=QUICK, out=tmp_path / "run")
 
     assert [record.case for record in found.records] == cases
     for record, (status, reason) in zip(found.records, expected.values(), strict=True):
@@ -65,9 +65,9 @@ def test_a_failure_costs_its_own_row_and_no_other(case: MakeCase, tmp_path: Path
 
 
 def test_rounds_are_interleaved_in_random_order(case: MakeCase) -> None:
-    timed: list[Progress] = []
+    timed: list[RunProgress] = []
     cases = [case("Steady", batch=n) for n in (1, 2, 3)]
-    found = session.run(cases, settings=QUICK, progress=timed.append)
+    found = session.measure_cases(cases, settings=QUICK, progress=timed.append)
     turns = [p.case.batch for p in timed if p.activity == "time"]
     rounds = [tuple(turns[i : i + 3]) for i in range(0, 15, 3)]
     assert all(sorted(order) == [1, 2, 3] for order in rounds)
@@ -81,24 +81,26 @@ def test_rounds_are_interleaved_in_random_order(case: MakeCase) -> None:
 
 def test_a_narrow_interval_ends_sampling_after_eight_rounds_at_the_earliest(case: MakeCase) -> None:
     settings = replace(QUICK, precision=100.0, budget_s=0.5)
-    (record,) = session.run([case("Steady")], settings=settings).records
+    (record,) = session.measure_cases([case("Steady")], settings=settings).records
     assert len(record.rounds_ms) == session.ROUNDS_BEFORE_STOPPING
 
 
 def test_interrupting_keeps_what_was_measured_and_resuming_completes_it(
     case: MakeCase, tmp_path: Path
 ) -> None:
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: RunProgress) -> None:
         if progress.recorded:
             raise KeyboardInterrupt
 
     cases = [case("Good"), case("Good", mode="train"), case("Good", dtype="float64")]
     with pytest.raises(KeyboardInterrupt):
-        session.run(cases, settings=QUICK, out=tmp_path, progress=interrupt)
+        session.measure_cases(cases, settings=QUICK, out=tmp_path, progress=interrupt)
     statuses = [record.status for record in read_run(tmp_path).records]
     assert sorted(statuses) == ["interrupted", "interrupted", "ok"]
-    assert [record.status for record in session.resume(tmp_path).records] == ["ok"] * 3
-    assert [record.status for record in session.resume(tmp_path).records] == ["ok"] * 3  # nothing left to do
+    assert [record.status for record in session.resume_run(tmp_path).records] == ["ok"] * 3
+    assert [record.status for record in session.resume_run(tmp_path).records] == [
+        "ok"
+    ] * 3  # nothing left to do
 
 
 KILLED_RUN = """
@@ -109,7 +111,8 @@ from ctxbench.subject.case import Case
 from ctxbench.measure.folder import Settings
 cases = [Case.from_json(case) for case in json.loads(sys.argv[2])]
 settings = Settings(budget_s=0.5, precision=0.0, counters=())
-session.run(cases, settings=settings, out=Path(sys.argv[1]))  # no main guard: workers must not run this
+# no main guard: workers must not run this
+session.measure_cases(cases, settings=settings, out=Path(sys.argv[1]))
 """
 
 
@@ -135,7 +138,7 @@ def test_a_run_killed_half_way_resumes_with_its_rounds(case: MakeCase, tmp_path:
     for name in (JOURNAL, RECORDS):
         with (out / name).open("a") as file:
             file.write('{"case_id": "torn')
-    found = session.resume(out)
+    found = session.resume_run(out)
     assert [record.case for record in found.records] == cases
     for record, rounds in zip(found.records, before, strict=True):
         assert record.status == "ok"
@@ -145,24 +148,24 @@ def test_a_run_killed_half_way_resumes_with_its_rounds(case: MakeCase, tmp_path:
 
 
 def test_a_run_is_not_resumed_in_another_environment(case: MakeCase, tmp_path: Path) -> None:
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: RunProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        session.run([case("Good")], settings=QUICK, out=tmp_path, progress=interrupt)
+        session.measure_cases([case("Good")], settings=QUICK, out=tmp_path, progress=interrupt)
     plan = tmp_path / "run.json"
     plan.write_text(plan.read_text().replace(f'"torch": "{torch.__version__}"', '"torch": "1.0"'))
     with pytest.raises(UserError, match=r"another environment \(torch changed\)"):
-        session.resume(tmp_path)
+        session.resume_run(tmp_path)
 
 
 def test_a_run_is_not_resumed_with_an_edited_module(case: MakeCase, tmp_path: Path) -> None:
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: RunProgress) -> None:
         raise KeyboardInterrupt
 
     good = case("Good")
     with pytest.raises(KeyboardInterrupt):
-        session.run([good], settings=QUICK, out=tmp_path, progress=interrupt)
+        session.measure_cases([good], settings=QUICK, out=tmp_path, progress=interrupt)
     source = Path(good.module.rpartition(":")[0])
     before = source.read_text()
     try:
@@ -170,7 +173,7 @@ def test_a_run_is_not_resumed_with_an_edited_module(case: MakeCase, tmp_path: Pa
         with pytest.raises(
             UserError, match=r"blocks.py:Good has changed since .* was begun: start a new run"
         ):
-            session.resume(tmp_path)
+            session.resume_run(tmp_path)
     finally:
         source.write_text(before)
 
@@ -190,9 +193,9 @@ def test_bad_input_is_refused_before_anything_is_written(case: MakeCase, tmp_pat
         bad["no device 'cuda'"] = [case("Good", device="cuda")]
     for message, cases in bad.items():
         with pytest.raises(UserError, match=message):
-            session.run(cases, settings=QUICK, out=out)
+            session.measure_cases(cases, settings=QUICK, out=out)
     with pytest.raises(UserError, match="unknown counter 'abacus'"):
-        session.run([case("Good")], settings=Settings(counters=("abacus",)), out=out)
+        session.measure_cases([case("Good")], settings=Settings(counters=("abacus",)), out=out)
     assert not out.exists()
 
 

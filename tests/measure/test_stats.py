@@ -110,3 +110,12 @@ def test_rounds_that_disagree_are_noisy_however_many_samples_they_hold() -> None
     jumping = [[level] * 100 for level in (8.0, 12.0, 8.0, 12.0, 8.0, 12.0)]
     assert not stats.summary(steady).is_noisy
     assert stats.summary(jumping).is_noisy
+
+
+def test_students_quantile_inverts_its_distribution_in_closed_form() -> None:
+    """At 4 and 6 degrees of freedom: Abramowitz & Stegun 26.7.4, whose sine is t / √(t² + ν)."""
+    for freedom in (4, 6):
+        t = stats._student_t(freedom)
+        sine, cosine = t / np.sqrt(t * t + freedom), np.sqrt(freedom / (t * t + freedom))
+        terms = 1 + cosine**2 / 2 + (3 * cosine**4 / 8 if freedom == 6 else 0)
+        assert sine * terms == pytest.approx(stats.CONFIDENCE, abs=1e-12)

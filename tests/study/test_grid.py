@@ -1,6 +1,5 @@
 """A grid of trainings: shared, killed, gone on with, failed in part, and how long it will take."""
 
-import fcntl
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from tiny import TINY, tiny_folder
 
 from ctxbench.errors import UserError
 from ctxbench.evaluate.predict import Setting
-from ctxbench.files import write_text
+from ctxbench.files import locked, write_text
 from ctxbench.study.estimate import TIMED, Estimate, estimate
 from ctxbench.study.executor import Progress
 from ctxbench.study.grid import LOCK, Cell, Result, check, planned, run_grid
@@ -243,10 +242,8 @@ def test_of_a_finished_grid_no_data_are_asked_for(config: TrainConfig, tmp_path:
 
 
 def test_a_folder_in_use_is_told_before_anything_is_trained(config: TrainConfig, tmp_path: Path) -> None:
-    with (tmp_path / LOCK).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="is being written by another process"):
-            check([Cell("a", config)], [0], tmp_path)
+    with locked(tmp_path, LOCK), pytest.raises(UserError, match="is being written by another process"):
+        check([Cell("a", config)], [0], tmp_path)
     check([Cell("a", config)], [0], tmp_path)
 
 

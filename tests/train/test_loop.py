@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ctxbench.data.augment import Augment
 from ctxbench.data.loader import train_loader
 from ctxbench.errors import UserError
-from ctxbench.files import lock
+from ctxbench.files import locked
 from ctxbench.train.config import configure
 from ctxbench.train.job import Job
 from ctxbench.train.logs import EVALUATIONS, Logs
@@ -268,10 +267,8 @@ def test_the_folder_of_a_run_is_not_overwritten(unbroken: TrainedRun) -> None:
 
 
 def test_a_folder_in_use_is_left_alone(settings: dict[str, Any], tmp_path: Path) -> None:
-    with FileIO(tmp_path / "run.lock", "a") as held:
-        lock(held, tmp_path)
-        with pytest.raises(UserError, match="is being written by another process"):
-            train(configure(settings), tmp_path)
+    with locked(tmp_path), pytest.raises(UserError, match="is being written by another process"):
+        train(configure(settings), tmp_path)
     assert not (tmp_path / "config.toml").exists()
 
 

@@ -50,7 +50,7 @@ def table10(
     device: str = "cpu",
     quick: bool = False,
     command: Sequence[str] = (),
-    progress: Callable[[session.Progress], None] | None = None,
+    progress: Callable[[session.RunProgress], None] | None = None,
 ) -> Sheet:
     """Measure Table 10's modules, in the published and the fast form, at the paper's shape or another.
 
@@ -140,13 +140,13 @@ def _run(
     cases: Sequence[Case],
     settings: Settings,
     command: Sequence[str],
-    progress: Callable[[session.Progress], None] | None,
+    progress: Callable[[session.RunProgress], None] | None,
 ) -> Run:
     """Measure, or go on with what ``folder`` holds."""
     if not (folder / PLAN).exists():
-        return session.run(cases, settings=settings, out=folder, command=command, progress=progress)
+        return session.measure_cases(cases, settings=settings, out=folder, command=command, progress=progress)
     _refuse_another(folder, cases, settings)
-    return session.resume(folder, progress=progress)
+    return session.resume_run(folder, progress=progress)
 
 
 def _refuse_another(folder: Path, cases: Sequence[Case], settings: Settings) -> None:

@@ -1,4 +1,7 @@
-"""The one thing whose time and memory are measured: a pass of a module over a fixed input."""
+"""The one thing whose time and memory are measured: a call of a module with a fixed input.
+
+Shapes: N batch, C input channels, C' output channels, H×W the map.
+"""
 
 from collections.abc import Callable
 
@@ -6,19 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
+from ctxbench.measure.runtimes import Runtime, new_runtime
 from ctxbench.subject.case import Case
 
 SEED = 0
 
 
-class Step:
+class MeasuredCall:
     """A forward pass in eval mode without autograd, or a forward and backward pass in training mode.
 
-    Call :meth:`clear` before each call, outside what is measured: it frees the gradients of the last one.
+    Use :meth:`clear` before each, outside what is measured: it frees the gradients of the last one.
     """
 
-    def __init__(self, call: Callable[[], Tensor], module: nn.Module, x: Tensor) -> None:
-        self._call = call
+    def __init__(self, run: Callable[[], Tensor], module: nn.Module, x: Tensor) -> None:
+        self._run = run
         self.module = module
         self.x = x
 
@@ -28,14 +32,15 @@ class Step:
         self.module.zero_grad(set_to_none=True)
 
     def __call__(self) -> Tensor:
-        """Run the pass and return its output."""
-        return self._call()
+        """Run the pass and return its output (N, C', H, W)."""
+        return self._run()
 
 
-def build_step(case: Case, module: nn.Module) -> Step:
-    """Put ``module`` under the case's conditions and run it twice on a seeded input.
+def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) -> MeasuredCall:
+    """Put ``module`` under the case's conditions and run it twice on a seeded input (N, C, H, W).
 
-    Raises UserError if the output is not one tensor (N, C', H, W) of the same shape both times.
+    ``runtime`` is by default a new one of the case's kind. Raises UserError if the output is not one tensor
+    (N, C', H, W) of the same shape both times.
     """
     dtype: torch.dtype = getattr(torch, case.dtype)
     train = case.mode == "train"
@@ -44,34 +49,35 @@ def build_step(case: Case, module: nn.Module) -> Step:
     module = module.to(memory_format=memory_format)  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(SEED)
     x = (
-        torch.randn(case.shape, generator=generator)
+        torch.randn(case.shape, generator=generator)  # (N, C, H, W), on the CPU: the same on every device
         .to(case.device, dtype)
         .contiguous(memory_format=memory_format)
     )
     x.requires_grad_(train)
-    forward: Callable[[Tensor], Tensor] = torch.compile(module) if case.compile else module
+    runtime = runtime or new_runtime(case.runtime)
+    runtime.prepare(module, x)
 
     def infer() -> Tensor:
         with torch.inference_mode():
-            return forward(x)
+            return runtime.run(x)
 
-    first = forward(x) if train else infer()
+    first = runtime.run(x) if train else infer()  # (N, C', H, W)
     shape = check_output(case, first)
-    upstream = torch.empty_like(first) if train else None
+    upstream = torch.empty_like(first) if train else None  # (N, C', H, W), in the output's memory format
     del first  # and its graph: two passes at once would need more memory than one is predicted to
     if upstream is None:
-        step = Step(infer, module, x)
+        call = MeasuredCall(infer, module, x)
     else:
         upstream.copy_(torch.randn(shape, generator=generator))
 
         def forward_backward() -> Tensor:
-            y = forward(x)
+            y = runtime.run(x)
             torch.autograd.backward(y, upstream)
             return y
 
-        step = Step(forward_backward, module, x)
-    check_output(case, step(), shape)
-    return step
+        call = MeasuredCall(forward_backward, module, x)
+    check_output(case, call(), shape)
+    return call
 
 
 def check_output(case: Case, y: object, before: torch.Size | None = None) -> torch.Size:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.measure import latency, memory
-from ctxbench.measure.step import Step, build_step
+from ctxbench.measure.call import MeasuredCall, build_call
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 
@@ -54,16 +54,16 @@ class Exp(nn.Module):
 
 
 def note(calls: list[str]) -> Tensor:
-    calls.append("step")
+    calls.append("call")
     return torch.zeros(1)
 
 
 @pytest.mark.parametrize("mode", ["infer", "train"])
-def test_a_step_runs_under_the_conditions_of_its_case(mode: Any) -> None:
+def test_a_call_runs_under_the_conditions_of_its_case(mode: Any) -> None:
     case = Case("probe", 16, 4, 6, dtype="float64", layout="channels_last", mode=mode, batch=2)
     probe = Probe()
-    step = build_step(case, probe)
-    y = step()
+    call = build_call(case, probe)
+    y = call()
     train = mode == "train"
     first = probe.seen
     assert y.shape == (2, 16, 4, 6)
@@ -73,12 +73,12 @@ def test_a_step_runs_under_the_conditions_of_its_case(mode: Any) -> None:
         "training": train,
         "grad": train,
     }
-    assert (step.x.grad is not None) == (probe.conv.weight.grad is not None) == train
-    step.clear()
-    assert step.x.grad is None
+    assert (call.x.grad is not None) == (probe.conv.weight.grad is not None) == train
+    call.clear()
+    assert call.x.grad is None
     assert probe.conv.weight.grad is None
     again = Probe()
-    build_step(case, again)
+    build_call(case, again)
     assert torch.equal(again.seen["x"], first["x"])  # type: ignore[arg-type]
 
 
@@ -103,7 +103,7 @@ class Watch(nn.Module):
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_setting_up_never_holds_two_passes_at_once(mode: Any) -> None:
     watch = Watch()
-    build_step(Case("watch", 16, 4, 6, mode=mode), watch)
+    build_call(Case("watch", 16, 4, 6, mode=mode), watch)
     assert watch.held == [False, False]
 
 
@@ -111,7 +111,7 @@ def test_the_upstream_gradient_is_seeded_and_laid_out_as_the_output() -> None:
     seen = {}
     for layout in ("contiguous", "channels_last"):
         watch = Watch()
-        build_step(Case("watch", 16, 4, 6, mode="train", layout=layout), watch)
+        build_call(Case("watch", 16, 4, 6, mode="train", layout=layout), watch)
         (seen[layout],) = watch.gradients
     assert seen["contiguous"].is_contiguous()
     assert seen["channels_last"].is_contiguous(memory_format=torch.channels_last)
@@ -131,22 +131,22 @@ def test_a_module_that_returns_no_tensor_is_refused() -> None:
             return x, x
 
     with pytest.raises(UserError, match="block returned tuple; a context module returns one tensor"):
-        build_step(MAP, Pair())
+        build_call(MAP, Pair())
 
 
 @pytest.mark.parametrize(
     ("module", "mode", "maps"), [(Two(), "infer", 2), (Exp(), "infer", 1), (Exp(), "train", 2)]
 )
-def test_cpu_peak_is_what_the_step_allocates(module: nn.Module, mode: Any, maps: int) -> None:
+def test_cpu_peak_is_what_the_call_allocates(module: nn.Module, mode: Any, maps: int) -> None:
     case = Case("block", 16, 64, 64, mode=mode)
-    fields, reasons = memory.measure(build_step(case, module), "cpu")
+    fields, reasons = memory.measure(build_call(case, module), "cpu")
     assert fields["alloc_bytes"] == maps * MAP_BYTES
     assert list(reasons) == ["reserved_bytes"]
 
 
 def test_process_growth_follows_a_large_allocation() -> None:
     case = Case("block", 16, 1024, 1024)
-    fields, _ = memory.measure(build_step(case, Two()), "cpu")
+    fields, _ = memory.measure(build_call(case, Two()), "cpu")
     assert fields["alloc_bytes"] == 2 * case.input_bytes
     assert 0.9 < fields["process_bytes"] / fields["alloc_bytes"] < 1.2
 
@@ -172,12 +172,12 @@ def test_cuda_memory_is_taken_above_the_baseline(monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(torch.cuda, name, fake(name, value))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: next(free))
-    step = Step(lambda: note(calls), nn.Identity(), torch.zeros(1))
-    assert memory.measure(step, "cuda") == (
+    call = MeasuredCall(lambda: note(calls), nn.Identity(), torch.zeros(1))
+    assert memory.measure(call, "cuda") == (
         {"alloc_bytes": 450, "reserved_bytes": 1024, "process_bytes": 600},
         {},
     )
-    ran = calls.index("step")
+    ran = calls.index("call")
     assert {"empty_cache", "reset_peak_memory_stats", "memory_allocated"} <= set(calls[:ran])
     assert calls[ran + 1 :] == ["synchronize", "max_memory_allocated", "max_memory_reserved"]
 
@@ -193,39 +193,39 @@ class ScriptedClock(latency.CpuClock):
         self.times = times
         self.collecting: set[bool] = set()
 
-    def time_ms(self, step: Step) -> float:
+    def time_ms(self, call: MeasuredCall) -> float:
         self.collecting.add(gc.isenabled())
         return next(self.times)
 
 
-STEP = Step(lambda: torch.zeros(1), nn.Identity(), torch.zeros(1))
+CALL = MeasuredCall(lambda: torch.zeros(1), nn.Identity(), torch.zeros(1))
 
 
 def test_warm_up_ends_when_two_windows_agree() -> None:
-    times = latency.warm_up(ScriptedClock(chain([90.0] * 5, [50.0] * 5, [10.0] * 5, repeat(10.1))), STEP)
+    times = latency.warm_up(ScriptedClock(chain([90.0] * 5, [50.0] * 5, [10.0] * 5, repeat(10.1))), CALL)
     assert len(times) == 20
 
 
 def test_warm_up_that_never_settles_is_bounded() -> None:
-    times = latency.warm_up(ScriptedClock(1.1**n for n in range(10**6)), STEP)
+    times = latency.warm_up(ScriptedClock(1.1**n for n in range(10**6)), CALL)
     assert len(times) == latency.WARMUP_CALLS
 
 
 def test_a_round_leaves_out_its_first_call_and_collects_no_garbage() -> None:
     clock = ScriptedClock(chain([99.0], repeat(1.0)))
-    times = latency.sample(clock, STEP, budget_s=60.0, expected_ms=1.0)
+    times = latency.sample(clock, CALL, budget_s=60.0, expected_ms=1.0)
     assert times == [1.0] * latency.ROUND_SAMPLES
     assert clock.collecting == {False}
     assert gc.isenabled()
 
 
 def test_a_round_of_long_calls_takes_each_and_at_least_one() -> None:
-    assert latency.sample(ScriptedClock(iter([5000.0])), STEP, budget_s=0.0, expected_ms=5000.0) == [5000.0]
+    assert latency.sample(ScriptedClock(iter([5000.0])), CALL, budget_s=0.0, expected_ms=5000.0) == [5000.0]
 
 
 def test_the_cpu_clock_measures_a_call() -> None:
-    step = build_step(MAP, Two())
-    assert latency.CpuClock().time_ms(step) > 0
+    call = build_call(MAP, Two())
+    assert latency.CpuClock().time_ms(call) > 0
 
 
 def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(L2_cache_size=50))
     monkeypatch.setattr("ctxbench.measure.latency.torch.empty", empty)
     clock = latency.CudaClock("cuda")
-    step = Step(lambda: note(done), nn.Identity(), torch.zeros(1))
-    assert clock.time_ms(step) == 1.25
-    assert done == ["flush", "record", "step", "record", "synchronize"]
+    call = MeasuredCall(lambda: note(done), nn.Identity(), torch.zeros(1))
+    assert clock.time_ms(call) == 1.25
+    assert done == ["flush", "record", "call", "record", "synchronize"]
     assert sizes == [100]

@@ -1,0 +1,40 @@
+"""What executes a module when it is measured: one file a runtime, all behind one small interface.
+
+A new runtime is a file here with a class of this interface, and a line in :data:`RUNTIMES`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Runtime(Protocol):
+    """A module made ready to run, and run."""
+
+    def prepare(self, module: nn.Module, x: Tensor) -> None:
+        """Take a module in its case's dtype, memory format and mode, and its input (N, C, H, W).
+
+        What takes long and is done once (compiling, exporting) belongs here or into the first :meth:`run`:
+        neither is timed.
+        """
+
+    def run(self, x: Tensor) -> Tensor:
+        """One forward pass, (N, C, H, W) to (N, C', H, W), differentiable where autograd is on."""
+
+    def versions(self) -> dict[str, str]:
+        """Names and versions of what executes the module, beside the torch that every record names."""
+
+
+RUNTIMES = {"eager": "eager:Eager", "compile": "compile:Compile"}
+"""Name, as :attr:`ctxbench.subject.case.Case.runtime` has it, to the file here and the class in it."""
+
+
+def new_runtime(name: str) -> Runtime:
+    """A runtime that has nothing prepared yet."""
+    file, _, cls = RUNTIMES[name].partition(":")
+    runtime: Runtime = getattr(import_module(f"{__name__}.{file}"), cls)()
+    return runtime

@@ -1,0 +1,66 @@
+"""Values read from JSON or TOML, held against the types that a dataclass declares; msgspec does the work.
+
+What is wrong is said with its place, as a JSON path: ``Expected `int`, got `str` - at `$.case.height```.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+T = TypeVar("T")
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
+"""A finite number above 0."""
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
+"""A finite number, 0 or above."""
+
+
+def converted(values: object, cls: type[T]) -> T:
+    """Make ``cls``, a dataclass, of a JSON object, and so on inwards; lists become tuples where declared.
+
+    Raises ValueError where a field is missing, unknown, or of another type than declared. A float may be
+    written as an integer; a bool is no integer.
+    """
+    _refuse_unknown(values, cls, "$")
+    made: T = _convert(values, cls)
+    return made
+
+
+def check_fields(values: Mapping[str, Any], cls: type) -> None:
+    """Raise ValueError as :func:`converted` does, but for fields that are missing."""
+    _refuse_unknown(values, cls, "$")
+    _convert(values, _partial(cls))
+
+
+def _convert(values: object, declared: Any) -> Any:
+    try:
+        return msgspec.convert(values, declared, strict=True)
+    except msgspec.ValidationError as error:  # a ValueError itself only since msgspec 0.20
+        raise ValueError(str(error)) from error
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+@cache
+def _partial(cls: type) -> Any:
+    make: Any = TypedDict  # whose fields mypy wants to see written out
+    return make(cls.__name__, _hints(cls), total=False)
+
+
+def _refuse_unknown(values: object, declared: Any, path: str) -> None:
+    """Msgspec leaves out what a dataclass does not declare; here a misspelt field must not be lost."""
+    if isinstance(declared, type) and is_dataclass(declared) and isinstance(values, Mapping):
+        for name, value in values.items():
+            if name not in _hints(declared):
+                raise ValueError(f"Object contains unknown field `{name}` - at `{path}`")
+            _refuse_unknown(value, _hints(declared)[name], f"{path}.{name}")
+    elif get_origin(declared) in (list, tuple) and isinstance(values, list | tuple):
+        for value in values:
+            _refuse_unknown(value, get_args(declared)[0], f"{path}[...]")
