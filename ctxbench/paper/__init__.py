@@ -7,4 +7,5 @@ OFFERS = {
     "presets": "ctxbench.paper.presets:PRESETS",
     "record_extra": "ctxbench.paper.columns:record_extra",
     "record_sheets": "ctxbench.paper.columns:record_sheets",
+    "training_presets": "ctxbench.paper.training_presets:PRESETS",
 }

@@ -13,7 +13,7 @@ from ctxbench.study.executor import Show
 from ctxbench.study.grid import Cell, Result, run_grid
 from ctxbench.study.significance import Difference, differences
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.presets import PRESETS, configured
+from ctxbench.train.presets import configured, presets
 
 PAPER_BACKBONES = ("resnet50", "resnet101")
 BACKBONES = {"synthetic": ("resnet-tiny", "resnet-small")}
@@ -72,7 +72,7 @@ class Study:
 
     def fine_tuned(self, cell: Cell, label: str) -> Cell:
         """A second stage from a cell's weights, as much slower and shorter as the paper's on VOC 2012."""
-        first, second = (PRESETS[name].config for name in ("voc12aug", "voc12"))
+        first, second = (presets()[name].config for name in ("voc12aug", "voc12"))
         config = replace(cell.config, lr=cell.config.lr * second.lr / first.lr)
         config = lasting(config, second.epochs / first.epochs)
         if self.dataset == "voc12aug":

@@ -1,17 +1,18 @@
 """Settings: where each comes from, what is refused, and that a file holds them all."""
 
+import sys
 import tomllib
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ctxbench.data import DATASETS
+from ctxbench import shelf
 from ctxbench.errors import UserError
-from ctxbench.paper import printed
 from ctxbench.train.config import TrainConfig, assignments, configure, read_toml
-from ctxbench.train.presets import PRESETS, configured
+from ctxbench.train.presets import Preset, configured, presets
 
 UNUSUAL = {
     "model": "reconet",
@@ -25,7 +26,7 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("layer", [{}, UNUSUAL, {"epochs": 3}, *(p.settings for p in PRESETS.values())])
+@pytest.mark.parametrize("layer", [{}, UNUSUAL, {"epochs": 3}, *(p.settings for p in presets().values())])
 def test_a_file_holds_all_of_a_configuration(layer: dict[str, Any]) -> None:
     config = configure(layer)
     again = configure(tomllib.loads(config.to_toml()))
@@ -35,7 +36,7 @@ def test_a_file_holds_all_of_a_configuration(layer: dict[str, Any]) -> None:
 
 def test_later_layers_are_first_in_right() -> None:
     config = configured({"dataset": "sift_flow", "lr": 0.1, "crop": 257}, {"lr": 0.2})
-    assert (config.lr, config.crop, config.epochs) == (0.2, 257, PRESETS["sift_flow"].settings["epochs"])
+    assert (config.lr, config.crop, config.epochs) == (0.2, 257, presets()["sift_flow"].settings["epochs"])
 
 
 def test_another_data_sets_preset_leaves_the_data_set() -> None:
@@ -46,7 +47,22 @@ def test_another_data_sets_preset_leaves_the_data_set() -> None:
 
 
 def test_without_a_data_set_it_is_the_generated_one() -> None:
-    assert configured() == PRESETS["synthetic"].config
+    assert configured() == presets()["synthetic"].config
+
+
+def test_a_paper_offers_presets_from_the_shelf(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = types.ModuleType("a_second_paper")
+    offer.PRESETS = {  # type: ignore[attr-defined]
+        name: Preset(name, {"dataset": name, "lr": 0.125}, "", "", "", "") for name in ("zoo", "synthetic")
+    }
+    monkeypatch.setitem(sys.modules, "a_second_paper", offer)
+    shelf.put("a second paper", {"training_presets": "a_second_paper:PRESETS"})
+    try:
+        assert configured({"dataset": "zoo"}).lr == 0.125
+        assert configured().lr == 0.005  # the generated set's own stands
+    finally:
+        shelf.take_away("a second paper")
+    assert "zoo" not in presets()
 
 
 def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
@@ -116,36 +132,3 @@ def test_the_baseline_is_the_network_without_context() -> None:
     assert (bare.context, bare.context_options, bare.global_pool, bare.baseline) == ("none", {}, False, False)
     kept = {"context": config.context, "context_options": config.context_options}
     assert replace(bare, global_pool=True, baseline=True, **kept) == config
-
-
-# of section 4.1 and 4.2
-SCHEDULE = {
-    "coco": (0.004, 30),
-    "voc12aug": (0.001, 80),
-    "voc12": (1e-5, 50),
-    "pascal_context": (0.001, 80),
-    "coco_stuff": (0.001, 180),
-    "ade20k": (0.01, 120),
-    "sift_flow": (0.0025, 80),
-}
-
-
-@pytest.mark.parametrize("name", SCHEDULE)
-def test_presets_are_the_papers(name: str) -> None:
-    config = PRESETS[name].config
-    assert (config.lr, config.epochs) == SCHEDULE[name]
-    assert (config.batch, config.crop, config.scale, config.momentum) == (16, 512, (0.5, 2.0), 0.9)
-    assert (config.weight_decay, config.power, config.aux_weight, config.colour) == (1e-4, 0.9, 0.2, 0)
-    known = DATASETS[name]
-    assert {config.train_split or known.train_split, known.eval_split} <= set(known.splits)
-
-
-@pytest.mark.parametrize(
-    ("name", "table"),
-    [("voc12", 2), ("pascal_context", 3), ("coco_stuff", 4), ("sift_flow", 5), ("ade20k", 6)],
-)
-def test_presets_promise_what_the_paper_printed(name: str, table: int) -> None:
-    rows = [row for row in printed.rows(table) if row["method"] == "RecoNet"]
-    scores = [row["miou"] for row in rows if row.get("backbone", "ResNet-101") == "ResNet-101"]
-    assert PRESETS[name].expected.startswith(f"{scores[0]} % mIoU")
-    assert f"Table {table}" in PRESETS[name].expected

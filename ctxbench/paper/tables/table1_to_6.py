@@ -17,7 +17,7 @@ from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import DIFFERS, Sheet
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas
-from ctxbench.train.presets import PRESETS
+from ctxbench.paper.training_presets import PRESETS
 
 METRICS = {"pixel_acc": "pixel accuracy", "miou": "mIoU"}
 PAPERS_SETTING = in_words(PAPER_SCALES, flip=True, sliding=None)

@@ -16,7 +16,7 @@ from ctxbench.paper.sheet import VERDICTS, write_sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns, results_table
 from ctxbench.table.terminal import plain
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.presets import PRESETS
+from ctxbench.paper.training_presets import PRESETS
 
 
 def scoring(miou: float, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -19,7 +19,7 @@ from ctxbench.study import study
 from ctxbench.study.grid import Cell, Result, planned
 from ctxbench.study.study import MS_FLIP, Row, Study, compared
 from ctxbench.study.trial import SINGLE_SCALE
-from ctxbench.train.presets import PRESETS
+from ctxbench.paper.training_presets import PRESETS
 
 START = {"cpu": "A CPU", "torch": "9.9", "ctxbench": "1.2.3", "began": "2026-01-02T03:04:05+00:00"}
 SIFT = Study("sift_flow", root=Path("data"), weights={"resnet101": Path("r101.pth")})
