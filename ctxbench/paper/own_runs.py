@@ -12,8 +12,8 @@ from ctxbench.evaluate.evaluation import PRINTED, VOC, Evaluation, Printed, diff
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import DIFFERS
-from ctxbench.train.config import TrainConfig
 from ctxbench.paper.training_presets import PRESETS
+from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import CONFIG, TrainedRun
 
 RECONET = "RecoNet"

@@ -15,9 +15,9 @@ from ctxbench.paper.comparison import NOT_MEASURED
 from ctxbench.paper.own_runs import RECONET, REPORTED, OwnRun, Placed, for_table, place
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import DIFFERS, Sheet
+from ctxbench.paper.training_presets import PRESETS
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas
-from ctxbench.paper.training_presets import PRESETS
 
 METRICS = {"pixel_acc": "pixel accuracy", "miou": "mIoU"}
 PAPERS_SETTING = in_words(PAPER_SCALES, flip=True, sliding=None)

@@ -14,12 +14,12 @@ from ctxbench.paper.tables import table7 as components
 from ctxbench.paper.tables import table8 as rank
 from ctxbench.paper.tables.table7 import component_rows, table7
 from ctxbench.paper.tables.table8 import rank_rows, table8
+from ctxbench.paper.training_presets import PRESETS
 from ctxbench.study import grid as ablation
 from ctxbench.study import study
 from ctxbench.study.grid import Cell, Result, planned
 from ctxbench.study.study import MS_FLIP, Row, Study, compared
 from ctxbench.study.trial import SINGLE_SCALE
-from ctxbench.paper.training_presets import PRESETS
 
 START = {"cpu": "A CPU", "torch": "9.9", "ctxbench": "1.2.3", "began": "2026-01-02T03:04:05+00:00"}
 SIFT = Study("sift_flow", root=Path("data"), weights={"resnet101": Path("r101.pth")})
