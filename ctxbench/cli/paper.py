@@ -80,8 +80,8 @@ def paper(
     writes the claim ledger and index.html. What is finished in the folder is not done again. Exit codes:
     0 all measured, 2 bad input, 3 nothing measured, 4 some rows not measured (they say why), 130 interrupted.
     """
+    from ctxbench.paper.ablation.settings import Study
     from ctxbench.paper.make import Request, make, make_all
-    from ctxbench.study.study import Study
     from ctxbench.train.config import assignments
 
     if table in TAKES:
@@ -101,7 +101,7 @@ def paper(
                     root=root,
                     device=_trainer(device, table),
                     weights=_files(weights or []),
-                    seeds=seeds,
+                    n_seeds=seeds,
                     quick=quick,
                     settings=assignments(set_ or []),
                 ),

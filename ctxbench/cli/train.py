@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctxbench.cli import shared
+from ctxbench.cli import shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from ctxbench.train.config import TrainConfig
     from ctxbench.train.loop import Progress
 
 LINES = 20
@@ -48,7 +50,13 @@ def train(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of a run's config.toml; over all else."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any setting, over all else; docs/settings.md lists them."
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", "--option", metavar="KEY=VALUE", help="An option of the context module."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="RUN", help="Start from a run's weights.")] = None,
@@ -71,33 +79,31 @@ def train(
     evaluation, curve and report. Exit codes: 0 trained, 2 bad input or a loss that is no number,
     130 interrupted.
     """
+    if resume is not None:
+        shared.refuse_beside(context, ("resume",), "--resume goes on with the run as it was begun")
+        settings = None
+    else:
+        flags = {
+            "model": model, "context": module, "backbone": backbone, "dataset": dataset, "root": root,
+            "weights": weights, "init": init, "device": device, "devices": devices,
+            "skip_bad": skip_bad or None, "baseline": False if no_baseline else None,
+        }  # fmt: skip
+        settings = _settings(flags, config, set_ or [], option or [], preset)
+
+    # below this line torch is imported, which takes seconds: what is wrong above is refused at once
     from ctxbench import api
-    from ctxbench.train.config import assignments, read_toml
     from ctxbench.train.curves import result
     from ctxbench.train.engine import first_process
     from ctxbench.train.loop import resume as go_on
     from ctxbench.train.loop import train as begin
-    from ctxbench.train.presets import configured
 
     folder = resume or out or api.new_folder()
     try:
         with _progress() as progress:
-            if resume is not None:
-                shared.refuse_beside(context, ("resume",), "--resume goes on with the run as it was begun")
-                run = go_on(resume, progress=progress)
+            if settings is None:
+                run = go_on(folder, progress=progress)
             else:
-                flags = {
-                    "model": model, "context": module, "backbone": backbone, "dataset": dataset, "root": root,
-                    "weights": weights, "init": init, "device": device, "devices": devices,
-                    "skip_bad": skip_bad or None, "baseline": False if no_baseline else None,
-                }  # fmt: skip
-                given = {
-                    name: str(value) if isinstance(value, Path) else value
-                    for name, value in flags.items()
-                    if value is not None
-                }
-                layers = (read_toml(config) if config else {}, given, assignments(set_ or []))
-                run = begin(configured(*layers, preset=preset), folder, progress=progress)
+                run = begin(settings, folder, progress=progress)
     except KeyboardInterrupt:
         if first_process() and (folder / "config.toml").exists():
             say(f"interrupted; go on with: ctxbench train --resume {folder}")
@@ -106,6 +112,27 @@ def train(
         return
     shared.show(result(run))
     print(f"\nWritten to {run.folder}: report.md, curve.png, evaluation/, train.csv, last.ckpt, best.ckpt.")
+
+
+def _settings(
+    flags: dict[str, Any], file: Path | None, pairs: list[str], options: list[str], preset: str | None
+) -> TrainConfig:
+    """The configuration: the preset's settings, the file's over them, then the options', then --set's."""
+    from ctxbench.train.config import assignments, read_toml
+    from ctxbench.train.presets import configured
+
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in flags.items()
+        if value is not None
+    }
+    assigned = assignments(pairs)
+    if options:
+        of_context = values.options(options)
+        if dotted := next((key for key in of_context if "." in key), None):
+            raise UserError(f"-o takes KEY=VALUE, an option of the one context module, not {dotted!r}")
+        assigned["context_options"] = {**of_context, **assigned.get("context_options", {})}
+    return configured(read_toml(file) if file else {}, given, assigned, preset=preset)
 
 
 @contextmanager

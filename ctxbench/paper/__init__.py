@@ -10,4 +10,5 @@ OFFERS = {
     "class_extra": "ctxbench.paper.evaluations:class_extra",
     "evaluation_sheets": "ctxbench.paper.evaluations:evaluation_sheets",
     "network_extra": "ctxbench.paper.network_costs:network_extra",
+    "training_presets": "ctxbench.paper.training_presets:PRESETS",
 }

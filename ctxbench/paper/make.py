@@ -10,6 +10,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import session
+from ctxbench.paper.ablation.settings import Study
 from ctxbench.paper.comparison import SUBJECT
 from ctxbench.paper.ledger import ledger, ledger_sheet
 from ctxbench.paper.own_runs import read_runs
@@ -27,7 +28,6 @@ from ctxbench.paper.tables.table9 import table9
 from ctxbench.paper.tables.table10 import RANK, table10
 from ctxbench.study import grid as ablation
 from ctxbench.study.executor import Show
-from ctxbench.study.study import Study
 from ctxbench.train.run import CONFIG, TrainedRun
 
 ABLATION = "ablation"
@@ -114,7 +114,7 @@ def _check(request: Request) -> None:
     read_runs(request.runs)
     complexity.check(request.out, **request.table10)
     rows = [*component_rows(request.study), *rank_rows(request.study)]
-    ablation.check([row.cell for row in rows], request.study.numbers, request.out / ABLATION)
+    ablation.check(rows, request.study.seeds, request.out / ABLATION)
 
 
 def _missed(name: str, reason: str, request: Request) -> Sheet:

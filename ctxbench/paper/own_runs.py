@@ -12,8 +12,8 @@ from ctxbench.evaluate.evaluation import PRINTED, VOC, Evaluation, Printed, diff
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import DIFFERS
+from ctxbench.paper.training_presets import PRESETS
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.presets import PRESETS
 from ctxbench.train.run import CONFIG, TrainedRun
 
 RECONET = "RecoNet"
@@ -94,7 +94,9 @@ class OwnRun:
             return [*said, "training not known"]
         preset = replace(PRESETS[reported.preset].config, model=self.config.model)
         pairs = zip(_training(self.config).items(), _training(preset).values(), strict=True)
-        said += [f"{name} ({ours}; paper: {theirs})" for (name, ours), theirs in pairs if ours != theirs]
+        said += [
+            f"{name} ({ours}; {_whose(name)}: {theirs})" for (name, ours), theirs in pairs if ours != theirs
+        ]
         stages = _stages(self.config)
         if stages != reported.stages:
             before = ", ".join(reversed(reported.stages)) or "nothing"
@@ -102,6 +104,11 @@ class OwnRun:
         if self.config.weights is None and not stages:
             said.append("backbone from random weights (the paper does not say)")
         return said
+
+
+def _whose(setting: str) -> str:
+    """The paper prints no factor for the rate of new layers: the presets' has another source."""
+    return "preset" if setting == "head_lr_factor" else "paper"
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
     title = f"{run.config.title} against {baseline.config.title}"
     note = (
         "Both: the same data, seed, iterations and network but for the context module and GPM. The gap is of "
-        "the two together; `ctxbench paper table7` takes them apart."
+        "the two together; one more run with --context none takes them apart."
     )
     return Grid(title, headings, [Group("", rows), Group("", [mean])], notes=[note])
 

@@ -80,9 +80,10 @@ def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> Tr
     }
     if config.context not in (None, "none"):
         places["context"] = resolve.canonical(config.context)
-    # as it will be read back, so that tuples in the options do not make another run of it
-    read = configure(tomllib.loads(replace(config, **places).to_toml()))
-    return _run(read, out, progress, fresh=True)
+    # a resumed run reads its config.toml, where a tuple has become a list: make it one now, or the digest of
+    # the resumed run would differ from the one in its checkpoint
+    stored = configure(tomllib.loads(replace(config, **places).to_toml()))
+    return _run(stored, out, progress, begun=None)
 
 
 def resume(folder: Path, *, progress: Show | None = None) -> TrainedRun:
@@ -90,10 +91,11 @@ def resume(folder: Path, *, progress: Show | None = None) -> TrainedRun:
 
     Raises UserError as :func:`train` does, and where the data or the settings have changed.
     """
-    return _run(TrainedRun(folder).config, folder, progress, fresh=False)
+    begun = TrainedRun(folder)
+    return _run(begun.config, folder, progress, begun)
 
 
-def _run(config: TrainConfig, folder: Path, progress: Show | None, fresh: bool) -> TrainedRun:
+def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: TrainedRun | None) -> TrainedRun:
     device = device_of(config)
     passes(config)
     job = Job.prepare(config, begun=(folder / LAST).exists())
@@ -101,7 +103,7 @@ def _run(config: TrainConfig, folder: Path, progress: Show | None, fresh: bool) 
     fabric = fabric_of(config, device, precision)
     with ExitStack() as stack:
         if first_process():
-            stack.enter_context(claimed(folder, fresh))
+            stack.enter_context(claimed(folder, fresh=begun is None))
         stack.enter_context(deterministic(config.deterministic))
         fabric.launch()
         stack.enter_context(ending_together(fabric))
@@ -111,9 +113,10 @@ def _run(config: TrainConfig, folder: Path, progress: Show | None, fresh: bool) 
             below = folder / "baseline"
             job = Job.prepare(config.without_context, begun=(below / LAST).exists())
             _Training(fabric, precision, job, below, progress).run()
+        run = begun or TrainedRun(folder)
         if first_process():
-            write_report(TrainedRun(folder))
-    return TrainedRun(folder)
+            write_report(run)
+    return run
 
 
 class _Training:

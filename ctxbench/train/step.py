@@ -59,7 +59,10 @@ class Stepper:
         body = list(network.backbone.parameters())
         known = set(body)
         heads = [parameter for parameter in network.parameters() if parameter not in known]
-        groups = [{"params": body, "factor": 1.0}, {"params": heads, "factor": config.head_lr_factor}]
+        groups: list[dict[str, Any]] = [
+            {"params": body, "factor": 1.0},
+            {"params": heads, "factor": config.head_lr_factor},
+        ]
         self.rule: Optimizer = (
             SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
             if config.optimizer == "sgd"

@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -48,6 +51,41 @@ def test_two_processes_train_one_network(folder: Path) -> None:
     assert complaints.count("iteration 4/4") == 1
     assert complaints.count("batch norm is not synchronised") == 1
     assert "Traceback" not in complaints
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["ctxbench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_each_file_of_a_run_is_read_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One parse of a config.toml and one reading of an evaluation, of the run and of its baseline."""
+    read: Counter[str] = Counter()
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def read_file(path: Path, *args: Any, **kwargs: Any) -> Any:
+            read[path.as_posix()] += path.name in ("config.toml", "metrics.json")
+            return method(path, *args, **kwargs)
+
+        return read_file
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(Path, "read_text", counted(Path.read_text))
+    run = tmp_path / "run"
+    options = ["--set", "iterations=2", "--set", "baseline=true", "--out", str(run)]
+    files = [
+        run / f"{place}{name}"
+        for place in ("", "baseline/")
+        for name in ("config.toml", "evaluation/metrics.json")
+    ]
+    for command in (["--config", "tiny.toml", "--root", "data", *options], ["--resume", str(run)]):
+        read.clear()
+        assert call(monkeypatch, "train", *command) == 0
+        assert {path.as_posix(): 1 for path in files} == +read
 
 
 def test_an_interrupt_says_how_to_go_on(

@@ -12,7 +12,7 @@ from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table1 import table1
 from ctxbench.paper.tables.table2_to_6 import PAPERS_SETTING, table2_to_6
-from ctxbench.train.presets import PRESETS
+from ctxbench.paper.training_presets import PRESETS
 
 
 def results_table(table: int, runs: Sequence[OwnRun], *, source: str, placing: bool = False) -> Sheet:

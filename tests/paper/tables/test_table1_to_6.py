@@ -14,9 +14,9 @@ from ctxbench.paper import printed
 from ctxbench.paper.own_runs import REPORTED, OwnRun, place, read_runs
 from ctxbench.paper.sheet import VERDICTS, write_sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns, results_table
+from ctxbench.paper.training_presets import PRESETS
 from ctxbench.table.terminal import plain
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.presets import PRESETS
 
 
 def scoring(miou: float, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -9,16 +9,17 @@ from typing import Any, Literal
 from ctxbench.errors import UserError
 from ctxbench.evaluate.evaluation import PAPER_SCALES
 from ctxbench.evaluate.predict import Setting
+from ctxbench.paper.training_presets import PRESETS
 from ctxbench.study.executor import Show
-from ctxbench.study.grid import Cell, Result, run_grid
-from ctxbench.study.significance import Difference, differences
+from ctxbench.study.grid import run_grid
+from ctxbench.study.rows import Result, Row, compare
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.presets import PRESETS, configured
+from ctxbench.train.presets import configured
 
 PAPER_BACKBONES = ("resnet50", "resnet101")
 BACKBONES = {"synthetic": ("resnet-tiny", "resnet-small")}
 """What runs for :data:`PAPER_BACKBONES`, by data set, where that is something else."""
-SEEDS = 3
+N_SEEDS = 3
 """Both tables took 65 minutes on two cores, which did other work too."""
 QUICK = 0.5
 """Part of the iterations that are left of a quick run, which has one seed."""
@@ -38,20 +39,20 @@ class Study:
     root: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     weights: Mapping[str, Path] = field(default_factory=dict)
-    seeds: int | None = None
+    n_seeds: int | None = None
     quick: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.seeds is not None and self.seeds < 1:
-            raise UserError(f"an ablation takes at least one seed, not {self.seeds}")
+        if self.n_seeds is not None and self.n_seeds < 1:
+            raise UserError(f"an ablation takes at least one seed, not {self.n_seeds}")
         if unknown := sorted(self.weights.keys() - set(self.backbones)):
             raise UserError(f"weights are for {' or '.join(self.backbones)}, not {', '.join(unknown)}")
 
     @property
-    def numbers(self) -> range:
-        """The seeds."""
-        return range(self.seeds or (1 if self.quick else SEEDS))
+    def seeds(self) -> range:
+        """The seeds of each row's trainings."""
+        return range(self.n_seeds or (1 if self.quick else N_SEEDS))
 
     @property
     def backbones(self) -> tuple[str, str]:
@@ -61,34 +62,34 @@ class Study:
     def config(self, larger: bool, **changes: Any) -> TrainConfig:
         """The configuration on the smaller or the larger backbone; nothing is chosen by an evaluation."""
         backbone = self.backbones[larger]
-        known: dict[str, Any] = {"dataset": self.dataset, "backbone": backbone, "device": self.device}
+        given: dict[str, Any] = {"dataset": self.dataset, "device": self.device}
         places = {"root": self.root, "weights": self.weights.get(backbone)}
-        known |= {name: str(path.absolute()) for name, path in places.items() if path is not None}
-        fixed: dict[str, Any] = {"evaluate_every": 0, "baseline": False, **changes}
+        given |= {name: str(path.absolute()) for name, path in places.items() if path is not None}
+        fixed: dict[str, Any] = {"backbone": backbone, "evaluate_every": 0, "baseline": False, **changes}
         if taken := sorted(self.settings.keys() & {"dataset", "seed", *fixed}):
             raise UserError(f"an ablation chooses {', '.join(taken)} itself: leave it out of the settings")
-        config = configured(known, self.settings, fixed)
+        config = configured(given, self.settings, fixed)
         return lasting(config, QUICK) if self.quick else config
 
-    def fine_tuned(self, cell: Cell, label: str) -> Cell:
-        """A second stage from a cell's weights, as much slower and shorter as the paper's on VOC 2012."""
+    def fine_tuned(self, row: Row, label: str) -> Row:
+        """A second stage from a row's weights, as much slower and shorter as the paper's on VOC 2012."""
         first, second = (PRESETS[name].config for name in ("voc12aug", "voc12"))
-        config = replace(cell.config, lr=cell.config.lr * second.lr / first.lr)
+        config = replace(row.config, lr=row.config.lr * second.lr / first.lr)
         config = lasting(config, second.epochs / first.epochs)
         if self.dataset == "voc12aug":
             config = replace(config, dataset="voc12", train_split="train")
-        return Cell(label, config, cell.setting, start=cell)
+        return Row(label, config, row.setting, start=row)
 
     @property
     def about(self) -> str:
         """What was trained, in one line."""
         config = self.config(larger=False)
         length = f"{config.iterations} iterations" if config.iterations else f"{config.epochs:g} epochs"
+        printed = ("ResNet-50", "ResNet-101")
         stand_ins = ", ".join(
-            f"{self.config(larger).backbone} for {theirs}"
-            for larger, theirs in ((False, "ResNet-50"), (True, "ResNet-101"))
+            f"{here} for {name}" for here, name in zip(self.backbones, printed, strict=True)
         )
-        return f"{self.dataset} · {stand_ins} · {length}, batch {config.batch} · n = {len(self.numbers)}"
+        return f"{self.dataset} · {stand_ins} · {length}, batch {config.batch} · n = {len(self.seeds)}"
 
 
 def lasting(config: TrainConfig, factor: float) -> TrainConfig:
@@ -98,66 +99,12 @@ def lasting(config: TrainConfig, factor: float) -> TrainConfig:
     return replace(config, epochs=factor * config.epochs)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a table: what it printed, and the index of the row it is compared with.
-
-    ``reason`` says why it is not compared, where there is a row to compare with.
-    """
-
-    cell: Cell
-    printed: str
-    reference: int | None
-    reason: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A row with what it scored here. ``printed_gain`` and ``difference`` are against its reference row."""
-
-    row: Row
-    result: Result
-    printed_gain: float | None
-    difference: Difference | None
-
-    @property
-    def direction(self) -> str:
-        """Whether the printed direction appeared; "" without a reference, or without what was measured."""
-        if self.printed_gain is None or self.difference is None:
-            return ""
-        return self.difference.direction(self.printed_gain)
-
-    @property
-    def why(self) -> str:
-        """What a footnote says of it."""
-        failed = [f"seed {seed}: {reason}" for seed, reason in self.result.reasons.items()]
-        return "; ".join(filter(None, (self.row.note, self.row.reason, *failed)))
-
-
 def trained(
     rows: Sequence[Row],
     study: Study,
     folder: Path,
     progress: Show | None = None,
     say: Callable[[str], None] | None = None,
-) -> list[Compared]:
-    """Train the rows' cells in ``folder``, as :func:`run_grid` does, and compare."""
-    return compared(rows, run_grid([r.cell for r in rows], study.numbers, folder, progress=progress, say=say))
-
-
-def compared(rows: Sequence[Row], results: Sequence[Result]) -> list[Compared]:
-    """Hold each row against its reference."""
-    pairs = [
-        None if row.reference is None or row.reason else (result.miou, results[row.reference].miou)
-        for row, result in zip(rows, results, strict=True)
-    ]
-    return [
-        Compared(
-            row,
-            result,
-            None if row.reference is None else float(row.printed) - float(rows[row.reference].printed),
-            difference,
-        )
-        for row, result, difference in zip(rows, results, differences(pairs), strict=True)
-    ]
+) -> list[Result]:
+    """Train the rows in ``folder``, as :func:`run_grid` does, and compare."""
+    return compare(run_grid(rows, study.seeds, folder, progress=progress, say=say))
