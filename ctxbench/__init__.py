@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ctxbench.report.compare import compare_runs
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile, load_run, write_report
+    from ctxbench.subject.bind import build
     from ctxbench.subject.case import Case
-    from ctxbench.subject.registry import build, register
+    from ctxbench.subject.registry import register
     from ctxbench.tracing import Trace
 
 __version__ = "0.1.0"
@@ -30,7 +31,7 @@ _HOME = {
     "Settings": "ctxbench.measure.folder",
     "Trace": "ctxbench.tracing",
     "UserError": "ctxbench.errors",
-    "build": "ctxbench.subject.registry",
+    "build": "ctxbench.subject.bind",
     "compare_runs": "ctxbench.report.compare",
     "count": "ctxbench.api",
     "explain": "ctxbench.api",

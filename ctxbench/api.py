@@ -14,7 +14,7 @@ from ctxbench.counters import COUNTERS, DEFAULT, Shape
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure.folder import Settings
 from ctxbench.report.explain import Count, Explanation
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry, resolve
 from ctxbench.subject.case import Case, Layout, Mode, validate
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def cases(
     chosen = _share_out(options or {}, names)
     for name in names:
         known = registry.spec(name)
-        first = registry.implementations(name)[0] if name in registry.SPECS else registry.SINGLE
+        first = bind.implementations(name)[0] if name in registry.SPECS else bind.SINGLE
         forms = implementations or (first,)
         for width, size, form in product(_listed(channels), _listed(sizes), forms):
             row = known.table10.options_at(width) if known and known.table10 else {}
             height, breadth = size if isinstance(size, tuple) else (size, size)
             case = Case(
-                module=registry.canonical(name),
+                module=resolve.canonical(name),
                 channels=width,
                 height=height,
                 width=breadth,
@@ -230,7 +230,7 @@ def explain(
     from ctxbench.counters import leaf_rule as paper
     from ctxbench.tracing import views
 
-    published = registry.implementations(module)[-1]
+    published = bind.implementations(module)[-1]
     build = _builder(_case(module, shape, published, options))
     return Explanation(
         count=count(module, shape, implementation=implementation, options=options),
@@ -262,7 +262,7 @@ def _case(
 
 def _builder(case: Case) -> Callable[[], nn.Module]:
     size = (case.height, case.width)
-    return partial(registry.build, case.module, case.channels, size, case.implementation, **case.options)
+    return partial(bind.build, case.module, case.channels, size, case.implementation, **case.options)
 
 
 def _label(module: Subject) -> str:

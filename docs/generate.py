@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
@@ -47,7 +47,7 @@ def catalogue() -> str:
         "",
     ]
     for spec in registry.SPECS.values():
-        options = ", ".join(f"`{key}={value!r}`" for key, value in registry.options(spec.name).items())
+        options = ", ".join(f"`{key}={value!r}`" for key, value in bind.options(spec.name).items())
         lines.append(f"- **{spec.name}** (`{spec.target.partition(':')[2]}`): {options}")
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from ctxbench.audit.conventions import ITEM_BYTES, Seen
 from ctxbench.audit.work import last_calls, of_leaves, of_operations
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry
 from ctxbench.tracing import trace, views
 
 BATCHES = (2, 4, 8)
@@ -36,7 +36,7 @@ class Run:
 
     def build(self) -> Any:
         """Build the module."""
-        return registry.build(self.module, self.shape[1], self.shape[2:], self.form, **self.options)
+        return bind.build(self.module, self.shape[1], self.shape[2:], self.form, **self.options)
 
     def seen(self, *, training: bool) -> dict[str, Seen]:
         """What each way of looking sees of this run. Two ways that see the same are given once.
@@ -83,7 +83,7 @@ def runs(module: str, shape: Shape, options: Mapping[str, Any]) -> Iterator[Run]
     Departures: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
     64×64), a batch of several, and where no options are given, the other configurations known.
     """
-    forms, defaults = registry.implementations(module), registry.options(module)
+    forms, defaults = bind.implementations(module), bind.options(module)
     known = registry.spec(module)
     row = known.table10 if known else None
     own = row.options_at(shape[1]) if row else {}

@@ -18,7 +18,7 @@ from ctxbench.audit.quantity import Quantity, Unit
 from ctxbench.audit.runs import VIEWS, Run, runs
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
-from ctxbench.subject import registry
+from ctxbench.subject import resolve
 
 NEAREST = 3
 """Near misses told of what nothing fits."""
@@ -42,7 +42,7 @@ def decode(
         raise UserError("give one number of FLOPs (19.33G), one of memory (88.00MB), or one of each")
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
-    module = registry.canonical(module)
+    module = resolve.canonical(module)
     configurations = list(runs(module, shape, options or {}))
     scenes, not_tried = _scenes(configurations, quantities)
     kinds: dict[Kind, list[_Candidates]] = {}

@@ -10,8 +10,8 @@ import torch
 from ctxbench.counters import COUNTERS
 from ctxbench.counters import leaf_rule as paper
 from ctxbench.errors import in_one_line
-from ctxbench.measure.step import build_module
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, Mode
 from ctxbench.tracing import Trace, trace, views
 
@@ -33,7 +33,7 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
             else:
                 values[field] = of(source)
 
-    published = replace(case, implementation=registry.implementations(case.module)[-1])
+    published = replace(case, implementation=bind.implementations(case.module)[-1])
     infer, train = _trace(case, "infer"), _trace(case, "train")
     cuda = case.device.startswith("cuda")
     block = views.CUDA_BLOCK if cuda else 1
@@ -52,7 +52,7 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         **values,
         "unknown_ops": {op: calls for told in traces for op, calls in views.unknown_ops(told).items()},
         "note": next((told.note for told in traces if told.note), CUDA_NOTE if cuda else ""),
-        "counters": {name: COUNTERS[name](partial(build_module, published), case.shape) for name in counters},
+        "counters": {name: COUNTERS[name](partial(build_case, published), case.shape) for name in counters},
         "paper": _paper(published),
         "reasons": reasons,
     }
@@ -60,7 +60,7 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
 
 def _trace(case: Case, mode: Mode) -> Trace | str:
     """The trace, or why there is none."""
-    build, dtype = partial(build_module, case), getattr(torch, case.dtype)
+    build, dtype = partial(build_case, case), getattr(torch, case.dtype)
     try:
         return trace(build, case.shape, dtype=dtype, layout=case.layout, mode=mode)
     except Exception as error:  # a stranger's module may raise anything at all
@@ -77,6 +77,6 @@ def _paper(case: Case) -> dict[str, Any]:
     ):
         case = replace(case, options={**case.options, **known.table10.counted})
     try:
-        return {**paper.count(partial(build_module, case), case.shape), "config": case.config}
+        return {**paper.count(partial(build_case, case), case.shape), "config": case.config}
     except Exception as error:  # a stranger's module may raise anything at all
         return {"reason": in_one_line(error)}

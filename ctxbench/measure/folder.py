@@ -67,7 +67,7 @@ class Plan:
     ceilings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Device to dtype to ``{"gemm_gflops", "copy_gib_s"}``."""
     sources: dict[str, str] = field(default_factory=dict)
-    """Module given by its place to :func:`ctxbench.subject.registry.source_digest`."""
+    """Module given by its place to :func:`ctxbench.subject.resolve.source_digest`."""
     version: str = __version__
     created_at: str = field(default_factory=lambda: now())
 

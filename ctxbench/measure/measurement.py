@@ -12,8 +12,9 @@ from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import latency, memory, nvml
 from ctxbench.measure.environment import ceilings, environment
-from ctxbench.measure.step import Step, build_module, build_step, check_output
-from ctxbench.subject import registry
+from ctxbench.measure.step import Step, build_step, check_output
+from ctxbench.subject import registry, resolve
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.tracing.record import fake_module
 
@@ -42,7 +43,7 @@ class Subject:
         strangers = [name for name in dict.fromkeys(c.module for c in cases) if registry.spec(name) is None]
         return {
             "environments": environments,
-            "sources": {name: registry.source_digest(name) for name in strangers},
+            "sources": {name: resolve.source_digest(name) for name in strangers},
             "ceilings": {
                 device: {dtype: ceilings(device, dtype) for d, dtype in kinds if d == device}
                 for device in environments
@@ -57,7 +58,7 @@ class Subject:
         """
         fake = FakeTensorMode(allow_non_fake_inputs=True)
         try:
-            module = fake_module(partial(build_module, self._case), fake).eval()
+            module = fake_module(partial(build_case, self._case), fake).eval()
             with fake, torch.no_grad():
                 first, second = (module(torch.empty(self._case.shape)) for _ in range(2))
         except Exception:  # a stranger's module may raise anything at all
@@ -74,7 +75,7 @@ class Subject:
 
     def prepare(self) -> dict[str, Any]:
         """Build, measure memory and warm up; the fields of the record that this yields."""
-        module = build_module(self._case)
+        module = build_case(self._case)
         step = build_step(self._case, module)
         measured, reasons = memory.measure(step, self._case.device)
         cuda = self._case.device.startswith("cuda")
@@ -112,7 +113,7 @@ def _try_to_build(case: Case) -> None:
     """
     try:
         with torch.device("meta"):
-            build_module(case)
+            build_case(case)
     except (NotImplementedError, RuntimeError):
         return
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything at all

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
-from ctxbench.subject import registry
 from ctxbench.subject.case import Case
 
 SEED = 0
@@ -31,19 +30,6 @@ class Step:
     def __call__(self) -> Tensor:
         """Run the pass and return its output."""
         return self._call()
-
-
-def build_module(case: Case) -> nn.Module:
-    """Build a case's module with seeded weights, in float32 on the CPU."""
-    torch.manual_seed(SEED)
-    implementation = None if case.implementation == registry.SINGLE else case.implementation
-    return registry.build(
-        case.module,
-        channels=case.channels,
-        size=(case.height, case.width),
-        implementation=implementation,
-        **case.options,
-    )
 
 
 def build_step(case: Case, module: nn.Module) -> Step:

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.networks.resnet import conv_bn_relu, initialise
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry
 from ctxbench.tracing import trace
 from ctxbench.tracing.record import DATA_DEPENDENT, Subject
 
@@ -111,7 +111,7 @@ class ContextHead(nn.Module):
         parts = channels * (2 if global_pool else 1)
         built = None
         if context != NO_CONTEXT:
-            build = partial(registry.build, context, channels, size, **context_options)
+            build = partial(bind.build, context, channels, size, **context_options)
             built = build()
             # made of fake tensors, inside a trace of the network, it can be built again but not copied
             subject = build if isinstance(torch.empty(0), FakeTensor) else built

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ctxbench.networks.heads import DROPOUT
 from ctxbench.networks.resnet import conv_bn_relu, initialise
-from ctxbench.subject import registry
+from ctxbench.subject import bind
 
 Channels = tuple[int, int, int, int]
 Size = tuple[int, int]
@@ -54,7 +54,7 @@ class PSPNet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.context = registry.build("ppm", in_channels[3], size)
+        self.context = bind.build("ppm", in_channels[3], size)
         self.fuse = _conv(cast(int, self.context.out_channels), channels, 3)
         self.classify = _classifier(channels, classes)
 
@@ -78,7 +78,7 @@ class DeepLabV3Plus(nn.Module):
     ) -> None:
         super().__init__()
         width = max(1, channels // 2)
-        self.context = registry.build("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
+        self.context = bind.build("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
         self.skip = _conv(in_channels[0], SKIP_CHANNELS, 1)
         self.decode = nn.Sequential(_conv(SKIP_CHANNELS + width, width, 3), _conv(width, width, 3))
         self.classify = _classifier(width, classes)
@@ -110,7 +110,7 @@ class DANet(nn.Module):
         self.position, self.channel = (
             nn.Sequential(
                 _conv(in_channels[3], channels, 3),
-                registry.build(context, channels, size),
+                bind.build(context, channels, size),
                 _conv(channels, channels, 3),
             )
             for context in ("pam", "cam")
@@ -136,7 +136,7 @@ class PSANet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.context = registry.build("psa", in_channels[3], size, width=channels)
+        self.context = bind.build("psa", in_channels[3], size, width=channels)
         self.fuse = _conv(cast(int, self.context.out_channels), channels, 3)
         self.classify = _classifier(channels, classes)
 
@@ -161,7 +161,7 @@ class CCNet(nn.Module):
         super().__init__()
         self.context = nn.Sequential(
             _conv(in_channels[3], channels, 3),
-            registry.build("rcca", channels, size),
+            bind.build("rcca", channels, size),
             _conv(channels, channels, 3),
         )
         self.fuse = _conv(in_channels[3] + channels, channels, 3)
@@ -188,7 +188,7 @@ class EMANet(nn.Module):
     ) -> None:
         super().__init__()
         self.reduce = _conv(in_channels[3], channels, 3)
-        self.context = registry.build("emau", channels, size)
+        self.context = bind.build("emau", channels, size)
         self.classify = _classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:

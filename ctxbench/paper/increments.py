@@ -20,7 +20,7 @@ from ctxbench.networks.network import HEADS
 from ctxbench.networks.resnet import BACKBONES, ResNet
 from ctxbench.paper.comparison import NOT_REPRODUCIBLE, REPRODUCED
 from ctxbench.paper.printed.table10 import fits
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry, resolve
 from ctxbench.tracing import trace
 
 TABLE9_BACKBONE = "resnet101"
@@ -168,11 +168,11 @@ def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any)
     ``size`` is that of the features, ``options`` are the blocks', ``implementation`` perhaps among them. The
     new blocks' weights are their own.
     """
-    names = {registry.load(name): name for name in registry.SPECS}
+    names = {resolve.load(name): name for name in registry.SPECS}
     for path, block in list(network.named_modules()):
         if type(block) in names and getattr(block, "implementation", "") == "fast":
             chosen = {**options, "implementation": "published"}
-            published = registry.build(names[type(block)], block.in_channels, size, **chosen)
+            published = bind.build(names[type(block)], block.in_channels, size, **chosen)
             network.set_submodule(path, published)
     return network
 

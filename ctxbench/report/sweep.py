@@ -251,11 +251,11 @@ def _claimed(axis: str, case: Case) -> float | None:
 def _counted(case: Case) -> Record:
     import torch
 
-    from ctxbench.measure.step import build_module
+    from ctxbench.subject.bind import build_case
     from ctxbench.tracing import trace, views
 
     validate(case)
-    build, dtype = partial(build_module, case), getattr(torch, case.dtype)
+    build, dtype = partial(build_case, case), getattr(torch, case.dtype)
     try:
         recorded = trace(build, case.shape, dtype=dtype, layout=case.layout, mode=case.mode)
     except UserError:

@@ -15,7 +15,7 @@ from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
 from ctxbench.report.plots import GREY
 from ctxbench.report.sweep import LEVEL, QUANTITIES, Growth, Sweep, complexity, title_of
-from ctxbench.subject.registry import SINGLE
+from ctxbench.subject.bind import SINGLE
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading, caption, title
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ctxbench.errors import UserError
 from ctxbench.measure.fields import check_fields
-from ctxbench.subject import registry
+from ctxbench.subject import bind, resolve
 
 Mode = Literal["infer", "train"]
 Layout = Literal["contiguous", "channels_last"]
@@ -86,7 +86,7 @@ def validate(case: Case) -> None:
     Raises UserError where the module is not known, a size is not a positive integer, the input alone would
     fill a tebibyte, or dtype, layout, mode, implementation or device are not among those there are.
     """
-    registry.canonical(case.module)
+    resolve.canonical(case.module)
     for name in ("batch", "channels", "height", "width"):
         value = getattr(case, name)
         if type(value) is not int or value < 1:
@@ -95,7 +95,7 @@ def validate(case: Case) -> None:
         ("dtype", DTYPES),
         ("layout", ("contiguous", "channels_last")),
         ("mode", ("infer", "train")),
-        ("implementation", ("fast", "published", registry.SINGLE)),
+        ("implementation", ("fast", "published", bind.SINGLE)),
     ):
         if getattr(case, name) not in allowed:
             raise UserError(f"unknown {name} {getattr(case, name)!r}; one of {', '.join(allowed)}")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ctxbench.errors import UserError
 from ctxbench.measure.fields import check_fields
 from ctxbench.networks.resnet import Stem, StrideIn
-from ctxbench.subject import registry
+from ctxbench.subject import registry, resolve
 
 FREE = frozenset(("root", "workers", "device", "devices", "checkpoint_every", "log_every", "baseline"))
 """Settings that may be changed in a run's config.toml before it is resumed: samples and steps stay the same.
@@ -172,7 +172,7 @@ class TrainConfig:
         """
         bound = {name: value for name, value in self._in_force.items() if name not in FREE}
         if self.context is not None and self.context not in ("none", *registry.names()):
-            bound["source"] = registry.source_digest(self.context)
+            bound["source"] = resolve.source_digest(self.context)
         return hashlib.sha256(repr(sorted(bound.items())).encode()).hexdigest()[:12]
 
     def to_toml(self) -> str:

@@ -27,7 +27,7 @@ from ctxbench.evaluate.evaluation import write_evaluation
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.files import write_text, writing
 from ctxbench.measure.environment import environment
-from ctxbench.subject import registry
+from ctxbench.subject import resolve
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure
 from ctxbench.train.curves import write_report
@@ -79,7 +79,7 @@ def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> Tr
         if (place := getattr(config, name)) is not None
     }
     if config.context not in (None, "none"):
-        places["context"] = registry.canonical(config.context)
+        places["context"] = resolve.canonical(config.context)
     # as it will be read back, so that tuples in the options do not make another run of it
     read = configure(tomllib.loads(replace(config, **places).to_toml()))
     return _run(read, out, progress, fresh=True)

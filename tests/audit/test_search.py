@@ -18,7 +18,8 @@ from ctxbench.audit.work import last_calls, of_leaves
 from ctxbench.counters import leaf_rule as paper
 from ctxbench.errors import UserError
 from ctxbench.paper.printed.table10 import table10
-from ctxbench.subject.registry import build, spec
+from ctxbench.subject.bind import build
+from ctxbench.subject.registry import spec
 
 CCNET_SHAPE = (1, 512, 97, 97)
 """CCNet's table (ICCV 2019) is for 769×769 images at output stride 8."""
@@ -66,7 +67,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Build this file's modules by name, however pytest imported the file."""
     classes = {SMALL: Small, FAILS: Fails}
     monkeypatch.setattr("ctxbench.subject.registry._classes", classes)
-    monkeypatch.setattr("ctxbench.subject.registry.canonical", lambda name: name)
+    monkeypatch.setattr("ctxbench.subject.resolve.canonical", lambda name: name)
 
 
 def small(view: str) -> Seen:

@@ -84,7 +84,7 @@ class Odd(torch.nn.Module):
 
 
 def test_what_is_odd_about_a_trace_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctxbench.counters.describe.build_module", lambda case: Odd())
+    monkeypatch.setattr("ctxbench.counters.describe.build_case", lambda case: Odd())
     found = describe(EMAU, ())
     assert found["unknown_ops"] == {"aten._fft_c2c.default": 1}
     assert "control flow depends on data" in found["note"]

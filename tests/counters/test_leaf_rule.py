@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ctxbench.counters import leaf_rule as paper
 from ctxbench.paper.printed.table10 import fits, table10
-from ctxbench.subject.registry import build, spec
+from ctxbench.subject.bind import build
+from ctxbench.subject.registry import spec
 
 SHAPE = (2, 4, 8, 6)
 N = 2 * 4 * 8 * 6

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.evaluate.attention import attention_module, heat_maps, look, random_ranks, write_attention
-from ctxbench.subject import registry
+from ctxbench.subject import bind
 from ctxbench.train.checkpoint import Checkpoint
 from ctxbench.train.config import configure
 from ctxbench.train.run import network_of
@@ -59,7 +59,7 @@ def test_a_small_image_has_maps_of_its_size() -> None:
 
 
 def test_the_maps_of_the_papers_module_are_found_wherever_it_is() -> None:
-    module = registry.build("reconet", 3, (9, 9), rank=5)
+    module = bind.build("reconet", 3, (9, 9), rank=5)
     network = nn.Sequential(nn.Conv2d(3, 3, 1), Pixels(module)).eval()
     assert attention_module(network) is module
     with torch.no_grad():

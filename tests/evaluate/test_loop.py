@@ -101,7 +101,7 @@ import sys, numpy as np, torch
 from ctxbench.errors import UserError
 from ctxbench.evaluate.loop import evaluate
 sys.path.insert(0, {here!r})
-from test_evaluate import Drawn, network
+from evaluate.test_loop import Drawn, network
 
 rank, out = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", init_method=f"file://{{out}}/meeting", rank=rank, world_size=2)
@@ -118,7 +118,7 @@ torch.distributed.destroy_process_group()
 
 def test_two_processes_find_what_one_finds_and_fail_as_one(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}"}
-    command = [sys.executable, "-c", WORKER.format(here=str(Path(__file__).parent))]
+    command = [sys.executable, "-c", WORKER.format(here=str(Path(__file__).parents[1]))]
     ranks = [
         subprocess.Popen([*command, str(rank), str(tmp_path)], env=env, stdout=subprocess.PIPE, text=True)
         for rank in (0, 1)

@@ -13,7 +13,7 @@ def survey(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> dict[str, o
     def build(case: Case) -> None:
         raise error
 
-    monkeypatch.setattr(subject, "build_module", build)
+    monkeypatch.setattr(subject, "build_case", build)
     monkeypatch.setattr(subject, "ceilings", lambda device, dtype: {"copy_gib_s": 1.0})
     return subject.Subject(EMAU).survey((EMAU,), ())
 

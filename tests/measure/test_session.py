@@ -105,7 +105,7 @@ KILLED_RUN = """
 import json, sys
 from pathlib import Path
 from ctxbench.measure import session
-from ctxbench.measure.case import Case
+from ctxbench.subject.case import Case
 from ctxbench.measure.folder import Settings
 cases = [Case.from_json(case) for case in json.loads(sys.argv[2])]
 settings = Settings(budget_s=0.5, precision=0.0, counters=())

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.measure import latency, memory
-from ctxbench.measure.step import Step, build_module, build_step
+from ctxbench.measure.step import Step, build_step
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 
 MAP = Case("block", channels=16, height=64, width=64)
@@ -119,7 +120,7 @@ def test_the_upstream_gradient_is_seeded_and_laid_out_as_the_output() -> None:
 
 
 def test_modules_are_built_alike_every_time(case: Callable[..., Case]) -> None:
-    a, b = (build_module(case("Good", options={"gain": 3.0})) for _ in range(2))
+    a, b = (build_case(case("Good", options={"gain": 3.0})) for _ in range(2))
     assert a.gain == 3.0
     assert torch.equal(a.conv.weight, b.conv.weight)  # type: ignore[union-attr, arg-type]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from reproduce.test_results import own
+from paper.tables.test_table1_to_6 import own
 
 from ctxbench.errors import UserError
 from ctxbench.paper.provenance import evaluated, origin, put_together, trained

@@ -53,7 +53,7 @@ def config(data: Path) -> TrainConfig:
 KILLED = """
 import sys
 from pathlib import Path
-from reproduce.test_ablation import grid
+from study.test_grid import grid
 from ctxbench.study.grid import run_grid
 run_grid(grid(Path(sys.argv[1])), [0], Path(sys.argv[2]))
 """

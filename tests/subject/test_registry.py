@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from ctxbench.errors import UserError
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry, resolve
 
 BLOCK = """
 import torch
@@ -56,23 +56,23 @@ def test_every_spec_names_a_class_whose_table_10_options_build(name: str) -> Non
     row = registry.SPECS[name].table10
     for channels in (16, 24):
         options = row.options_at(channels) if row else {}
-        module = registry.build(name, channels, (9, 7), **options)
+        module = bind.build(name, channels, (9, 7), **options)
         assert module.in_channels == channels
-        forms = (getattr(module, "implementation", registry.SINGLE), *registry.implementations(name))
-        assert forms in (("fast", "fast", "published"), (registry.SINGLE, registry.SINGLE))
+        forms = (getattr(module, "implementation", bind.SINGLE), *bind.implementations(name))
+        assert forms in (("fast", "fast", "published"), (bind.SINGLE, bind.SINGLE))
 
 
 def test_a_class_in_a_file_is_built_with_its_channels_and_options(block: str) -> None:
-    module = registry.build(f"{block}:Block", 8, (4, 4), heads=4)
+    module = bind.build(f"{block}:Block", 8, (4, 4), heads=4)
     assert (module.conv.in_channels, module.heads) == (8, 4)
-    assert registry.implementations(f"{block}:Block") == ("single",)
-    assert registry.options(f"{block}:Block") == {"heads": 2}
-    sized = registry.build(f"{block}:Sized", 8, (4, 5), depth=3)
+    assert bind.implementations(f"{block}:Block") == ("single",)
+    assert bind.options(f"{block}:Block") == {"heads": 2}
+    sized = bind.build(f"{block}:Sized", 8, (4, 5), depth=3)
     assert (sized.size, sized.depth) == ((4, 5), 3)
 
 
 def test_a_class_in_a_package_is_found() -> None:
-    assert registry.build("torch.nn:Conv2d", 8, out_channels=4, kernel_size=1).out_channels == 4
+    assert bind.build("torch.nn:Conv2d", 8, out_channels=4, kernel_size=1).out_channels == 4
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_wrong_names_and_options_are_answered_in_one_line(
     block: str, name: str, options: dict, said: str
 ) -> None:
     with pytest.raises(UserError, match=said) as error:
-        registry.build(name.format(block=block), 8, (4, 4), **options)
+        bind.build(name.format(block=block), 8, (4, 4), **options)
     assert "\n" not in str(error.value)
 
 
 def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     with pytest.raises(UserError, match=r"broken.py cannot be imported: ModuleNotFoundError"):
-        registry.build(f"{tmp_path}/broken.py:Block", 8)
+        bind.build(f"{tmp_path}/broken.py:Block", 8)
 
 
 def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique() -> None:
     registry.register("test-identity", title="Identity", complexity="O(1)")(Identity)
     assert registry.spec("test-identity").complexity == "O(1)"
-    assert registry.canonical("test-identity").endswith("Identity")
+    assert resolve.canonical("test-identity").endswith("Identity")
     with pytest.raises(ValueError, match="taken"):
         registry.register("reconet")(Identity)
 
@@ -121,7 +121,7 @@ def test_a_class_that_no_other_process_could_import_is_refused() -> None:
 
 def test_published_of_a_module_with_one_form_is_refused(block: str) -> None:
     with pytest.raises(UserError, match="one implementation"):
-        registry.build(f"{block}:Block", 8, implementation="published")
+        bind.build(f"{block}:Block", 8, implementation="published")
 
 
 def test_a_file_in_a_package_may_import_its_neighbours(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_file_in_a_package_may_import_its_neighbours(tmp_path: Path) -> None:
         "from torch import nn\nfrom ..sizes import K\nclass Own(nn.Module):\n    k = K\n"
     )
     (package.parent / "sizes.py").write_text("K = 7\n")
-    assert registry.build(f"{package}/own.py:Own", 8).k == 7
+    assert bind.build(f"{package}/own.py:Own", 8).k == 7
 
 
 def test_a_neighbour_may_be_imported_when_the_block_is_built(tmp_path: Path) -> None:
@@ -146,4 +146,4 @@ def test_a_neighbour_may_be_imported_when_the_block_is_built(tmp_path: Path) -> 
         "        self.k = K\n"
     )
     (tmp_path / "late_neighbour.py").write_text("K = 7\n")
-    assert registry.build(f"{tmp_path}/late.py:Late", 8).k == 7
+    assert bind.build(f"{tmp_path}/late.py:Late", 8).k == 7

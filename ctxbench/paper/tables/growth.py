@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ctxbench.measure.step import build_module
 from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.sheet import DIFFERS, Sheet
 from ctxbench.paper.tables.table10 import RANK
 from ctxbench.report.sweep import AS_CLAIMED, TOWARDS, Growth, sweep, title_of
 from ctxbench.subject import registry
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.table.column import significant
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
@@ -128,7 +128,7 @@ def _stages() -> list[dict[str, Any]]:
     ratios: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for c, h, w in shapes:
         case = _case(SUBJECT, "published", options={"rank": RANK}, channels=c, height=h, width=w)
-        ops = trace(partial(build_module, case), case.shape).ops
+        ops = trace(partial(build_case, case), case.shape).ops
         tgm = sum(op.macs for op in ops if op.module.partition(".")[0] in GENERATORS)
         trm = sum(op.macs for op in ops) - tgm
         ratios["TGM"].append(tgm / RANK / (c * c + h * h + w * w))

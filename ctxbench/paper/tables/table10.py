@@ -15,7 +15,6 @@ from ctxbench.measure.environment import environment, fingerprint
 from ctxbench.measure.folder import PLAN, Plan, Run, RunFolder, Settings
 from ctxbench.measure.records import Record
 from ctxbench.measure.stats import NOISY
-from ctxbench.measure.step import build_module
 from ctxbench.paper.comparison import (
     BASELINE,
     NOT_MEASURED,
@@ -32,7 +31,8 @@ from ctxbench.paper.provenance import origin
 from ctxbench.paper.sheet import Sheet
 from ctxbench.report.columns import FIXED, LATENCY_CI, reason, status, why_empty
 from ctxbench.report.plots import bars
-from ctxbench.subject import registry
+from ctxbench.subject import bind, registry
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, validate
 from ctxbench.table.column import latency, significant
 from ctxbench.table.grid import EMPTY, Cell, Grid, Heading
@@ -105,7 +105,7 @@ def check(out: Path, *, channels: int, size: tuple[int, int], rank: int, device:
     for case in cases:
         validate(case)
         with torch.device("meta"):
-            build_module(case)
+            build_case(case)
     folder = out / _name(channels, size, rank)
     if not (folder / PLAN).exists():
         return
@@ -136,7 +136,7 @@ def _cases(channels: int, size: tuple[int, int], rank: int, device: str) -> list
             options = {**options, "rank": rank}
         cases += [
             Case(module, channels, *size, options=options, implementation=form, device=device)
-            for form in registry.implementations(module)
+            for form in bind.implementations(module)
         ]
     return cases
 
@@ -174,7 +174,7 @@ def _by_module(records: Sequence[Record]) -> dict[str, Forms]:
     found: dict[str, dict[str, Record]] = {}
     for record in records:
         form = record.case.implementation
-        names = FORMS if form == registry.SINGLE else (form,)
+        names = FORMS if form == bind.SINGLE else (form,)
         found.setdefault(record.case.module, {}).update(dict.fromkeys(names, record))
     return dict(found.items())
 

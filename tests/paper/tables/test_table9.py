@@ -5,7 +5,7 @@ from math import log
 from typing import Any
 
 import pytest
-from reproduce.test_results import own
+from paper.tables.test_table1_to_6 import own
 
 from ctxbench.errors import UserError
 from ctxbench.networks.cost import network_costs

@@ -1,0 +1,110 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ctxbench.subject.case import Case
+
+BLOCKS = """
+import os, signal, time
+import torch
+from torch import nn
+
+
+def runs(x):  # counting passes fake tensors, which are a subclass
+    return type(x) is torch.Tensor
+
+
+class Good(nn.Module):
+    def __init__(self, channels, gain=2.0):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1)
+        self.gain = gain
+
+    def forward(self, x):
+        return self.gain * self.conv(x)
+
+
+class Steady(nn.Module):
+    def forward(self, x):
+        if runs(x):
+            time.sleep(0.002)
+        return x + 1
+
+
+class Killed(nn.Module):
+    def forward(self, x):
+        if runs(x):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+
+class Leaves(nn.Module):
+    def forward(self, x):
+        if runs(x):
+            os._exit(3)
+        return x
+
+
+class Sleeps(nn.Module):
+    def forward(self, x):
+        while runs(x):
+            time.sleep(1)
+        return x
+
+
+class Greedy(nn.Module):
+    def forward(self, x):
+        if runs(x):
+            torch.empty(2**46)
+        return x
+
+
+class Hungry(nn.Module):
+    def forward(self, x):
+        return torch.empty(2**44).sum() + x
+
+
+class Raises(nn.Module):
+    def forward(self, x):
+        raise KeyError("no such map")
+
+
+class Quits(nn.Module):
+    def forward(self, x):
+        if runs(x):
+            raise SystemExit(5)
+        return x
+
+
+class Needs(nn.Module):
+    def __init__(self, channels):
+        raise AssertionError("need div")
+
+
+class Flat(nn.Module):
+    def forward(self, x):
+        return x.flatten(1)
+
+
+class Fickle(nn.Module):
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x.repeat(1, self.calls, 1, 1)
+"""
+
+
+@pytest.fixture(scope="session")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Case]:
+    """Makes cases over the classes above, small enough to take microseconds."""
+    path: Path = tmp_path_factory.mktemp("blocks") / "blocks.py"
+    path.write_text(BLOCKS)
+
+    def make(name: str, **conditions: object) -> Case:
+        small = Case(f"{path}:{name}", channels=8, height=6, width=5, implementation="single")
+        return replace(small, **conditions)  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,1 @@
+from blocks import case  # noqa: F401  a fixture
