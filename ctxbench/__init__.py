@@ -1,73 +1,88 @@
 """ctxbench: counts, measures and compares context modules, with the convention beside every number.
 
-The names below are the whole Python interface; they are loaded when first used, so that importing the
-package, and ``ctxbench --help``, does not import torch.
+The names of ``__all__`` are the whole Python interface, one function a verb; they are loaded when first used,
+so that importing the package, and ``ctxbench --help``, does not import torch.
 """
+
+import sys
+from types import ModuleType
 
 TYPE_CHECKING = False  # typing itself takes as long to import as all else on the way to --help
 if TYPE_CHECKING:
     from typing import Any
 
-    from ctxbench.api import count, explain, profile, resume, trace
+    from ctxbench.api import compare, count, decode, environment, explain, profile, sweep, trace
     from ctxbench.errors import UserError
-    from ctxbench.measure.folder import Settings
-    from ctxbench.measure.records import Record
-    from ctxbench.report.compare import compare_runs
-    from ctxbench.report.explain import Count, Explanation
-    from ctxbench.report.run import Profile, load_run, write_report
+    from ctxbench.report.run import load_run
     from ctxbench.subject.bind import build
-    from ctxbench.subject.case import Case
     from ctxbench.subject.registry import register
-    from ctxbench.tracing import Trace
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
-    "Case": "ctxbench.subject.case",
-    "Count": "ctxbench.report.explain",
-    "Explanation": "ctxbench.report.explain",
-    "Profile": "ctxbench.report.run",
-    "Record": "ctxbench.measure.records",
-    "Settings": "ctxbench.measure.folder",
-    "Trace": "ctxbench.tracing",
     "UserError": "ctxbench.errors",
     "build": "ctxbench.subject.bind",
-    "compare_runs": "ctxbench.report.compare",
+    "compare": "ctxbench.api",
     "count": "ctxbench.api",
+    "decode": "ctxbench.api",
+    "environment": "ctxbench.api",
     "explain": "ctxbench.api",
     "load_run": "ctxbench.report.run",
     "profile": "ctxbench.api",
     "register": "ctxbench.subject.registry",
-    "resume": "ctxbench.api",
+    "report": "ctxbench.api",
+    "sweep": "ctxbench.api",
     "trace": "ctxbench.api",
-    "write_report": "ctxbench.report.run",
 }
+"""Each public name, and the module it is loaded from."""
 
 __all__ = [
-    "Case",
-    "Count",
-    "Explanation",
-    "Profile",
-    "Record",
-    "Settings",
-    "Trace",
     "UserError",
     "build",
-    "compare_runs",
+    "compare",
     "count",
+    "decode",
+    "environment",
     "explain",
     "load_run",
     "profile",
     "register",
-    "resume",
+    "report",
+    "sweep",
     "trace",
-    "write_report",
 ]
+
+
+def _loaded(name: str) -> "Any":
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)
+
+
+class _Folder(ModuleType):
+    """A folder of ctxbench that has the name of a verb, such as ``report``: called, it is that verb."""
+
+    def __call__(self, *arguments: "Any", **keywords: "Any") -> "Any":
+        return _loaded(self.__name__.rpartition(".")[2])(*arguments, **keywords)
+
+
+class _Package(ModuleType):
+    """The package itself, in which a folder and a verb of one name are one thing.
+
+    Importing ``ctxbench.report.run`` binds the folder ``report`` here, where ``ctxbench.report(...)`` is
+    looked up too.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOME and type(value) is ModuleType:
+            value.__class__ = _Folder
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOME[name]), name)
+    return _loaded(name)

@@ -1,43 +1,47 @@
-"""The Python interface. The command line parses, calls these functions, and prints what they return."""
+"""The Python interface: one function a verb. The command line parses, calls these, and prints the results.
+
+Every result is a table by ``str()``, and a frame by ``to_frame()`` where it has rows. Importing this file, or
+looking a function up, imports no torch; a call imports what it needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import product
 from multiprocessing import current_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ctxbench.counters import COUNTERS, DEFAULT, Shape
+from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.measure.folder import Settings
-from ctxbench.report.explain import Count, Explanation
-from ctxbench.subject import bind, registry, resolve
-from ctxbench.subject.case import Case, Layout, Mode, validate
+from ctxbench.subject.case import Case, Layout, Mode
+from ctxbench.subject.cases import Modules, Size, cases
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from ctxbench.audit.decoding import Decoding
     from ctxbench.measure.session import Progress
+    from ctxbench.report.compare import RunDiff
+    from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
+    from ctxbench.report.sweep import Sweep
     from ctxbench.tracing import Trace
 
-T = TypeVar("T")
-Size = int | tuple[int, int]
 Subject: TypeAlias = "str | nn.Module"
-Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
+Shape = tuple[int, int, int, int]
+SHAPE: Shape = (1, 512, 64, 64)
+"""(N, C, H, W) of the input, where none is given."""
 
 SELF = "torch.nn:Identity"
 """Stands for a module that is there already, where only its conditions are checked."""
 
-TABLE_10 = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")
 
-
-def cases(
-    modules: Modules = TABLE_10,
+def profile(
+    modules: Modules = (),
     *,
+    preset: str | None = None,
     channels: int | Sequence[int] = 512,
     sizes: int | Sequence[Size] = 64,
     options: Mapping[str, Any] | None = None,
@@ -48,127 +52,90 @@ def cases(
     mode: Mode = "infer",
     device: str = "cpu",
     compile: bool = False,
-) -> list[Case]:
-    """Spell out a sweep: every module at every number of channels and every size (H = W, or (H, W)).
-
-    ``implementations`` are by default the fast form, or the only one there is.
-
-    A module with a row in the paper's Table 10 takes that row's configuration, changed by ``options``
-    (``{"rank": 32}`` for every module, ``{"reconet.rank": 32}`` for one, a class by its bare name); any
-    other is built with its own defaults, changed likewise. A class stands for the place it is defined in:
-    each case builds its own, in a process of its own. Raises UserError where a case makes no sense.
-    """
-    found = []
-    names = [_name(module) for module in ([modules] if isinstance(modules, (str, type)) else modules)]
-    chosen = _share_out(options or {}, names)
-    for name in names:
-        known = registry.spec(name)
-        first = bind.implementations(name)[0] if name in registry.SPECS else bind.SINGLE
-        forms = implementations or (first,)
-        for width, size, form in product(_listed(channels), _listed(sizes), forms):
-            row = known.table10.options_at(width) if known and known.table10 else {}
-            height, breadth = size if isinstance(size, tuple) else (size, size)
-            case = Case(
-                module=resolve.canonical(name),
-                channels=width,
-                height=height,
-                width=breadth,
-                options={**row, **chosen[name]},
-                implementation=form,
-                batch=batch,
-                dtype=dtype,
-                layout=layout,
-                mode=mode,
-                device=device,
-                compile=compile,
-            )
-            validate(case)
-            found.append(case)
-    return found
-
-
-def _name(module: str | type[nn.Module]) -> str:
-    if isinstance(module, str):
-        return module
-    if isinstance(module, type):
-        return registry.place(module)
-    raise UserError(
-        f"give a name or a class to profile, not a {type(module).__name__}: each case builds its own"
-    )
-
-
-def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Module name to its options: ``KEY`` is for every module, ``MODULE.KEY`` for one of them."""
-    shares: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for key, value in options.items():
-        owner, _, bare = key.rpartition(".")
-        if bare in ("channels", "size", "implementation"):
-            raise UserError(f"{bare} is no option of a module here: it has an argument of its own")
-        theirs = [name for name in names if not owner or owner in (name, name.rpartition(":")[2])]
-        if not theirs:
-            raise UserError(f"the option {key} is for {owner!r}, which is not among {', '.join(names)}")
-        for name in theirs:
-            shares[name][bare] = value
-    return shares
-
-
-def _listed(values: int | Sequence[T]) -> Sequence[int | T]:
-    return [values] if isinstance(values, int) else values
-
-
-def new_folder() -> Path:
-    """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
-    return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
-
-
-def profile(
-    modules: Modules = TABLE_10,
-    *,
+    counters: Sequence[str] = DEFAULT,
+    budget_s: float = 2.5,
+    timeout_s: float = 120.0,
     out: str | Path | None = None,
-    settings: Settings | None = None,
+    resume: str | Path | None = None,
     command: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
-    **conditions: Any,
 ) -> Profile:
     """Count and measure modules, each in its own process, and write the run's folder with its report.
 
-    ``conditions`` are those of :func:`cases`. ``out`` is a folder that holds no run yet; by default one
-    under ``runs/`` named after the time. What could not be measured is in the records, with a reason.
-    Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
-    measured in the folder.
+    A module is a name, ``path/to/file.py:Class``, ``package.module:Class`` or a class; it is built with its
+    own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every module, ``{"reconet.rank":
+    32}`` for one), or as a ``preset`` has it, changed likewise. No modules are all of the preset's, by
+    default of the first there is. ``channels`` and ``sizes`` (H = W, or (H, W)) are swept;
+    ``implementations`` are "fast", "published" or both.
 
-    A class defined in a script is imported from it by the processes that measure, so the script's own work
-    belongs under ``if __name__ == "__main__":``.
+    ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
+    ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
+    under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which is gone on
+    with as it was begun. What could not be measured is in the records, with a reason.
+
+    Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
+    measured in the folder. A class defined in a script is imported from it by the processes that measure, so
+    the script's own work belongs under ``if __name__ == "__main__":``.
     """
     from ctxbench.measure import session
+    from ctxbench.measure.folder import Settings
     from ctxbench.report.run import load_run, write_report
 
     if current_process().daemon:
         raise UserError(
             "profile() ran while a worker imported this script: put it under if __name__ == '__main__'"
         )
-    folder = Path(out) if out else new_folder()
-    session.run(
-        cases(modules, **conditions), settings=settings, out=folder, command=command, progress=progress
-    )
+    if resume is not None:
+        folder = Path(resume)
+        session.resume(folder, progress=progress)
+    else:
+        folder = Path(out) if out else new_folder()
+        wanted = cases(
+            modules,
+            preset=preset,
+            channels=channels,
+            sizes=sizes,
+            options=options,
+            implementations=implementations,
+            batch=batch,
+            dtype=dtype,
+            layout=layout,
+            mode=mode,
+            device=device,
+            compile=compile,
+        )
+        settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=tuple(counters))
+        session.run(wanted, settings=settings, out=folder, command=command, progress=progress)
     write_report(folder)
     return load_run(folder)
 
 
-def resume(folder: str | Path, *, progress: Callable[[Progress], None] | None = None) -> Profile:
-    """Go on with an interrupted run, and write its report. Raises UserError where that cannot be."""
-    from ctxbench.measure import session
-    from ctxbench.report.run import load_run, write_report
+def report(folder: str | Path) -> list[Path]:
+    """Rebuild a run's tables and figures from its records, without measuring; the paths of what was written.
 
-    session.resume(Path(folder), progress=progress)
-    write_report(Path(folder))
-    return load_run(folder)
+    Raises UserError where ``folder`` holds no run, is damaged, or cannot be written.
+    """
+    from ctxbench.report.run import write_report
+
+    return write_report(folder)
+
+
+def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) -> RunDiff:
+    """Compare the latencies of two runs, case by case: ratios with 95 % intervals, and verdicts.
+
+    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. Raises
+    UserError where a folder holds no run or is damaged, or the threshold is negative.
+    """
+    from ctxbench.report.compare import compare_runs
+
+    return compare_runs(run_a, run_b, threshold)
 
 
 def trace(
     module: Subject,
-    shape: Shape = (1, 512, 64, 64),
+    shape: Shape = SHAPE,
     *,
+    preset: str | None = None,
     dtype: str = "float32",
     layout: Layout = "contiguous",
     mode: Mode = "infer",
@@ -177,20 +144,20 @@ def trace(
 ) -> Trace:
     """Record one pass of a module over an input of ``shape`` (N, C, H, W), without computing it.
 
-    A name is built as :func:`cases` says, with Table 10's configuration changed by ``options``; a module
-    that exists already is copied and never touched, and takes neither options nor implementation. Raises
-    UserError where the module cannot be built, fails, or does not return (N, C', H, W).
+    A name is built as :func:`profile` says; a module that exists already is copied and never touched, and
+    takes no preset, options or implementation. Raises UserError where the module cannot be built, fails, or
+    does not return (N, C', H, W).
     """
     import torch
 
     from ctxbench.tracing import trace as record
 
-    name = module if isinstance(module, str) else SELF
-    case = _case(name, shape, implementation, options, dtype=dtype, layout=layout, mode=mode)
-    if not isinstance(module, str) and (options or implementation):
+    if not isinstance(module, str) and (options or implementation or preset):
         raise UserError(
-            f"this {type(module).__name__} is built already: options and implementation go with names"
+            f"this {type(module).__name__} is built already: preset, options and implementation go with names"
         )
+    name = module if isinstance(module, str) else SELF
+    case = _case(name, shape, preset, implementation, options, dtype=dtype, layout=layout, mode=mode)
     try:
         subject = _builder(case) if isinstance(module, str) else module
         return record(subject, case.shape, dtype=getattr(torch, dtype), layout=layout, mode=mode)
@@ -201,48 +168,183 @@ def trace(
         raise UserError(f"{_label(module)} fails {doing} on {case.shape}: {in_one_line(error)}") from error
 
 
-def count(module: Subject, shape: Shape = (1, 512, 64, 64), **given: Any) -> Count:
-    """Count a module's parameters, MACs, FLOPs and memory. ``given`` is as for :func:`trace`, mode aside."""
-    infer = trace(module, shape, mode="infer", **given)
+def count(
+    module: Subject,
+    shape: Shape = SHAPE,
+    *,
+    preset: str | None = None,
+    dtype: str = "float32",
+    layout: Layout = "contiguous",
+    implementation: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Count:
+    """Count a module's parameters, MACs, FLOPs and memory on an input of ``shape`` (N, C, H, W).
+
+    Nothing is computed; peaks are predicted. The arguments are those of :func:`trace`, and so are the errors.
+
+    >>> import ctxbench
+    >>> ctxbench.count("reconet", (1, 512, 64, 64)).macs
+    151519232
+    """
+    from ctxbench.report.explain import Count
+
+    def recorded(mode: Mode) -> Trace:
+        return trace(
+            module,
+            shape,
+            preset=preset,
+            dtype=dtype,
+            layout=layout,
+            mode=mode,
+            implementation=implementation,
+            options=options,
+        )
+
+    infer = recorded("infer")
     train: Trace | UserError
     try:
-        train = trace(module, shape, mode="train", **given)
+        train = recorded("train")
     except UserError as error:  # a block for inference alone
         train = error
-    config = "" if not isinstance(module, str) else _case(module, shape, None, given.get("options")).config
+    config = _case(module, shape, preset, None, options).config if isinstance(module, str) else ""
     return Count.of(_label(module), infer, train, config)
 
 
 def explain(
     module: str,
-    shape: Shape = (1, 512, 64, 64),
+    shape: Shape = SHAPE,
     *,
+    preset: str | None = None,
     mode: Mode = "infer",
     implementation: str | None = None,
     counters: Sequence[str] = DEFAULT,
     options: Mapping[str, Any] | None = None,
 ) -> Explanation:
-    """Take a module's cost apart: by operation, by module, by other counters, by the paper's convention.
+    """Take a module's cost apart: by operation, by module, by other counters, by the leaf rule.
 
-    The counters and the paper's convention see the published operation order, where there is one. Raises
-    UserError as :func:`trace` does; what a counter makes of the module never fails the rest.
+    The counters and the leaf rule see the published operation order, where there is one. Raises UserError as
+    :func:`trace` does; what a counter makes of the module never fails the rest.
     """
-    from ctxbench.counters import leaf_rule as paper
+    from ctxbench.counters import COUNTERS, leaf_rule
+    from ctxbench.report.explain import Explanation
+    from ctxbench.subject import bind
     from ctxbench.tracing import views
 
     published = bind.implementations(module)[-1]
-    build = _builder(_case(module, shape, published, options))
+    build = _builder(_case(module, shape, preset, published, options))
+    recorded = partial(trace, module, shape, preset=preset, options=options)
     return Explanation(
-        count=count(module, shape, implementation=implementation, options=options),
-        trace=trace(module, shape, mode=mode, implementation=implementation, options=options),
+        count=count(module, shape, preset=preset, implementation=implementation, options=options),
+        trace=recorded(mode=mode, implementation=implementation),
         counters={name: COUNTERS[name](build, shape) for name in counters},
-        counted_macs=views.macs(trace(module, shape, implementation=published, options=options)),
-        paper=paper.count(build, shape),
+        counted_macs=views.macs(recorded(implementation=published)),
+        leaf_rule=leaf_rule.count(build, shape),
     )
 
 
+def sweep(
+    modules: Modules = (),
+    *,
+    axis: str = "size",
+    values: Sequence[Size] = (),
+    preset: str | None = None,
+    channels: int = 512,
+    size: Size = 64,
+    options: Mapping[str, Any] | None = None,
+    implementations: Sequence[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+    mode: Mode = "infer",
+    device: str = "cpu",
+    latency: bool = False,
+    budget_s: float = 2.5,
+    timeout_s: float = 120.0,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> Sweep:
+    """Fit how MACs, memory and latency grow along one axis, beside the order that its authors claim.
+
+    ``axis`` is "size", "height", "width", "channels" or an option such as "rank"; ``values`` are three or
+    more along it. MACs and peak memory come from traces; with ``latency`` it is measured too, in processes
+    of their own, and kept in the folder ``out``; ``resume`` is the folder of one that was interrupted,
+    which is gone on with as it was begun. Raises UserError where the values are fewer than three or not the
+    axis's, or a module cannot be built or run.
+    """
+    from ctxbench.measure.folder import Settings
+    from ctxbench.report import sweep as growth
+
+    if resume is not None:
+        return growth.resume(Path(resume), progress=progress)
+    if axis != "size" and (pair := next((value for value in values if not isinstance(value, int)), None)):
+        raise UserError(f"the axis {axis} takes whole numbers, not {pair}")
+
+    height, width = (size, size) if isinstance(size, int) else size
+    fixed: dict[str, Any] = {
+        "preset": preset,
+        "channels": channels,
+        "sizes": [(height, width)],
+        "options": options,
+        "implementations": implementations,
+        "batch": batch,
+        "dtype": dtype,
+        "mode": mode,
+        "device": device,
+    }
+    changes: dict[str, dict[str, Any]] = {
+        "size": {"sizes": list(values)},
+        "channels": {"channels": list(values)},
+        "height": {"sizes": [(value, width) for value in values]},
+        "width": {"sizes": [(height, value) for value in values]},
+    }
+    of_option = [{"options": {**(options or {}), axis: value}} for value in values]
+    along = [changes[axis]] if axis in changes else of_option
+    return growth.sweep(
+        [case for change in along for case in cases(modules, **{**fixed, **change})],
+        latency=latency,
+        out=Path(out) if out else None,
+        settings=Settings(budget_s=budget_s, timeout_s=timeout_s, counters=()),
+        command=command,
+        progress=progress,
+    )
+
+
+def decode(
+    module: str,
+    *printed: str,
+    shape: Shape = SHAPE,
+    options: Mapping[str, Any] | None = None,
+) -> Decoding:
+    """Find the conventions that a printed number fits: ``decode("nonlocal", "21.47G", "160MB")``.
+
+    ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. Raises UserError
+    where one cannot be read, or the module cannot be built or run.
+    """
+    from ctxbench.audit.search import decode as search
+
+    return search(module, *printed, shape=shape, options=options)
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """What a record says of this machine, by name. Raises UserError where there is no such device."""
+    from ctxbench.measure.environment import environment as of_device
+
+    return of_device(device)
+
+
+def new_folder() -> Path:
+    """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
+    return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
+
+
 def _case(
-    name: str, shape: Shape, implementation: str | None, options: Mapping[str, Any] | None, **more: Any
+    name: str,
+    shape: Shape,
+    preset: str | None,
+    implementation: str | None,
+    options: Mapping[str, Any] | None,
+    **more: Any,
 ) -> Case:
     if len(shape) != 4:
         raise UserError(f"a shape is (N, C, H, W), not {tuple(shape)}")
@@ -250,6 +352,7 @@ def _case(
     forms = [implementation] if implementation else []
     (case,) = cases(
         name,
+        preset=preset,
         channels=channels,
         sizes=[(height, width)],
         options=options,
@@ -261,12 +364,15 @@ def _case(
 
 
 def _builder(case: Case) -> Callable[[], nn.Module]:
-    size = (case.height, case.width)
-    return partial(bind.build, case.module, case.channels, size, case.implementation, **case.options)
+    from ctxbench.subject.bind import build_case
+
+    return partial(build_case, case)
 
 
 def _label(module: Subject) -> str:
     if not isinstance(module, str):
         return type(module).__name__
+    from ctxbench.subject import registry
+
     known = registry.spec(module)
     return known.title if known else module.rpartition(":")[2]

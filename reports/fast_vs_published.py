@@ -64,7 +64,8 @@ def main(folder: Path) -> None:
             sizes=[(H, W)],
             channels=[C],
             mode=mode,
-            settings=ctxbench.Settings(counters=(), budget_s=4.0),
+            counters=(),
+            budget_s=4.0,
             out=folder / mode,
             command=["python", "reports/fast_vs_published.py"],
         )

@@ -11,7 +11,8 @@ from ctxbench.audit.conventions import ITEM_BYTES, Seen
 from ctxbench.audit.work import last_calls, of_leaves, of_operations
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.subject import bind, registry
+from ctxbench.subject import bind
+from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace, views
 
 BATCHES = (2, 4, 8)
@@ -78,17 +79,13 @@ class Run:
 
 
 def runs(module: str, shape: Shape, options: Mapping[str, Any]) -> Iterator[Run]:
-    """The published form with Table 10's options, changed by ``options``, and every single departure.
+    """The published form with ``options``, and every single departure.
 
     Departures: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
-    64×64), a batch of several, and where no options are given, the other configurations known.
+    64×64), a batch of several, and where no options are given, the configurations that presets have of it.
     """
-    forms, defaults = bind.implementations(module), bind.options(module)
-    known = registry.spec(module)
-    row = known.table10 if known else None
-    own = row.options_at(shape[1]) if row else {}
-    asked = {**own, **options}
-    base = Run(module, shape, forms[-1], asked, f"the {forms[-1]} form{_said(asked)}", departures=0)
+    forms = bind.implementations(module)
+    base = Run(module, shape, forms[-1], options, f"the {forms[-1]} form{_said(options)}", departures=0)
     yield base
     batch, channels, height, width = shape
     if len(forms) > 1:
@@ -102,12 +99,22 @@ def runs(module: str, shape: Shape, options: Mapping[str, Any]) -> Iterator[Run]
     for times in BATCHES:
         shape = (batch * times, channels, height, width)
         yield replace(base, shape=shape, words=f"batch {batch * times}", departures=1)
-    if row is not None and not options:
-        if row.counted:
-            words = f"the {forms[-1]} form{_said(row.counted)}"
-            yield replace(base, options={**own, **row.counted}, words=words, departures=1)
-        if own != {key: defaults[key] for key in own}:
-            yield replace(base, options={}, words="the module's own defaults", departures=1)
+    for configuration, preset in _configurations(module, channels) if not options else ():
+        words = f"as in the preset {preset}:{_said(configuration)}"
+        yield replace(base, options=configuration, words=words, departures=1)
+
+
+def _configurations(module: str, channels: int) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Options under which presets have a module, other than its defaults, each with the preset's name."""
+    defaults = bind.options(module)
+    for preset in presets().values():
+        for row in preset.rows:
+            if row.module == module:
+                own = row.options(channels)
+                if own != {key: defaults[key] for key in own}:
+                    yield own, preset.name
+                if row.rule_options:
+                    yield {**own, **row.rule_options}, preset.name
 
 
 def _said(options: Mapping[str, Any]) -> str:

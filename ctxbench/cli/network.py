@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ctxbench.cli import values as arguments
+from ctxbench.cli import values
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ def count_networks(
     from ctxbench.networks.cost import network_costs
     from ctxbench.paper.increments import TABLE9_BACKBONE, TABLE9_SIDES
 
-    models = arguments.split([model])
+    models = values.split([model])
     if not models:
         raise UserError("--model takes names, such as reconet or reconet,pspnet")
     return network_costs(
         models,
-        sizes=[arguments.size(text) for text in arguments.split([size or str(TABLE9_SIDES[0])])],
+        sizes=[values.size(text) for text in values.split([size or str(TABLE9_SIDES[0])])],
         backbone=backbone or TABLE9_BACKBONE,
         context=context,
-        context_options=arguments.options(option),
+        context_options=values.options(option),
     )
 
 

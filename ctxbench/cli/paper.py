@@ -1,192 +1,172 @@
-"""The verbs that regenerate the paper and decode its numbers."""
+"""``ctxbench paper``: the paper's tables and figures, regenerated."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench.cli import shared
-from ctxbench.cli import values as arguments
-from ctxbench.cli.app import INTERRUPTED, app, say
-from ctxbench.cli.profile import Batch, Module, Modules, Options
+from ctxbench.cli import shared, values
+from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
+from ctxbench.cli.options import CHANNELS, SIZE
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from ctxbench.subject.case import Case
+    from ctxbench.measure.session import Progress as Measuring
+    from ctxbench.paper.sheet import Sheet
+    from ctxbench.study.executor import Progress as Training
 
-CHANNELS, SIZE = 512, "64"
-
-
-@app.command()
-def decode(
-    module: Module,
-    printed: Annotated[
-        list[str],
-        typer.Argument(
-            help="As printed, with the unit: FLOPs (19.33G, 2.4GMACs), memory (88.00MB), or both."
-        ),
-    ],
-    channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,
-    size: Annotated[str, typer.Option(help="Input size, 64 or 64x48 (H x W).")] = SIZE,
-    batch: Batch = 1,
-    option: Annotated[
-        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE for the constructor.")
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="Also write every fit and near miss here; - is stdout.")
-    ] = None,
-) -> None:
-    """Find the conventions that a printed number fits.
-
-    MACs or FLOPs, biases, norms, functional operations seen or not, the last call or every call, MB or MiB,
-    the input a pixel larger. With how many conventions were tried, and how many fits chance alone would give.
-    """
-    from ctxbench.audit.search import decode as search
-
-    height, width = arguments.sides(size)
-    found = search(
-        module, *printed, shape=(batch, channels, height, width), options=arguments.options(option)
-    )
-    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
-    if str(csv) != "-":
-        print(found, end="")
+RANK = 64
+TAKES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*(f"table{number}" for number in range(1, 7)), "table9", "fig5"), ("run",)),
+    **dict.fromkeys(("table7", "table8"), ("quick", "dataset", "root", "weights", "seeds", "set", "device")),
+    "table10": ("channels", "size", "rank", "quick", "device"),
+    "growth": (),
+}
+"""Options besides --out that change a table; all has every one."""
 
 
 @app.command()
-def sweep(
+def paper(
     context: typer.Context,
-    modules: Modules = None,
-    axis: Annotated[
-        str, typer.Option(help="size, height, width, channels, or an option such as rank.")
-    ] = "size",
-    values: Annotated[str, typer.Option(help="Three values or more, by comma: 32,64,128.")] = "",
-    channels: Annotated[int | None, typer.Option(help="Input channels. Default: 512.")] = None,
-    size: Annotated[str | None, typer.Option(help="Input size, 64 or 64x48 (H x W). Default: 64.")] = None,
-    option: Options = None,
-    implementation: Annotated[
-        str, typer.Option(help="fast (default), published (the authors' operation order), or both by comma.")
-    ] = "",
-    batch: Batch = 1,
-    dtype: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
-    mode: Annotated[
-        Literal["infer", "train"], typer.Option(help="The pass that peak memory and latency are of.")
-    ] = "infer",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    latency: Annotated[bool, typer.Option("--latency", help="Measure latency too.")] = False,
-    budget: Annotated[
-        float | None, typer.Option(help="Seconds of latency sampling for each case, at most. Default: 2.5.")
+    table: Annotated[
+        str, typer.Argument(help="table1 to table10, fig5, growth (the orders claimed), or all.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/paper"),
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(help="An evaluated run to place in tables 1 to 6 and 9, or to draw; repeatable."),
     ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds any one step of a case may take. Default: 120.")
+    channels: Annotated[int, typer.Option(help="Table 10 at so many channels.")] = CHANNELS,
+    size: Annotated[
+        Any,
+        typer.Option(parser=values.size, metavar="SIZE", help="Table 10 at this size, 64 or 64x48 (H x W)."),
+    ] = SIZE,
+    rank: Annotated[int, typer.Option(help="Table 10 at this rank of TGM+TRM.")] = RANK,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shorter trainings with one seed, shorter latency sampling.")
+    ] = False,
+    dataset: Annotated[
+        str, typer.Option(help="Tables 7 and 8: data set to train on, with its preset.")
+    ] = "synthetic",
+    root: Annotated[
+        Path | None, typer.Option(help="Tables 7 and 8: its folder, as its authors lay it out.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write table, figure and records. Latency: runs/TIME.")
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKBONE=FILE", help="Tables 7 and 8: ImageNet weights; repeatable."),
     ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted sweep.")
+    seeds: Annotated[int | None, typer.Option(help="Tables 7 and 8: trainings of each row.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Tables 7 and 8: any setting of a training."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the exponents here; - is stdout.")] = None,
-    md: Annotated[
-        Path | None, typer.Option(help="Also write the table in Markdown here; - is stdout.")
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu or cuda, table 10 also cuda:N. Default: cpu for table 10, for trainings cuda if any."
+        ),
     ] = None,
-    tex: Annotated[Path | None, typer.Option(help="Also write the table in LaTeX here; - is stdout.")] = None,
 ) -> None:
-    """Fit how MACs, memory and latency grow, beside the claimed O(.).
+    """Regenerate a table or figure of the RecoNet paper, or all.
 
-    Exponents over positions, height, width, channels or rank, with 95 % intervals, the slope between the last
-    two points, and a verdict. Exit codes as those of profile.
+    Printed numbers beside measured ones, with a verdict. Writes NAME.csv, .md, .tex and the figure; all also
+    writes the claim ledger and index.html. What is finished in the folder is not done again. Exit codes:
+    0 all measured, 2 bad input, 3 nothing measured, 4 some rows not measured (they say why), 130 interrupted.
     """
-    from ctxbench import api
-    from ctxbench.measure.folder import Settings
-    from ctxbench.report import sweep as sweeping
-    from ctxbench.report.sweep_sheet import latex, markdown, sweep_grid, write_sweep
+    from ctxbench.paper.make import Request, make, make_all
+    from ctxbench.study.study import Study
+    from ctxbench.train.config import assignments
 
-    exports = {"csv": csv, "md": md, "tex": tex}
-    quiet = shared.goes_to_stdout(exports)
-    if resume is not None:
-        shared.refuse_beside(context, ("resume", *exports), "--resume goes on with the sweep as it was begun")
-    if not latency and (budget is not None or timeout is not None):
-        raise UserError("--budget and --timeout are about measuring: give --latency too, or leave them out")
-    folder = resume or out or (api.new_folder() if latency else None)
+    if table in TAKES:
+        shared.refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
     try:
-        with shared.progress_bar(quiet=quiet or not (latency or resume)) as bar:
-            progress = shared.measuring(bar)
-            if resume is not None:
-                found = sweeping.resume(resume, progress=progress)
-            else:
-                conditions: dict[str, Any] = {
-                    "channels": channels,
-                    "size": size,
-                    "options": arguments.options(option),
-                    "implementations": arguments.split([implementation]),
-                    "batch": batch,
-                    "dtype": dtype,
-                    "mode": mode,
-                    "device": device,
-                }
-                found = sweeping.sweep(
-                    _along(
-                        axis,
-                        arguments.split([values]),
-                        arguments.modules(modules or []) or api.TABLE_10,
-                        conditions,
-                    ),
-                    latency=latency,
-                    out=folder,
-                    settings=Settings(
-                        budget_s=arguments.seconds(
-                            "--budget", Settings.budget_s if budget is None else budget
-                        ),
-                        timeout_s=arguments.seconds(
-                            "--timeout", Settings.timeout_s if timeout is None else timeout
-                        ),
-                        counters=(),
-                    ),
-                    command=["ctxbench", *sys.argv[1:]],
-                    progress=progress,
-                )
+        with _watching() as (measuring, training):
+            request = Request(
+                out=out,
+                runs=tuple(run or ()),
+                channels=channels,
+                size=values.sides(size),
+                rank=rank,
+                device=device or "cpu",
+                quick=quick,
+                study=Study(
+                    dataset=dataset,
+                    root=root,
+                    device=_trainer(device, table),
+                    weights=_files(weights or []),
+                    seeds=seeds,
+                    quick=quick,
+                    settings=assignments(set_ or []),
+                ),
+                command=["ctxbench", *sys.argv[1:]],
+                measuring=measuring,
+                training=training,
+                say=say,
+            )
+            sheets = make_all(request) if table == "all" else [make(table, request)]
     except KeyboardInterrupt:
-        if folder is not None and (folder / "run.json").exists():
-            say(f"interrupted; go on with: ctxbench sweep --resume {folder}")
+        say(f"interrupted; the same command goes on with what {out} holds")
         raise typer.Exit(INTERRUPTED) from None
-    if folder is not None:
-        write_sweep(folder, found)
-    draw: dict[str, Callable[[], str]] = {
-        "csv": lambda: str(found.to_frame().to_csv(index=False)),
-        "md": lambda: markdown(found),
-        "tex": lambda: latex(found),
-    }
-    shared.export(draw, exports)
-    if not quiet:
-        shared.show([sweep_grid(found)])
-        if folder is not None:
-            print(f"\nWritten to {folder}: sweep.csv, sweep.md, sweep.tex, sweep.png, sweep.svg.")
-    shared.exit_by_status(found.records)
+    _show(sheets, out)
+    asked, missing = (sum(part) for part in zip(*(sheet.tally for sheet in sheets), strict=True))
+    if missing:
+        raise typer.Exit(NOTHING_MEASURED if missing == asked else SOME_NOT_MEASURED)
 
 
-def _along(axis: str, values: list[str], modules: Sequence[str], conditions: dict[str, Any]) -> list[Case]:
-    """The cases of a sweep; what the axis itself says may not be said again."""
-    from ctxbench import api
+def _trainer(device: str | None, table: str) -> Literal["auto", "cpu", "cuda"]:
+    if device is None or table == "table10":
+        return "auto"
+    if device == "cpu":
+        return "cpu"
+    if device == "cuda":
+        return "cuda"
+    raise UserError(
+        f"trainings take cpu or cuda, which is the first GPU that CUDA_VISIBLE_DEVICES shows; not {device!r}"
+    )
 
-    if not values:
-        raise UserError("give the values of the axis, such as --axis size --values 32,64,128")
-    channels, size = conditions.pop("channels"), conditions.pop("size")
-    if (axis == "channels" and channels) or (axis == "size" and size):
-        raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
-    height, width = arguments.sides(size or SIZE)
-    fixed = {"channels": channels or CHANNELS, "sizes": [(height, width)], **conditions}
-    if axis == "size":
-        return api.cases(modules, **{**fixed, "sizes": [arguments.sides(value) for value in values]})
-    numbers = [arguments.integer("--values", value) for value in values]
-    along: dict[str, dict[str, Any]] = {
-        "channels": {"channels": numbers},
-        "height": {"sizes": [(number, width) for number in numbers]},
-        "width": {"sizes": [(height, number) for number in numbers]},
-    }
-    of_option = [{"options": {**conditions["options"], axis: number}} for number in numbers]
-    swept = [along[axis]] if axis in along else of_option
-    return [case for change in swept for case in api.cases(modules, **{**fixed, **change})]
+
+def _files(pairs: list[str]) -> dict[str, Path]:
+    files = {}
+    for pair in pairs:
+        backbone, equals, file = pair.partition("=")
+        if not equals:
+            raise UserError(f"--weights takes BACKBONE=FILE, such as resnet50=resnet50.pth, not {pair!r}")
+        files[backbone] = Path(file)
+    return files
+
+
+def _show(sheets: list[Sheet], out: Path) -> None:
+    from ctxbench.paper.page import PAGE
+
+    shared.show((sheet.grid for sheet in sheets), shared.WIDE)
+    names = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name
+    figure = ", .png, .svg" if any(sheet.figure for sheet in sheets) else ""
+    print(f"\nWritten to {out}: {names}: .csv, .md, .tex{figure}.")
+
+
+@contextmanager
+def _watching() -> Iterator[tuple[Callable[[Measuring], None] | None, Callable[[Training], None]]]:
+    """A bar on stderr for what is measured or trained; without a terminal a line for each training ended."""
+    ended = -1
+
+    def line(state: Training) -> None:
+        nonlocal ended
+        if state.finished != ended:
+            ended = state.finished
+            say(f"{ended} of {state.total} trainings ended, {state.failed} failed")
+
+    with shared.progress_bar() as bar:
+        if bar is None:
+            yield None, line
+            return
+
+        def training(state: Training) -> None:
+            said = f"training {state.finished}/{state.total}: {', '.join(state.active)}"
+            bar(state.fraction, 1.0, said)
+
+        yield shared.measuring(bar), training

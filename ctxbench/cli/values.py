@@ -1,9 +1,10 @@
-"""What the texts on a command line mean. Each function raises UserError for nonsense, named."""
+"""What the texts on a command line mean: parsers of typer's options, each of which raises UserError."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,21 @@ def integer(name: str, text: str) -> int:
         raise UserError(f"{name} takes whole numbers, such as 512 or 256,512; not {text!r}") from None
 
 
+def integers(name: str) -> Callable[[str], list[int]]:
+    """A parser of comma lists of whole numbers, for the option of that name."""
+    return lambda text: [integer(name, part) for part in split([text])]
+
+
+def sizes(text: str) -> list[int | tuple[int, int]]:
+    """A comma list of sizes, each as :func:`size` has it."""
+    return [size(part) for part in split([text])]
+
+
+def words(text: str) -> list[str]:
+    """A comma list of words."""
+    return split([text])
+
+
 def size(text: str) -> int | tuple[int, int]:
     """``64`` is a square, ``64x48`` is (H, W)."""
     found = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
@@ -48,16 +64,23 @@ def size(text: str) -> int | tuple[int, int]:
     return int(height) if width is None else (int(height), int(width))
 
 
-def sides(text: str) -> tuple[int, int]:
-    """``64`` or ``64x48`` as (H, W)."""
-    found = size(text)
-    return found if isinstance(found, tuple) else (found, found)
+def sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """A size as (H, W)."""
+    return size if isinstance(size, tuple) else (size, size)
 
 
-def seconds(name: str, value: float) -> float:
-    """A time that is not zero, and that an operating system can wait for."""
+def seconds(name: str) -> Callable[[str | float], float]:
+    """A parser of times that are not zero, and that an operating system can wait for, for that option."""
+    return lambda text: _seconds(name, text)
+
+
+def _seconds(name: str, text: str | float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0 < value <= A_DAY_S:
-        raise UserError(f"{name} takes a positive number of seconds, {A_DAY_S} at most; not {value:g}")
+        raise UserError(f"{name} takes a positive number of seconds, {A_DAY_S} at most; not {text}")
     return value
 
 

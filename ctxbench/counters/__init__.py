@@ -49,6 +49,10 @@ COUNTERS: dict[str, Callable[[Build, Shape], dict[str, Any]]] = {
 
 DEFAULT = ("fvcore", "thop", "torch")
 
+LEAF_RULE = "leaf_rule"
+"""Key of what :mod:`ctxbench.counters.leaf_rule` counts, beside the counters' in a record. It is our own
+program, and no other library's opinion: FLOPs and bytes by a rule that papers have printed."""
+
 
 def available(name: str) -> bool:
     """Whether the library behind a counter is installed."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from ctxbench.counters import COUNTERS
-from ctxbench.counters import leaf_rule as paper
+from ctxbench.counters import COUNTERS, LEAF_RULE, leaf_rule
 from ctxbench.errors import in_one_line
-from ctxbench.subject import bind, registry
+from ctxbench.subject import bind
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, Mode
 from ctxbench.tracing import Trace, trace, views
@@ -52,8 +51,10 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         **values,
         "unknown_ops": {op: calls for told in traces for op, calls in views.unknown_ops(told).items()},
         "note": next((told.note for told in traces if told.note), CUDA_NOTE if cuda else ""),
-        "counters": {name: COUNTERS[name](partial(build_case, published), case.shape) for name in counters},
-        "paper": _paper(published),
+        "counters": {
+            **{name: COUNTERS[name](partial(build_case, published), case.shape) for name in counters},
+            LEAF_RULE: _leaf_rule(published),
+        },
         "reasons": reasons,
     }
 
@@ -67,16 +68,10 @@ def _trace(case: Case, mode: Mode) -> Trace | str:
         return in_one_line(error)
 
 
-def _paper(case: Case) -> dict[str, Any]:
-    """The paper's convention over the published form, in the configuration its printed row fits."""
-    known = registry.spec(case.module)
-    if (
-        known is not None
-        and known.table10 is not None
-        and case.options == known.table10.options_at(case.channels)
-    ):
-        case = replace(case, options={**case.options, **known.table10.counted})
+def _leaf_rule(case: Case) -> dict[str, Any]:
+    """The leaf rule over the published form; ``config`` says in which configuration."""
+    case = replace(case, options={**case.options, **case.rule_options})
     try:
-        return {**paper.count(partial(build_case, case), case.shape), "config": case.config}
-    except Exception as error:  # a stranger's module may raise anything at all
+        return {**leaf_rule.count(partial(build_case, case), case.shape), "config": case.config}
+    except Exception as error:  # a user's module may raise anything at all
         return {"reason": in_one_line(error)}

@@ -7,14 +7,18 @@ are computed from ``rounds_ms`` by :mod:`ctxbench.measure.stats` whenever they a
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ctxbench.counters import LEAF_RULE
 from ctxbench.errors import UserError
+from ctxbench.measure import stats
 from ctxbench.measure.fields import check_fields
 from ctxbench.subject.case import Case
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 had what ``counters["leaf_rule"]`` holds in a field of its own, ``paper``."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,8 @@ class Record:
     """The device reported clock throttling while samples were taken."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns."""
-    paper: dict[str, Any] = field(default_factory=dict)
-    """The paper's convention: ``gflops``, ``mib`` (last call of a shared leaf wins), ``every_call_gflops``,
+    """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns. Under
+    ``leaf_rule``: ``gflops``, ``mib`` (last call of a shared leaf wins), ``every_call_gflops``,
     ``every_call_mib``, ``repeated`` ({leaf: calls}), ``config``; or ``reason`` alone."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Field name to the reason why it is ``None``."""
@@ -77,6 +80,16 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     measured_at: str = ""
     """UTC, ISO 8601."""
+
+    @cached_property
+    def latency(self) -> stats.Summary:
+        """The statistics of the samples; a bootstrap that every table and figure asks for."""
+        return stats.summary(self.rounds_ms)
+
+    @property
+    def leaf_rule(self) -> dict[str, Any]:
+        """What the leaf rule counted; empty where it was not run."""
+        return self.counters.get(LEAF_RULE, {})
 
     def to_json(self) -> dict[str, Any]:
         """Write the record as one JSON object, the schema version first."""
@@ -88,8 +101,13 @@ class Record:
     def from_json(cls, values: Mapping[str, Any]) -> "Record":
         """Invert :meth:`to_json`. Raises ValueError where ``values`` is no record of this version."""
         fields = dict(values)
-        check_version(fields.pop("schema_version", None))
+        version = fields.pop("schema_version", None)
+        check_version(version)
         fields.pop("case_id", None)
+        if version == 1 and fields.get("paper"):
+            fields["counters"] = {**fields.get("counters", {}), LEAF_RULE: fields["paper"]}
+        if version == 1:
+            fields.pop("paper", None)
         try:
             fields["case"] = Case.from_json(fields["case"])
         except (KeyError, TypeError, AttributeError) as error:
@@ -107,8 +125,8 @@ def check_observed(fields: Mapping[str, Any]) -> None:
 
 def check_version(version: object) -> None:
     """Raise ValueError where something was written by a ctxbench with another schema."""
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"schema_version is {version!r}, this ctxbench reads {SCHEMA_VERSION}")
+    if version not in range(1, SCHEMA_VERSION + 1):
+        raise ValueError(f"schema_version is {version!r}, this ctxbench reads 1 to {SCHEMA_VERSION}")
 
 
 def to_line(values: Mapping[str, Any]) -> bytes:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ctxbench.measure.records import Record
+from ctxbench.paper.presets import NOTES, configurations
 from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits, printed, table10
 from ctxbench.subject.case import Case
-from ctxbench.subject.registry import spec
 
 SUBJECT = "reconet"
 BASELINE = "nonlocal"
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Comparison:
     """One row of Table 10, as printed and as measured.
 
-    ``paper`` is :attr:`Record.paper`. ``published_ratio`` and ``fast_ratio`` are the row's GMACs over
+    ``paper`` is :attr:`Record.leaf_rule`. ``published_ratio`` and ``fast_ratio`` are the row's GMACs over
     TGM+TRM's, in the published and the fast implementations. ``reason`` says why a row is not reproducible
     or not measured, ``note`` how the printed digits were decoded where the configuration alone does not say.
     """
@@ -60,16 +60,13 @@ def compare(records: Iterable[Record]) -> list[Comparison]:
 
 def printed_for(case: Case) -> PrintedRow | None:
     """Return the row of Table 10 that was printed for a case's module, shape and options, if there is one."""
-    known = spec(case.module)
-    if case.shape != PAPER_SHAPE or known is None or known.table10 is None:
-        return None
-    return printed(case.module) if dict(case.options) == known.table10.options_at(case.channels) else None
+    options = configurations(case.channels).get(case.module)
+    return printed(case.module) if case.shape == PAPER_SHAPE and dict(case.options) == options else None
 
 
 def _comparison(row: PrintedRow, records: Sequence[Record], subject: Sequence[Record]) -> Comparison:
-    paper = next((r.paper for r in records if "gflops" in r.paper), records[0].paper)
+    paper = next((r.leaf_rule for r in records if "gflops" in r.leaf_rule), records[0].leaf_rule)
     verdict, reason = _verdict(row, paper, records[0].reason)
-    known = spec(row.module)
     return Comparison(
         printed=row,
         paper=paper,
@@ -79,7 +76,7 @@ def _comparison(row: PrintedRow, records: Sequence[Record], subject: Sequence[Re
         fast_ratio=_ratio(_fast_gmacs(records), _fast_gmacs(subject)),
         verdict=verdict,
         reason=reason,
-        note=known.table10.note if known and known.table10 else "",
+        note=NOTES.get(row.module, ""),
         options=records[0].case.options,
     )
 

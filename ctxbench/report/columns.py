@@ -1,26 +1,19 @@
-"""Every column of every table, in one place, and the table of them all: ``summary.csv``."""
+"""Every column of a record's tables, in one place, and the table of them all: ``summary.csv``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from ctxbench import shelf
+from ctxbench.counters import LEAF_RULE
 from ctxbench.measure import stats
 from ctxbench.measure.records import SCHEMA_VERSION, Record
-from ctxbench.table.column import (
-    Column,
-    integer,
-    latency,
-    memory,
-    milliseconds,
-    of_case,
-    of_counter,
-    of_latency,
-    of_record,
-    of_table10,
-    text,
-)
+from ctxbench.table.column import MIB, Column, Extra, Kind, frame
 
-DTYPES = {"text": "object", "int": "Int64", "float": "float64", "bool": "bool"}
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOT_COUNTED = "Not counted, for want of a formula"
 TRACED_OTHERWISE = "Traced differently"
@@ -29,230 +22,262 @@ TRACED_OTHERWISE = "Traced differently"
 
 def status(record: Record) -> str:
     """Return the record's status; ``noisy`` for a measured one whose median's interval is wide."""
-    return "noisy" if record.status == "ok" and latency(record).is_noisy else record.status
+    return "noisy" if record.status == "ok" and record.latency.is_noisy else record.status
+
+
+def why_empty(field: str, record: Record) -> str:
+    """Return why a record has nothing in a field, in a few words; ``field`` may name a counter."""
+    if field == "rounds_ms" and record.rounds_ms:
+        return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
+    opinion = record.counters.get(field, {})
+    return opinion.get("reason") or record.reasons.get(field) or record.reason or "not measured"
+
+
+def of_record(name: str, unit: float = 1) -> Callable[[Record], Any]:
+    """Take a field of the record, in multiples of ``unit``."""
+
+    def value(record: Record) -> Any:
+        raw = getattr(record, name)
+        return raw if raw is None or unit == 1 else raw / unit
+
+    return value
+
+
+def _text(
+    name: str, about: str, value: Callable[[Record], Any], header: str = "", rank: int = 0
+) -> Column[Record]:
+    return Column(name, header or name, value, about=about, kind="text", rank=rank)
+
+
+def _of_case(
+    name: str, about: str, header: str = "", *, kind: Kind = "text", rank: int = 0
+) -> Column[Record]:
+    """A condition of the case."""
+    return Column(
+        name, header or name, lambda record: getattr(record.case, name), about=about, kind=kind, rank=rank
+    )
+
+
+def _count(
+    name: str,
+    header: str,
+    field: str,
+    about: str,
+    *,
+    part: str = "",
+    digits: int = 5,
+    rank: int = 0,
+    best: bool = False,
+) -> Column[Record]:
+    """A count of the record in 10⁹."""
+    return Column(
+        name, header, of_record(field, 1e9), part, "G", about,
+        digits=digits, why=partial(why_empty, field), rank=rank, less_is_better=best,
+    )  # fmt: skip
+
+
+def _memory(
+    name: str, part: str, field: str, about: str, *, rank: int = 0, in_print: bool = True, best: bool = False
+) -> Column[Record]:
+    """A field of bytes in MiB."""
+    return Column(
+        name, "memory", of_record(field, MIB), part, "MiB", about,
+        why=partial(why_empty, field), rank=rank, in_print=in_print, less_is_better=best,
+    )  # fmt: skip
+
+
+def _latency(name: str, part: str, statistic: str, about: str, **more: Any) -> Column[Record]:
+    """A statistic of the record's samples, in milliseconds."""
+    return Column(
+        name,
+        "latency",
+        _of_latency(statistic),
+        part,
+        "ms",
+        about,
+        why=partial(why_empty, "rounds_ms"),
+        **more,
+    )
+
+
+def _of_latency(statistic: str) -> Callable[[Record], Any]:
+    return lambda record: getattr(record.latency, statistic) if record.latency.n else None
 
 
 def _intensity(record: Record) -> float | None:
     return record.flops / record.bytes if record.flops is not None and record.bytes else None
 
 
+IMPLEMENTATION = _of_case(
+    "implementation",
+    "`fast`: quickest exact form; `published`: the authors' operation order; `single`: the one form.",
+    "form",
+    rank=10,
+)
 IDENTITY = (
-    text("module", "module", "Registry name, or the place of the class.", of_case("module")),
-    text(
-        "implementation",
-        "form",
-        "`fast`: quickest exact form; `published`: the authors' operation order; `single`: the one form.",
-        of_case("implementation"),
-    ),
-    text("config", "config", "Options the module was built with; empty for its defaults.", of_case("config")),
-    integer("batch", "N", "Batch size.", of_case("batch")),
-    integer("channels", "C", "Input channels.", of_case("channels")),
-    integer("height", "H", "Input height.", of_case("height")),
-    integer("width", "W", "Input width.", of_case("width")),
-    text("dtype", "dtype", "Element type of parameters and input.", of_case("dtype")),
-    text("layout", "layout", "Memory layout of the input.", of_case("layout")),
-    text(
-        "mode",
+    _of_case("module", "Registry name, or the place of the class."),
+    IMPLEMENTATION,
+    _of_case("config", "Options the module was built with; empty for its defaults."),
+    _of_case("batch", "Batch size.", "N", kind="int"),
+    _of_case("channels", "Input channels.", "C", kind="int"),
+    _of_case("height", "Input height.", "H", kind="int"),
+    _of_case("width", "Input width.", "W", kind="int"),
+    _of_case("dtype", "Element type of parameters and input."),
+    _of_case("layout", "Memory layout of the input."),
+    _of_case(
         "mode",
         "`infer`: forward without autograd in eval mode; `train`: forward and backward in training mode.",
-        of_case("mode"),
     ),
-    text("device", "device", "Where it ran.", of_case("device")),
+    _of_case("device", "Where it ran."),
 )
 
-COUNTS = (
-    Column(
-        "params", "params", "", "M", "Parameters.", of_record("params"), "int", scale=1e-6, field="params"
-    ),
-    Column(
-        "gmacs",
-        "MACs",
-        "as run",
-        "G",
-        "Multiply–accumulates of the forward pass: convolutions and matrix products, every call.",
-        of_record("macs", 1e9),
-        digits=5,
-        field="macs",
-        ranked=True,
-    ),
-    Column(
-        "gflops",
-        "FLOPs",
-        "",
-        "G",
-        "2·MACs + element-wise operations of the forward pass.",
-        of_record("flops", 1e9),
-        field="flops",
-        ranked=True,
-    ),
-    Column(
-        "published_gmacs",
-        "MACs",
-        "published",
-        "G",
-        "GMACs of the published operation order, whichever form was measured.",
-        of_record("published_macs", 1e9),
-        digits=5,
-        field="published_macs",
-    ),
-    Column(
-        "bwd_gmacs",
-        "MACs",
-        "backward",
-        "G",
-        "Multiply–accumulates of the backward pass, gradients of parameters and input.",
-        of_record("bwd_macs", 1e9),
-        field="bwd_macs",
-    ),
+PARAMS: Column[Record] = Column(
+    "params", "params", of_record("params"), "", "M", "Parameters.",
+    kind="int", scale=1e-6, why=partial(why_empty, "params"), rank=13, in_print=False,
+)  # fmt: skip
+MACS = _count(
+    "gmacs", "MACs", "macs",
+    "Multiply–accumulates of the forward pass: convolutions and matrix products, every call.",
+    part="as run", best=True,
+)  # fmt: skip
+FLOPS = _count(
+    "gflops",
+    "FLOPs",
+    "flops",
+    "2·MACs + element-wise operations of the forward pass.",
+    digits=4,
+    rank=9,
+    best=True,
 )
+PUBLISHED_MACS = _count(
+    "published_gmacs", "MACs", "published_macs",
+    "GMACs of the published operation order, whichever form was measured.",
+    part="published", rank=5,
+)  # fmt: skip
+BACKWARD_MACS = _count(
+    "bwd_gmacs", "MACs", "bwd_macs",
+    "Multiply–accumulates of the backward pass, gradients of parameters and input.",
+    part="backward", digits=4,
+)  # fmt: skip
+COUNTS = (PARAMS, MACS, FLOPS, PUBLISHED_MACS, BACKWARD_MACS)
 
 MEMORY = (
-    memory("act_mib", "saved", "Activations kept for backward, without parameters and input.", "act_bytes"),
-    memory(
-        "peak_pred_mib",
-        "predicted",
-        "Predicted peak of live tensors above parameters and input, in the row's mode.",
-        "peak_pred_bytes",
-        ranked=True,
+    _memory(
+        "act_mib", "saved", "act_bytes", "Activations kept for backward, without parameters and input.",
+        rank=15, in_print=False,
     ),
-    memory(
-        "mem_alloc_mib",
-        "measured",
-        "Measured peak of the device's allocator above parameters and input.",
-        "alloc_bytes",
-        ranked=True,
+    _memory(
+        "peak_pred_mib", "predicted", "peak_pred_bytes",
+        "Predicted peak of live tensors above parameters and input, in the row's mode.", best=True,
     ),
-    memory(
-        "mem_reserved_mib",
-        "reserved",
-        "Measured peak the caching allocator held from the device (CUDA).",
-        "reserved_bytes",
+    _memory(
+        "mem_alloc_mib", "measured", "alloc_bytes",
+        "Measured peak of the device's allocator above parameters and input.", best=True,
     ),
-    memory(
-        "mem_process_mib",
-        "process",
+    _memory(
+        "mem_reserved_mib", "reserved", "reserved_bytes",
+        "Measured peak the caching allocator held from the device (CUDA).", rank=16, in_print=False,
+    ),
+    _memory(
+        "mem_process_mib", "process", "process_bytes",
         "Measured growth of the process: resident memory (CPU) or device memory (CUDA).",
-        "process_bytes",
+        rank=14, in_print=False,
     ),
-)
+)  # fmt: skip
 
+MEDIAN = _latency(
+    "lat_median_ms", "median", "median_ms", "Median latency of one call.", less_is_better=True,
+    mark=lambda record: "~" if status(record) == "noisy" else "",
+)  # fmt: skip
 LATENCY = (
-    milliseconds("lat_median_ms", "median", "Median latency of one call.", "median_ms", ranked=True),
-    milliseconds("lat_ci_lo_ms", "CI low", "Lower end of the median's 95 % interval.", "lo_ms"),
-    milliseconds("lat_ci_hi_ms", "CI high", "Upper end of the median's 95 % interval.", "hi_ms"),
-    milliseconds("lat_iqr_ms", "IQR", "Interquartile range of the samples.", "iqr_ms"),
-    milliseconds("lat_p90_ms", "p90", "Ninetieth percentile of the samples.", "p90_ms"),
-    integer("n_samples", "samples", "Latency samples.", of_latency("n")),
-    integer("n_rounds", "rounds", "Interleaved rounds the samples were taken in.", of_latency("rounds")),
+    MEDIAN,
+    _latency("lat_ci_lo_ms", "CI low", "lo_ms", "Lower end of the median's 95 % interval."),
+    _latency("lat_ci_hi_ms", "CI high", "hi_ms", "Upper end of the median's 95 % interval."),
+    _latency("lat_iqr_ms", "IQR", "iqr_ms", "Interquartile range of the samples."),
+    _latency("lat_p90_ms", "p90", "p90_ms", "Ninetieth percentile of the samples."),
+    Column("n_samples", "samples", _of_latency("n"), about="Latency samples.", kind="int"),
+    Column(
+        "n_rounds",
+        "rounds",
+        _of_latency("rounds"),
+        about="Interleaved rounds the samples were taken in.",
+        kind="int",
+    ),
 )
-
-LATENCY_CI = Column(
-    "lat_ci_pct",
-    "latency",
-    "±",
-    "%",
+LATENCY_CI: Column[Record] = Column(
+    "lat_ci_pct", "latency", _of_latency("half_width"), "±", "%",
     "Half the width of the median's 95 % interval, in percent of the median.",
-    of_latency("half_width"),
-    digits=2,
-    scale=100,
-    field="rounds_ms",
-)
-
-INTENSITY = Column(
-    "intensity_flop_per_byte",
-    "intensity",
-    "",
-    "FLOP/B",
+    digits=2, scale=100, why=partial(why_empty, "rounds_ms"), rank=4,
+)  # fmt: skip
+INTENSITY: Column[Record] = Column(
+    "intensity_flop_per_byte", "intensity", _intensity, "", "FLOP/B",
     "FLOPs per byte read and written, each operation counted as if nothing stayed in cache.",
-    _intensity,
-    field="bytes",
+    why=partial(why_empty, "bytes"),
+)  # fmt: skip
+
+PROVENANCE: tuple[Column[Record], ...] = (
+    _text("torch", "Version of torch.", lambda record: record.environment.get("torch")),
+    Column(
+        "compile",
+        "compiled",
+        lambda record: record.case.compile,
+        about="Whether `torch.compile` was used.",
+        kind="bool",
+    ),
+    _text("case_id", "Twelve hex digits, equal for equal cases.", lambda record: record.case.id, "case"),
+    Column(
+        "schema_version",
+        "schema",
+        lambda _: SCHEMA_VERSION,
+        about="Version of the record's format.",
+        kind="int",
+    ),
+    _text("status", "`ok`, `noisy`, or what went wrong.", status),
+    _text("reason", "Why the status is what it is, and why cells are empty.", lambda record: reason(record)),
 )
 
-PAPER = (
-    Column(
-        "paper_gflops",
-        "Table 10",
-        "own rule",
-        "G",
-        "The paper's own convention (docs: how we count), run leaf by leaf over the published form.",
-        lambda record: record.paper.get("gflops"),
-        field="paper",
-    ),
-    Column(
-        "paper_mib",
-        "Table 10",
-        "own rule",
-        "MiB",
-        "Memory by the paper's own convention: outputs of the leaves, the last call of each.",
-        lambda record: record.paper.get("mib"),
-        field="paper",
-    ),
-    Column(
-        "printed_gflops",
-        "Table 10",
-        "printed",
-        "G",
-        "FLOPs as printed in Table 10.",
-        of_table10("gflops"),
-        "text",
-    ),
-    Column(
-        "printed_mib",
-        "Table 10",
-        "printed",
-        "MiB",
-        "Memory as printed in Table 10.",
-        of_table10("mib"),
-        "text",
-    ),
-)
-
-PROVENANCE = (
-    text("torch", "torch", "Version of torch.", lambda record: record.environment.get("torch")),
-    Column("compile", "compiled", "", "", "Whether `torch.compile` was used.", of_case("compile"), "bool"),
-    text("case_id", "case", "Twelve hex digits, equal for equal cases.", lambda record: record.case.id),
-    integer("schema_version", "schema", "Version of the record's format.", lambda _: SCHEMA_VERSION),
-    text("status", "status", "`ok`, `noisy`, or what went wrong.", status),
-    text("reason", "reason", "Why the status is what it is, and why cells are empty.", lambda r: reason(r)),
-)
-
-
-FIXED = {
+FIXED: dict[str, Column[Record]] = {
     column.name: column
-    for column in (*IDENTITY, *COUNTS, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *PAPER, *PROVENANCE)
+    for column in (*IDENTITY, *COUNTS, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *PROVENANCE)
 }
-"""Every column but the other counters', by name."""
+"""Every column that does not depend on the records, by name."""
+
+COUNTER_RANKS = {"fvcore": 6, "thop": 7, "torch": 8, "ptflops": 11, "torchinfo": 12}
 
 
-def counters(records: Iterable[Record]) -> list[Column]:
+def counters(records: Iterable[Record]) -> list[Column[Record]]:
     """Return a column for each other counter that any record has, in order of appearance."""
-    names = dict.fromkeys(name for record in records for name in record.counters)
-    return [
-        Column(
-            f"{name}_gmacs",
-            "MACs",
-            name,
-            "G",
-            f"GMACs of the published form by {name}.",
-            of_counter(name),
-            digits=5,
-            field=name,
-        )
-        for name in names
-    ]
+    names = dict.fromkeys(name for record in records for name in record.counters if name != LEAF_RULE)
+    return [_counter(name) for name in names]
 
 
-def columns(records: Sequence[Record]) -> list[Column]:
+def _counter(name: str) -> Column[Record]:
+    about = f"GMACs of the published form by {name}."
+    rank = COUNTER_RANKS.get(name, max(COUNTER_RANKS.values()))
+    return Column(
+        f"{name}_gmacs", "MACs", partial(_gmacs, name), name, "G", about,
+        digits=5, why=partial(why_empty, name), rank=rank,
+    )  # fmt: skip
+
+
+def _gmacs(counter: str, record: Record) -> float | None:
+    value: float | None = record.counters.get(counter, {}).get("gmacs")
+    return value
+
+
+def extra(records: Sequence[Record]) -> Extra[Record]:
+    """Return what the papers on the shelf add.
+
+    An offer ``record_extra`` takes the records and returns an :class:`~ctxbench.table.column.Extra`.
+    """
+    offered: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
+    return Extra([column for one in offered for column in one.columns])
+
+
+def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """Return the columns of ``summary.csv`` for these records, in order."""
-    return [*IDENTITY, *COUNTS, *MEMORY, *LATENCY, INTENSITY, *counters(records), *PAPER, *PROVENANCE]
-
-
-def why_empty(record: Record, column: Column) -> str:
-    """Return why a column has no value in a record, in a few words."""
-    own = record.paper if column.field == "paper" else record.counters.get(column.field, {})
-    if column.field == "rounds_ms" and record.rounds_ms:
-        return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
-    return own.get("reason") or record.reasons.get(column.field) or record.reason or "not measured"
+    ours = [*IDENTITY, *COUNTS, *MEMORY, *LATENCY, INTENSITY, *counters(records)]
+    return [*ours, *extra(records).columns, *PROVENANCE]
 
 
 def missed(calls: Mapping[str, int]) -> str:
@@ -264,14 +289,14 @@ def reason(record: Record) -> str:
     """Return in one line why the status is not ok, why columns are empty, and what to know of the counts."""
     parts = [record.reason, record.note]
     empty: dict[str, list[str]] = {}
-    for column in [*COUNTS, *MEMORY, LATENCY[0], *counters([record]), *PAPER[:2]]:
-        if column.value(record) is None and (why := why_empty(record, column)) != record.reason:
+    for column in [*COUNTS, *MEMORY, MEDIAN, *counters([record])]:
+        if column.value(record) is None and column.why and (why := column.why(record)) != record.reason:
             empty.setdefault(why, []).append(column.name)
     parts += [f"{', '.join(names)}: {why}" for why, names in empty.items()]
     parts += [
         f"{name} missed {missed(opinion['missed'])}"
         for name, opinion in record.counters.items()
-        if opinion["missed"]
+        if opinion.get("missed")
     ]
     if record.unknown_ops:
         parts.append(f"not counted: {missed(record.unknown_ops)}")
@@ -280,9 +305,4 @@ def reason(record: Record) -> str:
 
 def summary(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row per record at full precision; an empty cell is one that was not measured."""
-    return pd.DataFrame(
-        {
-            column.name: pd.Series([column.value(record) for record in records], dtype=DTYPES[column.kind])
-            for column in columns(records)
-        }
-    )
+    return frame(columns(records), records)

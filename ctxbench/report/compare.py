@@ -9,9 +9,10 @@ from ctxbench.errors import UserError
 from ctxbench.measure import stats
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
+from ctxbench.report.layout import common, conditions, grouped, title
 from ctxbench.subject.case import Case
-from ctxbench.table.column import latency, significant
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading, common, conditions, grouped, title
+from ctxbench.table.column import significant
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.terminal import plain
 
 FAILED = "FAILED"
@@ -92,8 +93,8 @@ class RunDiff:
                 {
                     "case_id": d.case.id,
                     **asdict(d.case),
-                    "a_median_ms": latency(d.a).median_ms,
-                    "b_median_ms": latency(d.b).median_ms,
+                    "a_median_ms": d.a.latency.median_ms,
+                    "b_median_ms": d.b.latency.median_ms,
                     "ratio": d.ratio,
                     "ratio_ci_lo": d.lo,
                     "ratio_ci_hi": d.hi,
@@ -130,7 +131,7 @@ def _difference(a: Record, b: Record, threshold: float) -> Difference:
     if a.status == "ok" and b.status not in ("ok", "interrupted"):
         return Difference(a, b, FAILED, reason=f"{b.status} in B: {b.reason}")
     for which, record in (("A", a), ("B", b)):
-        if latency(record).rounds < stats.MIN_ROUNDS:
+        if record.latency.rounds < stats.MIN_ROUNDS:
             why = (
                 record.reason
                 or record.reasons.get("rounds_ms")
@@ -156,8 +157,8 @@ def _row(table: Grid, d: Difference) -> list[Cell]:
     return [
         Cell(title(d.b)),
         Cell(d.case.implementation),
-        _number(latency(d.a).median_ms),
-        _number(latency(d.b).median_ms),
+        _number(d.a.latency.median_ms),
+        _number(d.b.latency.median_ms),
         Cell(EMPTY if d.ratio is None else f"{d.ratio:.3f}"),
         Cell(interval),
         Cell(

@@ -17,7 +17,7 @@ from ctxbench.tracing.ops import Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-DEAREST = 12
+SHOWN = 12
 """Rows a table of shares shows one by one."""
 
 
@@ -45,7 +45,7 @@ class Count:
     unknown_ops: dict[str, int] = field(default_factory=dict)
     note: str = ""
     config: str = ""
-    """Options in which it departs from its defaults: those of Table 10, and those given."""
+    """Options in which it departs from its defaults: a preset's, and those given."""
 
     @classmethod
     def of(cls, subject: str, infer: Trace, train: Trace | UserError, config: str = "") -> Count:
@@ -114,17 +114,17 @@ class Count:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A module's cost taken apart. ``counters`` and ``paper`` are as in a record, on the published form."""
+    """A module's cost taken apart. ``counters`` and ``leaf_rule`` are of the published form."""
 
     count: Count
     trace: Trace
     counters: dict[str, dict[str, Any]]
     counted_macs: int
     """Our MACs of what the counters were given: the published operation order where there is one."""
-    paper: dict[str, Any]
+    leaf_rule: dict[str, Any]
 
     def grids(self) -> list[Grid]:
-        """The count, its shares by operation and by module, the other counters, and the paper's leaves."""
+        """The count, its shares by operation and by module, the other counters, and the leaf rule."""
         phases: tuple[Phase, ...] = ("forward", "backward") if self.trace.mode == "train" else ("forward",)
         shares = [
             _shares(f"{phase}, by {what}", what, view(self.trace, phase), named)
@@ -162,7 +162,7 @@ class Explanation:
         return table
 
     def _leaves(self) -> list[Grid]:
-        if "leaves" not in self.paper:
+        if "leaves" not in self.leaf_rule:
             return []
         headings = [
             Heading("leaf", "leaf"),
@@ -170,23 +170,24 @@ class Explanation:
             Heading("gflops", "FLOPs", "last call", "G"),
             Heading("mib", "output", "last call", "MiB"),
         ]
-        dearest = sorted(self.paper["leaves"].items(), key=lambda item: -item[1][0])[:DEAREST]
+        most_expensive = sorted(self.leaf_rule["leaves"].items(), key=lambda item: -item[1][0])[:SHOWN]
         rows = [
             [
                 Cell(path or "(itself)"),
-                Cell(str(self.paper["repeated"].get(path, 1))),
+                Cell(str(self.leaf_rule["repeated"].get(path, 1))),
                 Cell(significant(flops / 1e9, 4)),
                 Cell(significant(size / MIB, 4)),
             ]
-            for path, (flops, size) in dearest
+            for path, (flops, size) in most_expensive
         ]
         totals = ("gflops", "mib", "every_call_gflops", "every_call_mib")
-        shown = {name: significant(self.paper[name], 4) for name in totals}
+        shown = {name: significant(self.leaf_rule[name], 4) for name in totals}
         total = (
-            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in {len(self.paper['leaves'])} leaves; "
+            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in "
+            f"{len(self.leaf_rule['leaves'])} leaves; "
             f"every call counted, {shown['every_call_gflops']} GFLOPs and {shown['every_call_mib']} MiB."
         )
-        title = "The convention of Table 10 (leaf modules, last call wins), dearest leaves"
+        title = "The leaf rule (leaf modules alone, last call wins), most expensive leaves"
         return [Grid(title, headings, [Group("", rows)], notes=[total])]
 
 
@@ -209,11 +210,11 @@ def _short(operation: str) -> str:
 
 
 def _folded(shares: Sequence[views.Share]) -> list[views.Share]:
-    dearest, others = list(shares[:DEAREST]), shares[DEAREST:]
+    most_expensive, others = list(shares[:SHOWN]), shares[SHOWN:]
     if others:
         costs = [(s.calls, s.macs, s.elementwise, s.bytes) for s in others]
-        dearest.append(views.Share(f"({len(others)} others)", *map(sum, zip(*costs, strict=True))))
-    return dearest
+        most_expensive.append(views.Share(f"({len(others)} others)", *map(sum, zip(*costs, strict=True))))
+    return most_expensive
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ctxbench.measure.records import Record
-from ctxbench.report.columns import FIXED, status
+from ctxbench.report.columns import FIXED, extra, status
+from ctxbench.report.layout import caption, name
 from ctxbench.subject.registry import spec
-from ctxbench.table.column import latency, significant
-from ctxbench.table.grid import caption, name
+from ctxbench.table.column import significant
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, pale
 
 GREY = "#555555"
@@ -34,12 +34,12 @@ def bars(records: Sequence[Record]) -> Figure:
     with rc_context(STYLE):
         figure = canvas(13.5, 2.2 + 0.5 * len(rows))
         cost, memory, time = figure.subplots(1, 3, sharey=True)
-        _bars(cost, rows, {"gmacs": "GMACs", "gflops": "GFLOPs"}, "printed_gflops", "printed (paper's rule)")
+        _bars(cost, rows, {"gmacs": "GMACs", "gflops": "GFLOPs"})
         peaks = {"peak_pred_mib": "predicted", "mem_alloc_mib": "measured"}
-        _bars(memory, rows, peaks, "printed_mib", "printed (paper's rule)")
+        _bars(memory, rows, peaks)
         _bars(time, rows, {"lat_median_ms": "median, whisker: 95 % interval"})
         for y, record in enumerate(rows):
-            timed = latency(record)
+            timed = record.latency
             if timed.median_ms is not None and timed.lo_ms is not None and timed.hi_ms is not None:
                 ends = [[timed.median_ms - timed.lo_ms], [timed.hi_ms - timed.median_ms]]
                 time.errorbar(timed.median_ms, y, xerr=ends, color="black", capsize=4, linewidth=1.2)
@@ -56,12 +56,16 @@ def _bars(
     axes: Axes,
     rows: Sequence[Record],
     columns: Mapping[str, str],
-    printed: str | None = None,
-    printed_label: str = "",
 ) -> None:
     colour = colours(rows)
     height = 0.8 / len(columns)
-    marks = {y: mark for y, row in enumerate(rows) if printed and (mark := _value(row, printed)) is not None}
+    printed = [column for column in extra(rows).columns if column.beside in columns]
+    marks = {
+        y: float(value)
+        for column in printed
+        for y, row in enumerate(rows)
+        if (value := column.value(row)) is not None
+    }
     ends = ("lat_ci_lo_ms", "lat_ci_hi_ms") if "lat_median_ms" in columns else ()
     values = [_value(row, column) for row in rows for column in (*columns, *ends)]
     shown = [value for value in (*values, *marks.values()) if value] or [1.0]
@@ -79,7 +83,7 @@ def _bars(
             axes.barh(at, end, height, color=pale(own) if i else own)
             timed = column == "lat_median_ms"
             if timed:
-                end = latency(row).hi_ms or end
+                end = row.latency.hi_ms or end
             noisy = "~" if timed and status(row) == "noisy" else ""
             axes.annotate(
                 "not measured" if value is None else noisy + significant(value, 3),
@@ -97,7 +101,7 @@ def _bars(
     ]
     if marks:
         diamond = {"marker": "D", "color": "white", "markeredgecolor": "black", "linestyle": ""}
-        handles.append(Line2D([], [], label=printed_label, **diamond))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], label="printed (paper's rule)", **diamond))  # type: ignore[arg-type]
     below = (0.5, -0.6 / len(rows))
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=below, ncols=3, columnspacing=1.2)
 
@@ -158,8 +162,8 @@ def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
             n, y, dashes, color=colour[case.module], marker=marker(case.module), markersize=6, label=label
         )
         if column == "lat_median_ms":
-            low = [latency(r).lo_ms or value for r, value in zip(line, y, strict=True)]
-            high = [latency(r).hi_ms or value for r, value in zip(line, y, strict=True)]
+            low = [r.latency.lo_ms or value for r, value in zip(line, y, strict=True)]
+            high = [r.latency.hi_ms or value for r, value in zip(line, y, strict=True)]
             axes.fill_between(n, low, high, color=colour[case.module], alpha=0.25, linewidth=0)
     log_axis(axes, "x")
     log_axis(axes, "y")
@@ -213,7 +217,7 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
 
 
 def _attained(record: Record) -> float | None:
-    median_ms = latency(record).median_ms
+    median_ms = record.latency.median_ms
     if record.case.mode != "infer" or record.flops is None or not median_ms:
         return None
     return record.flops / (median_ms * 1e6)

@@ -14,8 +14,8 @@ from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report import plots
 from ctxbench.report.columns import summary
+from ctxbench.report.layout import Parts, conditions, family, grouped
 from ctxbench.report.tables import grids, latex, markdown
-from ctxbench.table.grid import Parts, conditions, family, grouped
 from ctxbench.table.style import save
 from ctxbench.table.terminal import picture, plain
 
@@ -49,12 +49,13 @@ def write_report(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     run = read_run(folder)
     figures = _figures(folder, run)
+    tables = grids(run.records)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
     return [
         write_text(folder / "summary.csv", summary(run.records).to_csv(index=False)),
-        write_text(folder / "table.md", f"{_origin(run)}\n\n{markdown(run.records)}\n{pictures}\n"),
-        write_text(folder / "table.tex", latex(run.records)),
-        write_text(folder / "table.svg", picture(grids(run.records)[:1])),
+        write_text(folder / "table.md", f"{_origin(run)}\n\n{markdown(tables, run.records)}\n{pictures}\n"),
+        write_text(folder / "table.tex", latex(tables)),
+        write_text(folder / "table.svg", picture(tables[:1])),
         *figures,
     ]
 

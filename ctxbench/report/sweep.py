@@ -22,7 +22,7 @@ from ctxbench.measure.records import Record
 from ctxbench.report.order import exponent
 from ctxbench.subject import registry
 from ctxbench.subject.case import Case, validate
-from ctxbench.table.column import MIB, latency
+from ctxbench.table.column import MIB
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ QUANTITIES = {
         "predicted peak memory", "MiB", lambda record: _scaled(record.peak_pred_bytes, MIB), "peak_pred_bytes"
     ),
     "lat_median_ms": Quantity(
-        "median latency of one call", "ms", lambda record: latency(record).median_ms, "rounds_ms"
+        "median latency of one call", "ms", lambda record: record.latency.median_ms, "rounds_ms"
     ),
 }
 

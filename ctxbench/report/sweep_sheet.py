@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from ctxbench.files import write_text, writing
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
+from ctxbench.report.layout import caption, title
 from ctxbench.report.plots import GREY
 from ctxbench.report.sweep import LEVEL, QUANTITIES, Growth, Sweep, complexity, title_of
 from ctxbench.subject.bind import SINGLE
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading, caption, title
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, save

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from ctxbench import shelf
 from ctxbench.measure.records import Record
-from ctxbench.paper.comparison import compare
-from ctxbench.paper.comparison_sheet import table10_grid
 from ctxbench.report.columns import columns
-from ctxbench.table.grid import Grid, grid
+from ctxbench.report.layout import grid
+from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import glossary, grid_markdown
 
@@ -14,21 +14,25 @@ CONVENTION = (
     "MACs are multiply-accumulates of every convolution and matrix product, every call, in G = 10^9; "
     "FLOPs are 2 MACs + element-wise operations; memory is in MiB above parameters and input."
 )
+LABEL = "tab:ctxbench"
+"""Of the main table in LaTeX; those after it are numbered."""
 
 
 def grids(records: Sequence[Record]) -> list[Grid]:
-    """Return the main table and, where a record has a row in Table 10, the comparison with it."""
-    comparisons = compare(records)
-    return [grid(records), *([table10_grid(comparisons)] if comparisons else [])]
+    """Return the main table, and the papers' on the shelf: each offer ``record_sheets`` takes the records."""
+    sheets: list[Grid] = [sheet for offer in shelf.offers("record_sheets") for sheet in offer(records)]
+    return [grid(records), *sheets]
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """Return both tables as GitHub Markdown, followed by the meaning of each column."""
-    tables = "\n".join(grid_markdown(table) for table in grids(records))
-    return f"{tables}\n### What the columns of summary.csv mean\n\n{glossary(columns(records))}"
+def markdown(tables: Sequence[Grid], records: Sequence[Record]) -> str:
+    """Return tables of these records as GitHub Markdown, followed by the meaning of each column."""
+    drawn = "\n".join(map(grid_markdown, tables))
+    return f"{drawn}\n### What the columns of summary.csv mean\n\n{glossary(columns(records))}"
 
 
-def latex(records: Sequence[Record]) -> str:
-    r"""Return both tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
-    labelled = zip(("tab:ctxbench", "tab:table10"), grids(records), strict=False)
-    return "\n".join(grid_latex(table, f"{table.title}. {CONVENTION}", label) for label, table in labelled)
+def latex(tables: Sequence[Grid]) -> str:
+    r"""Return tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
+    return "\n".join(
+        grid_latex(table, f"{table.title}. {CONVENTION}", f"{LABEL}-{number}" if number else LABEL)
+        for number, table in enumerate(tables)
+    )

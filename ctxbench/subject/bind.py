@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.errors import UserError
+from ctxbench.subject import registry
 from ctxbench.subject.resolve import load
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def options(name: str) -> dict[str, Any]:
 
 
 def implementations(name: str) -> tuple[str, ...]:
-    """``("fast", "published")``, or ``("single",)`` for a module that has one form."""
+    """``("fast", "published")``, or ``("single",)`` for a module that has one form. No built-in is loaded."""
+    if name in registry.SPECS:
+        return registry.SPECS[name].forms
     return ("fast", "published") if "implementation" in _parameters(load(name)) else (SINGLE,)
 
 

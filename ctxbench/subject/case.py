@@ -42,6 +42,9 @@ class Case:
     mode: Mode = "infer"
     device: str = "cpu"
     compile: bool = False
+    rule_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Further options for the leaf rule alone, where a printed number fits another configuration than the
+    block that is measured. They follow from module and options, and make no other case of it."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -56,7 +59,8 @@ class Case:
     @property
     def id(self) -> str:
         """Twelve hex digits that are equal exactly when two cases are the same."""
-        text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=True)
+        values = {name: value for name, value in self.to_json().items() if name != "rule_options"}
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -67,6 +71,8 @@ class Case:
     def to_json(self) -> dict[str, Any]:
         """Write the case as JSON values; tuples among the options become lists."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if not self.rule_options:
+            del values["rule_options"]
         return values
 
     @classmethod
@@ -75,9 +81,13 @@ class Case:
 
         Raises ValueError, KeyError, TypeError or AttributeError where ``values`` is no case.
         """
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in values["options"].items()}
         check_fields(cls, values)
-        return cls(**{**values, "options": options})
+        as_tuples = {
+            name: {k: tuple(v) if isinstance(v, list) else v for k, v in values[name].items()}
+            for name in ("options", "rule_options")
+            if name in values
+        }
+        return cls(**{**values, **as_tuples})
 
 
 def validate(case: Case) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SPECS", "Spec", "catalogue", "names", "place", "register", "registered_class", "spec"]
 
 ENTRY_POINT_GROUP = "ctxbench.modules"
-UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": ""}
+UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": ("single",)}
+"""What is known of a module that is not built in."""
 
 _registered: dict[str, Spec] = {}
 _classes: dict[str, type[nn.Module]] = {}  # by target, where this process has the class already

@@ -1,18 +1,26 @@
-"""A column: its name, heading, unit and meaning, how a record fills it, and how a table shows it."""
+"""A table's columns, each said once: heading, unit, how a row fills it, how it is shown, what it means.
+
+From the same columns :func:`lay_out` makes the grid that people look at and :func:`frame` the table at full
+precision; the glossary and what gives way where the room is short follow from them too.
+"""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from ctxbench.measure import stats
-from ctxbench.measure.records import Record
-from ctxbench.paper.comparison import printed_for
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = TypeVar("Row")
+Kind = Literal["text", "int", "float", "bool"]
 
 MIB = 2**20
-
-Getter = Callable[[Record], Any]
+DTYPES: dict[Kind, str] = {"text": "object", "int": "Int64", "float": "float64", "bool": "bool"}
 
 
 def significant(value: float, digits: int) -> str:
@@ -25,89 +33,109 @@ def significant(value: float, digits: int) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column. ``name`` is its key in CSV, unit included.
-
-    In other tables ``header`` stands over neighbours that share it, ``part`` and ``unit`` under it.
-    ``value`` takes it from a record at full precision, ``scale`` and ``digits`` say how tables show it,
-    ``field`` is the record's field whose reason explains an empty cell, and ``ranked`` that less is better.
-    """
+class Column(Generic[Row]):
+    """One column of a table whose rows are ``Row``. Of all but the first three fields the defaults do."""
 
     name: str
+    """Its key in CSV, the unit included."""
     header: str
-    part: str
-    unit: str
-    about: str
-    value: Getter
-    kind: str = "float"
-    digits: int = 4
+    """Its heading, which stands over neighbours that share it; ``part`` and ``unit`` stand under it."""
+    value: Callable[[Row], Any]
+    """Takes the value from a row, at full precision; None where nothing was measured."""
+    part: str = ""
+    unit: str = ""
+    """Of what is shown. Columns with a unit are set to the right, as numbers."""
+    about: str = ""
+    """What it means, in one line of the glossary."""
+    kind: Kind = "float"
     scale: float = 1.0
-    field: str = ""
-    ranked: bool = False
+    """What is shown is the value times this, at ``digits`` significant digits."""
+    digits: int = 4
+    format: Callable[[Any], str] | None = None
+    """How a value is shown, where not so."""
+    mark: Callable[[Row], str] | None = None
+    """What stands before the shown value, such as ``~`` for a noisy one."""
+    why: Callable[[Row], str] | None = None
+    """Why a row has no value here: the footnote of its empty cell."""
+    note: Callable[[Row], str] | None = None
+    """The footnote of a cell that has a value; empty for none."""
+    emphasis: Callable[[Row], bool] | None = None
+    """Whether a cell is set off from the others."""
+    rank: int = 0
+    """Where the room is short, columns of the highest rank give way first; those of rank 0 never do."""
+    in_print: bool = True
+    """Whether it stands in LaTeX too, where a page is narrow."""
+    in_frame: bool = True
+    """Whether it stands in the table at full precision too."""
+    less_is_better: bool = False
+    beside: str = ""
+    """The column of our own that this holds a printed value of; figures mark it there."""
 
-    def show(self, record: Record) -> str | None:
-        """Return the cell as text for a table; None where nothing was measured."""
-        value = self.value(record)
-        if value is None or self.kind in ("text", "bool"):
-            return None if value in (None, "") else str(value)
-        return significant(value * self.scale, self.digits)
+    @property
+    def heading(self) -> Heading:
+        """What stands over it."""
+        return Heading(self.name, self.header, self.part, self.unit, self.rank, self.in_print)
 
-
-def latency(record: Record) -> stats.Summary:
-    """Return the statistics of a record's samples."""
-    return _latency(tuple(map(tuple, record.rounds_ms)))
-
-
-@lru_cache(maxsize=4096)  # a bootstrap each, and every table and figure asks again
-def _latency(rounds_ms: tuple[tuple[float, ...], ...]) -> stats.Summary:
-    return stats.summary(rounds_ms)
-
-
-def of_record(name: str, unit: float = 1) -> Getter:
-    """Take a field of the record, in multiples of ``unit``."""
-
-    def value(record: Record) -> Any:
-        raw = getattr(record, name)
-        return raw if raw is None or unit == 1 else raw / unit
-
-    return value
-
-
-def of_case(name: str) -> Getter:
-    """Take a field of the record's case."""
-    return lambda record: getattr(record.case, name)
-
-
-def of_latency(name: str) -> Getter:
-    """Take a statistic of the record's samples; None where it has none."""
-    return lambda record: getattr(latency(record), name) if latency(record).n else None
-
-
-def of_counter(name: str) -> Getter:
-    """Take another counter's GMACs."""
-    return lambda record: record.counters.get(name, {}).get("gmacs")
+    def text(self, row: Row) -> str | None:
+        """The cell as text; None where there is no value."""
+        value = self.value(row)
+        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if self.format is not None:
+            shown = self.format(value)
+        elif self.kind in ("text", "bool"):
+            shown = str(value)
+        else:
+            shown = significant(value * self.scale, self.digits)
+        return (self.mark(row) if self.mark else "") + shown
 
 
-def of_table10(name: str) -> Getter:
-    """Take a printed number, where the record's case is the one it was printed for."""
-    return lambda record: getattr(printed_for(record.case), name, None)
+@dataclass(frozen=True)
+class Extra(Generic[Row]):
+    """What a paper on the shelf adds to a table of ours: further columns, notes and findings."""
+
+    columns: Sequence[Column[Row]] = ()
+    notes: Sequence[str] = ()
+    findings: Sequence[str] = field(default=())
 
 
-def text(name: str, header: str, about: str, value: Getter) -> Column:
-    """Make a column of words."""
-    return Column(name, header, "", "", about, value, "text")
+def lay_out(
+    title: str,
+    columns: Sequence[Column[Row]],
+    groups: Iterable[tuple[str, Sequence[Row]]],
+    *,
+    best: Callable[[Column[Row], Sequence[Row]], Row | None] = lambda column, rows: None,
+) -> Grid:
+    """Lay out a table: rows in labelled groups. ``best`` finds the row to set off in a column of a group."""
+    grid = Grid(title, [column.heading for column in columns])
+    for label, rows in groups:
+        winners = [best(column, rows) if column.less_is_better else None for column in columns]
+        cells = [
+            [_cell(grid, column, row, winner is row) for column, winner in zip(columns, winners, strict=True)]
+            for row in rows
+        ]
+        grid.groups.append(Group(label, cells))
+    return grid
 
 
-def integer(name: str, header: str, about: str, value: Getter) -> Column:
-    """Make a column of whole numbers without a unit."""
-    return Column(name, header, "", "", about, value, "int")
+def _cell(grid: Grid, column: Column[Row], row: Row, best: bool) -> Cell:
+    shown = column.text(row)
+    if shown is None:
+        why = column.why(row) if column.why else ""
+        return Cell(EMPTY, note=grid.footnote(why) if why else 0)
+    note = column.note(row) if column.note else ""
+    set_off = best or (column.emphasis is not None and column.emphasis(row))
+    return Cell(shown, set_off, grid.footnote(note) if note else 0)
 
 
-def memory(name: str, part: str, about: str, field: str, ranked: bool = False) -> Column:
-    """Make a column of MiB from a field in bytes."""
-    return Column(name, "memory", part, "MiB", about, of_record(field, MIB), field=field, ranked=ranked)
+def frame(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> pd.DataFrame:
+    """One row each at full precision, a column by its name; an empty cell is one that has no value."""
+    import pandas as pd
 
-
-def milliseconds(name: str, part: str, about: str, statistic: str, ranked: bool = False) -> Column:
-    """Make a column of milliseconds from a statistic of the samples."""
-    return Column(name, "latency", part, "ms", about, of_latency(statistic), field="rounds_ms", ranked=ranked)
+    return pd.DataFrame(
+        {
+            column.name: pd.Series([column.value(row) for row in rows], dtype=DTYPES[column.kind])
+            for column in columns
+            if column.in_frame
+        }
+    )

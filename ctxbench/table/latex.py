@@ -5,18 +5,6 @@ from itertools import groupby
 
 from ctxbench.table.grid import Cell, Grid, Heading
 
-NOT_IN_PRINT = (
-    "paper_gflops",
-    "paper_mib",
-    "printed_gflops",
-    "printed_mib",
-    "mem_process_mib",
-    "mem_reserved_mib",
-    "act_mib",
-    "params",
-)
-"""Columns left to ``summary.csv``, since a page is narrow; Table 10's stand in a table of their own."""
-
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     **{special: f"\\{special}" for special in "&%$#_{}"},
@@ -65,7 +53,7 @@ def _foreign(character: str) -> str:
 
 def grid_latex(grid: Grid, caption: str, label: str) -> str:
     """Return the grid as a ``table`` environment with booktabs rules and its notes under it."""
-    kept = [i for i, heading in enumerate(grid.headings) if heading.name not in NOT_IN_PRINT]
+    kept = [i for i, heading in enumerate(grid.headings) if heading.in_print]
     headings = [grid.headings[i] for i in kept]
     if any(heading.is_number for heading in headings):
         alignment = "".join("r" if heading.is_number else "l" for heading in headings)

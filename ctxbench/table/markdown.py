@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ctxbench.table.column import Column
+from ctxbench.table.column import Column, Row
 from ctxbench.table.grid import Cell, Grid
 
 
@@ -31,7 +31,7 @@ def grid_markdown(grid: Grid) -> str:
     return "\n".join(lines) + "\n"
 
 
-def glossary(columns: Iterable[Column]) -> str:
+def glossary(columns: Iterable[Column[Row]]) -> str:
     """Return what each column means, as a Markdown table."""
     lines = [_line(["column", "meaning"]), _line([":---", ":---"])]
     lines += [_line([f"`{column.name}`", column.about]) for column in columns]

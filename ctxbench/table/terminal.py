@@ -15,34 +15,6 @@ from rich.text import Text
 
 from ctxbench.table.grid import Cell, Grid, Heading
 
-FIRST_TO_GO = (
-    "published_gflops",
-    "fast_gflops",
-    "published_mem_alloc_mib",
-    "published_peak_pred_mib",
-    "fast_gmacs_513",
-    "fast_gmacs_512",
-    "paper_mib",
-    "printed_mib",
-    "paper_gflops",
-    "printed_gflops",
-    "mem_reserved_mib",
-    "act_mib",
-    "mem_process_mib",
-    "params",
-    "torchinfo_gmacs",
-    "ptflops_gmacs",
-    "implementation",
-    "gflops",
-    "torch_gmacs",
-    "thop_gmacs",
-    "fvcore_gmacs",
-    "published_gmacs",
-    "lat_ci_pct",
-    "published_macs",
-    "fast_macs",
-    "published_ratio",
-)
 UNLIMITED = 10_000
 LINE = 100
 """Columns a note may take, since longer lines are hard to read."""
@@ -63,8 +35,11 @@ class GridView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         hidden: list[Heading] = []
-        for name in ("", *FIRST_TO_GO):
-            hidden += [heading for heading in self.grid.headings if heading.name == name]
+        for rank in (
+            0,
+            *sorted({heading.rank for heading in self.grid.headings if heading.rank}, reverse=True),
+        ):
+            hidden += [heading for heading in self.grid.headings if rank and heading.rank == rank]
             table = _table(self.grid, hidden)
             if console.measure(table, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
                 break

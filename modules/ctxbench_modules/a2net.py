@@ -5,7 +5,9 @@ Paper: https://arxiv.org/abs/1810.11579
 Official code: none for the block that we know of. Held against two public ones:
 https://github.com/gjylt/DoubleAttentionNet and https://github.com/nguyenvo09/Double-Attention-Network
 
-With X the input as C×n, n = H·W positions (section 3)::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, c_m the channels of the
+features and c_n the number of attention maps; a W with an index is the weight of a 1×1 convolution, b its
+bias. With X the input as C×n (section 3)::
 
     A = W_A X + b_A                          c_m×n    feature maps
     B = softmax over positions of W_B X + b_B    c_n×n    attention maps
@@ -16,7 +18,7 @@ With X the input as C×n, n = H·W positions (section 3)::
 
 with c_m = c_n = C/4 in the paper.
 
-Differs from the paper: nothing.
+Differs from the paper: nothing it states; it names no biases, which both public blocks have.
 
 Differs from the released code: neither adds the input (``residual=False``), and gjylt's returns Z
 (``reconstruct=False`` too).
@@ -29,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+# The layers here, and what both released blocks call them.
 _RELEASED = {
     "feature": "convA",
     "attention_map": "convB",
@@ -38,14 +41,15 @@ _RELEASED = {
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 def _at_least_one(name: str, value: int) -> int:
+    """``value`` itself; raises ValueError where it is no integer of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
@@ -61,11 +65,11 @@ class DoubleAttention(nn.Module):
         reconstruct: the 1×1 convolution from c_m back to C channels.
         residual: add the input; the output must then have C channels.
         implementation: ``"published"`` runs the equations above. Its leaf ``descriptors`` passes G through
-            unchanged: a place for hooks, and a half MiB that the RecoNet paper's Table 10 counts (25.00 MiB).
-            ``"fast"`` uses that B sums to one over positions and V over channels, by which W_A and W_R
-            (with their biases) move to the descriptors: Y = X + (W_R (W_A (X Bᵀ) + b_A) + b_R) V. For W_A as
-            for W_R this takes C c_n (n + c_m) multiplications in place of c_m (C + c_n) n; where that is not
-            fewer, the published order is used.
+            unchanged, so that whoever hooks leaf modules sees G once as an output of its own.
+            ``"fast"`` moves W_A and W_R, with their biases, from the n positions to the c_n descriptors:
+            Y = X + (W_R (W_A (X Bᵀ) + b_A) + b_R) V. The biases may move because B sums to one over the
+            positions and V over its channels. For W_A as for W_R this takes C c_n (n + c_m)
+            multiplications in place of c_m (C + c_n) n; where that is not fewer, the published order is used.
 
     Raises:
         ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
@@ -112,7 +116,7 @@ class DoubleAttention(nn.Module):
         self.distribute = MatMul()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, ``out_channels``, H, W)."""
+        """(N, C, H, W) to (N, ``out_channels``, H, W); ValueError where ``x`` has other channels."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         channels, c_m, c_n = self.in_channels, self.feature.out_channels, self.attention_map.out_channels
@@ -134,31 +138,37 @@ class DoubleAttention(nn.Module):
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})
 
     def _reordered(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
-        flat = x.flatten(2)
+        """(N, C, H, W) to (N, ``out_channels``, H, W), the convolutions W_A and W_R at the descriptors."""
+        batch, _, height, width = x.shape
+        flat = x.flatten(2)  # (N, C, H·W)
 
         def project(layer: nn.Conv2d, source: Tensor) -> Tensor:
-            weight, bias = layer.weight.flatten(1), layer.bias[:, None]  # type: ignore[index]
-            return torch.baddbmm(bias, weight.expand(n, -1, -1), source)
+            """A 1×1 convolution of L columns, whatever they stand for: (N, C, L) to (N, D, L), D its own."""
+            weight, bias = layer.weight.flatten(1), layer.bias[:, None]  # type: ignore[index]  # (D, C), (D, 1)
+            return torch.baddbmm(bias, weight.expand(batch, -1, -1), source)  # (N, D, L)
 
-        maps = project(self.attention_map, flat).softmax(dim=2)
-        vectors = project(self.attention_vector, flat).softmax(dim=1)
-        descriptors = project(self.feature, torch.bmm(flat, maps.mT))
+        maps = project(self.attention_map, flat).softmax(dim=2)  # (N, c_n, H·W), one over positions
+        vectors = project(self.attention_vector, flat).softmax(dim=1)  # (N, c_n, H·W), one over channels
+        descriptors = project(self.feature, torch.bmm(flat, maps.mT))  # (N, C, c_n) to (N, c_m, c_n)
         if self.reconstruction is not None:
-            descriptors = project(self.reconstruction, descriptors)
-        y = torch.baddbmm(flat, descriptors, vectors) if self.residual else torch.bmm(descriptors, vectors)
-        return y.view(n, -1, height, width)
+            descriptors = project(self.reconstruction, descriptors)  # (N, c_m, c_n) to (N, C, c_n)
+        # With the residual the product is added to X as it is made: no map beside the output.
+        y = (  # (N, C or c_m, H·W)
+            torch.baddbmm(flat, descriptors, vectors) if self.residual else torch.bmm(descriptors, vectors)
+        )
+        return y.view(batch, -1, height, width)  # (N, C or c_m, H, W)
 
     def _published(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
-        features = self.feature(x).flatten(2)
-        maps = functional.softmax(self.attention_map(x).flatten(2), dim=2)
-        vectors = functional.softmax(self.attention_vector(x).flatten(2), dim=1)
-        descriptors = self.descriptors(self.gather(features, maps.mT))
-        y: Tensor = self.distribute(descriptors, vectors).view(n, -1, height, width)
+        """(N, C, H, W) to (N, ``out_channels``, H, W)."""
+        batch, _, height, width = x.shape
+        features = self.feature(x).flatten(2)  # (N, c_m, H·W)
+        maps = functional.softmax(self.attention_map(x).flatten(2), dim=2)  # (N, c_n, H·W)
+        vectors = functional.softmax(self.attention_vector(x).flatten(2), dim=1)  # (N, c_n, H·W)
+        descriptors = self.descriptors(self.gather(features, maps.mT))  # (N, c_m, c_n)
+        y: Tensor = self.distribute(descriptors, vectors).view(batch, -1, height, width)  # (N, c_m, H, W)
         if self.reconstruction is not None:
             y = self.reconstruction(y)
         return x + y if self.residual else y

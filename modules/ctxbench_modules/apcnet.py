@@ -5,7 +5,8 @@ Segmentation. CVPR 2019.
 Paper: https://openaccess.thecvf.com/content_CVPR_2019/html/He_Adaptive_Pyramid_Context_Network_for_Semantic_Segmentation_CVPR_2019_paper.html
 Official code: https://github.com/Junjun2016/APCNet, which is the block of mmsegmentation.
 
-For a pool scale s, with X the input as C×n, n = H·W positions, and D the width (section 3)::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, D the width; a W with an
+index is the weight of a 1×1 convolution. For a pool scale s, with X the input as C×n (section 3)::
 
     y  = ReLU(BN(W_y pool_s X))                          D×s²   content of the s×s sub-regions
     x' = ReLU(BN(W_x X))                                 D×n
@@ -17,12 +18,13 @@ For a pool scale s, with X the input as C×n, n = H·W positions, and D the widt
 
 The pyramid concatenates X with the ACMs of scales 1, 2, 3, 6, and reduces them with a 3×3 convolution.
 
-``fast`` uses W_z (y α) = (W_z y) α, so that W_z meets s² regions in place of n positions, and
+``fast`` uses W_z (y α) = (W_z y) α, so that W_z is applied to s² regions in place of n positions, and
 W_α (x' + g) = W_α x' + W_α g, where together they are fewer multiplications, s² (D² + D) < D² n. It drops the
 ReLU of z + x', the sum of two ReLUs, and in eval mode folds each batch normalisation into the weights before
 it.
 
-Differs from the paper: nothing known; the convolutions after the product are those of the code.
+Differs from the paper: nothing it states; the convolutions after the product (W_z and W_f), the batch
+normalisations and the 3×3 are those of the released code.
 
 Differs from the released code: in training mode a batch normalisation that sees one value per channel
 (batch 1 at scale 1, and the global branch) has no batch statistics; it then uses its running ones, where
@@ -38,6 +40,7 @@ from torch.nn import functional
 
 Implementation = Literal["fast", "published"]
 
+# The layers here, and what the authors call them.
 _RELEASED_NAMES = {
     "scales": "acm_modules",
     "pooled": "pooled_redu_conv",
@@ -49,37 +52,41 @@ _RELEASED_NAMES = {
 
 
 def _check_positive(**values: int) -> None:
+    """Raise ValueError at the first of the options that is no integer of at least 1."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
 def _check_sequence(name: str, values: Sequence[int]) -> None:
+    """Raise ValueError unless ``values`` is a sequence of one or more integers of at least 1."""
     if not isinstance(values, Sequence) or not values or any(not isinstance(v, int) or v < 1 for v in values):
         raise ValueError(f"{name} must be a sequence of integers of at least 1, got {values!r}")
 
 
 def _check_input(x: Tensor, channels: int) -> None:
+    """Raise ValueError unless ``x`` is (N, ``channels``, H, W)."""
     if x.dim() != 4 or x.shape[1] != channels:
         raise ValueError(f"expected (N, {channels}, H, W), got {tuple(x.shape)}")
 
 
 def _load_released(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load the authors' state dict; raises ValueError where keys are missing or unexpected."""
     keys = {}
     for key in module.state_dict():
         keys[key] = ".".join(_RELEASED_NAMES.get(part, part) for part in key.split("."))
     missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
     if missing or unexpected:
         raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-    module.load_state_dict({ours: state[key] for ours, key in keys.items()})
+    module.load_state_dict({name: state[released] for name, released in keys.items()})
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 class ConvBN(nn.Module):
@@ -92,26 +99,28 @@ class ConvBN(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def normalise(self, y: Tensor) -> Tensor:
-        """Batch normalisation; by the running statistics where a batch has one value per channel."""
+        """(N, D, H, W) normalised; by the running statistics where a batch has one value per channel."""
         bn = self.bn
+        # One value per channel has no variance, and torch raises. A SyncBatchNorm, of another class, has more
+        # values on other ranks.
         if bn.training and isinstance(bn, nn.BatchNorm2d) and y.numel() == y.shape[1]:
             return functional.batch_norm(y, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
         out: Tensor = bn(y)
         return out
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """The convolution's weight and bias that include the normalisation in eval mode."""
+        """The convolution's weight (D, C, k, k) and bias (D,) that include the normalisation in eval mode."""
         bn = self.bn
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator, arg-type]
         shift = bn.bias - bn.running_mean * scale  # type: ignore[operator]
         return self.conv.weight * scale[:, None, None, None], shift
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve and normalise (N, C, H, W)."""
+        """(N, C, H, W) to (N, D, H, W), convolved and normalised."""
         return self.normalise(self.conv(x))
 
     def fused(self, x: Tensor) -> Tensor:
-        """``ReLU(self(x))`` in as few passes over memory as there can be."""
+        """``ReLU(self(x))``, (N, C, H, W) to (N, D, H, W), in as few passes over memory as there can be."""
         if self.bn.training:
             return self.normalise(self.conv(x)).relu_()
         weight, bias = self.folded()
@@ -172,41 +181,55 @@ class ACM(nn.Module):
         _load_released(self, state)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the context-aware features, (N, width, H, W)."""
+        """(N, C, H, W) to the context features (N, ``width``, H, W).
+
+        Raises:
+            ValueError: the input is not (N, ``channels``, H, W).
+
+        """
         _check_input(x, self.in_channels)
         return self._fast(x) if self.implementation == "fast" else self._published(x)
 
     def _published(self, x: Tensor) -> Tensor:
-        y = self.relu(self.pooled(self.pool(x))).flatten(2)
-        x = self.relu(self.reduced(x))
-        g = self.relu(self.global_info(self.global_pool(x)))
-        affinity = torch.sigmoid(self.affinity(x + g).flatten(2).transpose(1, 2))
-        z = self.matmul(affinity, y.transpose(1, 2)).transpose(1, 2).reshape(x.shape)
+        """(N, C, H, W) to (N, D, H, W)."""
+        y = self.relu(self.pooled(self.pool(x))).flatten(2)  # (N, D, s²)
+        x = self.relu(self.reduced(x))  # (N, D, H, W), the x' above
+        g = self.relu(self.global_info(self.global_pool(x)))  # (N, D, 1, 1)
+        affinity = torch.sigmoid(self.affinity(x + g).flatten(2).transpose(1, 2))  # (N, H·W, s²)
+        z = self.matmul(affinity, y.transpose(1, 2)).transpose(1, 2).reshape(x.shape)  # (N, D, H, W)
         z = self.relu(self.residual(z))
         out: Tensor = self.relu(z + x)
         return out if self.fusion is None else self.relu(self.fusion(out))
 
     def _fast(self, x: Tensor) -> Tensor:
-        y = self.pooled.fused(self.pool(x)).flatten(2)
-        x = self.reduced.fused(x)
-        g = self.global_info.fused(x.mean((2, 3), keepdim=True))
+        """(N, C, H, W) to (N, D, H, W), by the quicker of two orders."""
+        y = self.pooled.fused(self.pool(x)).flatten(2)  # (N, D, s²)
+        x = self.reduced.fused(x)  # (N, D, H, W)
+        g = self.global_info.fused(x.mean((2, 3), keepdim=True))  # (N, D, 1, 1)
         if y.shape[2] * (self.out_channels + 1) < self.out_channels * x.shape[2] * x.shape[3]:
             z = self._reordered(x, y, g)
         else:
-            affinity = self.affinity(x + g).flatten(2).sigmoid_()
-            z = self.residual.fused((y @ affinity).view(x.shape))
-        z = z + x
+            affinity = self.affinity(x + g).flatten(2).sigmoid_()  # (N, s², H·W)
+            z = self.residual.fused((y @ affinity).view(x.shape))  # (N, D, H, W)
+        z = z + x  # both are outputs of a ReLU, so that the published third one changes nothing
         return z if self.fusion is None else self.fusion.fused(z)
 
     def _reordered(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
-        """The first z, with W_z taken to the regions and g to the logits."""
-        weight = self.affinity.weight.flatten(1).expand(len(x), -1, -1)
-        affinity = torch.baddbmm(self.affinity(g).flatten(2), weight, x.flatten(2)).sigmoid_()
+        """The first z (N, D, H, W) of x' (N, D, H, W), y (N, D, s²) and g (N, D, 1, 1).
+
+        W_z is applied to the s² regions and W_α to g alone, whose product is added to the logits.
+        """
+        weight = self.affinity.weight.flatten(1).expand(len(x), -1, -1)  # (N, s², D)
+        affinity = torch.baddbmm(  # (N, s², 1) + (N, s², D) by (N, D, H·W) is (N, s², H·W)
+            self.affinity(g).flatten(2), weight, x.flatten(2)
+        ).sigmoid_()
         if self.residual.bn.training:
-            z = self.residual.normalise((self.residual.conv.weight.flatten(1) @ y @ affinity).view(x.shape))
+            z = self.residual.normalise(
+                (self.residual.conv.weight.flatten(1) @ y @ affinity).view(x.shape)  # (N, D, H, W)
+            )
         else:
             weight, shift = self.residual.folded()
-            z = torch.baddbmm(shift[:, None], weight.flatten(1) @ y, affinity).view(x.shape)
+            z = torch.baddbmm(shift[:, None], weight.flatten(1) @ y, affinity).view(x.shape)  # (N, D, H, W)
         return z.relu_()
 
 
@@ -262,9 +285,14 @@ class ACMPyramid(nn.Module):
         _load_released(self, state)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the pyramid's features, (N, out_channels, H, W)."""
+        """(N, C, H, W) to the pyramid's features (N, ``out_channels``, H, W).
+
+        Raises:
+            ValueError: the input is not (N, ``channels``, H, W).
+
+        """
         _check_input(x, self.in_channels)
-        z = torch.cat([x, *(scale(x) for scale in self.scales)], dim=1)
+        z = torch.cat([x, *(scale(x) for scale in self.scales)], dim=1)  # (N, C + len(pool_scales)·D, H, W)
         if self.bottleneck is None:
             return z
         return self.bottleneck.fused(z) if self.implementation == "fast" else self.relu(self.bottleneck(z))

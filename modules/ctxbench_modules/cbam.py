@@ -5,19 +5,23 @@ Sanghyun Woo, Jongchan Park, Joon-Young Lee, In So Kweon. CBAM: Convolutional Bl
 Paper: https://arxiv.org/abs/1807.06521
 Official code: https://github.com/Jongchan/attention-module
 
-X is the input, C×H×W; the channel gate comes first, then the spatial one (section 3)::
+N is the batch size, C the number of channels, H×W the map, and r the reduction of the bottleneck. X is the
+input, C×H×W; the channel gate comes first, then the spatial one (section 3)::
 
     MLP(z) = W₁ ReLU(W₀ z + b₀) + b₁                                C     W₀ C/r×C, W₁ C×C/r
     s_c = σ(MLP(mean over positions of X) + MLP(maximum over positions of X))   C       (eq. 2)
-    X' = s_c ⊙ X                                                    C×H×W
+    X' = s_c ⊙ X                                                    C×H×W   (eq. 1)
     s_s = σ(BN(f([maximum over channels of X'; mean over channels of X'])))     1×H×W   (eq. 3)
     Y = s_s ⊙ X'                                                    C×H×W   (eq. 1)
 
 f is a convolution from two channels to one, 7×7, without bias.
 
-Differs from the paper: the biases and the batch normalisation, which the released code has.
+Differs from the paper: as in the released code, the MLP has biases, a batch normalisation follows f, and f
+reads the maximum before the mean, where eq. 3 has the mean first (the same block with f's two planes
+exchanged).
 
-Differs from the released code: nothing.
+Differs from the released code: nothing at its 7×7; ``kernel_size`` is not an option there. Where C < r, the
+bottleneck has one channel, and theirs none.
 """
 
 from collections.abc import Mapping
@@ -25,6 +29,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+# The layers here, and what the authors call them.
 _RELEASED = {
     "mlp.0": "ChannelGate.mlp.1",
     "mlp.2": "ChannelGate.mlp.3",
@@ -34,6 +39,7 @@ _RELEASED = {
 
 
 def _at_least_one(name: str, value: int) -> int:
+    """``value`` itself; raises ValueError where it is no integer of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
@@ -61,17 +67,19 @@ class CBAM(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Linear(width, channels))
         self.spatial = nn.Sequential(
             nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False),
-            nn.BatchNorm2d(1, momentum=0.01),
+            nn.BatchNorm2d(1, momentum=0.01),  # the authors' momentum, not torch's 0.1
             nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        gate = (self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))).sigmoid()
-        x = x * gate[:, :, None, None]
-        y: Tensor = x * self.spatial(torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1))
+        gate = (self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))).sigmoid()  # (N, C)
+        x = x * gate[:, :, None, None]  # (N, C, 1, 1) scales (N, C, H, W)
+        y: Tensor = x * self.spatial(  # (N, 1, H, W) scales (N, C, H, W)
+            torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)  # (N, 2, H, W)
+        )
         return y
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
@@ -88,4 +96,4 @@ class CBAM(nn.Module):
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})

@@ -4,7 +4,9 @@ Zilong Huang, Xinggang Wang, Lichao Huang, Chang Huang, Yunchao Wei, Wenyu Liu. 
 Paper: https://arxiv.org/abs/1811.11721
 Official code: https://github.com/speedinghzl/CCNet
 
-Recurrent criss-cross attention (RCCA). One pass, with X the input, C' = C/8 (section 3.2)::
+N is the batch size, C the number of channels, H×W the map, C' = C/8 the channels of query and key; a W with
+an index is the weight of a 1×1 convolution, b its bias. Recurrent criss-cross attention (RCCA); one pass,
+with X the input (section 3.2)::
 
     q = W_q X + b_q,  k = W_k X + b_k                    C'×H×W   (1×1 convolutions)
     v = W_v X + b_v                                      C×H×W
@@ -14,7 +16,7 @@ Recurrent criss-cross attention (RCCA). One pass, with X the input, C' = C/8 (se
 
 and RCCA is R passes with the same weights. γ is a scalar that starts at zero.
 
-Differs from the paper: the paper has no γ in eq. 2; the released code does.
+Differs from the paper: γ, which the released code has and eq. 2 has not.
 
 Differs from the released code: nothing in the module; there the reducing and expanding 3×3 convolutions
 around it belong to the same class, and here they are left to the network.
@@ -26,6 +28,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+# The parameters here, and what the authors call them.
 _RELEASED = {
     "query": "cca.query_conv",
     "key": "cca.key_conv",
@@ -35,14 +38,15 @@ _RELEASED = {
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 def _at_least_one(name: str, value: int) -> int:
+    """``value`` itself; raises ValueError where it is no integer of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
@@ -88,7 +92,7 @@ class RCCA(nn.Module):
             self.row_aggregate = MatMul()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         if self.implementation == "fast":
@@ -111,58 +115,72 @@ class RCCA(nn.Module):
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})
 
     def _fast(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
+        """All R passes, (N, C, H, W) to the same shape. D = 2C' + C, the channels of q, k and v together."""
+        batch, _, height, width = x.shape
         layers = (self.query, self.key, self.value)
-        weight = torch.cat([layer.weight.flatten(1) for layer in layers]).t()
-        bias = torch.cat([layer.bias for layer in layers])  # type: ignore[misc]
-        grid = (n, height, width, -1)
-        first = torch.baddbmm(bias, x.flatten(2).transpose(1, 2), weight.expand(n, -1, -1))
-        context = self._criss_cross(first.view(grid))
+        weight = torch.cat([layer.weight.flatten(1) for layer in layers]).t()  # (C, D)
+        bias = torch.cat([layer.bias for layer in layers])  # type: ignore[misc]  # (D,)
+        grid = (batch, height, width, -1)
+        first = torch.baddbmm(  # (N, H·W, D): q, k, v of X
+            bias, x.flatten(2).transpose(1, 2), weight.expand(batch, -1, -1)
+        )
+        context = self._criss_cross(first.view(grid))  # (N, H, W, D) to (N, H, W, C)
         for _ in range(self.recurrence - 1):
-            rows = torch.baddbmm(first, context.flatten(1, 2), (self.gamma * weight).expand(n, -1, -1))
-            context = context + self._criss_cross(rows.view(grid))
+            rows = torch.baddbmm(  # (N, H·W, D): q, k, v of X + γ S
+                first, context.flatten(1, 2), (self.gamma * weight).expand(batch, -1, -1)
+            )
+            context = context + self._criss_cross(rows.view(grid))  # (N, H, W, C), the S of all passes so far
         context = self.gamma * context
-        across = context.permute(0, 3, 1, 2)
-        # In effect the permutation, but its gradient comes back as rows, in which columns need no copies.
-        return x + context.as_strided(across.shape, across.stride())
+        across = context.permute(0, 3, 1, 2)  # (N, C, H, W)
+        # The same view as ``across``, but the backward of as_strided writes the gradient in the layout of
+        # ``context``, of which columns and rows are strided views; after permute's they would be copies.
+        return x + context.as_strided(across.shape, across.stride())  # (N, C, H, W)
 
     def _criss_cross(self, projected: Tensor) -> Tensor:
         """(N, H, W, 2C' + C), the channels of q, k, v side by side, to the context (N, H, W, C)."""
         height = projected.shape[1]
         sizes = [layer.out_channels for layer in (self.query, self.key, self.value)]
-        row_q, row_k, row_v = torch.split(projected, sizes, dim=3)
-        column_q, column_k, column_v = (t.transpose(1, 2) for t in (row_q, row_k, row_v))
-        column_logits = column_q @ column_k.mT
+        row_q, row_k, row_v = torch.split(projected, sizes, dim=3)  # (N, H, W, C') twice, (N, H, W, C)
+        column_q, column_k, column_v = (  # (N, W, H, C') twice, (N, W, H, C)
+            t.transpose(1, 2) for t in (row_q, row_k, row_v)
+        )
+        column_logits = column_q @ column_k.mT  # (N, W, H, H)
         column_logits.diagonal(dim1=2, dim2=3).fill_(-torch.inf)  # the row counts the own position
-        logits = torch.cat([column_logits.transpose(1, 2), row_q @ row_k.mT], dim=3)
-        column, row = logits.softmax(dim=3).tensor_split([height], dim=3)
-        return row @ row_v + (column.transpose(1, 2) @ column_v).transpose(1, 2)
+        logits = torch.cat([column_logits.transpose(1, 2), row_q @ row_k.mT], dim=3)  # (N, H, W, H + W)
+        column, row = logits.softmax(dim=3).tensor_split([height], dim=3)  # (N, H, W, H), (N, H, W, W)
+        return row @ row_v + (column.transpose(1, 2) @ column_v).transpose(1, 2)  # (N, H, W, C)
 
     def _published_pass(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
+        """One pass, (N, C, H, W) to the same shape."""
+        batch, _, height, width = x.shape
         q, k, v = self.query(x), self.key(x), self.value(x)
-        column_q, column_k, column_v = (t.permute(0, 3, 1, 2).contiguous().flatten(0, 1) for t in (q, k, v))
-        row_q, row_k, row_v = (t.permute(0, 2, 1, 3).contiguous().flatten(0, 1) for t in (q, k, v))
-        own = torch.full((height,), -torch.inf, dtype=x.dtype, device=x.device).diag()
-        column_logits = self.column_affinity(column_q.transpose(1, 2), column_k) + own
-        row_logits = self.row_affinity(row_q.transpose(1, 2), row_k)
+        column_q, column_k, column_v = (  # (N·W, C', H) twice, (N·W, C, H)
+            t.permute(0, 3, 1, 2).contiguous().flatten(0, 1) for t in (q, k, v)
+        )
+        row_q, row_k, row_v = (  # (N·H, C', W) twice, (N·H, C, W)
+            t.permute(0, 2, 1, 3).contiguous().flatten(0, 1) for t in (q, k, v)
+        )
+        # -∞ at the own position in the column: the row counts it.
+        own = torch.full((height,), -torch.inf, dtype=x.dtype, device=x.device).diag()  # (H, H)
+        column_logits = self.column_affinity(column_q.transpose(1, 2), column_k) + own  # (N·W, H, H)
+        row_logits = self.row_affinity(row_q.transpose(1, 2), row_k)  # (N·H, W, W)
         logits = torch.cat(
             [
-                column_logits.view(n, width, height, height).transpose(1, 2),
-                row_logits.view(n, height, width, width),
+                column_logits.view(batch, width, height, height).transpose(1, 2),  # (N, H, W, H)
+                row_logits.view(batch, height, width, width),  # (N, H, W, W)
             ],
             dim=3,
-        )
+        )  # (N, H, W, H + W)
         column, row = self.softmax(logits).tensor_split([height], dim=3)
-        column = column.transpose(1, 2).contiguous().flatten(0, 1)
-        row = row.contiguous().flatten(0, 1)
-        from_column = self.column_aggregate(column_v, column.transpose(1, 2))
-        from_row = self.row_aggregate(row_v, row.transpose(1, 2))
-        context = from_column.view(n, width, -1, height).permute(0, 2, 3, 1) + from_row.view(
-            n, height, -1, width
-        ).transpose(1, 2)
+        column = column.transpose(1, 2).contiguous().flatten(0, 1)  # (N·W, H, H)
+        row = row.contiguous().flatten(0, 1)  # (N·H, W, W)
+        from_column = self.column_aggregate(column_v, column.transpose(1, 2))  # (N·W, C, H)
+        from_row = self.row_aggregate(row_v, row.transpose(1, 2))  # (N·H, C, W)
+        context = from_column.view(batch, width, -1, height).permute(0, 2, 3, 1) + from_row.view(
+            batch, height, -1, width
+        ).transpose(1, 2)  # (N, C, H, W)
         y: Tensor = self.gamma * context + x
         return y

@@ -5,7 +5,9 @@ Segmentation. CVPR 2019.
 Paper: https://arxiv.org/abs/1809.02983
 Official code: https://github.com/junfu1115/DANet
 
-X is the input as C×n, n = H·W positions; C' = C/8. Position attention (section 3.2)::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, C' = C/8 the channels of
+query and key; a W with an index is the weight of a 1×1 convolution, b its bias. X is the input as C×n.
+Position attention (section 3.2)::
 
     q = W_q X + b_q,  k = W_k X + b_k        C'×n
     v = W_v X + b_v                          C×n
@@ -20,10 +22,11 @@ Channel attention (section 3.3)::
 
 γ is a scalar that starts at zero.
 
-Differs from the paper: as in the released code, the channel affinity is softmax(max(E) − E), where eq. 3 has
-softmax(E).
+Differs from the paper: as in the released code, query and key have C/8 channels, where section 3.2 gives them
+C, and the channel affinity is softmax(max(E) − E), where eq. 3 has softmax(E). The paper's α and β are γ
+here.
 
-Differs from the released code: nothing.
+Differs from the released code: nothing; where C < 8, query and key have one channel, and theirs none.
 """
 
 from collections.abc import Mapping
@@ -37,15 +40,15 @@ _BLOCK = 512
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 class _Attention(nn.Module):
-    """What PAM and CAM have in common."""
+    """What PAM and CAM have in common: the options, the scalar γ, the checks and the released names."""
 
     def __init__(self, channels: int, implementation: str) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class _Attention(nn.Module):
         self.aggregate = MatMul()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         return self._fast(x) if self.implementation == "fast" else self._published(x)
@@ -79,12 +82,14 @@ class _Attention(nn.Module):
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})
 
     def _fast(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape, in the quickest exact order."""
         raise NotImplementedError
 
     def _published(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape, in the authors' order."""
         raise NotImplementedError
 
 
@@ -111,14 +116,23 @@ class PAM(_Attention):
         self.value = nn.Conv2d(channels, channels, 1)
 
     def _fast(self, x: Tensor) -> Tensor:
-        q, k, v = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
-        y = [v @ (block.mT @ k).softmax(dim=2).mT for block in q.split(_BLOCK, dim=2)]
-        return torch.addcmul(x, self.gamma, torch.cat(y, dim=2).view(x.shape))
+        """(N, C, H, W) to the same shape; B is the block of positions that attend at a time."""
+        q, k, v = (  # (N, C', H·W) twice, (N, C, H·W)
+            layer(x).flatten(2) for layer in (self.query, self.key, self.value)
+        )
+        y = [
+            v @ (block.mT @ k).softmax(dim=2).mT  # (N, C, H·W) by (N, H·W, B) is (N, C, B)
+            for block in q.split(_BLOCK, dim=2)
+        ]
+        return torch.addcmul(x, self.gamma, torch.cat(y, dim=2).view(x.shape))  # (N, C, H, W)
 
     def _published(self, x: Tensor) -> Tensor:
-        q, k, v = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
-        attention = self.affinity(q.mT, k).softmax(dim=2)
-        y: Tensor = self.gamma * self.aggregate(v, attention.mT).view(x.shape) + x
+        """(N, C, H, W) to the same shape."""
+        q, k, v = (  # (N, C', H·W) twice, (N, C, H·W)
+            layer(x).flatten(2) for layer in (self.query, self.key, self.value)
+        )
+        attention = self.affinity(q.mT, k).softmax(dim=2)  # (N, H·W, H·W), a row for each position that asks
+        y: Tensor = self.gamma * self.aggregate(v, attention.mT).view(x.shape) + x  # (N, C, H, W)
         return y
 
 
@@ -140,13 +154,15 @@ class CAM(_Attention):
         super().__init__(channels, implementation)
 
     def _fast(self, x: Tensor) -> Tensor:
-        flat = x.flatten(2)
-        attention = (flat @ flat.mT).neg().softmax(dim=2)
-        return torch.baddbmm(flat, self.gamma * attention, flat).view(x.shape)
+        """(N, C, H, W) to the same shape."""
+        flat = x.flatten(2)  # (N, C, H·W)
+        attention = (flat @ flat.mT).neg().softmax(dim=2)  # (N, C, C)
+        return torch.baddbmm(flat, self.gamma * attention, flat).view(x.shape)  # (N, C, H, W)
 
     def _published(self, x: Tensor) -> Tensor:
-        flat = x.flatten(2)
-        energy = self.affinity(flat, flat.mT)
-        attention = (energy.amax(dim=2, keepdim=True) - energy).softmax(dim=2)
-        y: Tensor = self.gamma * self.aggregate(attention, flat).view(x.shape) + x
+        """(N, C, H, W) to the same shape."""
+        flat = x.flatten(2)  # (N, C, H·W)
+        energy = self.affinity(flat, flat.mT)  # (N, C, C)
+        attention = (energy.amax(dim=2, keepdim=True) - energy).softmax(dim=2)  # (N, C, C)
+        y: Tensor = self.gamma * self.aggregate(attention, flat).view(x.shape) + x  # (N, C, H, W)
         return y

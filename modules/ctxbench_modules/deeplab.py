@@ -2,22 +2,26 @@
 
 Liang-Chieh Chen, George Papandreou, Florian Schroff, Hartwig Adam. Rethinking Atrous Convolution for Semantic
 Image Segmentation. 2017.
-Paper: https://arxiv.org/abs/1706.05587. Used unchanged by DeepLabV3+, https://arxiv.org/abs/1802.02611
+Paper: https://arxiv.org/abs/1706.05587. DeepLabV3+ has it too: https://arxiv.org/abs/1802.02611
 Official code: https://github.com/tensorflow/models/tree/master/research/deeplab (TensorFlow); no recording of
 it is held here.
 
-With X the input, C×H×W, and D = 256 channels (section 3.3)::
+N is the batch size, C the number of channels, H×W the map, D = 256 the channels of every branch. X is the
+input, C×H×W (section 3.3)::
 
     y_0 = ReLU(BN(1×1 of X))                              D×H×W
     y_i = ReLU(BN(3×3 of X at dilation rate_i))           D×H×W   i = 1, 2, 3
     y_4 = ReLU(BN(1×1 of the mean of X over positions))   D×1×1   image-level features, laid out over H×W
     Y   = ReLU(BN(1×1 of [y_0; y_1; y_2; y_3; y_4]))      D×H×W
 
-Differs from the paper: nothing; no convolution before a batch normalisation has a bias.
+Differs from the paper: nothing it states. As in the released code, no convolution has a bias and a ReLU
+follows each batch normalisation; the image-level features, one value per channel, are repeated, which is what
+their bilinear upsampling gives.
 
-Differs from the released code: no dropout at the end, which is left to the network; and in training mode a
-batch normalisation that sees one value per channel (the image-level features at batch 1) has no batch
-statistics; it then uses its running ones.
+Differs from the released code: no dropout (keep 0.9) at the end, which is left to the network; y_4 is the
+last of the concatenation and there the first; batch normalisation moves its statistics by torch's 0.1 and
+there by 0.0003; and in training mode a batch normalisation that sees one value per channel (y_4 at batch 1)
+has no batch statistics; it then uses its running ones. The option of separable 3×3 convolutions is not here.
 """
 
 from collections.abc import Sequence
@@ -28,7 +32,7 @@ from torch.nn import functional
 
 
 class ConvBN(nn.Module):
-    """A 1×1 convolution, or a 3×3 at a dilation, without bias; batch normalisation; ReLU."""
+    """A 1×1 convolution (``dilation=0``), or a 3×3 at that dilation, without bias; batch norm; ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, dilation: int = 0) -> None:
         super().__init__()
@@ -45,7 +49,9 @@ class ConvBN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, D, H, W)."""
-        y, bn = self.conv(x), self.bn
+        y, bn = self.conv(x), self.bn  # (N, D, H, W)
+        # One value per channel has no variance, and torch raises. A SyncBatchNorm, of another class,
+        # has more values on other ranks.
         if bn.training and isinstance(bn, nn.BatchNorm2d) and y.numel() == y.shape[1]:
             y = functional.batch_norm(y, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
         else:
@@ -91,9 +97,11 @@ class ASPP(nn.Module):
         self.project = ConvBN((len(rates) + 2) * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, ``width``, H, W)."""
+        """(N, C, H, W) to (N, ``width``, H, W); ValueError where ``x`` has other channels."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        image = self.image(self.pool(x)).expand(-1, -1, *x.shape[2:])
-        y: Tensor = self.project(torch.cat([*(branch(x) for branch in self.local), image], dim=1))
+        image = self.image(self.pool(x)).expand(-1, -1, *x.shape[2:])  # (N, D, 1, 1) to (N, D, H, W)
+        y: Tensor = self.project(  # (N, D, H, W)
+            torch.cat([*(branch(x) for branch in self.local), image], dim=1)  # (N, (len(rates) + 2)·D, H, W)
+        )
         return y

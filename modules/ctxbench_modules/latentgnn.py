@@ -5,8 +5,10 @@ Recognition. ICML 2019.
 Paper: https://arxiv.org/abs/1905.11634
 Official code: https://github.com/latentgnn/LatentGNN-V1-PyTorch
 
-X is the input as C×n, n = H·W positions, C' = C // stride; kernels t = 1…T have d_t latent nodes; L2 divides
-by the norm over the axis it names (section 3)::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, C' = C // stride the
+reduced channels; kernels t = 1…T have d_t latent nodes; D are the channels a layer puts out; a W with an
+index is the weight of a 1×1 convolution. X is the input as C×n; L2 divides by the norm over the axis it names
+(section 3)::
 
     U  = L2_channels(BN(W_d X))             C'×n   U' likewise with its own weights; symmetric: U' = U
     Ψ  = L2_positions(ReLU(BN(W_ψ U)))      d×n    visible to latent; symmetric: Ψ = Ψ'
@@ -17,14 +19,15 @@ by the norm over the axis it names (section 3)::
     Y  = X + γ BN(W_up merge_t(M_t))        C×n    no convolution has a bias; γ starts at zero
 
 ``fast`` uses W_g (Zᵀ Ψ') = (W_g Zᵀ) Ψ' where d < n and, without ``graph_conv``, W_up (Zᵀ Ψ') = (W_up Zᵀ) Ψ',
-so that the convolutions meet d nodes in place of n positions; the latter where C d (C' + n) multiplications,
-with d = Σ d_t, are fewer than C' d n + C M n, M the channels of the merged M_t. It scales Z in place of Ψ,
-and in eval mode it folds each batch normalisation into the weights before it.
+so that the convolutions are applied to d nodes in place of n positions; the latter where C d (C' + n)
+multiplications, with d = Σ d_t, are fewer than C' d n + C M n, M the channels of the merged M_t. It scales Z
+in place of Ψ, and in eval mode it folds each batch normalisation into the weights before it.
 
 Differs from the paper: kernels are merged by concatenation, as released; ``merge="sum"`` is the paper's
 mixture of kernels.
 
-Differs from the released code: ``merge="sum"`` is not in it.
+Differs from the released code: ``merge="sum"`` is not in it; its defaults are one kernel and stride 4, here
+those of its example; its option to leave out the residual is not here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,32 +42,37 @@ _EPS = 1e-12
 
 
 def _check_positive(**values: int) -> None:
+    """Raise ValueError at the first of the options that is no integer of at least 1."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
 def _check_sequence(name: str, values: Sequence[int]) -> None:
+    """Raise ValueError unless ``values`` is a sequence of one or more integers of at least 1."""
     if not isinstance(values, Sequence) or not values or any(not isinstance(v, int) or v < 1 for v in values):
         raise ValueError(f"{name} must be a sequence of integers of at least 1, got {values!r}")
 
 
 def _inverse_norm(x: Tensor, dim: int) -> Tensor:
-    """1 / max(‖x‖₂, ε) over ``dim``, which is kept; along a strided axis quicker than ``vector_norm``."""
+    """1 / max(‖x‖₂, ε) over ``dim``, which is kept with length 1.
+
+    Along a strided axis the sum of squares is quicker than ``torch.linalg.vector_norm``.
+    """
     return x.square().sum(dim=dim, keepdim=True).clamp_min(_EPS**2).rsqrt()
 
 
 def _cat(tensors: list[Tensor], dim: int) -> Tensor:
     """Concatenate, without the copy ``torch.cat`` makes of a single tensor."""
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=dim)
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=dim)  # (…, the sum over ``dim``, …)
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 class ConvBN(nn.Module):
@@ -77,19 +85,19 @@ class ConvBN(nn.Module):
         self.relu = nn.ReLU() if relu else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, D, H, W)."""
+        """(N, C, H, W) to (N, D, H, W)."""
         y: Tensor = self.bn(self.conv(x))
         return y if self.relu is None else self.relu(y)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """The D×C weight and the bias that include the normalisation in eval mode."""
+        """The weight (D, C) and the bias (D,) that include the normalisation in eval mode."""
         bn = self.bn
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator, arg-type]
         shift = bn.bias - bn.running_mean * scale  # type: ignore[operator]
-        return self.conv.weight.flatten(1) * scale[:, None], shift
+        return self.conv.weight.flatten(1) * scale[:, None], shift  # (D, C), (D,)
 
     def fused(self, x: Tensor) -> Tensor:
-        """The same as calling the module, in as few passes over memory as there can be."""
+        """The same as calling the module, (N, C, H, W) to (N, D, H, W), in the fewest passes over memory."""
         if self.bn.training:
             y: Tensor = self.bn(self.conv(x))
         else:
@@ -99,13 +107,15 @@ class ConvBN(nn.Module):
 
     def of_product(self, a: Tensor, b: Tensor, size: torch.Size) -> Tensor:
         """``self(a @ b)`` of (N, C, d) and (N, d, n), n = H·W, as (N, D, H, W)."""
-        if a.shape[2] >= b.shape[2]:
-            return self.fused((a @ b).view(len(a), -1, *size))
+        if a.shape[2] >= b.shape[2]:  # as many nodes as positions: nothing is saved at the nodes
+            return self.fused((a @ b).view(len(a), -1, *size))  # (N, C, H, W) to (N, D, H, W)
         if self.bn.training:
-            y: Tensor = self.bn((self.conv.weight.flatten(1) @ a @ b).view(len(a), -1, *size))
+            y: Tensor = self.bn(
+                (self.conv.weight.flatten(1) @ a @ b).view(len(a), -1, *size)  # (N, D, H, W)
+            )
         else:
             weight, bias = self.folded()
-            y = torch.baddbmm(bias[:, None], weight @ a, b).view(len(a), -1, *size)
+            y = torch.baddbmm(bias[:, None], weight @ a, b).view(len(a), -1, *size)  # (N, D, H, W)
         return y if self.relu is None else y.relu_()
 
 
@@ -182,7 +192,7 @@ class LatentGNN(nn.Module):
 
         """
         symmetric = self.down_to_latent is None
-        theirs = {
+        released_parts = {
             "kernels": "LatentGNN_Kernel",
             "down_to_latent": "down_channel_v2l",
             "down": "down_channel" if symmetric else "down_channel_l2v",
@@ -195,24 +205,25 @@ class LatentGNN(nn.Module):
         }
         keys = {}
         for key in self.state_dict():
-            released = ".".join(theirs.get(part, part) for part in key.split("."))
+            released = ".".join(released_parts.get(part, part) for part in key.split("."))
             keys[key] = released.replace("LatentGNN_Kernel.", "LatentGNN_Kernel_")
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return Y, (N, C, H, W)."""
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         return self._fast(x) if self.implementation == "fast" else self._published(x)
 
     def _published(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
         to_latent = None
         if self.down_to_latent is not None:
-            to_latent = functional.normalize(self.down_to_latent(x), dim=1)
-        to_visible = functional.normalize(self.down(x), dim=1)
+            to_latent = functional.normalize(self.down_to_latent(x), dim=1)  # (N, C', H, W), the U above
+        to_visible = functional.normalize(self.down(x), dim=1)  # (N, C', H, W), the U' above
         maps = [
             self._published_kernel(kernel, to_latent, to_visible)
             for kernel in cast(Sequence[Kernel], self.kernels)
@@ -221,28 +232,32 @@ class LatentGNN(nn.Module):
         return y
 
     def _merge(self, maps: list[Tensor]) -> Tensor:
-        return _cat(maps, dim=1) if self.merge == "concat" else reduce(torch.add, maps)
+        """The T maps (N, C', H, W) concatenated, (N, T·C', H, W), or summed, (N, C', H, W)."""
+        return _cat(maps, dim=1) if self.merge == "concat" else reduce(torch.add, maps)  # (N, M, H, W)
 
     def _published_kernel(self, kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> Tensor:
-        psi_visible = functional.normalize(kernel.to_visible(to_visible).flatten(2), dim=1)
+        """M_t (N, C', H, W) of U and U' (N, C', H, W); U is None where it is U'."""
+        psi_visible = functional.normalize(kernel.to_visible(to_visible).flatten(2), dim=1)  # (N, d, H·W)
         if kernel.to_latent is None or to_latent is None:
             psi, features = psi_visible, to_visible
         else:
-            psi, features = functional.normalize(kernel.to_latent(to_latent).flatten(2), dim=2), to_latent
+            psi = functional.normalize(kernel.to_latent(to_latent).flatten(2), dim=2)  # (N, d, H·W)
+            features = to_latent
         # Zᵀ, not Z: from Z = Ψ Uᵀ the batch normalisation before U would get a gradient with transposed
         # strides, which its backward on the CPU misreads at batch 1 (torch 2.13).
-        z = self.matmul(features.flatten(2), psi.transpose(1, 2))
-        direction = functional.normalize(z, dim=1)
-        affinity = torch.softmax(self.matmul(direction.transpose(1, 2), direction), dim=2)
-        z = self.matmul(z, affinity.transpose(1, 2))
-        out: Tensor = self.matmul(z, psi_visible).view(to_visible.shape)
+        z = self.matmul(features.flatten(2), psi.transpose(1, 2))  # (N, C', d)
+        direction = functional.normalize(z, dim=1)  # (N, C', d), Ẑᵀ
+        affinity = torch.softmax(self.matmul(direction.transpose(1, 2), direction), dim=2)  # (N, d, d)
+        z = self.matmul(z, affinity.transpose(1, 2))  # (N, C', d)
+        out: Tensor = self.matmul(z, psi_visible).view(to_visible.shape)  # (N, C', H, W)
         if kernel.graph_conv is not None:
             out = kernel.graph_conv(out)
         return out
 
     def _fast(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape; W_up at the latent nodes where it costs less there."""
         to_visible = self.down.fused(x)
-        to_visible = to_visible * _inverse_norm(to_visible, 1)
+        to_visible = to_visible * _inverse_norm(to_visible, 1)  # (N, C', H, W)
         to_latent = None
         if self.down_to_latent is not None:
             to_latent = self.down_to_latent.fused(x)
@@ -257,33 +272,38 @@ class LatentGNN(nn.Module):
         maps = []
         for kernel, (z, psi) in zip(kernels, graphs, strict=True):
             if kernel.graph_conv is None:
-                maps.append((z @ psi).view(len(x), -1, *x.shape[2:]))
+                maps.append((z @ psi).view(len(x), -1, *x.shape[2:]))  # (N, C', H, W)
             else:
-                maps.append(kernel.graph_conv.of_product(z, psi, x.shape[2:]))
+                maps.append(kernel.graph_conv.of_product(z, psi, x.shape[2:]))  # (N, C', H, W)
         return torch.addcmul(x, self.gamma, self.up.fused(self._merge(maps)))
 
     @staticmethod
     def _fast_kernel(kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Zᵀ after message passing (N, C', d), and Ψ' (N, d, n)."""
-        psi_visible = kernel.to_visible.fused(to_visible).flatten(2)
+        """Zᵀ after message passing (N, C', d) and Ψ' (N, d, H·W), of U and U' (N, C', H, W)."""
+        psi_visible = kernel.to_visible.fused(to_visible).flatten(2)  # (N, d, H·W)
         psi_visible = psi_visible * _inverse_norm(psi_visible, 1)
         if kernel.to_latent is None or to_latent is None:
-            z = to_visible.flatten(2) @ psi_visible.transpose(1, 2)
+            z = to_visible.flatten(2) @ psi_visible.transpose(1, 2)  # (N, C', d)
         else:
-            psi = kernel.to_latent.fused(to_latent).flatten(2)
-            z = (to_latent.flatten(2) @ psi.transpose(1, 2)) * _inverse_norm(psi, 2).transpose(1, 2)
-        direction = functional.normalize(z, dim=1)
-        affinity = torch.softmax(direction.transpose(1, 2) @ direction, dim=2)
-        return z @ affinity.transpose(1, 2), psi_visible
+            psi = kernel.to_latent.fused(to_latent).flatten(2)  # (N, d, H·W), not yet normalised
+            z = (  # (N, C', d); scaled are its d columns of C', fewer values than Ψ's d rows of H·W
+                to_latent.flatten(2) @ psi.transpose(1, 2)
+            ) * _inverse_norm(psi, 2).transpose(1, 2)
+        direction = functional.normalize(z, dim=1)  # (N, C', d), Ẑᵀ
+        affinity = torch.softmax(direction.transpose(1, 2) @ direction, dim=2)  # (N, d, d)
+        return z @ affinity.transpose(1, 2), psi_visible  # (N, C', d), (N, d, H·W)
 
     def _absorbed(self, x: Tensor, graphs: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """The output, with the up-projection taken to the latent nodes."""
+        """The output (N, C, H, W), with W_up at the latent nodes of all kernels, d = Σ d_t in number."""
         bn = self.up.bn
-        weight, bias = (self.up.conv.weight.flatten(1), None) if bn.training else self.up.folded()
+        weight, bias = (  # (C, M) and, in eval mode, (C,)
+            (self.up.conv.weight.flatten(1), None) if bn.training else self.up.folded()
+        )
+        # Concatenated kernels have a slice of W_up each, (C, C'); summed ones share all of it.
         parts = weight.chunk(len(graphs), dim=1) if self.merge == "concat" else [weight] * len(graphs)
-        nodes = _cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)
-        psi = _cat([psi for _, psi in graphs], dim=1)
+        nodes = _cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)  # (N, C, d)
+        psi = _cat([psi for _, psi in graphs], dim=1)  # (N, d, H·W)
         if bias is None:
-            return torch.addcmul(x, self.gamma, bn((nodes @ psi).view(x.shape)))
-        y = torch.baddbmm(x.flatten(2), self.gamma * nodes, psi)
-        return y.add_((self.gamma * bias)[:, None]).view(x.shape)
+            return torch.addcmul(x, self.gamma, bn((nodes @ psi).view(x.shape)))  # (N, C, H, W)
+        y = torch.baddbmm(x.flatten(2), self.gamma * nodes, psi)  # (N, C, H·W)
+        return y.add_((self.gamma * bias)[:, None]).view(x.shape)  # (N, C, H, W)

@@ -5,17 +5,20 @@ Paper: https://arxiv.org/abs/1711.07971
 Official code: https://github.com/facebookresearch/video-nonlocal-net (Caffe2). Held against two PyTorch
 ports: https://github.com/AlexHex7/Non-local_pytorch and https://github.com/open-mmlab/mmcv.
 
-The embedded Gaussian block in two dimensions. With X the input as C×n, n = H·W positions, and C' the width::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, C' the width; a W with an
+index is the weight of a 1×1 convolution. The embedded Gaussian block in two dimensions, X the input as C×n::
 
     θ = W_θ X + b_θ,  φ = W_φ X + b_φ,  g = W_g X + b_g      C'×n   (1×1 convolutions; section 3.2)
-    A = softmax over each row of θᵀ φ                          n×n    (eq. 3, 6)
-    Y = g Aᵀ                                                   C'×n
-    Z = X + BN(W Y + b)                                        C×n    (eq. 6)
+    A = softmax over each row of θᵀ φ                          n×n    (eq. 3, normalised as in eq. 1)
+    Y = g Aᵀ                                                   C'×n   (eq. 1)
+    Z = X + BN(W Y + b)                                        C×n    (eq. 6; the BN: section 4.1)
 
-Differs from the paper: nothing in the block; φ and g are not subsampled.
+Differs from the paper: two dimensions in place of space and time; φ and g are not subsampled, which section
+3.3 offers as a trick.
 
-Differs from the released code: mmcv divides the logits by √C' and has no batch normalisation by default
-(``norm=False, use_scale=True``); AlexHex7's port is the default here.
+Differs from the released code: the Caffe2 code by default divides the logits by √C' and max-pools φ and g.
+mmcv divides too and has no batch normalisation by default (``norm=False, use_scale=True``); AlexHex7's port,
+which has the batch normalisation and does not divide, is the default here.
 """
 
 import math
@@ -26,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+# The layers here, and what the two ports call them.
 _ALEXHEX = {"theta": "theta", "phi": "phi", "g": "g", "out": "W.0", "norm": "W.1"}
 _MMCV = {name: f"{name}.conv" for name in ("theta", "phi", "g")} | {
     "out": "conv_out.conv",
@@ -34,14 +38,15 @@ _MMCV = {name: f"{name}.conv" for name in ("theta", "phi", "g")} | {
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 def _at_least_one(name: str, value: int) -> int:
+    """``value`` itself; raises ValueError where it is no integer of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
@@ -97,7 +102,7 @@ class NonLocal(nn.Module):
             self.aggregate = MatMul()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         return self._fast(x) if self.implementation == "fast" else self._published(x)
@@ -109,37 +114,42 @@ class NonLocal(nn.Module):
             ValueError: keys are missing or unexpected.
 
         """
-        theirs = _MMCV if any(key.startswith("conv_out.") for key in state) else _ALEXHEX
+        released_layers = _MMCV if any(key.startswith("conv_out.") for key in state) else _ALEXHEX
         keys = {}
         for key in self.state_dict():
             layer, _, name = key.partition(".")
-            keys[key] = f"{theirs[layer]}.{name}"
+            keys[key] = f"{released_layers[layer]}.{name}"
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})
 
     def _fast(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape, without an n×n map."""
         layers = (self.theta, self.phi, self.g)
-        weight = torch.cat([layer.weight.flatten(1) for layer in layers])
-        bias = torch.cat([layer.bias for layer in layers])  # type: ignore[misc]
-        rows = x.flatten(2).transpose(1, 2)
-        projected = torch.baddbmm(bias, rows, weight.t().expand(len(x), -1, -1))
-        query, key, value = projected.unsqueeze(1).chunk(3, dim=-1)
+        weight = torch.cat([layer.weight.flatten(1) for layer in layers])  # (3C', C)
+        bias = torch.cat([layer.bias for layer in layers])  # type: ignore[misc]  # (3C',)
+        rows = x.flatten(2).transpose(1, 2)  # (N, H·W, C)
+        projected = torch.baddbmm(bias, rows, weight.t().expand(len(x), -1, -1))  # (N, H·W, 3C')
+        # The axis of one head is there because torch's fused kernels take four dimensions only.
+        query, key, value = projected.unsqueeze(1).chunk(3, dim=-1)  # (N, 1, H·W, C') each
         y = functional.scaled_dot_product_attention(query, key, value, scale=self.scale).squeeze(1)
 
-        weight, bias = self.out.weight.flatten(1), self.out.bias[:, None]  # type: ignore[index]
-        z = torch.baddbmm(bias, weight.expand(len(x), -1, -1), y.transpose(1, 2)).view(x.shape)
-        return self._normalised(z) + x
+        # y is (N, H·W, C'); W Yᵀ brings the channels to the front again without a copy of its own.
+        weight, bias = self.out.weight.flatten(1), self.out.bias[:, None]  # type: ignore[index]  # (C, C'), (C, 1)
+        z = torch.baddbmm(bias, weight.expand(len(x), -1, -1), y.transpose(1, 2))  # (N, C, H·W)
+        return self._normalised(z.view(x.shape)) + x  # (N, C, H, W)
 
     def _published(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
-        theta, phi, g = (layer(x).flatten(2) for layer in (self.theta, self.phi, self.g))
-        logits = self.affinity(theta.transpose(1, 2), phi)
+        """(N, C, H, W) to the same shape."""
+        batch, _, height, width = x.shape
+        theta, phi, g = (layer(x).flatten(2) for layer in (self.theta, self.phi, self.g))  # (N, C', H·W) each
+        logits = self.affinity(theta.transpose(1, 2), phi)  # (N, H·W, H·W), a row for each position that asks
         attention = functional.softmax(logits if self.scale == 1 else logits * self.scale, dim=-1)
-        y = self.aggregate(attention, g.transpose(1, 2)).transpose(1, 2)
-        return self._normalised(self.out(y.reshape(n, -1, height, width))) + x
+        y = self.aggregate(attention, g.transpose(1, 2)).transpose(1, 2)  # (N, C', H·W)
+        return self._normalised(self.out(y.reshape(batch, -1, height, width))) + x  # (N, C, H, W)
 
     def _normalised(self, z: Tensor) -> Tensor:
+        """(N, C, H, W) after the batch normalisation, or as it is where there is none."""
         normalised: Tensor = z if self.norm is None else self.norm(z)
         return normalised

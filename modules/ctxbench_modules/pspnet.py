@@ -5,13 +5,16 @@ Hengshuang Zhao, Jianping Shi, Xiaojuan Qi, Xiaogang Wang, Jiaya Jia. Pyramid Sc
 Paper: https://arxiv.org/abs/1612.01105
 Official code: https://github.com/hszhao/semseg
 
-For each bin size s = 1, 2, 3, 6, with D = C/4 (section 3.2)::
+N is the batch size, C the number of channels, H×W the map, D = C/4 the channels of a bin size. X is the
+input, C×H×W. For each bin size s = 1, 2, 3, 6 (section 3.2)::
 
     p_s = average of X over the cells of an s×s grid          C×s×s
     y_s = ReLU(BN(W_s p_s)) resampled bilinearly to H×W       D×H×W
     Y   = [X; y_1; y_2; y_3; y_6]                             2C×H×W
 
-Differs from the paper: nothing; the corners of grid and map are aligned, as in the code.
+Differs from the paper: nothing it states. As in the released code, the 1×1 convolutions have no bias and are
+followed by batch normalisation and ReLU, and the corners of grid and map are aligned, which section 3.2
+leaves open.
 
 Differs from the released code: in training mode a batch normalisation that sees one value per channel
 (batch 1 at bin size 1) has no batch statistics; it then uses its running ones, where torch raises.
@@ -36,7 +39,9 @@ class PooledConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, D, s, s)."""
-        y, bn = self.conv(self.pool(x)), self.bn
+        y, bn = self.conv(self.pool(x)), self.bn  # (N, D, s, s)
+        # One value per channel has no variance, and torch raises. A SyncBatchNorm, of another class,
+        # has more values on other ranks.
         if bn.training and isinstance(bn, nn.BatchNorm2d) and y.numel() == y.shape[1]:
             y = functional.batch_norm(y, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
         else:
@@ -74,14 +79,14 @@ class PPM(nn.Module):
         self.features = nn.ModuleList(PooledConv(channels, width, size) for size in bins)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, ``out_channels``, H, W)."""
+        """(N, C, H, W) to (N, ``out_channels``, H, W); ValueError where ``x`` has other channels."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         maps = [
             functional.interpolate(feature(x), x.shape[2:], mode="bilinear", align_corners=True)
             for feature in self.features
-        ]
-        return torch.cat([x, *maps], dim=1)
+        ]  # (N, D, H, W) each
+        return torch.cat([x, *maps], dim=1)  # (N, C + len(bins)·D, H, W)
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' module.
@@ -90,11 +95,11 @@ class PPM(nn.Module):
             ValueError: keys are missing or unexpected.
 
         """
-        theirs = {"conv": "1", "bn": "2"}
+        released_parts = {"conv": "1", "bn": "2"}  # the authors' nn.Sequential numbers its layers
         keys = {}
         for key in self.state_dict():
-            keys[key] = ".".join(theirs.get(part, part) for part in key.split("."))
+            keys[key] = ".".join(released_parts.get(part, part) for part in key.split("."))
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({ours: state[key] for ours, key in keys.items()})
+        self.load_state_dict({name: state[released] for name, released in keys.items()})

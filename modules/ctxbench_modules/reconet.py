@@ -4,8 +4,10 @@ Wanli Chen, Xinge Zhu, Ruoqi Sun, Junjun He, Ruiyu Li, Xiaoyong Shen, Bei Yu. EC
 Paper: https://arxiv.org/abs/2008.00490
 Official code: https://github.com/CWanli/RecoNet
 
-The tensor generation module (TGM) and the tensor reconstruction module (TRM). For each rank i = 1…r, with
-P_i (C×C), Q_i (H×H), R_i (W×W) independent 1×1 convolutions without bias::
+N is the batch size, C the number of channels, H×W the map, r the rank; L stands for any one of C, H, W, the
+length of an axis. The tensor generation module (TGM) and the tensor reconstruction module (TRM), with X the
+input, C×H×W. For each rank i = 1…r, with P_i (C×C), Q_i (H×H), R_i (W×W) independent 1×1 convolutions without
+bias::
 
     v_ci = σ(P_i · mean of X over H, W)    C
     v_hi = σ(Q_i · mean of X over C, W)    H
@@ -37,22 +39,22 @@ from torch.nn import functional
 
 
 class MatMul(nn.Module):
-    """The product ``a @ b`` as a leaf module, for counters that see leaves only."""
+    """The product ``a @ b`` as a leaf module: a counter that hooks leaf modules misses a bare ``@``."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
-        return a @ b
+        return a @ b  # (…, l, n)
 
 
 def _resample(vectors: Tensor, length: int) -> Tensor:
-    """(a, b, L) to (a, b, length), linearly; the same tensor where nothing changes."""
+    """Vectors (A, B, L) to (A, B, ``length``), linearly; the same tensor where nothing changes."""
     if vectors.shape[-1] == length:
         return vectors
     return functional.interpolate(vectors, length, mode="linear")
 
 
 class StackedGenerators(nn.Module):
-    """The r generators of one axis in one product; ``weight`` is (r, length, length)."""
+    """The r generators of one axis in one product; ``weight`` is (r, L, L)."""
 
     def __init__(self, rank: int, length: int) -> None:
         super().__init__()
@@ -60,11 +62,11 @@ class StackedGenerators(nn.Module):
         nn.init.normal_(self.weight, std=math.sqrt(2 / length))  # Kaiming normal, fan_out, as released
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """(N, L) to the fragments (r, N, L)."""
+        """The means along the axis (N, L) to the fragments (r, N, L)."""
         rank, length, _ = self.weight.shape
-        vectors = _resample(pooled.unsqueeze(1), length).squeeze(1)
-        fragments = functional.linear(vectors, self.weight.flatten(0, 1)).sigmoid()
-        return _resample(fragments.view(-1, rank, length).transpose(0, 1), pooled.shape[1])
+        vectors = _resample(pooled.unsqueeze(1), length).squeeze(1)  # (N, L) of the built size
+        fragments = functional.linear(vectors, self.weight.flatten(0, 1)).sigmoid()  # (N, r·L)
+        return _resample(fragments.view(-1, rank, length).transpose(0, 1), pooled.shape[1])  # (r, N, L)
 
 
 class ListedGenerators(nn.ModuleList):
@@ -76,27 +78,31 @@ class ListedGenerators(nn.ModuleList):
             nn.init.kaiming_normal_(convolution.weight, mode="fan_out")
         super().__init__(nn.Sequential(convolution, nn.Sigmoid()) for convolution in convolutions)
         self.length = length
+        # A state dict holds one stacked weight, whichever form it comes from and goes to.
         self.register_state_dict_post_hook(_stack)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_unstack)  # type: ignore[no-untyped-call]
 
     def forward(self, pooled: Tensor) -> list[Tensor]:
-        """(N, L) to the fragments, r times (N, L)."""
-        vectors = _resample(pooled.unsqueeze(1), self.length).squeeze(1)[:, :, None, None]
-        fragments = [generator(vectors).flatten(1) for generator in self]
+        """The means along the axis (N, L) to the fragments, r times (N, L)."""
+        vectors = _resample(pooled.unsqueeze(1), self.length).squeeze(1)[:, :, None, None]  # (N, L, 1, 1)
+        fragments = [generator(vectors).flatten(1) for generator in self]  # (N, L) of the built size, r times
         return [_resample(fragment.unsqueeze(1), pooled.shape[1]).squeeze(1) for fragment in fragments]
 
 
 def _stack(module: nn.Module, state: MutableMapping[str, Any], prefix: str, _: Mapping[str, Any]) -> None:
+    """After ``state_dict()``: the r weights (L, L, 1, 1) become one (r, L, L)."""
     weights = [state.pop(f"{prefix}{i}.0.weight") for i, _ in enumerate(module.children())]
-    state[f"{prefix}weight"] = torch.stack(weights)[..., 0, 0]
+    state[f"{prefix}weight"] = torch.stack(weights)[..., 0, 0]  # (r, L, L)
 
 
 def _unstack(module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: Any) -> None:
+    """Before ``load_state_dict()``: the one weight (r, L, L) becomes r of (L, L, 1, 1)."""
     weights = state.pop(f"{prefix}weight", ())
     state.update({f"{prefix}{i}.0.weight": weight[..., None, None] for i, weight in enumerate(weights)})
 
 
 def _at_least_one(name: str, value: int) -> int:
+    """``value`` itself; raises ValueError where it is no integer of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
@@ -146,8 +152,9 @@ class TGMTRM(nn.Module):
             self.outer = MatMul()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to A ⊙ X of the same shape."""
+        """(N, C, H, W) to A ⊙ X of the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         attention = self.attention_map(x)
+        # Nobody else holds the map, so that without gradient the output may overwrite it.
         return attention * x if torch.is_grad_enabled() else attention.mul_(x)
 
     def attention_map(self, x: Tensor) -> Tensor:
@@ -155,13 +162,15 @@ class TGMTRM(nn.Module):
         v_c, v_h, v_w = self._fragments(x)
         scale = self.logits.sigmoid()
         if self.implementation == "fast":
-            scaled = (v_c * scale[:, None, None]).permute(1, 2, 0)
-            khatri_rao = (v_h.unsqueeze(3) * v_w.unsqueeze(2)).flatten(2).transpose(0, 1)
-            return torch.bmm(scaled, khatri_rao).view(x.shape)
+            scaled = (v_c * scale[:, None, None]).permute(1, 2, 0)  # (N, C, r)
+            khatri_rao = (  # (r, N, H, 1) · (r, N, 1, W), to (N, r, H·W)
+                (v_h.unsqueeze(3) * v_w.unsqueeze(2)).flatten(2).transpose(0, 1)
+            )
+            return torch.bmm(scaled, khatri_rao).view(x.shape)  # (N, C, H, W)
         maps: list[Tensor] = []
         for lam, c, h, w in zip(scale, v_c, v_h, v_w, strict=True):
-            plane = self.outer(c.unsqueeze(2), h.unsqueeze(1)).flatten(1)
-            maps.append(lam * self.outer(plane.unsqueeze(2), w.unsqueeze(1)).view(x.shape))
+            plane = self.outer(c.unsqueeze(2), h.unsqueeze(1)).flatten(1)  # (N, C·H)
+            maps.append(lam * self.outer(plane.unsqueeze(2), w.unsqueeze(1)).view(x.shape))  # (N, C, H, W)
         return reduce(torch.add, maps)
 
     def sub_attention(self, x: Tensor, index: int) -> Tensor:
@@ -173,7 +182,8 @@ class TGMTRM(nn.Module):
         """
         if not 0 <= index < self.rank:
             raise ValueError(f"index must be in 0…{self.rank - 1}, got {index}")
-        return torch.einsum("nc,nh,nw->nchw", *(fragments[index] for fragments in self._fragments(x)))
+        v_c, v_h, v_w = (fragments[index] for fragments in self._fragments(x))  # (N, C), (N, H), (N, W)
+        return torch.einsum("nc,nh,nw->nchw", v_c, v_h, v_w)  # (N, C, H, W)
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' ``TGMandTRM``; λ becomes its constant 1/r.
@@ -191,13 +201,16 @@ class TGMTRM(nn.Module):
         missing, unexpected = expected - set(state), set(state) - expected
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        weights = {f"{axis}.weight": torch.stack([state[k] for k in keys[axis]])[..., 0, 0] for axis in keys}
+        weights = {
+            f"{axis}.weight": torch.stack([state[key] for key in keys[axis]])[..., 0, 0]  # (r, L, L)
+            for axis in keys
+        }
         uniform = -math.log(self.rank - 1) if self.rank > 1 else 40.0  # σ(40) is 1 to the last digit
         self.load_state_dict({"logits": torch.full_like(self.logits, uniform), **weights})
 
     def _fragments(self, x: Tensor) -> tuple[Any, Any, Any]:
-        """v_c, v_h and v_w of every rank: rank first, then (N, C), (N, H), (N, W)."""
+        """v_c, v_h and v_w of (N, C, H, W) for every rank: rank first, then (N, C), (N, H), (N, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        plane = x.mean(1)
+        plane = x.mean(1)  # (N, H, W): its means are those over C and W, C and H, in one pass over x
         return self.channel(x.mean((2, 3))), self.height(plane.mean(2)), self.width(plane.mean(1))

@@ -5,7 +5,8 @@ Paper: https://arxiv.org/abs/1709.01507
 Official code: https://github.com/hujie-frank/SENet (Caffe). Held against a PyTorch port:
 https://github.com/moskomule/senet.pytorch
 
-X is the input as C×n, n = H·W positions (section 3)::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, and r the reduction of the
+bottleneck. X is the input as C×n (section 3)::
 
     z = mean over positions of X       C      squeeze     (eq. 2)
     s = σ(W₂ ReLU(W₁ z))               C      excitation  (eq. 3), W₁ C/r×C, W₂ C×C/r
@@ -14,6 +15,7 @@ X is the input as C×n, n = H·W positions (section 3)::
 Differs from the paper: nothing.
 
 Differs from the released code: the Caffe models have biases in both layers; the port, as eq. 3, has none.
+Where C < r, the bottleneck has one channel, and the port's none.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 
 
 def _at_least_one(name: str, value: int) -> int:
+    """``value`` itself; raises ValueError where it is no integer of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
@@ -51,14 +54,14 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        y: Tensor = x * self.fc(x.mean((2, 3)))[:, :, None, None]
+        y: Tensor = x * self.fc(x.mean((2, 3)))[:, :, None, None]  # (N, C, 1, 1) scales (N, C, H, W)
         return y
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dict of the port's ``SELayer``, whose names are ours.
+        """Load a state dict of the port's ``SELayer``, whose names are those of this module.
 
         Raises:
             ValueError: keys are missing or unexpected.

@@ -3,45 +3,15 @@
 Imports no torch, and named tuples rather than dataclasses, so that listing stays fast.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class OfChannels(NamedTuple):
-    """An option that follows the input's width: channels // divisor."""
-
-    divisor: int = 1
-
-
-class PaperRow(NamedTuple):
-    """The configuration behind a module's row in Table 10 of the RecoNet paper (ECCV 2020).
-
-    ``options`` build the block the row is about. ``counted`` holds further options, applied only when
-    the paper's own convention is run, where the printed digits fit another configuration than the
-    published block; ``note`` then says so in words a reader can quote.
-    """
-
-    label: str
-    options: Mapping[str, Any] = NOTHING
-    counted: Mapping[str, Any] = NOTHING
-    note: str = ""
-
-    def options_at(self, channels: int) -> dict[str, Any]:
-        """The options for an input of that many channels; Table 10 itself has 512."""
-        return {
-            key: channels // value.divisor if isinstance(value, OfChannels) else value
-            for key, value in self.options.items()
-        }
+from typing import NamedTuple
 
 
 class Spec(NamedTuple):
     """A context module as a catalogue entry.
 
-    ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one
-    forward pass (C channels, n = H·W positions).
+    ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one forward
+    pass (C channels, n = H·W positions, r ranks, d latent nodes, k bases, S sampled positions). ``forms`` are
+    the forms there are, the quickest first: a module without a quicker exact one has its single form.
     """
 
     name: str
@@ -51,7 +21,7 @@ class Spec(NamedTuple):
     year: int
     url: str
     complexity: str
-    table10: PaperRow | None = None
+    forms: tuple[str, ...] = ("fast", "published")
 
 
 SPECS: dict[str, Spec] = {
@@ -65,7 +35,6 @@ SPECS: dict[str, Spec] = {
             year=2020,
             url="https://arxiv.org/abs/2008.00490",
             complexity="O(rCHW)",
-            table10=PaperRow(label="TGM+TRM", options={"rank": 64}),
         ),
         Spec(
             name="nonlocal",
@@ -75,7 +44,6 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1711.07971",
             complexity="O(CH²W²)",
-            table10=PaperRow(label="Non-Local", options={"norm": False}),
         ),
         Spec(
             name="apcnet",
@@ -85,9 +53,6 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://openaccess.thecvf.com/content_CVPR_2019/html/He_Adaptive_Pyramid_Context_Network_for_Semantic_Segmentation_CVPR_2019_paper.html",
             complexity="O(C²HW)",
-            table10=PaperRow(
-                label="APCNet", options={"width": OfChannels(), "fusion": False, "bottleneck": False}
-            ),
         ),
         Spec(
             name="rcca",
@@ -97,7 +62,6 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1811.11721",
             complexity="O(CHW(H+W))",
-            table10=PaperRow(label="RCCA", options={"recurrence": 2}),
         ),
         Spec(
             name="a2net",
@@ -107,17 +71,6 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1810.11579",
             complexity="O(C²HW)",
-            table10=PaperRow(
-                label="A2Net",
-                options={
-                    "mid_channels": OfChannels(),
-                    "attention_channels": OfChannels(2),
-                    "reconstruct": False,
-                    "residual": False,
-                },
-                note="The printed memory needs a leaf that holds the global descriptors (0.5 MiB): here an "
-                "identity. Without it, 24.50 MiB.",
-            ),
         ),
         Spec(
             name="afnb",
@@ -127,15 +80,6 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1908.07678",
             complexity="O(CHWS)",
-            table10=PaperRow(
-                label="AFNB",
-                options={
-                    "key_channels": OfChannels(2),
-                    "value_channels": OfChannels(2),
-                    "norm": False,
-                    "fuse": False,
-                },
-            ),
         ),
         Spec(
             name="apnb",
@@ -155,13 +99,6 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1905.11634",
             complexity="O(CHWd)",
-            table10=PaperRow(
-                label="LatentGNN",
-                options={"latent_dims": (100,), "stride": 1, "symmetric": True},
-                counted={"latent_dims": (50, 50), "merge": "sum"},
-                note="The printed digits fit two kernels of 50 nodes that share one product leaf, "
-                "not the one kernel of 100 whose memory they also fit.",
-            ),
         ),
         Spec(
             name="emau",
@@ -171,7 +108,6 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1907.13426",
             complexity="O(CHWk)",
-            table10=PaperRow(label="EMAUnit", options={"bases": 64, "iterations": 3}),
         ),
         Spec(
             name="pam",
@@ -199,6 +135,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://ecva.net/papers/eccv_2018/papers_ECCV/html/Hengshuang_Zhao_PSANet_Point-wise_Spatial_ECCV_2018_paper.php",
             complexity="O(CH²W²)",
+            forms=("single",),
         ),
         Spec(
             name="ppm",
@@ -208,6 +145,7 @@ SPECS: dict[str, Spec] = {
             year=2017,
             url="https://arxiv.org/abs/1612.01105",
             complexity="O(CHW)",
+            forms=("single",),
         ),
         Spec(
             name="aspp",
@@ -217,6 +155,7 @@ SPECS: dict[str, Spec] = {
             year=2017,
             url="https://arxiv.org/abs/1706.05587",
             complexity="O(C²HW)",
+            forms=("single",),
         ),
         Spec(
             name="se",
@@ -226,6 +165,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1709.01507",
             complexity="O(CHW)",
+            forms=("single",),
         ),
         Spec(
             name="cbam",
@@ -235,6 +175,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1807.06521",
             complexity="O(CHW)",
+            forms=("single",),
         ),
     )
 }

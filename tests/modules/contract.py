@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ctxbench.paper.presets import configurations
 from ctxbench.tracing import trace, views
 from ctxbench_modules.specs import SPECS
 
@@ -134,8 +135,8 @@ class ModuleContract:
         if "recording" in metafunc.fixturenames:
             metafunc.parametrize("recording", self.recordings)
         if "counted" in metafunc.fixturenames:
-            rows = [s.table10 for s in SPECS.values() if s.target.endswith(f":{self.cls.__name__}")]
-            table10 = [row.options_at(64) for row in rows if row]
+            names = [s.name for s in SPECS.values() if s.target.endswith(f":{self.cls.__name__}")]
+            table10 = [known for name in names if (known := configurations(64).get(name))]
             metafunc.parametrize("counted", [{}, *table10], ids=["own", "table10"][: 1 + len(table10)])
         if "bad" in metafunc.fixturenames:
             metafunc.parametrize("bad", self.bad_options, ids=str)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
+from ctxbench.paper.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.sheet import DIFFERS, Sheet
 from ctxbench.paper.tables.table10 import RANK
@@ -66,9 +67,8 @@ def growth(*, source: str) -> Sheet:
 
 
 def _case(module: str, form: str = "fast", **changed: Any) -> Case:
-    known = registry.spec(module)
     _, channels, height, width = PAPER_SHAPE
-    options = known.table10.options_at(changed.get("channels", channels)) if known and known.table10 else {}
+    options = TABLE10.row(module).options(changed.get("channels", channels))
     case = Case(module, channels, height, width, options=options, implementation=form)
     return replace(case, **changed)
 

@@ -25,16 +25,17 @@ from ctxbench.paper.comparison import (
     compare,
 )
 from ctxbench.paper.comparison_sheet import TITLE, table10_grid
+from ctxbench.paper.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits
 from ctxbench.paper.printed.table10 import table10 as printed_rows
 from ctxbench.paper.provenance import origin
 from ctxbench.paper.sheet import Sheet
-from ctxbench.report.columns import FIXED, LATENCY_CI, reason, status, why_empty
+from ctxbench.report.columns import FIXED, LATENCY_CI, reason, status
 from ctxbench.report.plots import bars
-from ctxbench.subject import bind, registry
+from ctxbench.subject import bind
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, validate
-from ctxbench.table.column import latency, significant
+from ctxbench.table.column import significant
 from ctxbench.table.grid import EMPTY, Cell, Grid, Heading
 
 RANK = 64
@@ -130,12 +131,20 @@ def _settings(quick: bool) -> Settings:
 def _cases(channels: int, size: tuple[int, int], rank: int, device: str) -> list[Case]:
     cases = []
     for module in printed_rows():
-        known = registry.spec(module)
-        options = known.table10.options_at(channels) if known and known.table10 else {}
+        row = TABLE10.row(module)
+        options = dict(row.options(channels))
         if "rank" in options:
-            options = {**options, "rank": rank}
+            options["rank"] = rank
         cases += [
-            Case(module, channels, *size, options=options, implementation=form, device=device)
+            Case(
+                module,
+                channels,
+                *size,
+                options=options,
+                implementation=form,
+                device=device,
+                rule_options=dict(row.rule_options),
+            )
             for form in bind.implementations(module)
         ]
     return cases
@@ -194,7 +203,7 @@ def _unprinted(forms: Mapping[str, Forms]) -> list[Comparison]:
     return [
         Comparison(
             PrintedRow(module, printed.label, "", ""),
-            forms[module]["published"].paper,
+            forms[module]["published"].leaf_rule,
             gmacs(module, "published"),
             gmacs(module, "fast"),
             ratio(module, "published"),
@@ -216,14 +225,9 @@ def _add_measured(grid: Grid, rows: Sequence[Comparison], forms: Mapping[str, Fo
     for row, cells in zip(rows, grid.groups[0].rows, strict=True):
         for column, _, form in columns:
             record = forms[row.module][form]
-            shown = column.show(record)
-            noisy = "~" if column.name == "lat_median_ms" and status(record) == "noisy" else ""
-            cell = (
-                Cell(EMPTY, note=grid.footnote(why_empty(record, column)))
-                if shown is None
-                else Cell(noisy + shown)
-            )
-            cells.append(cell)
+            shown = column.text(record)
+            why = column.why(record) if shown is None and column.why else ""
+            cells.append(Cell(shown or EMPTY, note=grid.footnote(why) if why else 0))
 
 
 def _noise(records: Sequence[Record]) -> list[str]:
@@ -252,7 +256,7 @@ def _in_words(forms: Mapping[str, Forms], as_printed: bool) -> list[str]:
             f"TGM+TRM's predicted peak is {peaks['published']} times Non-Local's in the published forms, "
             f"where it keeps a map for every rank, {peaks['fast']} times in the fast ones."
         )
-    times = {form: _over(baseline, subject, form, lambda record: latency(record).median_ms) for form in FORMS}
+    times = {form: _over(baseline, subject, form, lambda record: record.latency.median_ms) for form in FORMS}
     noisy = any(status(record) == "noisy" for of in (subject, baseline) for record in of.values())
     if EMPTY not in times.values() and not noisy:
         said.append(

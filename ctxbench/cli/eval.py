@@ -1,4 +1,4 @@
-"""The verbs that evaluate a trained network and look into it."""
+"""``ctxbench eval``: score a trained network, or predictions in files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ctxbench.cli import shared
-from ctxbench.cli import values as arguments
+from ctxbench.cli import shared, values
 from ctxbench.cli.app import USAGE, app
+from ctxbench.cli.options import Weights
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.evaluate.evaluation import Evaluation
 
-Weights = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which weights of the run.")]
 OF_PREDICTIONS = {"--predictions", "--dataset", "--root", "--split", "--skip-bad", "--out"}
 
 
@@ -96,7 +95,7 @@ def evaluate(
         if dataset in (None, config.dataset):
             dataset, split = config.dataset, split or config.eval_split
             root = root or (Path(config.root) if config.root else None)
-        factors = PAPER_SCALES if ms_flip else tuple(map(_factor, arguments.split([scales])))
+        factors = PAPER_SCALES if ms_flip else tuple(map(_factor, values.split([scales])))
         setting = Setting(factors, flip or ms_flip, sliding, precision)
         data, skipped = open_split(dataset, root, split, skip_bad)
         with shared.progress_bar(counted=True) as bar:
@@ -120,32 +119,6 @@ def evaluate(
         raise typer.Exit(USAGE) from None  # the first process says it for all
     if first_process():
         _deliver(found, folder)
-
-
-@app.command()
-def attention(
-    run: Annotated[Path, typer.Argument(help="A training run's folder.")],
-    image: Annotated[Path, typer.Argument(help="An image file.")],
-    ranks: Annotated[
-        str, typer.Option(help="Which maps, a comma list, from 0. Default: four at random, always the same.")
-    ] = "",
-    truth: Annotated[
-        Path | None, typer.Option(metavar="MASK", help="The image's mask, as the run's data set has them.")
-    ] = None,
-    checkpoint: Weights = "best",
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="PNG to write. Default: in the run's attention/."),
-    ] = None,
-) -> None:
-    """Draw sub-attention maps over an image.
-
-    As figure 5 of the paper: the mean over channels of |A_i X|, for some ranks i.
-    """
-    from ctxbench.evaluate.attention import look
-
-    chosen = tuple(arguments.integer("--ranks", text) for text in arguments.split([ranks]))
-    print(look(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))
 
 
 def _factor(text: str) -> float:

@@ -1,0 +1,38 @@
+"""``ctxbench attention``: what a trained network looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctxbench.cli import values
+from ctxbench.cli.app import app
+from ctxbench.cli.options import Weights
+
+
+@app.command()
+def attention(
+    run: Annotated[Path, typer.Argument(help="A training run's folder.")],
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    ranks: Annotated[
+        str, typer.Option(help="Which maps, a comma list, from 0. Default: four at random, always the same.")
+    ] = "",
+    truth: Annotated[
+        Path | None, typer.Option(metavar="MASK", help="The image's mask, as the run's data set has them.")
+    ] = None,
+    checkpoint: Weights = "best",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="PNG to write. Default: in the run's attention/."),
+    ] = None,
+) -> None:
+    """Draw sub-attention maps over an image.
+
+    As figure 5 of the paper: the mean over channels of |A_i X|, for some ranks i.
+    """
+    from ctxbench.evaluate.attention import look
+
+    chosen = tuple(values.integer("--ranks", text) for text in values.split([ranks]))
+    print(look(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))

@@ -1,0 +1,47 @@
+"""``ctxbench decode``: what a printed number counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctxbench.cli import shared, values
+from ctxbench.cli.app import app
+from ctxbench.cli.options import CHANNELS, SIZE, Batch, Module, Size
+
+
+@app.command()
+def decode(
+    module: Module,
+    printed: Annotated[
+        list[str],
+        typer.Argument(
+            help="As printed, with the unit: FLOPs (19.33G, 2.4GMACs), memory (88.00MB), or both."
+        ),
+    ],
+    channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,
+    size: Size = SIZE,
+    batch: Batch = 1,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE for the constructor.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write every fit and near miss here; - is stdout.")
+    ] = None,
+) -> None:
+    """Find the conventions that a printed number fits.
+
+    MACs or FLOPs, biases, norms, functional operations seen or not, the last call or every call, MB or MiB,
+    the input a pixel larger. With how many conventions were tried, and how many fits chance alone would give.
+    """
+    from ctxbench import api
+
+    height, width = values.sides(size)
+    found = api.decode(
+        module, *printed, shape=(batch, channels, height, width), options=values.options(option)
+    )
+    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
+    if str(csv) != "-":
+        print(found, end="")

@@ -1,0 +1,94 @@
+"""Arguments and options that several verbs have, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ctxbench.cli import values
+from ctxbench.subject import registry
+
+
+def _names(incomplete: str) -> list[str]:
+    """What a shell may complete a module's name to; in a comma list, its last."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in registry.names() if name.startswith(last)]
+
+
+Modules = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Names, comma lists, path/to/file.py:Class or package.module:Class. Default: Table 10's eight.",
+        autocompletion=_names,
+    ),
+]
+Module = Annotated[
+    str,
+    typer.Argument(help="A name, path/to/file.py:Class or package.module:Class.", autocompletion=_names),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--option", help="KEY=VALUE for each constructor, MODULE.KEY=VALUE for one."),
+]
+PresetName = Annotated[
+    str | None,
+    typer.Option("--preset", help="Build modules as a preset has them, such as table10; else as published."),
+]
+Channels = Annotated[
+    Any,
+    typer.Option(
+        parser=values.integers("--channels"), metavar="N", help="Input channels; a comma list sweeps."
+    ),
+]
+Sizes = Annotated[
+    Any,
+    typer.Option(
+        parser=values.sizes, metavar="SIZE", help="Input size, 64 or 64x48 (H x W); a comma list sweeps."
+    ),
+]
+Size = Annotated[
+    Any, typer.Option(parser=values.size, metavar="SIZE", help="Input size, 64 or 64x48 (H x W).")
+]
+Forms = Annotated[
+    Any,
+    typer.Option(
+        parser=values.words,
+        metavar="FORM",
+        help="fast (default), published (the authors' operation order), or both by comma.",
+    ),
+]
+Dtype = Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Budget = Annotated[
+    Any,
+    typer.Option(
+        parser=values.seconds("--budget"),
+        metavar="SECONDS",
+        help="Seconds of latency sampling for each case, at most.",
+    ),
+]
+Timeout = Annotated[
+    Any,
+    typer.Option(
+        parser=values.seconds("--timeout"), metavar="SECONDS", help="Seconds any one step of a case may take."
+    ),
+]
+Batch = Annotated[int, typer.Option(help="Batch size.")]
+Implementation = Annotated[
+    str | None, typer.Option(help="fast (default) or published (the authors' operation order).")
+]
+ModeOption = Annotated[
+    Literal["infer", "train"], typer.Option(help="Forward in eval mode, or forward and backward in training.")
+]
+Counter = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Other counters: fvcore, thop, torch, ptflops, torchinfo, or none; repeatable, comma lists."
+    ),
+]
+Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
+CHANNELS, SIZE = 512, "64"
+"""Of the input, where a verb takes one."""
+Weights = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which weights of the run.")]

@@ -1,0 +1,208 @@
+"""The table of a set of records: which columns and rows it has, and the notes under it."""
+
+from collections.abc import Callable, Sequence
+
+from ctxbench.measure import stats
+from ctxbench.measure.records import Record
+from ctxbench.report.columns import (
+    BACKWARD_MACS,
+    FLOPS,
+    IMPLEMENTATION,
+    LATENCY_CI,
+    MACS,
+    MEDIAN,
+    MEMORY,
+    NOT_COUNTED,
+    PARAMS,
+    PUBLISHED_MACS,
+    TRACED_OTHERWISE,
+    counters,
+    extra,
+    missed,
+    status,
+)
+from ctxbench.subject.case import Case
+from ctxbench.subject.registry import spec
+from ctxbench.table.column import Column, lay_out
+from ctxbench.table.grid import Grid
+
+ALWAYS = (PUBLISHED_MACS, MACS, FLOPS)
+"""Columns that stand even where every row is empty."""
+
+
+def title(record: Record, records: Sequence[Record] = ()) -> str:
+    """Return the module's title; for a class given by its place, the class name.
+
+    Where ``records`` hold two such classes of one name, the file stands before it.
+    """
+    known = spec(record.case.module)
+    if known:
+        return known.title
+    place, _, name = record.case.module.rpartition(":")
+    alike = {r.case.module for r in records if r.case.module.endswith(f":{name}")}
+    return name if len(alike) < 2 else f"{place.rpartition('/')[2]}:{name}"
+
+
+def grid(records: Sequence[Record]) -> Grid:
+    """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
+    chosen = _columns(records)
+    table = lay_out(caption(records), chosen, grouped(records), best=_best)
+    table.notes += _notes(records, chosen)
+    return table
+
+
+def machine(record: Record) -> str:
+    """Return the name of the GPU or the CPU a record was measured on."""
+    return str(record.environment.get("gpu") or record.environment.get("cpu") or "")
+
+
+def caption(records: Sequence[Record]) -> str:
+    """Return the conditions all records share, the machine, and the version of torch, in one line."""
+    return " · ".join([*common(records), *_machine(records)])
+
+
+def name(record: Record, records: Sequence[Record]) -> str:
+    """Return the module's title, with the form where ``records`` hold the module in several."""
+    forms = {r.case.implementation for r in records if r.case.module == record.case.module}
+    known = title(record, records)
+    return known if len(forms) == 1 else f"{known}, {record.case.implementation}"
+
+
+def conditions(case: Case) -> tuple[str, ...]:
+    """Return what a case was measured under, module and options aside, each condition as text."""
+    shape = "×".join(map(str, case.shape))
+    compiled = "compiled" if case.compile else "eager"
+    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, compiled)
+
+
+def family(case: Case) -> tuple[str, ...]:
+    """Return what a case was measured under, its size aside."""
+    return (f"batch {case.batch}", f"{case.channels} channels", *conditions(case)[1:])
+
+
+Parts = Callable[[Case], tuple[str, ...]]
+
+
+def grouped(records: Sequence[Record], parts: Parts = conditions) -> list[tuple[str, list[Record]]]:
+    """Group records by conditions, smallest input first; a label names what the groups do not share."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in sorted(records, key=lambda r: r.case.shape):
+        groups.setdefault(parts(record.case), []).append(record)
+    shared = common(records, parts)
+    return [(" · ".join(part for part in key if part not in shared), group) for key, group in groups.items()]
+
+
+def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
+    """Return the conditions that all records share."""
+    every = [parts(record.case) for record in records]
+    return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1]
+
+
+def _machine(records: Sequence[Record]) -> list[str]:
+    versions = dict.fromkeys(f"torch {r.environment['torch']}" for r in records if "torch" in r.environment)
+    return [*dict.fromkeys(filter(None, map(machine, records))), *versions]
+
+
+def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
+    train = [BACKWARD_MACS] if _has_train(records) else []
+    counts = [PUBLISHED_MACS, MACS, *counters(records), *train, FLOPS, PARAMS]
+    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *extra(records).columns]
+
+
+def _columns(records: Sequence[Record]) -> list[Column[Record]]:
+    """Choose the columns; one that is empty in every row gives way to a note, but for the counts."""
+    named: Column[Record] = Column("title", "module", lambda record: title(record, records), kind="text")
+    kept = [
+        column
+        for column in _candidates(records)
+        if column in ALWAYS or any(column.value(r) is not None for r in records)
+    ]
+    return [named, IMPLEMENTATION, *kept]
+
+
+def _has_train(records: Sequence[Record]) -> bool:
+    return any(r.case.mode == "train" for r in records)
+
+
+def _best(column: Column[Record], records: Sequence[Record]) -> Record | None:
+    """Find the record that is significantly best: alone at the least count, or surely fastest.
+
+    A count that lacks operations is a lower bound: it wins nothing, but may keep another from winning.
+    """
+    measured = [r for r in records if column.value(r) is not None]
+    if len(measured) < 2:
+        return None
+    first, *others = sorted(measured, key=column.value)
+    if column is not MEDIAN:
+        incomplete = column in (MACS, FLOPS) and first.unknown_ops
+        return first if not incomplete and column.value(first) < column.value(others[0]) else None
+    if any(r.latency.rounds < stats.MIN_ROUNDS for r in measured):
+        return None
+    lows = [stats.ratio(first.rounds_ms, other.rounds_ms)[1] for other in others]
+    return first if min(lows) > 1 else None
+
+
+def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list[str]:
+    notes = []
+    configs = dict.fromkeys(f"{title(r, records)} ({r.case.config})" for r in records if r.case.config)
+    if configs:
+        notes.append(f"Configurations: {'; '.join(configs)}.")
+    if _has_train(records):
+        notes.append(
+            "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
+            "forward pass alone, except in the column MACs backward."
+        )
+    notes += _absent(records, columns)
+    if any(status(r) == "noisy" for r in records):
+        notes.append(
+            f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
+            f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
+        )
+    return notes + _misses(records)
+
+
+def _absent(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list[str]:
+    """Say why whole columns are missing, those with the same reasons together."""
+    shown = {column.name for column in columns}
+    absent: dict[str, list[str]] = {}
+    for column in _candidates(records):
+        if column.why and column.name not in shown:
+            reasons = _by_words(records, column.why)
+            why = _in_words(reasons) if len(reasons) > 1 else next(iter(reasons))
+            absent.setdefault(why, []).append(column.heading.line)
+    return [f"Not measured: {', '.join(headings)} — {why}." for why, headings in absent.items()]
+
+
+def _misses(records: Sequence[Record]) -> list[str]:
+    notes = []
+    for counter in counters(records):
+
+        def missing(record: Record, name: str = counter.part) -> str:
+            return missed(record.counters.get(name, {}).get("missed", {}))
+
+        if modules := _by_words(records, missing):
+            notes.append(
+                f"{counter.part}, run on the published form, missed products in {_in_words(modules)}."
+            )
+    if counters(records):
+        notes.append(
+            "Element-wise work is in FLOPs alone; `ctxbench explain` names what each counter leaves out."
+        )
+    if unknown := _by_words(records, lambda r: missed(r.unknown_ops)):
+        notes.append(f"{NOT_COUNTED}: {_in_words(unknown)}.")
+    if traced := _by_words(records, lambda r: r.note):
+        notes.append(f"{TRACED_OTHERWISE}: {_in_words(traced)}.")
+    return notes
+
+
+def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict[str, dict[str, None]]:
+    """Return what is said of any record, each with the titles of the modules it is said of."""
+    said: dict[str, dict[str, None]] = {}
+    for record in records:
+        if what := words(record):
+            said.setdefault(what, {})[title(record, records)] = None
+    return said
+
+
+def _in_words(said: dict[str, dict[str, None]]) -> str:
+    return "; ".join(f"{', '.join(modules)}: {what}" for what, modules in said.items())
