@@ -24,6 +24,7 @@ State = dict[str, Tensor]
 REAL = Path(os.environ.get("CTXBENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CAFFE = REAL / "resnet50_caffe_imagenet_backbone_fp16.safetensors"
 PHOTOS = REAL / "voc2012_subset.tar"
+NO_DATA = f"no {CAFFE.name} or no {PHOTOS.name} in {REAL} (set CTXBENCH_DATA)"
 
 
 def small(stem: Stem = "deep", stride_in: StrideIn = "3x3") -> ResNet:
@@ -294,7 +295,7 @@ def strangeness(backbone: ResNet, images: Tensor) -> float:
     return torch.stack(seen).mean().item()
 
 
-@pytest.mark.skipif(not (CAFFE.is_file() and PHOTOS.is_file()), reason=f"no weights and photos in {REAL}")
+@pytest.mark.skipif(not (CAFFE.is_file() and PHOTOS.is_file()), reason=NO_DATA)
 def test_real_weights_know_photographs_where_the_stride_is_right() -> None:
     images = photographs(4)
     found = {}
