@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ctxbench.data.dataset import IGNORE, SegmentationSet
+from ctxbench.data.paths import NotFoundError
 from ctxbench.data.readers.ade20k import open_ade20k
 from ctxbench.data.readers.ade20k_full import open_ade20k_full
 from ctxbench.data.readers.coco import open_coco
@@ -16,7 +17,6 @@ from ctxbench.data.readers.folder import open_folder
 from ctxbench.data.readers.pascal_context import open_pascal_context, open_pascal_context59
 from ctxbench.data.readers.sift_flow import open_sift_flow
 from ctxbench.data.readers.voc import open_voc12, open_voc12aug
-from ctxbench.data.reading import NotFoundError
 from ctxbench.errors import UserError
 
 __all__ = ["DATASETS", "IGNORE", "DatasetInfo", "SegmentationSet", "open_dataset"]

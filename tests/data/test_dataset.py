@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from ctxbench.data.dataset import IGNORE, FileSet, Pair, Subset, class_list, colormap
+from ctxbench.data.paths import read_list
 from ctxbench.data.readers.ade20k import SceneParsing
 from ctxbench.data.reading import (
     BadSampleError,
@@ -17,7 +18,6 @@ from ctxbench.data.reading import (
     SizesDifferError,
     UnreadableFileError,
     read_image,
-    read_list,
 )
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair
+from ctxbench.data.paths import NotFoundError
 from ctxbench.data.readers.ade20k import FOLDERS
 from ctxbench.data.reading import (
     BadSampleError,
     LabelRangeError,
-    NotFoundError,
     UnreadableFileError,
     read_labels,
 )

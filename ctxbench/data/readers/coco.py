@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair, colormap
+from ctxbench.data.paths import first_of
 from ctxbench.data.readers.voc import CLASSES
-from ctxbench.data.reading import LabelRangeError, UnreadableFileError, first_of, open_picture, read_labels
+from ctxbench.data.reading import LabelRangeError, UnreadableFileError, open_picture, read_labels
 from ctxbench.errors import UserError, in_one_line
 
 VOC_OF_COCO = {

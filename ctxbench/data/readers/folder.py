@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ctxbench.data.dataset import FileSet, Pair
 from ctxbench.data.labels import label_layout
-from ctxbench.data.reading import IMAGE_SUFFIXES, NotFoundError, lines_of, stem_of
+from ctxbench.data.paths import IMAGE_SUFFIXES, NotFoundError, lines_of, stem_of
 from ctxbench.errors import UserError
 
 SPLITS = ("train", "val", "test", "all")
@@ -57,8 +57,6 @@ def open_folder(root: Path, split: str) -> FileSet:
         raise UserError(f"{root} has no split {split!r}: no {split}.txt, no folder named so (splits: {have})")
     pairs = every if split == "all" else by_split[split]
     masks = [pair.mask for pair in every if pair.mask and pair.mask.is_file()]
-    if lossy := [mask for mask in masks if mask.suffix.lower() in (".jpg", ".jpeg")]:
-        raise UserError(f"{lossy[0]} is a mask saved as JPEG, which changes its labels: save masks as PNG")
     return FileSet("folder", split, pairs, **label_layout(root, masks))
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair, class_list
+from ctxbench.data.paths import first_of, read_list
 from ctxbench.data.readers.voc import devkit
-from ctxbench.data.reading import LabelRangeError, first_of, read_labels, read_list
+from ctxbench.data.reading import LabelRangeError, read_labels
 
 LABELS = 459
 """How many labels the authors' ``LabelMap`` has; all but 59 are rare, and background here."""

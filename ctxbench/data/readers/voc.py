@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from ctxbench.data.dataset import FileSet, Pair, colormap
-from ctxbench.data.reading import NotFoundError, first_of, read_list
+from ctxbench.data.paths import NotFoundError, first_of, read_list
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
