@@ -101,9 +101,9 @@ def two_indices_of_a_colour(root: Path, masks: Survey) -> UserError | None:
     for colour, places in sorted(indices.items()):
         if len(places) > 1 and any(len(masks.palettes[index]) > 1 for index in places):
             return UserError(
-                f"{root}: the colour {text(colour)} has the index {' or '.join(map(str, sorted(places)))} in the "
-                f"palettes of the masks. If colours are the classes, list them in {root / 'classes.txt'}, "
-                f"'{text(colour)} NAME'; if indices are, save the masks grey"
+                f"{root}: in the palettes of the masks the colour {text(colour)} has the index "
+                f"{' or '.join(map(str, sorted(places)))}. If colours are the classes, list them in "
+                f"{root / 'classes.txt'}, '{text(colour)} NAME'; if indices are, save the masks grey"
             )
     return None
 

@@ -115,9 +115,20 @@ def read_picture(path: Path) -> Image.Image:
     """An image file decoded and turned upright, in the mode it has. Raises BadSampleError."""
     with open_picture(path) as file:
         picture = loaded(file, path)
+        if file.format == "GIF" and picture.mode == "P":
+            picture = _grey_again(picture)
         if orientation(picture) == 1:
             return picture
         return cast(Image.Image, ImageOps.exif_transpose(picture))
+
+
+def _grey_again(picture: Image.Image) -> Image.Image:
+    """A picture with a palette, or a grey one if the palette has greys alone.
+
+    A GIF always has a palette, and whoever saves a grey picture as one does not choose the indices.
+    """
+    colours = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)  # (colours, 3)
+    return picture.convert("L") if (colours == colours[:, :1]).all() else picture
 
 
 def read_image(path: Path) -> Image.Image:
