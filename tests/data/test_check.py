@@ -8,7 +8,7 @@ from PIL import Image
 
 from ctxbench.cli.app import main
 from ctxbench.data import DATASETS, IGNORE, open_dataset
-from ctxbench.data.check import check, readable, sample_picture
+from ctxbench.data.check import check_dataset, readable, sample_picture
 from ctxbench.data.dataset import Subset
 from ctxbench.errors import UserError
 
@@ -31,7 +31,9 @@ def spoilt(tmp_path: Path) -> Path:
 
 def test_check_names_every_bad_sample_and_counts_the_pixels_of_the_good(spoilt: Path) -> None:
     seen: list[tuple[int, int]] = []
-    found = check(open_dataset("folder", spoilt, "all"), lambda done, total: seen.append((done, total)))
+    found = check_dataset(
+        open_dataset("folder", spoilt, "all"), lambda done, total: seen.append((done, total))
+    )
     assert {found.dataset.stem(index): error.problem for index, error in found.problems} == {
         "lost": "missing", "range": "label out of range", "short": "unreadable", "small": "sizes differ",
         "text": "unreadable",
@@ -59,7 +61,7 @@ def test_a_set_of_bad_samples_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_authors_count_stands_beside_what_is_there(voc12: Path) -> None:
-    found = check(open_dataset("voc12", voc12, "val"))
+    found = check_dataset(open_dataset("voc12", voc12, "val"))
     assert found.expected == 1449
     assert (len(found.dataset), len(found.good)) == (445, 1)  # the tests unpack one of them
     assert "445 samples (the authors' split has 1449), 444 missing" in found.summary

@@ -3,7 +3,7 @@
 from itertools import chain
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, class_list
+from ctxbench.data.file_set import FileSet, Pair, class_list
 from ctxbench.data.paths import first_of
 
 FOLDERS = {"train": "training", "val": "validation"}

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair
+from ctxbench.data.dataset import IGNORE, Labels
+from ctxbench.data.file_set import FileSet, Pair
 from ctxbench.data.paths import NotFoundError
 from ctxbench.data.readers.ade20k import FOLDERS
 from ctxbench.data.reading import (

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair, colormap
+from ctxbench.data.dataset import IGNORE, Labels, colormap
+from ctxbench.data.file_set import FileSet, Pair
 from ctxbench.data.paths import first_of
 from ctxbench.data.readers.voc import CLASSES
 from ctxbench.data.reading import LabelRangeError, UnreadableFileError, open_picture, read_labels

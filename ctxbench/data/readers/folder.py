@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair
+from ctxbench.data.file_set import FileSet, Pair
 from ctxbench.data.labels import label_layout
 from ctxbench.data.paths import (
     IMAGE_SUFFIXES,

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ctxbench.data.dataset import Pair
+from ctxbench.data.file_set import Pair
 from ctxbench.data.paths import same_name
 from ctxbench.data.readers.words import OTHER_NAME, Role, bare, of_folder, of_name
 from ctxbench.errors import UserError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair, class_list
+from ctxbench.data.dataset import IGNORE, Labels
+from ctxbench.data.file_set import FileSet, Pair, class_list
 from ctxbench.data.paths import first_of, read_list
 from ctxbench.data.readers.voc import devkit
 from ctxbench.data.reading import LabelRangeError, read_labels

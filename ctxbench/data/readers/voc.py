@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, colormap
+from ctxbench.data.dataset import colormap
+from ctxbench.data.file_set import FileSet, Pair
 from ctxbench.data.paths import NotFoundError, first_of, read_list
 
 CLASSES = (

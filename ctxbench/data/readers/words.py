@@ -28,8 +28,8 @@ IMAGE_WORDS = _set(
 )
 MASK_WORDS = _set(
     "mask masks msk msks label labels labeled labelled lbl lbls labelids labeltrainids annot annots"
-    " anno annos ann anns annotation annotations annotated gt gts groundtruth truth seg segs segm segmentation"
-    " segmentations semseg semantic target targets trimap trimaps matte mattes"
+    " anno annos ann anns annotation annotations annotated gt gts groundtruth truth seg segs segm"
+    " segmentation segmentations semseg semantic target targets trimap trimaps matte mattes"
 )
 OTHER_WORDS = _set(
     "pred preds prediction predictions predicted vis viz visual visualization visualisation visualizations"

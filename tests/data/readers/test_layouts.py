@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from ctxbench.data import DATASETS, IGNORE, open_dataset
-from ctxbench.data.check import check
+from ctxbench.data.check import check_dataset
 from ctxbench.data.readers.coco import polygon_mask, run_length_mask
 from ctxbench.errors import UserError
 
@@ -233,7 +233,7 @@ def test_coco_pixel_maps(tmp_path: Path) -> None:
     ],
 )
 def test_a_coco_pixel_map_of_something_else_is_named(tmp_path: Path, values: Any, said: str) -> None:
-    found = check(open_dataset("coco", coco_map(tmp_path, values), "train"))
+    found = check_dataset(open_dataset("coco", coco_map(tmp_path, values), "train"))
     assert "(the authors' split of 2017 has 118287)" in found.summary
     ((_, error),) = found.problems
     assert re.search(said, str(error))
@@ -258,10 +258,10 @@ def test_a_split_of_full_ade20k_is_told_below_its_root(full_ade: Path) -> None:
 
 def test_an_unreadable_mask_of_full_ade20k_is_one_bad_sample(full_ade: Path) -> None:
     (full_ade / "images/ADE/training/street/a_seg.png").write_bytes(b"no picture")
-    assert [error.problem for _, error in check(open_dataset("ade20k_full", full_ade, "train")).problems] == [
-        "unreadable"
-    ]
-    assert not check(open_dataset("ade20k_full", full_ade, "val")).problems
+    assert [
+        error.problem for _, error in check_dataset(open_dataset("ade20k_full", full_ade, "train")).problems
+    ] == ["unreadable"]
+    assert not check_dataset(open_dataset("ade20k_full", full_ade, "val")).problems
 
 
 def test_a_class_of_full_ade20k_keeps_the_name_that_some_file_gives(full_ade: Path) -> None:

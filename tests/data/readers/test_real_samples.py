@@ -105,7 +105,7 @@ def test_coco_stuff(samples: Path, tmp_path: Path) -> None:
 
 
 def test_pascal_context_classes_are_the_authors(samples: Path) -> None:
-    from ctxbench.data.dataset import class_list
+    from ctxbench.data.file_set import class_list
 
     numbers, names = class_list("pascal_context")
     lines = (samples / "pascal_context_lists/classes-400.txt").read_text().splitlines()
