@@ -192,13 +192,13 @@ def _of_file(dataset: FileSet, index: int) -> tuple[int, bool]:
     """The grey levels of an image of 16 bits, else 0; whether EXIF turns it and its mask fits either way."""
     pair = dataset.pairs[index]
     with open_picture(pair.image) as picture:
-        deep, size, turned = picture.mode.startswith("I;16"), picture.size, orientation(picture)
+        deep, size = picture.mode.startswith("I;16"), picture.size
     levels = (int(np.asarray(read_picture(pair.image)).max(initial=0)) >> 8) + 1 if deep else 0
-    if turned == 1 or pair.mask is None or pair.mask.suffix in (".mat", ".json"):
+    if orientation(pair.image) == 1 or pair.mask is None or pair.mask.suffix in (".mat", ".json"):
         return levels, False
     with open_picture(pair.mask) as mask:
-        as_stored = orientation(mask) == 1 and mask.size == size  # and mask() found it fits the turned one
-    return levels, as_stored
+        as_stored = mask.size == size  # and mask() has found that it fits the turned one
+    return levels, as_stored and orientation(pair.mask) == 1
 
 
 def sample_picture(dataset: SegmentationSet, path: Path, n: int = 4) -> None:

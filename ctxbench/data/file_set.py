@@ -72,8 +72,9 @@ class FileSet(SegmentationSet):
 
 def _unturned(image: Path, shape: tuple[int, ...]) -> str:
     with open_picture(image) as picture:
-        if orientation(picture) == 1 or picture.size[::-1] != shape:
-            return ""
+        stored = picture.size[::-1]
+    if orientation(image) == 1 or stored != shape:
+        return ""
     return ", which its EXIF data turn, and the mask fits it unturned: turn the mask as well"
 
 

@@ -7,6 +7,7 @@ orientation that its EXIF data state.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -84,18 +85,22 @@ def loaded(picture: Image.Image, path: Path) -> Image.Image:
     return picture
 
 
-def orientation(picture: Image.Image) -> int:
-    """The EXIF orientation of an image: 1 as stored, 2 to 8 mirrored or turned; 1 where there is none.
+def orientation(path: Path) -> int:
+    """The EXIF orientation of an image file: 1 as stored, 2 to 8 mirrored or turned; 1 where it states none.
 
-    Of a PNG, the image is decoded if the file has EXIF or XMP data anywhere, for they may follow the pixels.
+    Raises BadSampleError as ``open_picture``.
     """
-    if picture.format == "PNG" and picture.fp is not None:
-        place = picture.fp.tell()
-        picture.fp.seek(0)
-        content = picture.fp.read()
-        picture.fp.seek(place)
-        if b"eXIf" not in content and b"XML:com.adobe.xmp" not in content:
+    with open_picture(path) as picture:
+        # data that follow a PNG's pixels are only seen when these are decoded: do that if there are such
+        if picture.format == "PNG" and not _MAY_TURN.search(existing(path).read_bytes()):
             return 1
+        return _orientation(picture)
+
+
+_MAY_TURN = re.compile(rb"eXIf|XML:com\.adobe\.xmp")
+
+
+def _orientation(picture: Image.Image) -> int:
     try:
         value = picture.getexif().get(0x0112, 1)
     except Exception:  # damaged EXIF data raise whatever they lead to, and the pixels are whole
@@ -107,8 +112,7 @@ def size_of(path: Path) -> tuple[int, int]:
     """Height and width of an image file once turned upright. Raises BadSampleError as ``open_picture``."""
     with open_picture(path) as picture:
         width, height = picture.size
-        turned = orientation(picture) >= 5  # 5 to 8 exchange rows and columns
-    return (width, height) if turned else (height, width)
+    return (width, height) if orientation(path) >= 5 else (height, width)  # 5 to 8 exchange the two
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -117,9 +121,7 @@ def read_picture(path: Path) -> Image.Image:
         picture = loaded(file, path)
         if file.format == "GIF" and picture.mode == "P":
             picture = _grey_again(picture)
-        if orientation(picture) == 1:
-            return picture
-        return cast(Image.Image, ImageOps.exif_transpose(picture))
+        return picture if _orientation(file) == 1 else ImageOps.exif_transpose(picture)
 
 
 def _grey_again(picture: Image.Image) -> Image.Image:

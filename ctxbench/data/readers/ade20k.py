@@ -22,7 +22,7 @@ def open_ade20k(root: Path, split: str) -> SceneParsing:
     """
     homes = (root, root / "ADEChallengeData2016")
     images = first_of(*(home / "images" / FOLDERS[split] for home in homes))
-    masks = images.parents[1] / "annotations" / FOLDERS[split]
+    masks = first_of(images.parents[1] / "annotations" / FOLDERS[split])
     stems = {path.stem for path in chain(images.glob("*.jpg"), masks.glob("*.png"))}
     pairs = [Pair(stem, images / f"{stem}.jpg", masks / f"{stem}.png") for stem in sorted(stems)]
     codes, names = class_list("ade20k")
