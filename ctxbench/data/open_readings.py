@@ -54,8 +54,8 @@ def class_or_ignored(
     shares = ", ".join(f"{value}: {100 * numbers.share(value):.2f} %" for value in (*values[:8], IGNORE))
     return UserError(
         f"{root}: {IGNORE} in the masks is a class, or it is ignored ({shares} of the pixels). Write in "
-        f"{list_path(root, classes)}: {quoted(lines)}, or '{IGNORE} ignored' as the last "
-        "(and 'ignored' for a value that only strays)"
+        f"{list_path(root, classes)}: {quoted(lines)}, or '{IGNORE} ignored' as the last (and name a value "
+        "that only strays ignored)"
     )
 
 
