@@ -27,6 +27,8 @@ def list_datasets() -> None:
         print(f"{info.name:17}{info.title} ({', '.join(info.splits)})")
         if info.source:
             print(f"{'':17}{info.source}")
+        if info.reported_as:
+            print(f"{'':17}mean IoU × {info.reported_share} is printed {info.reported_as}")
 
 
 @data.command("check")

@@ -112,7 +112,10 @@ def size_of(path: Path) -> tuple[int, int]:
     """Height and width of an image file once turned upright. Raises BadSampleError as ``open_picture``."""
     with open_picture(path) as picture:
         width, height = picture.size
-    return (width, height) if orientation(path) >= 5 else (height, width)  # 5 to 8 exchange the two
+        by_pillow = picture.format == "TIFF"  # these it turns itself, some versions when they are decoded
+    if orientation(path) < 5:  # 5 to 8 exchange the two
+        return height, width
+    return read_picture(path).size[::-1] if by_pillow else (width, height)
 
 
 def read_picture(path: Path) -> Image.Image:

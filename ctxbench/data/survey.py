@@ -5,6 +5,7 @@ In the shape comments: H and W are the height and width of a mask.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctxbench.data.dataset import Colour
-from ctxbench.data.reading import BadSampleError, is_lossy, read_picture, values_of
+from ctxbench.data.reading import PIXEL_LIMIT, BadSampleError, is_lossy, read_picture, values_of
 
 TOO_MANY = 1024
 """Colours counted in one mask; more are no classes."""
@@ -100,7 +101,7 @@ class Survey:
 
 def survey(masks: Iterable[Path]) -> Survey:
     """Read all masks. Those that cannot be read are left out: reading them as samples names them."""
-    return _survey(tuple((path, _stamp(path)) for path in masks))
+    return _survey(tuple((path, _stamp(path)) for path in masks), os.environ.get(PIXEL_LIMIT))
 
 
 def lossy_masks(masks: Iterable[Path]) -> list[Path]:
@@ -125,7 +126,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=4)  # the splits of a set are opened one after the other, and share all masks
-def _survey(masks: tuple[tuple[Path, tuple[int, int]], ...]) -> Survey:
+def _survey(masks: tuple[tuple[Path, tuple[int, int]], ...], limit: str | None) -> Survey:
     whole = Survey()
     with ThreadPoolExecutor() as pool:  # Pillow and NumPy work outside Python's lock
         for one in pool.map(_look, (path for path, _ in masks)):
