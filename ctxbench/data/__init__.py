@@ -77,8 +77,8 @@ DATASETS: dict[str, DatasetInfo] = {
             "pascal_context59", "PASCAL-Context, 59 classes", CONTEXT,
             ("train", "val"), "train", "val", open_pascal_context59, {"train": 4998, "val": 5105},
             reported_share=Fraction(59, 60),
-            reported_as="as 60 classes by PyTorch-Encoding and the papers on it: the background counts in the "
-            "mean, with an IoU of 0, and is not predicted",
+            reported_as="as 60 classes by PyTorch-Encoding and the papers on it: the background counts in "
+            "the mean, with an IoU of 0, and is not predicted",
         ),
         DatasetInfo(
             "coco_stuff", "COCO-Stuff 10k",
