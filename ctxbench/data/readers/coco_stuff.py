@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, class_list
-from ctxbench.data.reading import first_of, read_list
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import first_of, read_list
 
 
 def open_coco_stuff(root: Path, split: str) -> FileSet:

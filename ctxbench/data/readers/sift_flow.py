@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, class_list
-from ctxbench.data.reading import first_of, read_list
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import first_of, read_list
 
 SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 
