@@ -19,8 +19,8 @@ from ctxbench.report.columns import status
 from ctxbench.report.growth import LEVEL, QUANTITIES, Growth, complexity, growths, title_of
 from ctxbench.report.layout import caption, title
 from ctxbench.report.plots import GREY
-from ctxbench.subject.bind import SINGLE
 from ctxbench.subject.case import Case
+from ctxbench.subject.registry import SINGLE
 from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex

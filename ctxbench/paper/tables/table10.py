@@ -29,7 +29,7 @@ from ctxbench.paper.provenance import origin
 from ctxbench.paper.sheet import Sheet
 from ctxbench.report.columns import LATENCY_CI, status
 from ctxbench.report.plots import bars
-from ctxbench.subject import bind
+from ctxbench.subject import bind, registry
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, validate
 from ctxbench.table.column import frame, lay_out, significant
@@ -168,7 +168,7 @@ def _by_module(records: Sequence[Record]) -> dict[str, Forms]:
     modules: dict[str, dict[str, Record]] = {}
     for record in records:
         form = record.case.implementation
-        names = FORMS if form == bind.SINGLE else (form,)
+        names = FORMS if form == registry.SINGLE else (form,)
         modules.setdefault(record.case.module, {}).update(dict.fromkeys(names, record))
     return dict(modules.items())
 
