@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ctxbench.cli import shared
+from ctxbench.cli import progress
 from ctxbench.cli.app import USAGE, app, say
 
 MAX_NAMED = 20
@@ -60,8 +60,8 @@ def check_whole(
     splits = [split] if split or info is None else [info.train_split, info.eval_split]
     checks = []
     for dataset in [open_dataset(name, root, each) for each in splits]:
-        with shared.progress_bar(counted=True) as bar:
-            checks.append(check_dataset(dataset, shared.counting(bar, f"{name} {dataset.split}")))
+        with progress.display() as show:
+            checks.append(check_dataset(dataset, progress.counting(show, f"{name} {dataset.split}")))
     for check in checks:
         print(check.summary)
         if check.dataset.meaning:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ctxbench.cli import shared, values
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import USAGE, app
 from ctxbench.cli.options import Weights
 from ctxbench.errors import UserError
@@ -84,9 +84,9 @@ def evaluate(
             if dataset is None or predictions is None:
                 raise UserError("--predictions needs the --dataset that they are of")
             data, skipped = open_split(dataset, root, split, skip_bad)
-            with shared.progress_bar(counted=True) as bar:
+            with progress.display() as show:
                 found = evaluate_predictions(
-                    predictions, data, skipped=skipped, out=out, progress=shared.counting(bar, "images")
+                    predictions, data, skipped=skipped, out=out, progress=progress.counting(show, "images")
                 )
             _deliver(found, out)
             return
@@ -98,7 +98,7 @@ def evaluate(
         factors = PAPER_SCALES if ms_flip else tuple(map(_factor, values.split([scales])))
         setting = Setting(factors, flip or ms_flip, sliding, precision)
         data, skipped = open_split(dataset, root, split, skip_bad)
-        with shared.progress_bar(counted=True) as bar:
+        with progress.display() as show:
             found, folder = evaluate_run(
                 trained,
                 data,
@@ -111,7 +111,7 @@ def evaluate(
                 skipped=skipped,
                 save_predictions=save_predictions,
                 out=out,
-                progress=shared.counting(bar, "images"),
+                progress=progress.counting(show, "images"),
             )
     except UserError:
         if first_process():

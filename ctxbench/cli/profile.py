@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctxbench.cli import network, shared, values
+from ctxbench.cli import network, progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.options import (
     Batch,
@@ -98,7 +98,7 @@ def profile(
     chosen = values.counters(counter)
     folder = resume or out or api.new_folder()
     try:
-        with shared.progress_bar(quiet=quiet) as bar:
+        with progress.display(quiet=quiet) as show:
             run = api.profile(
                 values.modules(modules or []),
                 preset=preset,
@@ -118,7 +118,7 @@ def profile(
                 out=folder,
                 resume=resume,
                 command=["ctxbench", *sys.argv[1:]],
-                progress=shared.measuring(bar),
+                progress=progress.measuring(show),
             )
     except KeyboardInterrupt:
         if not (folder / "run.json").exists():

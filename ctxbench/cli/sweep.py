@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctxbench.cli import shared
+from ctxbench.cli import progress, shared
 from ctxbench.cli import values as texts
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.options import (
@@ -85,7 +85,7 @@ def sweep(
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
     folder = resume or out or (api.new_folder() if latency else None)
     try:
-        with shared.progress_bar(quiet=quiet or not (latency or resume)) as bar:
+        with progress.display(quiet=quiet or not (latency or resume)) as show:
             growth = api.sweep(
                 texts.modules(modules or []),
                 axis=axis,
@@ -105,7 +105,7 @@ def sweep(
                 out=folder,
                 resume=resume,
                 command=["ctxbench", *sys.argv[1:]],
-                progress=shared.measuring(bar),
+                progress=progress.measuring(show),
             )
     except KeyboardInterrupt:
         if folder is not None and (folder / "run.json").exists():
