@@ -13,7 +13,17 @@ TYPE_CHECKING = False  # typing itself takes as long to import as all else on th
 if TYPE_CHECKING:
     from typing import Any
 
-    from ctxbench.api import compare, count, decode, environment, explain, profile, sweep, trace
+    from ctxbench.api import (
+        compare,
+        count,
+        count_networks,
+        decode,
+        environment,
+        explain,
+        profile,
+        sweep,
+        trace,
+    )
     from ctxbench.errors import UserError
     from ctxbench.report.run import load_run
     from ctxbench.subject.bind import build
@@ -24,6 +34,7 @@ _HOME = {
     "build": "ctxbench.subject.bind",
     "compare": "ctxbench.api",
     "count": "ctxbench.api",
+    "count_networks": "ctxbench.api",
     "decode": "ctxbench.api",
     "environment": "ctxbench.api",
     "explain": "ctxbench.api",
@@ -41,6 +52,7 @@ __all__ = [
     "build",
     "compare",
     "count",
+    "count_networks",
     "decode",
     "environment",
     "explain",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ctxbench.audit.decoding import Decoding
     from ctxbench.measure.session import RunProgress
+    from ctxbench.networks.cost import NetworkCosts
     from ctxbench.report.compare import RunDiff
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
@@ -108,6 +109,33 @@ def profile(
         session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
     write_report(folder)
     return load_run(folder)
+
+
+def count_networks(
+    models: str | Sequence[str],
+    *,
+    sizes: int | Sequence[Size] = 512,
+    backbone: str = "resnet101",
+    context: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> NetworkCosts:
+    """Count whole segmentation networks at inputs 1×3×H×W, without running them.
+
+    ``models`` are names such as "reconet" or "pspnet", ``context`` and ``options`` the context module of the
+    network "reconet". Raises UserError for a name, an option or a size (at least 65) that does not fit.
+    """
+    from ctxbench.networks.counting import network_costs
+
+    names = [models] if isinstance(models, str) else list(models)
+    if not names:
+        raise UserError("name a network to count, such as reconet or reconet,pspnet")
+    return network_costs(
+        names,
+        sizes=[sizes] if isinstance(sizes, int) else sizes,
+        backbone=backbone,
+        context=context,
+        context_options=options or {},
+    )
 
 
 def report(folder: str | Path) -> list[Path]:
