@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ctxbench.evaluate.evaluation import PAPER_SCALES, VOC, in_words
+from ctxbench.evaluate.predictions import VOC
 from ctxbench.paper import printed
 from ctxbench.paper.comparison import NOT_MEASURED
+from ctxbench.paper.evaluations import PAPERS_SETTING, SINGLE_SCALE
 from ctxbench.paper.own_runs import RECONET, REPORTED, OwnRun, Placed, for_table, place
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import DIFFERS, Sheet
@@ -20,7 +21,6 @@ from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas
 from ctxbench.train.presets import PRESETS
 
 METRICS = {"pixel_acc": "pixel accuracy", "miou": "mIoU"}
-PAPERS_SETTING = in_words(PAPER_SCALES, flip=True, sliding=None)
 ABOUT = ("method", "backbone", "split", "evaluated", "checkpoint")
 LOOKS = (("o", "#999999"), ("D", PALETTE["reconet"]), *zip("s^vP", reversed(OTHERS), strict=True))
 """Marker and colour: of what is printed, of RecoNet's, of runs."""
@@ -46,7 +46,7 @@ def miou_columns(runs: Sequence[OwnRun]) -> dict[str, dict[str, Placed]]:
     for one place, the first that is comparable stands, else the first.
     """
     rows = {printed.plain_name(row["method"]): row for row in printed.rows(9) if row["miou_ss"]}
-    settings = {"miou_ss": in_words((1.0,), flip=False, sliding=None), "miou_ms_flip": PAPERS_SETTING}
+    settings = {"miou_ss": SINGLE_SCALE, "miou_ms_flip": PAPERS_SETTING}
     columns: dict[str, dict[str, Placed]] = {}
     for run in runs:
         row = rows.get(run.evaluation.network)
