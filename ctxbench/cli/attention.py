@@ -32,7 +32,7 @@ def attention(
 
     As figure 5 of the paper: the mean over channels of |A_i X|, for some ranks i.
     """
-    from ctxbench.evaluate.attention import look
+    from ctxbench.train.attention import draw_attention
 
     chosen = tuple(values.integer("--ranks", text) for text in values.split([ranks]))
-    print(look(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))
+    print(draw_attention(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))

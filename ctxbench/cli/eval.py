@@ -73,10 +73,11 @@ def evaluate(
         raise UserError(f"--ms-flip sets scales and flip: leave out {', '.join(sorted(doubled))}")
     if predictions is not None and (unused := given - OF_PREDICTIONS):
         raise UserError(f"predictions are scored as they are: leave out {', '.join(sorted(unused))}")
-    from ctxbench.evaluate.evaluation import PAPER_SCALES
+    from ctxbench.evaluate.evaluation import MULTI_SCALES
     from ctxbench.evaluate.predict import Setting
+    from ctxbench.evaluate.predictions import evaluate_predictions
     from ctxbench.train.engine import first_process
-    from ctxbench.train.evaluation import evaluate_predictions, evaluate_run, open_split
+    from ctxbench.train.evaluation import evaluate_run, open_split
     from ctxbench.train.run import TrainedRun
 
     try:
@@ -95,7 +96,7 @@ def evaluate(
         if dataset in (None, config.dataset):
             dataset, split = config.dataset, split or config.eval_split
             root = root or (Path(config.root) if config.root else None)
-        factors = PAPER_SCALES if ms_flip else tuple(map(_factor, values.split([scales])))
+        factors = MULTI_SCALES if ms_flip else tuple(map(_factor, values.split([scales])))
         setting = Setting(factors, flip or ms_flip, sliding, precision)
         data, skipped = open_split(dataset, root, split, skip_bad)
         with progress.display() as show:
@@ -129,9 +130,9 @@ def _factor(text: str) -> float:
 
 
 def _deliver(evaluation: Evaluation, folder: Path | None) -> None:
-    from ctxbench.evaluate.evaluation import FILES, tables
+    from ctxbench.evaluate.files import FILES
 
-    shared.show(tables(evaluation))
+    shared.show(evaluation.tables())
     speed = evaluation.images / evaluation.seconds
     print(f"\n{evaluation.images} images in {evaluation.seconds:.1f} s, {speed:.1f} images/s.")
     if evaluation.skipped:

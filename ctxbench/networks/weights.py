@@ -146,16 +146,15 @@ def load_weights(backbone: ResNet, path: str | Path) -> LoadReport:
 def _prefix(state: Mapping[str, Tensor], path: Path) -> str:
     """Return what the backbone's keys begin with: nothing, some of ``PREFIXES``, or the only one there is.
 
-    Raises UserError where several parts of the file are ResNets, and neither one rule nor the next tells
-    which is meant.
+    Raises UserError where several parts of the file are ResNets, and no rule tells which is meant.
     """
-    all_ = [key.removesuffix(ANCHOR) for key in state if f".{key}".endswith(f".{ANCHOR}")]
-    usual = [prefix for prefix in all_ if all(f"{part}." in PREFIXES for part in prefix.split(".")[:-1])]
-    for prefixes in ([prefix for prefix in all_ if not prefix], usual, all_):
+    places = [key.removesuffix(ANCHOR) for key in state if f".{key}".endswith(f".{ANCHOR}")]
+    usual = [prefix for prefix in places if all(f"{part}." in PREFIXES for part in prefix.split(".")[:-1])]
+    for prefixes in ([prefix for prefix in places if not prefix], usual, places):
         if len(prefixes) == 1:
             return prefixes[0]
-    if all_:
-        raise UserError(f"{path} holds {len(all_)} ResNets, under {_first(all_)}: keep the one to load")
+    if places:
+        raise UserError(f"{path} holds {len(places)} ResNets, under {_first(places)}: keep the one to load")
     return ""
 
 

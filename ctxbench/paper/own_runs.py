@@ -8,8 +8,11 @@ from typing import Any
 
 from ctxbench.data import DATASETS
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import PRINTED, VOC, Evaluation, Printed, differences, read_evaluation
+from ctxbench.evaluate.evaluation import Evaluation
+from ctxbench.evaluate.files import read_evaluation
+from ctxbench.evaluate.predictions import VOC
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
+from ctxbench.paper.evaluations import PRINTED, Printed, differences
 from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import DIFFERS
 from ctxbench.paper.training_presets import PRESETS

@@ -8,7 +8,6 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxbench.evaluate.evaluation import tables
 from ctxbench.files import write_text
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.markdown import grid_markdown
@@ -55,7 +54,7 @@ def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:
 
 def result(run: TrainedRun) -> list[Grid]:
     """The tables a run ends with: of its evaluation, and of the gap to its baseline."""
-    return [*tables(run.evaluation), *([] if run.baseline is None else [_gap(run, run.baseline)])]
+    return [*run.evaluation.tables(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
 
 
 def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:

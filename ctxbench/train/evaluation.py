@@ -1,7 +1,6 @@
-"""Evaluate what lies in a folder: a training run, in one process or several, or predictions."""
+"""Evaluate a training run's network, in one process or several."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,15 +12,13 @@ from ctxbench.data.augment import normalise
 from ctxbench.data.check import readable
 from ctxbench.data.dataset import Labels, SegmentationSet
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import Evaluation, in_words, write_evaluation
-from ctxbench.evaluate.loop import Progress, evaluate, prediction_files, score
-from ctxbench.evaluate.pictures import spread, write_pictures
+from ctxbench.evaluate.evaluation import Evaluation, in_words
+from ctxbench.evaluate.files import write_with_pictures
+from ctxbench.evaluate.loop import evaluate
 from ctxbench.evaluate.predict import Setting, predict
+from ctxbench.evaluate.predictions import Progress
 from ctxbench.train.engine import device_of, ending_together, fabric_of, first_process, precision_of
 from ctxbench.train.run import TrainedRun
-
-PICTURED = 4
-"""Images drawn with truth, prediction and error: so many, evenly spread over the split."""
 
 
 def open_split(
@@ -103,7 +100,7 @@ def evaluate_run(
         return array
 
     if first_process():
-        _write(folder, evaluation, dataset, labels)
+        write_with_pictures(folder, evaluation, dataset, labels)
     return evaluation, folder
 
 
@@ -111,33 +108,6 @@ def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
     config = run.config
     chosen_by = (config.dataset, config.eval_split or DATASETS[config.dataset].eval_split)
     return len(run.evaluations()) if chosen_by == (dataset.name, dataset.split) else 0
-
-
-def evaluate_predictions(
-    folder: Path,
-    dataset: SegmentationSet,
-    *,
-    skipped: tuple[str, ...] = (),
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Score a folder of predictions; with ``out``, write the evaluation and a picture of some there.
-
-    Raises UserError as :func:`ctxbench.evaluate.loop.score` does.
-    """
-    evaluation = replace(score(folder, dataset, progress=progress), skipped=skipped)
-    if out is not None:
-        files = prediction_files(folder, dataset)
-        _write(out, evaluation, dataset, lambda index: dataset.decode(files[index]))
-    return evaluation
-
-
-def _write(
-    folder: Path, evaluation: Evaluation, dataset: SegmentationSet, labels: Callable[[int], Labels]
-) -> None:
-    write_evaluation(folder, evaluation)
-    drawn = {index: labels(index) for index in spread(len(dataset), PICTURED)}
-    write_pictures(folder / "pictures.png", dataset, drawn)
 
 
 def _check_classes(run: TrainedRun, classes: list[str], dataset: SegmentationSet) -> None:

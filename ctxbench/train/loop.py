@@ -23,7 +23,7 @@ from lightning_fabric.plugins.precision import Precision
 
 from ctxbench.data.augment import Augment
 from ctxbench.data.loader import train_loader
-from ctxbench.evaluate.evaluation import write_evaluation
+from ctxbench.evaluate.files import write_evaluation
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.files import write_text, writing
 from ctxbench.measure.environment import environment

@@ -22,7 +22,8 @@ import msgspec
 import pandas as pd
 
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.evaluate.evaluation import Evaluation, read_evaluation
+from ctxbench.evaluate.evaluation import Evaluation
+from ctxbench.evaluate.files import read_evaluation
 from ctxbench.networks.network import Segmenter, build_network
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure, read_toml

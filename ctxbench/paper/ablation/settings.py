@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import PAPER_SCALES
+from ctxbench.evaluate.evaluation import MULTI_SCALES
 from ctxbench.evaluate.predict import Setting
 from ctxbench.paper.training_presets import PRESETS
 from ctxbench.study.executor import Show
@@ -23,7 +23,7 @@ N_SEEDS = 3
 """Both tables took 65 minutes on two cores, which did other work too."""
 QUICK = 0.5
 """Part of the iterations that are left of a quick run, which has one seed."""
-MS_FLIP = Setting(PAPER_SCALES, flip=True)
+MS_FLIP = Setting(MULTI_SCALES, flip=True)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 from ctxbench.data.reading import loaded, open_picture
 from ctxbench.errors import UserError
 from ctxbench.evaluate.attention import attention_module, heat_maps, random_ranks, write_attention
-from ctxbench.evaluate.pictures import Pixels, colours, spread
+from ctxbench.evaluate.pictures import Pixels, colours, evenly_spaced
 from ctxbench.files import writing
 from ctxbench.networks.network import Segmenter
 from ctxbench.paper import provenance
@@ -168,4 +168,4 @@ def _own(run: TrainedRun) -> list[Sample]:
         name = f"{dataset.name} {dataset.split} {dataset.stem(index)}"
         return name, lambda: (dataset.image(index), colours(dataset.mask(index), dataset))
 
-    return [sample(index) for index in spread(len(dataset), SHOWN)]
+    return [sample(index) for index in evenly_spaced(len(dataset), SHOWN)]

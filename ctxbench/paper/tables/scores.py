@@ -9,7 +9,7 @@ from math import isnan
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ctxbench.evaluate.evaluation import VOC
+from ctxbench.evaluate.predictions import VOC
 from ctxbench.paper.comparison import NOT_MEASURED
 from ctxbench.paper.own_runs import REPORTED, OwnRun, Placed
 from ctxbench.paper.provenance import evaluated

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ctxbench.evaluate.evaluation import in_words
 from ctxbench.paper import printed
+from ctxbench.paper.evaluations import PAPERS_SETTING, SINGLE_SCALE
 from ctxbench.paper.own_runs import REPORTED, OwnRun, Placed, for_table, place
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table1 import table1
-from ctxbench.paper.tables.table2_to_6 import PAPERS_SETTING, table2_to_6
+from ctxbench.paper.tables.table2_to_6 import table2_to_6
 from ctxbench.paper.training_presets import PRESETS
 
 
@@ -34,7 +34,7 @@ def miou_columns(runs: Sequence[OwnRun]) -> dict[str, dict[str, Placed]]:
     for one place, the first that is comparable stands, else the first.
     """
     rows = {printed.plain_name(row["method"]): row for row in printed.rows(9) if row["miou_ss"]}
-    settings = {"miou_ss": in_words((1.0,), flip=False, sliding=None), "miou_ms_flip": PAPERS_SETTING}
+    settings = {"miou_ss": SINGLE_SCALE, "miou_ms_flip": PAPERS_SETTING}
     columns: dict[str, dict[str, Placed]] = {}
     for run in runs:
         row = rows.get(run.evaluation.network)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from ctxbench.evaluate.evaluation import PAPER_SCALES, in_words
 from ctxbench.paper import printed
 from ctxbench.paper.comparison import NOT_MEASURED
+from ctxbench.paper.evaluations import PAPERS_SETTING
 from ctxbench.paper.own_runs import RECONET, REPORTED, OwnRun, Placed, place
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import Sheet
@@ -17,7 +17,6 @@ from ctxbench.paper.tables.scores import Marks, dots, judgement, notes, shown, t
 from ctxbench.table.column import Column, frame, lay_out, raw
 
 METRICS = {"pixel_acc": "pixel accuracy", "miou": "mIoU"}
-PAPERS_SETTING = in_words(PAPER_SCALES, flip=True, sliding=None)
 THE_PAPERS, ITS_AUTHORS = "the paper's", "its authors'"
 
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import PAPER_SCALES, PRINTED, Evaluation, write_evaluation
+from ctxbench.evaluate.evaluation import MULTI_SCALES, Evaluation
+from ctxbench.evaluate.files import write_evaluation
 from ctxbench.paper import printed
+from ctxbench.paper.evaluations import PRINTED
 from ctxbench.paper.own_runs import REPORTED, OwnRun, place, read_runs
 from ctxbench.paper.sheet import VERDICTS, write_sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns, results_table
@@ -38,7 +40,7 @@ def own(dataset: str, miou: float = 50.0, *, known_training: bool = True, **chan
         network="reconet",
         backbone="resnet101",
         checkpoint="last",
-        scales=PAPER_SCALES,
+        scales=MULTI_SCALES,
         flip=True,
         seconds=1.0,
     )
@@ -263,7 +265,7 @@ def test_a_training_is_read_with_its_evaluations_and_its_stages(tmp_path: Path) 
     write_evaluation(final / "evaluation", replace(evaluation, scales=(1.0,)))
     write_evaluation(final / "evaluations" / "ms", evaluation)
     found = read_runs([final])
-    assert [run.evaluation.scales for run in found] == [PAPER_SCALES, (1.0,)]
+    assert [run.evaluation.scales for run in found] == [MULTI_SCALES, (1.0,)]
     assert found[0].config == last
     assert read_runs([final / "evaluations" / "ms"])[0].config == last
     assert "trained before" not in "".join(found[0].departures(2))
