@@ -134,6 +134,7 @@ def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) 
 
 
 def _difference(a: Record, b: Record, threshold: float) -> Difference:
+    # A case that B merely did not come to is no failure of the code.
     if a.status == "ok" and b.status not in ("ok", "interrupted"):
         return Difference(a, b, FAILED, reason=f"{b.status} in B: {b.reason}")
     for which, record in (("A", a), ("B", b)):
