@@ -96,6 +96,7 @@ class Growth:
             return UNDECIDED
         if self.low - ROUNDING <= self.claimed <= self.high + ROUNDING:
             return AS_CLAIMED
+        # Lower-order terms weigh less and less: where they hide the claim, the last slope is nearer to it.
         first, last = (abs(_slope(self.x, self.y, at) - self.claimed) for at in (0, -2))
         if last < first - ROUNDING:
             return TOWARDS

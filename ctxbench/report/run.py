@@ -43,8 +43,8 @@ def load_run(folder: Path | str) -> Profile:
 def write_report(folder: Path | str) -> list[Path]:
     """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg`` and the figures of a run.
 
-    Each file is written whole, then renamed. Returns the paths. Raises UserError where ``folder`` holds no
-    run, is damaged, or cannot be written.
+    Each file is written whole, then renamed; their paths are the answer. Raises UserError where ``folder``
+    holds no run, is damaged, or cannot be written.
     """
     folder = Path(folder)
     run = read_run(folder)
@@ -71,6 +71,7 @@ def _figures(folder: Path, run: Run) -> list[Path]:
         case = records[0].case
         return plots.roofline(records, run.plan.ceilings.get(case.device, {}).get(case.dtype, {}))
 
+    # Bars are of one size; lines over sizes and the roofline take all sizes of one family.
     drawings: list[tuple[str, Parts, Callable[[Sequence[Record]], Figure | None]]] = [
         ("bars", conditions, plots.bars),
         ("scaling", family, plots.scaling),

@@ -205,28 +205,28 @@ def _noise(records: Sequence[Record]) -> list[str]:
 
 def _in_words(forms: Mapping[str, Forms], as_printed: bool) -> list[str]:
     """What the uniform numbers say of TGM+TRM beside Non-Local, in sentences computed from them."""
-    said = []
+    sentences = []
     subject, baseline = forms[SUBJECT], forms[BASELINE]
     if not as_printed and subject["fast"].macs and baseline["fast"].macs:
         counts = {form: _over(baseline, subject, form, lambda record: record.macs) for form in FORMS}
-        said.append(
+        sentences.append(
             f"Here Non-Local takes {counts['published']} times the MACs of TGM+TRM in the published forms, "
             f"{counts['fast']} times in the fast ones."
         )
     peaks = {form: _over(subject, baseline, form, lambda record: record.peak_pred_bytes) for form in FORMS}
     if EMPTY not in peaks.values():
-        said.append(
+        sentences.append(
             f"TGM+TRM's predicted peak is {peaks['published']} times Non-Local's in the published forms, "
             f"where it keeps a map for every rank, {peaks['fast']} times in the fast ones."
         )
     times = {form: _over(baseline, subject, form, lambda record: record.latency.median_ms) for form in FORMS}
-    noisy = any(status(record) == "noisy" for of in (subject, baseline) for record in of.values())
+    noisy = any(status(record) == "noisy" for record in (*subject.values(), *baseline.values()))
     if EMPTY not in times.values() and not noisy:
-        said.append(
+        sentences.append(
             f"On {subject['fast'].case.device} a call of Non-Local takes {times['published']} times as long "
             f"as one of TGM+TRM in the published forms, {times['fast']} times in the fast ones."
         )
-    return said
+    return sentences
 
 
 def _over(a: Forms, b: Forms, form: str, value: Callable[[Record], float | None]) -> str:

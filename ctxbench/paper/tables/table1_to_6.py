@@ -41,7 +41,12 @@ def miou_columns(runs: Sequence[OwnRun]) -> dict[str, dict[str, Placed]]:
         name = next((key for key, words in settings.items() if words == run.evaluation.setting), None)
         if row is None or name is None:
             continue
-        placed = place(run.evaluation.miou, row[name], run.departures(9, row["method"]), run.barred())
+        placed = place(
+            run.evaluation.miou,
+            row[name],
+            run.differing_settings(9, row["method"]),
+            run.incomparable_reason(),
+        )
         placed = replace(placed, on=evaluated(run.evaluation))
         standing = columns.setdefault(run.evaluation.network, {}).setdefault(name, placed)
         if standing.difference is None and placed.difference is not None:

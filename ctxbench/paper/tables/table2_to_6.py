@@ -49,15 +49,15 @@ def table2_to_6(table: int, runs: Sequence[OwnRun], none: str, command: str, *, 
     """
     lines = printed.rows(table)
     metrics = {key: words for key, words in METRICS.items() if key in lines[0]}
-    theirs = [_printed_row(table, line, metrics) for line in lines]
+    as_printed = [_printed_row(table, line, metrics) for line in lines]
     own = [_own_row(table, metrics, number, run) for number, run in enumerate(runs, 1)]
     if not runs:
         own = [MethodRow("run", "own run", NOT_MEASURED, missing=f"{none}: {command}")]
     columns = _columns(metrics, f"Not measured: {none}: `{command}`." if not runs else "")
-    grid = lay_out(title(table), columns, [("printed", theirs), ("own", own)])
+    grid = lay_out(title(table), columns, [("printed", as_printed), ("own", own)])
     grid.notes += notes(table, runs)
     figure = _figure(table, metrics, runs)
-    return Sheet(f"table{table}", grid.title, grid, frame(columns, [*theirs, *own]), source, figure)
+    return Sheet(f"table{table}", grid.title, grid, frame(columns, [*as_printed, *own]), source, figure)
 
 
 def _printed_row(table: int, line: Mapping[str, str], metrics: Mapping[str, str]) -> MethodRow:
@@ -74,9 +74,9 @@ def _printed_row(table: int, line: Mapping[str, str], metrics: Mapping[str, str]
 
 
 def _own_row(table: int, metrics: Mapping[str, str], number: int, run: OwnRun) -> MethodRow:
-    evaluation, barred = run.evaluation, run.barred()
+    evaluation, incomparable = run.evaluation, run.incomparable_reason()
     reference = _reference(table, evaluation.backbone)
-    departures = run.departures(table, backbone=reference.get("backbone", ""))
+    differing = run.differing_settings(table, backbone=reference.get("backbone", ""))
     return MethodRow(
         row=f"run {number}",
         method=evaluation.network,
@@ -84,8 +84,8 @@ def _own_row(table: int, metrics: Mapping[str, str], number: int, run: OwnRun) -
         split=evaluation.split,
         evaluated=evaluation.setting,
         checkpoint=evaluation.checkpoint,
-        setting="; ".join(filter(None, (barred, *departures))) or THE_PAPERS,
-        placed={key: place(_scores(run)[key], reference[key], departures, barred) for key in metrics},
+        setting="; ".join(filter(None, (incomparable, *differing))) or THE_PAPERS,
+        placed={key: place(_scores(run)[key], reference[key], differing, incomparable) for key in metrics},
         run=run,
     )
 

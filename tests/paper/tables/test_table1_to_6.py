@@ -268,8 +268,8 @@ def test_a_training_is_read_with_its_evaluations_and_its_stages(tmp_path: Path) 
     assert [run.evaluation.scales for run in found] == [MULTI_SCALES, (1.0,)]
     assert found[0].config == last
     assert read_runs([final / "evaluations" / "ms"])[0].config == last
-    assert "trained before" not in "".join(found[0].departures(2))
-    assert "trained before on (coco, voc12aug; paper: nothing)" in found[0].departures(1)
+    assert "trained before" not in "".join(found[0].differing_settings(2))
+    assert "trained before on (coco, voc12aug; paper: nothing)" in found[0].differing_settings(1)
 
 
 def test_predictions_in_a_runs_folder_are_not_taken_for_the_runs(tmp_path: Path) -> None:
