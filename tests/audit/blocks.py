@@ -48,3 +48,16 @@ class Pointwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.mix(x)
         return y
+
+
+class Affinity(nn.Module):
+    """Two products of C·(H·W)² MACs each, and a gate of C·H·W."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(channels, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.flatten(2)  # (N, C, H·W)
+        z = y @ (y.mT @ y)  # (N, C, H·W)
+        return self.gate(x) * x + z.reshape(x.shape)  # (N, C, H, W)
