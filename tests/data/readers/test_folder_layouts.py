@@ -136,7 +136,10 @@ def test_a_split_without_masks_has_no_truth(tmp_path: Path) -> None:
     for place in ("train/images", "train/masks", "test/images"):
         write(tmp_path / place / "a.png", 0)
     assert open_dataset("folder", tmp_path, "train").labelled
-    assert not open_dataset("folder", tmp_path, "test").labelled
+    test, every = (open_dataset("folder", tmp_path, split) for split in ("test", "all"))
+    assert not test.labelled
+    assert every.labelled
+    assert len(every) == 1
 
 
 def test_linked_folders_are_entered(tmp_path: Path) -> None:
