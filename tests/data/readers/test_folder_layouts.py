@@ -102,20 +102,21 @@ def test_a_layout_is_read(tmp_path: Path, split: str, image: str, mask: str, bes
 
 
 IMAGE_FOLDERS = (
-    "images", "imgs", "Images", "JPEGImages", "img_dir", "input", "Original", "rgb", "leftImg8bit", "images_png",
-    "raw_images", "SAT", "images_512x512", "Frames",
+    "images", "imgs", "Images", "JPEGImages", "img_dir", "input", "Original", "rgb", "leftImg8bit",
+    "images_png", "raw_images", "SAT", "images_512x512", "Frames",
 )  # fmt: skip
 MASK_FOLDERS = (
-    "masks", "labels", "Masks", "annotations", "ann_dir", "gt", "GT", "gtFine", "Ground Truth", "ground-truth",
-    "SegmentationClass", "SegmentationClassPNG", "semantic", "target", "label_images", "Annotation", "trimaps",
-    "segmentation_masks", "annotated_images", "ground_truth_masks",
+    "masks", "labels", "Masks", "annotations", "ann_dir", "gt", "GT", "gtFine", "Ground Truth",
+    "ground-truth", "SegmentationClass", "SegmentationClassPNG", "semantic", "target", "label_images", "Annotation",
+    "trimaps", "segmentation_masks", "annotated_images", "ground_truth_masks",
 )  # fmt: skip
 SPLIT_FOLDERS = (
     ("", "", "all"), ("train", "", "train"), ("", "training", "train"), ("Val", "", "val"),
     ("", "validation", "val"), ("test", "", "test"),
 )  # fmt: skip
 ENDINGS = (
-    "_mask", "_GT", "_segmentation", "_label", "_gtFine_labelTrainIds", "_seg", "-mask", "_annotation", " mask",
+    "_mask", "_GT", "_segmentation", "_label", "_gtFine_labelTrainIds", "_seg", "-mask", "_annotation",
+    " mask",
 )  # fmt: skip
 STEMS = ("a", "0001", "IMG_2031", "scene 12 (3)", "x-y.z", "2007_000032", "frame_000123", "P0000_0_896")
 
