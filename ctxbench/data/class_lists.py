@@ -1,6 +1,6 @@
 """The class lists that lie beside masks: which classes there are, and which values or colours stand for them.
 
-Read, the first that is there:
+Read, the first that is there (but ``classes.txt`` before all others where its lines begin with values):
 
 - ``labelmap.txt``: ``name:red,green,blue`` in each line, as CVAT and Datumaro write it.
 - ``dataset_meta.json``: Datumaro's ``label_map`` and ``segmentation_colors``.
@@ -55,11 +55,15 @@ class Label:
 
 @dataclass(frozen=True)
 class ClassList:
-    """A class list: its file, its labels, and whether it states their values (else they are line numbers)."""
+    """A class list: its file, its labels, and whether it states their values (else they are line numbers).
+
+    ``numbers_from_0``: the program that writes such lists counts their lines from 0.
+    """
 
     path: Path
     labels: tuple[Label, ...]
     states_values: bool = False
+    numbers_from_0: bool = False
 
     @property
     def has_colours(self) -> bool:
@@ -76,6 +80,8 @@ def find_class_list(root: Path) -> ClassList | None:
     places = [(root / name, reader) for name, reader in read.items()]
     places += [(path, _classes_csv) for path in (root / "_classes.csv", *sorted(root.glob("*/_classes.csv")))]
     places += [(root / name, _names) for name in ("classes.txt", "class_names.txt", "labels.txt")]
+    if (path := root / "classes.txt").is_file() and _states(lines_of(path)):
+        places.insert(0, (path, _names))
     for path, reader in places:
         if path.is_file():
             classes = reader(path)
@@ -114,12 +120,17 @@ _VALUE = re.compile(
 
 def _names(path: Path) -> ClassList:
     lines = lines_of(path)
-    stated = [_VALUE.fullmatch(line) for line in lines]
-    if lines and all(stated):
-        return _stated(path, [match for match in stated if match])
+    if stated := _states(lines):
+        return _stated(path, stated)
     first = -1 if lines and lines[0] == "__ignore__" else 0  # labelme counts from -1 then
     labels = (Label(name, (code,) if code >= 0 else ()) for code, name in enumerate(lines, first))
     return ClassList(path, tuple(labels))
+
+
+def _states(lines: Iterable[str]) -> list[re.Match[str]]:
+    """The lines taken apart, if each begins with what stands for its class; else none."""
+    matches = [_VALUE.fullmatch(line) for line in lines]
+    return [match for match in matches if match] if all(matches) else []
 
 
 def _stated(path: Path, lines: Iterable[re.Match[str]]) -> ClassList:

@@ -14,7 +14,7 @@ The rule, in the order in which it is tried (docs/data.md has examples):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from ctxbench.data.open_readings import (
     blended_colours,
     class_or_ignored,
     common,
+    from_0_or_1,
+    in_order_or_strays,
     refuse_blends,
     sparse,
     text,
@@ -113,30 +115,30 @@ def _occurring_numbers(root: Path, numbers: Tally) -> Decision:
 
 def _listed_numbers(root: Path, classes: ClassList, numbers: Tally) -> Decision:
     """The values that a list states, or that its line numbers, or else the order of its lines, give."""
-    labels, file, values = classes.labels, classes.path.name, sorted(numbers.pixels)
+    labels, values = classes.labels, sorted(numbers.pixels)
     listed = {code for label in labels for code in label.codes}
     others = [value for value in values if value != IGNORE]
     ignores = IGNORE in values and IGNORE not in listed
     ending = f"; {IGNORE} is ignored" if ignores else ""
     how = "states the values" if classes.states_values else "numbers the classes"
-    as_listed = Decision(labels, "numbers", f"{file} {how}{ending}")
+    as_listed = Decision(labels, "numbers", f"{classes.path.name} {how}{ending}")
     if not values or any(label.rest for label in labels):
         return as_listed
     named = [label for label in labels if label.codes]  # labelme's first line has no value
-    as_many = len(values) == len(named)
-    if not classes.states_values and as_many and not {*values} <= listed:
-        if {*others} <= listed and len(named) > 2:  # the last class of those that occur, or ignored
-            raise class_or_ignored(root, numbers, labels, classes)
-        refuse_blends(root, classes, numbers)
-        in_order = tuple(replace(label, codes=(value,)) for label, value in zip(named, values, strict=True))
-        return Decision(in_order, "numbers", f"{file} names the values {ranges(values)}, in this order")
+    if not classes.states_values and len(values) == len(named) and not {*values} <= listed:
+        return _in_order(root, classes, numbers, named)
     unused = [label for label in labels if not label.ignored and not {*label.codes} & {*values}]
-    if ignores and (not others or _stray(numbers) or (unused and as_many)):
-        raise class_or_ignored(root, numbers, labels, classes)
+    solid = [value for value in values if value not in numbers.edge_values()]
+    one_for_each = unused and len(named) in (2, len(values), len(solid))
+    if ignores and (others in ([], [0]) or one_for_each or _stray(numbers)):
+        raise class_or_ignored(root, numbers, labels)
     count = len(named)
-    if not classes.states_values and count in others and {*others} <= {*range(1, count + 1)}:
-        shifted = tuple(replace(label, codes=(place,)) for place, label in enumerate(named, 1))
-        return Decision(shifted, "numbers", f"{file} names the values 1 to {count}{ending}")
+    if not classes.states_values and others and {*others} <= {*range(1, count + 1)}:
+        if count not in others and len(named) == len(labels) and not classes.numbers_from_0:
+            raise from_0_or_1(root, classes, numbers)
+        if count in others:
+            shifted = tuple(replace(label, codes=(place,)) for place, label in enumerate(named, 1))
+            return Decision(shifted, "numbers", f"{classes.path.name} names the values 1 to {count}{ending}")
     misfits = numbers.masks.total() - numbers.fitting({*listed, IGNORE})
     # 0 to K for K names: either 0 has none, or K is wrong; in one mask alone, the mask is
     from_one = not classes.states_values and 0 in others and max(others) == count and misfits > 1
@@ -144,6 +146,24 @@ def _listed_numbers(root: Path, classes: ClassList, numbers: Tally) -> Decision:
         refuse_blends(root, classes, numbers)
         raise beyond_the_list(root, classes, numbers)
     return as_listed
+
+
+def _in_order(root: Path, classes: ClassList, numbers: Tally, named: Sequence[Label]) -> Decision:
+    """As many values as names: the classes in ascending order, if they are no line numbers."""
+    values = sorted(numbers.pixels)
+    by_line = {code for label in named for code in label.codes}
+    scaled = [round(place * IGNORE / max(1, len(named) - 1)) for place in range(len(named))]
+    if IGNORE in values and any(abs(value - step) > 1 for value, step in zip(values, scaled, strict=True)):
+        raise class_or_ignored(
+            root, numbers, classes.labels
+        )  # the last class of those that occur, or ignored
+    refuse_blends(root, classes, numbers)
+    from_one = values == [*range(1, len(named) + 1)]
+    if numbers.edge_values() or not (from_one or by_line.intersection(values) <= {0}):
+        raise in_order_or_strays(root, classes, numbers, named)
+    labels = tuple(replace(label, codes=(value,)) for label, value in zip(named, values, strict=True))
+    meaning = f"{classes.path.name} names the values {ranges(values)}, in this order"
+    return Decision(labels, "numbers", meaning)
 
 
 def _stray(numbers: Tally) -> bool:
@@ -161,7 +181,8 @@ def _listed_colours(root: Path, classes: ClassList, masks: Survey) -> Decision:
         return by_colour
     numbered = tuple(label for label in classes.labels if label.codes)
     if numbered and not masks.coloured:
-        plain = ClassList(classes.path, tuple(replace(label, colour=None) for label in numbered))
+        without = tuple(replace(label, colour=None) for label in numbered)
+        plain = ClassList(classes.path, without, numbers_from_0=True)
         by_number = _listed_numbers(root, plain, masks.numbers)
         codes = {code for label in by_number.labels for code in label.codes}
         if masks.numbers.fitting(codes | {IGNORE}) >= fitting:

@@ -8,6 +8,8 @@ that are there.
 The format (MathWorks, "MAT-File Format"): a header of 128 bytes, then elements. An element is a tag (type and
 size in bytes, 8 bytes), then its data, padded to a multiple of 8; up to 4 bytes of data may stand in the tag
 itself. A matrix is an element of elements: class, dimensions, name, then what the class needs.
+
+In the shape comments: H and W are the height and width of an image.
 """
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ def array(matrix: Matrix) -> NDArray[Any] | None:
     values = matrix.rest.numbers()
     if len(values) != prod(matrix.shape):
         raise MatError(f"{len(values)} numbers do not fill {'x'.join(map(str, matrix.shape))}")
-    return values.reshape(matrix.shape, order="F")  # H×W for labels: MATLAB goes down the columns
+    return values.reshape(matrix.shape, order="F")  # (H, W) for labels: MATLAB goes down the columns
 
 
 def _variables(data: bytes) -> Iterator[tuple[str, Matrix]]:

@@ -1,4 +1,7 @@
-"""The refusals of masks that can be read in two ways: what is open, and what to write to decide it."""
+"""The refusals of masks that can be read in two ways: what is open, and what to write to decide it.
+
+The lines to write are for ``classes.txt``, which goes before any other class list once they state values.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +41,11 @@ def refuse_blends(root: Path, classes: ClassList | None, numbers: Tally) -> None
     raise UserError(
         f"{root}: {len(blends)} of the {len(values)} values in the masks lie along edges only "
         f"({100 * numbers.share(*blends):.1f} % of the pixels): blends of {ranges(solid)}, or classes. "
-        f"For blends write in {list_path(root, classes)}: {quoted(lines)}"
+        f"For blends write in {root / 'classes.txt'}: {quoted(lines)}"
     )
 
 
-def class_or_ignored(
-    root: Path, numbers: Tally, labels: Sequence[Label], classes: ClassList | None = None
-) -> UserError:
+def class_or_ignored(root: Path, numbers: Tally, labels: Sequence[Label]) -> UserError:
     """255 is a class, or it is ignored, and the masks do not tell which."""
     values = sorted({*numbers.pixels} - {IGNORE})
     names = {code: label.name for label in labels for code in label.codes}
@@ -54,8 +55,31 @@ def class_or_ignored(
     shares = ", ".join(f"{value}: {100 * numbers.share(value):.2f} %" for value in (*values[:8], IGNORE))
     return UserError(
         f"{root}: {IGNORE} in the masks is a class, or it is ignored ({shares} of the pixels). Write in "
-        f"{list_path(root, classes)}: {quoted(lines)}, or '{IGNORE} ignored' as the last (and name a value "
+        f"{root / 'classes.txt'}: {quoted(lines)}, or '{IGNORE} ignored' as the last (and name a value "
         "that only strays ignored)"
+    )
+
+
+def from_0_or_1(root: Path, classes: ClassList, numbers: Tally) -> UserError:
+    """Neither 0 nor the number of names occurs, so that the names may count from 0 or from 1."""
+    lines = [
+        [f"{place} {label.name}" for place, label in enumerate(classes.labels, start)] for start in (0, 1)
+    ]
+    return UserError(
+        f"{root}: the masks hold {ranges(sorted(numbers.pixels))}, neither 0 nor {len(classes.labels)}, so "
+        f"that the names of {classes.path} may count from 0 or from 1. Write in {root / 'classes.txt'}: "
+        f"{lines[0]}; or: {lines[1]}"
+    )
+
+
+def in_order_or_strays(root: Path, classes: ClassList, numbers: Tally, named: Sequence[Label]) -> UserError:
+    """There are as many values as names, but some are line numbers, or may be strays."""
+    values = sorted(numbers.pixels)
+    lines = [f"{value} {label.name}" for label, value in zip(named, values, strict=True)]
+    return UserError(
+        f"{root}: the masks hold {ranges(values)}, as many values as {classes.path} has names, but not its "
+        f"line numbers: the classes in this order, or strays among them. Write in {root / 'classes.txt'}: "
+        f"{quoted(lines)}, and '* ignored' if others are strays"
     )
 
 
@@ -72,7 +96,7 @@ def beyond_the_list(root: Path, classes: ClassList, numbers: Tally) -> UserError
     has = "it lists others" if classes.states_values else f"it numbers 0 to {len(listed) - 1}"
     return UserError(
         f"{root}: {misfits} of {numbers.masks.total()} masks hold {ranges(beyond)}, which {classes.path} has "
-        f"no class for: {has}. Write in {list_path(root, classes)}: {quoted(lines)}"
+        f"no class for: {has}. Write in {root / 'classes.txt'}: {quoted(lines)}"
     )
 
 
@@ -120,13 +144,6 @@ def blended_colours(root: Path, masks: Survey) -> UserError | None:
         f"({100 * masks.colours.share(*blends):.1f} % of the pixels): they are blends, or classes. Write in "
         f"{root / 'classes.txt'} those that are classes: {quoted(lines)}"
     )
-
-
-def list_path(root: Path, classes: ClassList | None) -> Path:
-    """The class list whose lines may begin with values: the one that is there if it is such."""
-    if classes is not None and classes.path.name in ("class_names.txt", "labels.txt"):
-        return classes.path
-    return root / "classes.txt"
 
 
 def quoted(lines: Iterable[str]) -> str:

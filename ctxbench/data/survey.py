@@ -129,15 +129,15 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _survey(masks: tuple[tuple[Path, tuple[int, int]], ...], limit: str | None) -> Survey:
     whole = Survey()
     with ThreadPoolExecutor() as pool:  # Pillow and NumPy work outside Python's lock
-        for one in pool.map(_look, (path for path, _ in masks)):
-            if one is None:
+        for mask in pool.map(_look, (path for path, _ in masks)):
+            if mask is None:
                 continue
-            whole.masks += one.masks
-            whole.coloured |= one.coloured
-            whole.greys |= one.greys
-            whole.numbers.add(one.numbers)
-            whole.colours.add(one.colours)
-            for index, colours in one.palettes.items():
+            whole.masks += mask.masks
+            whole.coloured |= mask.coloured
+            whole.greys |= mask.greys
+            whole.numbers.add(mask.numbers)
+            whole.colours.add(mask.colours)
+            for index, colours in mask.palettes.items():
                 whole.palettes[index] |= colours
     return whole
 

@@ -139,6 +139,7 @@ def test_the_list_says_where_to_get_each(run: Callable[..., tuple[int, str, str]
     code, out, _ = run("list")
     assert code == 0
     assert all(name in out and info.source in out for name, info in DATASETS.items())
+    assert "mean IoU × 59/60 is printed as 60 classes by PyTorch-Encoding" in out  # pascal_context59
 
 
 def write(

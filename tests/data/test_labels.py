@@ -72,6 +72,7 @@ def lines_named(message: str) -> list[str]:
         ([halves(85, 170), halves(0, 170)], None, ("0", "85", "170"), [1, 2]),
         ([halves(0, 1000)], None, ("0", "1000"), [0, 1]),
         ([halves(0, 1000)], "ground\nfigure\n", ("ground", "figure"), [0, 1]),
+        ([halves(0, 128), halves(0, 255)], "a\nb\nc\n", ("a", "b", "c"), [0, 1]),
         ([halves(1, 3), halves(2, 255)], "a\nb\nc\n", ("a", "b", "c"), [0, 2]),  # counted from 1
         ([halves(0, 2), halves(1, 255)], "a\nb\nc\n", ("a", "b", "c"), [0, 2]),  # counted from 0
         ([halves(0, 255)], "0 ground\n255 figure\n", ("ground", "figure"), [0, 1]),
@@ -103,6 +104,10 @@ def test_the_meaning_of_values(
         ([halves(0, 128), halves(0, 255)], None, ["128 class128", "255 figure", "255 ignored"]),
         ([halves(0, 1), halves(0, 255)], "a\nb\nc\n", ["0 a", "1 b", "255 c", "255 ignored"]),
         ([halves(255, 255)], None, ["255 figure", "255 ignored"]),
+        ([halves(2, 255)], "a\nb\n", ["2 class2", "255 a", "255 ignored"]),
+        ([halves(1, 255, 127)], "a\nb\n", ["1 b", "255 a", "255 ignored"]),
+        ([halves(1, 2)], "a\nb\nc\n", ["0 a", "1 b", "2 c", "1 a", "2 b", "3 c"]),
+        ([halves(0, 1), halves(0, 7)], "a\nb\nc\n", ["0 a", "1 b", "7 c", "* ignored"]),
         ([halves(0, 1), halves(0, 2)], "a\nb\n", ["0 a", "1 b", "* ignored"]),
         ([halves(0, 2), halves(1, 2)], "a\nb\n", ["0 ignored", "1 a", "2 b"]),
         ([halves(0, 5)], "0 a\n1 b\n", ["0 a", "1 b", "* ignored"]),
@@ -218,8 +223,17 @@ def test_black_and_white_of_one_channel_are_the_lists_colours(tmp_path: Path) ->
 
 
 def test_a_palette_without_the_lists_colours_is_read_by_number(tmp_path: Path) -> None:
-    root = folder(tmp_path, with_palette(halves(1, 2), BLACK, (1, 2, 3), (4, 5, 6)), **LISTS)
+    root = folder(
+        tmp_path, with_palette(halves(1, 2), BLACK, (1, 2, 3), (4, 5, 6)), labelmap=LISTS["labelmap"]
+    )
     assert labels(open_dataset("folder", root, "all")) == [1, 2]
+
+
+def test_lines_that_state_values_go_before_a_labelmap(tmp_path: Path) -> None:
+    root = folder(tmp_path, halves(0, 255), labelmap="a:1,2,3\nb:4,5,6\nc:7,8,9\n")
+    lines = lines_named(refusal(root))
+    (root / "classes.txt").write_text("\n".join(line for line in lines if line != "255 ignored"))
+    assert labels(open_dataset("folder", root, "all")) == [0, 1]
 
 
 def test_palettes_made_anew_for_each_file_are_refused(tmp_path: Path) -> None:
@@ -250,7 +264,9 @@ def test_colours_with_soft_edges_are_refused(tmp_path: Path) -> None:
 
 
 def test_colours_that_a_list_lacks_are_refused(tmp_path: Path) -> None:
-    message = refusal(folder(tmp_path, halves((9, 9, 8), (9, 9, 8)), halves(RED, (9, 9, 8)), **LISTS))
+    message = refusal(
+        folder(tmp_path, halves((9, 9, 8), (9, 9, 8)), halves(RED, (9, 9, 8)), labelmap=LISTS["labelmap"])
+    )
     assert "mostly 9,9,8" in message
     assert "'NAME:9,9,8', or 'ignored:*'" in message
     (tmp_path / "labelmap.txt").write_text(LISTS["labelmap"] + "ignored:*\n")

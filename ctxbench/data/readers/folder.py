@@ -37,8 +37,8 @@ def open_folder(root: Path, split: str) -> FileSet:
     Which files are images and masks, and their splits: :mod:`ctxbench.data.readers.layout`. ``train.txt``,
     ``val.txt``, …, there or in one of ``LIST_FOLDERS``, may list the names of a split's samples; or an
     image's and a mask's path in each line, from ``root``, which settles any other arrangement. A listed name
-    is looked for in the split's own folders, then in those of no split, then in all. The split "all" is every
-    pair there is. Masks and classes, the same for all splits: :mod:`ctxbench.data.labels`.
+    is looked for in the split's own folders, then in those of no split, then in all. The split "all" is
+    every image with a mask. Masks and classes, the same for all splits: :mod:`ctxbench.data.labels`.
 
     Raises UserError where there is nothing of the kind, a sample has two masks, a listed name is that of
     several, or the meaning of the masks is open.
@@ -52,7 +52,7 @@ def open_folder(root: Path, split: str) -> FileSet:
             f"{root / f'{split}.txt'} with the name of an image in each line, or take another: --split, and "
             "train_split or eval_split in a training's settings"
         )
-    pairs = every if split == "all" else by_split[split]
+    pairs = [pair for pair in every if pair.mask] if split == "all" else by_split[split]
     masks = [pair.mask for pair in every if pair.mask and existing(pair.mask).is_file()]
     return FileSet("folder", split, pairs, **label_layout(root, masks))
 

@@ -7,8 +7,8 @@ A file's role is told by the first of these that yields both images and masks:
    ``SegmentationClassPNG``, …; these win in one name, as in ``label_images``). If no folder has a word for
    images, all that are no masks are images.
 2. Names: a word for masks or images at a name's end or start (``a_mask``, ``a_GT``, ``a_segmentation``,
-   ``a_labelIds``, ``a_sat``, ``gt_a``), or as all of it (``a/image.png``, ``a/label.png``). If no name has a
-   word for images, all that are no masks are images.
+   ``a_labelIds``, ``gt_a``), or as all of it (``a/image.png``, ``a/label.png``). All that are no masks are
+   images.
 3. Extensions: of two files of one name, the JPEG is the image.
 
 Any folder on the way may tell the split (``train``, ``val``, ``test``, also within a name: ``train_images``).
@@ -62,7 +62,9 @@ def find_pairs(root: Path, paths: Iterable[Path]) -> tuple[dict[str, list[Pair]]
     images, masks = _by_role(files)
     counts = len(images), len(masks)
     if not (images and masks):
-        images, masks = _by_role([replace(file, role=of_name(file.path.stem)) for file in files])
+        named = [replace(file, role=of_name(file.path.stem)) for file in files]
+        # cameras begin names with IMG_: beside such images there may be others
+        images, masks = [[file for file in named if (file.role == "mask") is role] for role in (False, True)]
     if not (images and masks):
         images, masks = _by_extension(files)
     return (_pair(root, images, masks) if images and masks else {}), *counts

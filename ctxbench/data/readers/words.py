@@ -74,8 +74,8 @@ def of_folder(name: str) -> tuple[Role, str]:
     elif IMAGE_WORDS.intersection(words):
         role = "image"
     split = next((SPLITS[word] for word in words if word in SPLITS), "")
-    known = {*SPLITS} | PLAIN_WORDS
-    if not role and (not known.issuperset(words) or words in (("tr",), ("te",))):
+    only_splits = ({*SPLITS} | PLAIN_WORDS).issuperset(words)
+    if not role and (not only_splits or words in (("tr",), ("te",))):
         split = ""  # "test tube", "train station"
     return role, split
 

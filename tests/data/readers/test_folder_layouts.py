@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from ctxbench.data import open_dataset
+from ctxbench.data.readers.layout import find_pairs
 from ctxbench.errors import UserError
 
 # the split, where the image of the sample * lies, where its mask, and what lies beside them
@@ -98,6 +101,55 @@ def test_a_layout_is_read(tmp_path: Path, split: str, image: str, mask: str, bes
         assert dataset.mask(index).tolist() == np.full((8, 8), round(grey / 60)).tolist()
 
 
+IMAGE_FOLDERS = (
+    "images", "imgs", "Images", "JPEGImages", "img_dir", "input", "Original", "rgb", "leftImg8bit",
+    "images_png", "raw_images", "SAT", "images_512x512", "Frames",
+)  # fmt: skip
+MASK_FOLDERS = (
+    "masks", "labels", "Masks", "annotations", "ann_dir", "gt", "GT", "gtFine", "Ground Truth",
+    "ground-truth", "SegmentationClass", "SegmentationClassPNG", "semantic", "target", "label_images", "Annotation",
+    "trimaps", "segmentation_masks", "annotated_images", "ground_truth_masks",
+)  # fmt: skip
+SPLIT_FOLDERS = (
+    ("", "", "all"), ("train", "", "train"), ("", "training", "train"), ("Val", "", "val"),
+    ("", "validation", "val"), ("test", "", "test"),
+)  # fmt: skip
+ENDINGS = (
+    "_mask", "_GT", "_segmentation", "_label", "_gtFine_labelTrainIds", "_seg", "-mask", "_annotation",
+    " mask",
+)  # fmt: skip
+STEMS = ("a", "0001", "IMG_2031", "scene 12 (3)", "x-y.z", "2007_000032", "frame_000123", "P0000_0_896")
+
+
+@settings(max_examples=300)
+@given(
+    folders=st.one_of(
+        st.tuples(*map(st.sampled_from, (IMAGE_FOLDERS, MASK_FOLDERS, ("", *ENDINGS)))),
+        st.tuples(st.just(""), st.just(""), st.sampled_from(ENDINGS)),
+    ),
+    split=st.sampled_from(SPLIT_FOLDERS),
+    ending=st.sampled_from(("", "_sat", "_leftImg8bit", "_img", "_image")),
+    suffixes=st.sampled_from(((".jpg", ".png"), (".png", ".png"), (".JPG", ".PNG"), (".bmp", ".gif"))),
+    place=st.sampled_from(("", "city1")),
+    stems=st.lists(st.sampled_from(STEMS), min_size=1, max_size=3, unique=True),
+)
+def test_words_in_folders_and_names_combine(
+    folders: tuple[str, str, str], split: tuple[str, str, str], ending: str, suffixes: tuple[str, str],
+    place: str, stems: list[str],
+) -> None:  # fmt: skip
+    image, mask, mask_ending = folders
+    above, below, expected = split
+    root = Path("/set")
+    files = {
+        root / above / image / below / place / f"{stem}{ending}{suffixes[0]}":
+        root / above / mask / below / place / f"{stem}{mask_ending}{suffixes[1]}"
+        for stem in stems
+    }  # fmt: skip
+    pairs, _, _ = find_pairs(root, sorted([*files, *files.values()]))
+    assert {pair.image: pair.mask for pair in pairs[expected]} == files
+    assert list(pairs) == [expected]
+
+
 def test_as_many_layouts_are_tried_as_are_promised() -> None:
     assert len(LAYOUTS) >= 30
 
@@ -136,7 +188,10 @@ def test_a_split_without_masks_has_no_truth(tmp_path: Path) -> None:
     for place in ("train/images", "train/masks", "test/images"):
         write(tmp_path / place / "a.png", 0)
     assert open_dataset("folder", tmp_path, "train").labelled
-    assert not open_dataset("folder", tmp_path, "test").labelled
+    test, every = (open_dataset("folder", tmp_path, split) for split in ("test", "all"))
+    assert not test.labelled
+    assert every.labelled
+    assert len(every) == 1
 
 
 def test_linked_folders_are_entered(tmp_path: Path) -> None:
