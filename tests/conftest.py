@@ -1,5 +1,7 @@
 """Two workers run the tests (pyproject.toml), each file in one of them: of two cores, each has one."""
 
+from __future__ import annotations
+
 import os
 from collections import Counter
 
