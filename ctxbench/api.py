@@ -80,7 +80,7 @@ def profile(
     """
     from ctxbench.measure import session
     from ctxbench.measure.folder import Settings
-    from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.run import Profile, write_report
 
     if current_process().daemon:
         raise UserError(
@@ -88,7 +88,7 @@ def profile(
         )
     if resume is not None:
         folder = Path(resume)
-        session.resume_run(folder, progress=progress)
+        run = session.resume_run(folder, progress=progress)
     else:
         folder = Path(out) if out else new_folder()
         wanted = cases(
@@ -106,9 +106,10 @@ def profile(
             compile=compile,
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=tuple(counters))
-        session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
-    write_report(folder)
-    return load_run(folder)
+        run = session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
+    profiled = Profile.of(run, folder)
+    write_report(profiled)
+    return profiled
 
 
 def count_networks(

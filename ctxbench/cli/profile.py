@@ -133,8 +133,9 @@ def profile(
         if not (folder / "run.json").exists():
             raise typer.Exit(INTERRUPTED) from None
         try:
-            write_report(folder)
-            _deliver(load_run(folder), exports, quiet)
+            run = load_run(folder)
+            write_report(run)
+            _deliver(run, exports, quiet)
         finally:  # also where a second Ctrl-C ends the report
             say(f"interrupted; go on with: ctxbench profile --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
@@ -160,17 +161,16 @@ def _deliver_networks(costs: NetworkCosts, exports: Mapping[str, Path | None], q
 
 def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
     from ctxbench.report.columns import summary
-    from ctxbench.report.tables import grids, latex, markdown
+    from ctxbench.report.tables import latex, markdown
 
-    tables = grids(run.records)
     draw: dict[str, Callable[[], str]] = {
         "json": lambda: dumps([record.to_json() for record in run.records], indent=1) + "\n",
         "csv": lambda: str(summary(run.records).to_csv(index=False)),
-        "md": lambda: markdown(tables, run.records),
-        "tex": lambda: latex(tables),
+        "md": lambda: markdown(run.tables, run.records),
+        "tex": lambda: latex(run.tables),
     }
     shared.export(draw, exports)
     if quiet:
         return
-    shared.show(tables, shared.WIDE)
+    shared.show(run.tables, shared.WIDE)
     print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from ctxbench.report import plots
 from ctxbench.report.columns import summary
 from ctxbench.report.layout import Parts, conditions, family, grouped
 from ctxbench.report.tables import grids, latex, markdown
+from ctxbench.table.grid import Grid
 from ctxbench.table.style import save
 from ctxbench.table.terminal import picture, plain
 
@@ -26,8 +28,18 @@ class Profile(Run):
 
     folder: Path
 
+    @classmethod
+    def of(cls, run: Run, folder: Path | str) -> "Profile":
+        """A run that is in memory, and the folder it is in."""
+        return cls(run.plan, run.records, Path(folder))
+
+    @cached_property
+    def tables(self) -> list[Grid]:
+        """The tables of its records, laid out once for whatever draws them."""
+        return grids(self.records)
+
     def __str__(self) -> str:
-        return plain(grids(self.records))
+        return plain(self.tables)
 
     def to_frame(self) -> pd.DataFrame:
         """The columns of ``summary.csv``."""
@@ -36,20 +48,18 @@ class Profile(Run):
 
 def load_run(folder: Path | str) -> Profile:
     """Read a run, finished or not. Raises UserError where ``folder`` holds none, or a damaged one."""
-    run = read_run(Path(folder))
-    return Profile(run.plan, run.records, Path(folder))
+    return Profile.of(read_run(Path(folder)), folder)
 
 
-def write_report(folder: Path | str) -> list[Path]:
+def write_report(run: Profile | Path | str) -> list[Path]:
     """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg`` and the figures of a run.
 
-    Each file is written whole, then renamed; their paths are the answer. Raises UserError where ``folder``
-    holds no run, is damaged, or cannot be written.
+    ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
+    paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.
     """
-    folder = Path(folder)
-    run = read_run(folder)
+    run = run if isinstance(run, Profile) else load_run(run)
+    folder, tables = run.folder, run.tables
     figures = _figures(folder, run)
-    tables = grids(run.records)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
     return [
         write_text(folder / "summary.csv", summary(run.records).to_csv(index=False)),
