@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _HOME = {
     "UserError": "ctxbench.errors",
     "build": "ctxbench.subject.bind",
+    "evaluate": "ctxbench.api",
+    "check_data": "ctxbench.api",
+    "attention": "ctxbench.api",
     "compare": "ctxbench.api",
     "count": "ctxbench.api",
     "count_networks": "ctxbench.api",
@@ -49,12 +52,15 @@ _HOME = {
 
 __all__ = [
     "UserError",
+    "attention",
     "build",
+    "check_data",
     "compare",
     "count",
     "count_networks",
     "decode",
     "environment",
+    "evaluate",
     "explain",
     "load_run",
     "profile",

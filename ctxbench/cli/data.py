@@ -50,18 +50,16 @@ def check_whole(
     """
     from rich.console import Console
 
-    from ctxbench.data import DATASETS, open_dataset
-    from ctxbench.data.check import check_dataset, sample_picture, shared_samples
+    from ctxbench import api
+    from ctxbench.data.check import sample_picture, shared_samples
     from ctxbench.data.reading import PIXEL_LIMIT
 
     if max_pixels:
         os.environ[PIXEL_LIMIT] = str(max_pixels)
-    info = DATASETS.get(name)
-    splits = [split] if split or info is None else [info.train_split, info.eval_split]
-    checks = []
-    for dataset in [open_dataset(name, root, each) for each in splits]:
-        with progress.display() as show:
-            checks.append(check_dataset(dataset, progress.counting(show, f"{name} {dataset.split}")))
+    with progress.display() as show:
+        checks = api.check_data(
+            name, root, split=split, progress=lambda of, done, total: show(f"{name} {of}", done, total)
+        )
     for check in checks:
         print(check.summary)
         if check.dataset.meaning:

@@ -55,6 +55,18 @@ def size(name: str) -> Callable[[str], int | tuple[int, int]]:
     return lambda text: _size(name, text)
 
 
+def factors(name: str) -> Callable[[str], tuple[float, ...]]:
+    """A parser of comma lists of numbers, for the option of that name."""
+    return lambda text: tuple(_factor(name, part) for part in split([text]))
+
+
+def _factor(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{name} takes numbers, such as 0.75,1,1.25; not {text!r}") from None
+
+
 def words(text: str) -> list[str]:
     """A comma list of words."""
     return split([text])

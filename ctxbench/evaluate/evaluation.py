@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class Evaluation:
     processes: int = 1
     skipped: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where its files lie, once they do."""
 
     @property
     def miou(self) -> float:

@@ -53,7 +53,7 @@ def _metrics(evaluation: Evaluation) -> dict[str, Any]:
         **{
             each.name: getattr(evaluation, each.name)
             for each in fields(evaluation)
-            if each.name != "confusion"
+            if each.name not in ("confusion", "folder")
         },
     }
 
@@ -84,7 +84,10 @@ def read_evaluation(folder: Path) -> Evaluation:
         path = folder / "metrics.json"
         # the scores beside the fields are there for people; what is not a field is passed over
         evaluation = msgspec.convert(
-            {**stored, "confusion": confusion}, Evaluation, strict=True, dec_hook=lambda _, value: value
+            {**stored, "confusion": confusion, "folder": folder},
+            Evaluation,
+            strict=True,
+            dec_hook=lambda _, value: value,
         )
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not the file of an evaluation: {in_one_line(error)}") from error

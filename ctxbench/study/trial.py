@@ -112,7 +112,7 @@ def run(folder: Path, trial: Trial) -> None:
         else:
             root = Path(config.root) if config.root else None
             dataset, skipped = open_split(config.dataset, root, config.eval_split, config.skip_bad)
-            evaluation, _ = evaluate_run(
+            evaluation = evaluate_run(
                 trained,
                 dataset,
                 setting=replace(setting, precision=config.precision),

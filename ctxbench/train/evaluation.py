@@ -47,8 +47,8 @@ def evaluate_run(
     save_predictions: bool = False,
     out: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[Evaluation, Path]:
-    """Evaluate a run's network on ``dataset``; return what was found, and the folder it was written to.
+) -> Evaluation:
+    """Evaluate a run's network on ``dataset``; the evaluation says which folder it was written to.
 
     ``out`` is by default a folder of the run, named by data set, split, weights, setting and precision. In it
     are the evaluation, a picture of some images, and, where asked for, the predictions. With several
@@ -101,7 +101,7 @@ def evaluate_run(
 
     if first_process():
         write_with_pictures(folder, evaluation, dataset, labels)
-    return evaluation, folder
+    return replace(evaluation, folder=folder)
 
 
 def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
