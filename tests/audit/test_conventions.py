@@ -27,6 +27,13 @@ def test_products_are_counted_call_by_call(view: str, products: int) -> None:
     assert counted[4:] == [CONV, 2 * CONV]
 
 
+def test_a_module_that_had_to_run_again_is_counted_once() -> None:
+    seen_by_view = Run(SMALL.replace("Small", "Branches"), (1, C, H, W), "single").seen_by_view(
+        training=False
+    )
+    assert [call.macs for call in seen_by_view[EVERY_CALL].calls] == [C * C * H * W]
+
+
 def test_aspects_beside_the_products_by_hand() -> None:
     leaves, operations = small(EVERY_CALL), small(OPERATIONS)
     for seen in (leaves, operations):
