@@ -30,6 +30,7 @@ def refuse_blends(root: Path, classes: ClassList | None, numbers: Tally) -> None
     blends, values = numbers.edge_values(), sorted(numbers.pixels)
     solid = [value for value in values if value not in blends]
     few = len(blends) < 2 and not sparse(values)
+    solid = solid or [values[0], values[-1]]  # noise all over: at least the form of the lines
     if not blends or max(blends) < COUNTED or 2 * len(blends) < len(solid) or few:
         return
     names = [label.name for label in classes.labels] if classes else []

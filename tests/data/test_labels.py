@@ -161,6 +161,12 @@ def test_soft_edges_are_no_classes(tmp_path: Path, how: str, low: int, high: int
     assert np.array_equal(dataset.mask(0) == 1, sharp)
 
 
+def test_so_many_soft_values_are_refused_whatever_their_share(tmp_path: Path) -> None:
+    steps = np.kron(np.random.default_rng(0).integers(0, 7, (8, 8)) * 42, np.ones((12, 12))).astype(np.uint8)
+    message = refusal(folder(tmp_path, Image.fromarray(steps).filter(ImageFilter.GaussianBlur(2))))
+    assert "lie along edges only" in message
+
+
 @settings(max_examples=40)
 @given(
     count=st.integers(2, 40), seed=st.integers(0, 1000), void=st.booleans(), noise=st.booleans(),

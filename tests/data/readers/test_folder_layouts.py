@@ -107,8 +107,8 @@ IMAGE_FOLDERS = (
 )  # fmt: skip
 MASK_FOLDERS = (
     "masks", "labels", "Masks", "annotations", "ann_dir", "gt", "GT", "gtFine", "Ground Truth",
-    "ground-truth", "SegmentationClass", "SegmentationClassPNG", "semantic", "target", "label_images", "Annotation",
-    "trimaps", "segmentation_masks", "annotated_images", "ground_truth_masks",
+    "ground-truth", "SegmentationClass", "SegmentationClassPNG", "semantic", "target", "label_images",
+    "Annotation", "trimaps", "segmentation_masks", "annotated_images", "ground_truth_masks",
 )  # fmt: skip
 SPLIT_FOLDERS = (
     ("", "", "all"), ("train", "", "train"), ("", "training", "train"), ("Val", "", "val"),
