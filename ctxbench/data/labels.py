@@ -82,9 +82,14 @@ def decide(root: Path, classes: ClassList | None, masks: Survey) -> Decision:
         )
     if error := two_indices_of_a_colour(root, masks):
         raise error
+    numbers, ending = masks.numbers, ""
+    if masks.palettes.get(IGNORE) == {VOID_COLOUR}:
+        numbers, ending = numbers.without(IGNORE), f"; {IGNORE} has the colour of VOC's ignored borders"
     if classes is None:
-        return _occurring_numbers(root, masks.numbers)
-    return _listed_numbers(root, classes, masks.numbers)
+        decision = _occurring_numbers(root, numbers)
+    else:
+        decision = _listed_numbers(root, classes, numbers)
+    return replace(decision, meaning=decision.meaning + ending)
 
 
 def _occurring_numbers(root: Path, numbers: Tally) -> Decision:
@@ -131,6 +136,7 @@ def _listed_numbers(root: Path, classes: ClassList, numbers: Tally) -> Decision:
     solid = [value for value in values if value not in numbers.edge_values()]
     one_for_each = unused and len(named) in (2, len(values), len(solid))
     if ignores and (others in ([], [0]) or one_for_each or _stray(numbers)):
+        refuse_blends(root, classes, numbers)
         raise class_or_ignored(root, numbers, labels)
     count = len(named)
     if not classes.states_values and others and {*others} <= {*range(1, count + 1)}:
@@ -167,9 +173,10 @@ def _in_order(root: Path, classes: ClassList, numbers: Tally, named: Sequence[La
 
 
 def _stray(numbers: Tally) -> bool:
-    """Whether 255 dwarfs all other values but 0, so that these may be strays and 255 the class."""
-    others = sum(count for value, count in numbers.pixels.items() if value not in (0, IGNORE))
-    return 0 < others < STRAY * numbers.pixels[IGNORE]
+    """Whether all values but 0 and 255 are few beside 255, or lie along edges: 255 may be the class then."""
+    others = {value: count for value, count in numbers.pixels.items() if value not in (0, IGNORE)}
+    few = sum(others.values()) < STRAY * numbers.pixels[IGNORE]
+    return bool(others) and (few or {*others} <= {*numbers.edge_values()})
 
 
 def _listed_colours(root: Path, classes: ClassList, masks: Survey) -> Decision:

@@ -30,8 +30,9 @@ def refuse_blends(root: Path, classes: ClassList | None, numbers: Tally) -> None
     blends, values = numbers.edge_values(), sorted(numbers.pixels)
     solid = [value for value in values if value not in blends]
     few = len(blends) < 2 and not sparse(values)
-    if not blends or max(blends) < COUNTED or 2 * len(blends) < len(solid) or few:
+    if not blends or len(solid) == 1 or max(blends) < COUNTED or 2 * len(blends) < len(solid) or few:
         return
+    solid = solid or [values[0], values[-1]]  # noise all over: at least the form of the lines
     names = [label.name for label in classes.labels] if classes else []
     if len(names) != len(solid):
         names = ["background", "figure"] if len(solid) == 2 else [f"class{value}" for value in solid]
@@ -134,9 +135,9 @@ def two_indices_of_a_colour(root: Path, masks: Survey) -> UserError | None:
 
 def blended_colours(root: Path, masks: Survey) -> UserError | None:
     """Colours that lie along edges only: resampled or anti-aliased masks; None if there are none."""
-    blends = masks.colours.edge_values()
+    blends = masks.colours.edge_values(many=1 << 24)  # of many colours the number is said
     solid = [colour for colour in common(masks.colours) if pack(colour) not in blends]
-    if not blends or 2 * len(blends) < len(solid):
+    if not blends or not solid or 2 * len(blends) < len(solid):
         return None
     lines = [*(f"{text(colour)} class{place}" for place, colour in enumerate(solid)), "* ignored"]
     return UserError(

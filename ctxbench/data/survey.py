@@ -26,6 +26,8 @@ OTHER = -1
 """Stands for the colours of a mask beyond ``TOO_MANY``."""
 EDGE_NEIGHBOURS = 3
 """A pixel with fewer equal ones among its 8 neighbours lies on an edge."""
+MANY = 128
+"""More values than these are seldom classes, so that those along edges are blends whatever their share."""
 EDGE_SHARE = 0.8
 """A value of whose pixels at least this share lie on edges is an edge value: a blend, or noise."""
 
@@ -65,16 +67,24 @@ class Tally:
             renamed.masks[frozenset(names[value] for value in values)] += count
         return renamed
 
+    def without(self, value: int) -> Tally:
+        """The same without a value."""
+        rest = Tally(self.pixels.copy(), self.on_edges.copy())
+        rest.pixels.pop(value, None)
+        for values, count in self.masks.items():
+            rest.masks[values - {value}] += count
+        return rest
+
     def share(self, *values: int) -> float:
         """The share of all pixels that ``values`` have together."""
         return sum(self.pixels[value] for value in values) / max(1, self.pixels.total())
 
-    def edge_values(self) -> list[int]:
-        """Values that lie along edges only, where they are a minority beside others that do not."""
+    def edge_values(self, many: int = MANY) -> list[int]:
+        """Values that lie along edges only, where they are a minority, or there are more than ``many``."""
         values = sorted(
             value for value, count in self.pixels.items() if self.on_edges[value] >= EDGE_SHARE * count
         )
-        return values if self.share(*values) < 1 / 3 else []
+        return values if self.share(*values) < 1 / 3 or len(self.pixels) > many else []
 
     def fitting(self, allowed: Iterable[int]) -> int:
         """How many masks hold nothing but ``allowed``."""

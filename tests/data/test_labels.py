@@ -99,13 +99,14 @@ def test_the_meaning_of_values(
     [
         # masks, class list, lines that the refusal must name
         ([halves(0, 255, 1)], None, ["0 class0", "255 figure", "255 ignored"]),
+        ([halves(0, 0, 3, 255)], None, ["255 figure", "255 ignored"]),
         ([halves(0, 255, 254)], None, ["0-127 background", "128-255 figure"]),
         ([halves(0, 255, 1)], "ground\nfigure\n", ["0 ground", "255 ignored"]),
         ([halves(0, 128), halves(0, 255)], None, ["128 class128", "255 figure", "255 ignored"]),
         ([halves(0, 1), halves(0, 255)], "a\nb\nc\n", ["0 a", "1 b", "255 c", "255 ignored"]),
         ([halves(255, 255)], None, ["255 figure", "255 ignored"]),
         ([halves(2, 255)], "a\nb\n", ["2 class2", "255 a", "255 ignored"]),
-        ([halves(1, 255, 127)], "a\nb\n", ["1 b", "255 a", "255 ignored"]),
+        ([halves(1, 255, 127)], "a\nb\n", ["0-128 a", "129-255 b"]),
         ([halves(1, 2)], "a\nb\nc\n", ["0 a", "1 b", "2 c", "1 a", "2 b", "3 c"]),
         ([halves(0, 1), halves(0, 7)], "a\nb\nc\n", ["0 a", "1 b", "7 c", "* ignored"]),
         ([halves(0, 1), halves(0, 2)], "a\nb\n", ["0 a", "1 b", "* ignored"]),
@@ -159,6 +160,12 @@ def test_soft_edges_are_no_classes(tmp_path: Path, how: str, low: int, high: int
     assert np.unique(dataset.mask(0)).tolist() == [0, 1]
     sharp = np.asarray(soft_disc(low, high, how)) > (low + high) // 2
     assert np.array_equal(dataset.mask(0) == 1, sharp)
+
+
+def test_so_many_soft_values_are_refused_whatever_their_share(tmp_path: Path) -> None:
+    steps = np.kron(np.random.default_rng(0).integers(0, 7, (8, 8)) * 42, np.ones((12, 12))).astype(np.uint8)
+    message = refusal(folder(tmp_path, Image.fromarray(steps).filter(ImageFilter.GaussianBlur(2))))
+    assert "lie along edges only" in message
 
 
 @settings(max_examples=40)
@@ -243,6 +250,13 @@ def test_palettes_made_anew_for_each_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text(LISTS["classes"])
     dataset = open_dataset("folder", tmp_path, "all")
     assert [labels(dataset, index) for index in (0, 1)] == [[0, 1], [0, 1]]
+
+
+def test_255_in_the_colour_of_vocs_borders_is_ignored(tmp_path: Path) -> None:
+    colours = [BLACK] * 256
+    colours[1], colours[255] = RED, (224, 224, 192)
+    root = folder(tmp_path, with_palette(halves(0, 255), *colours), classes="ground\nfigure\n")
+    assert labels(open_dataset("folder", root, "all")) == [0, IGNORE]
 
 
 def test_palettes_that_decorate_are_read_by_index(tmp_path: Path) -> None:
