@@ -76,7 +76,7 @@ def evaluate(
         raise UserError(f"predictions are scored as they are: leave out {', '.join(sorted(unused))}")
     from ctxbench.evaluate.evaluation import PAPER_SCALES
     from ctxbench.evaluate.predict import Setting
-    from ctxbench.train.engine import first_process
+    from ctxbench.train.engine import is_rank_zero
     from ctxbench.train.evaluation import evaluate_predictions, evaluate_run, open_split
     from ctxbench.train.run import TrainedRun
 
@@ -115,10 +115,10 @@ def evaluate(
                 progress=shared.counting(bar, "images"),
             )
     except UserError:
-        if first_process():
+        if is_rank_zero():
             raise
         raise typer.Exit(USAGE) from None  # the first process says it for all
-    if first_process():
+    if is_rank_zero():
         _deliver(found, folder)
 
 

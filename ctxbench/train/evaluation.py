@@ -17,7 +17,8 @@ from ctxbench.evaluate.evaluation import Evaluation, in_words, write_evaluation
 from ctxbench.evaluate.loop import Progress, evaluate, prediction_files, score
 from ctxbench.evaluate.pictures import spread, write_pictures
 from ctxbench.evaluate.predict import Setting, predict
-from ctxbench.train.engine import device_of, ending_together, fabric_of, first_process, precision_of
+from ctxbench.train.engine import device_of, fabric_of, is_rank_zero, precision_of
+from ctxbench.train.ranks import launched
 from ctxbench.train.run import TrainedRun
 
 PICTURED = 4
@@ -69,12 +70,11 @@ def evaluate_run(
     words += [] if setting.precision == "32-true" else [setting.precision]
     name = re.sub(r"[^\w.]+", "-", " ".join(words))
     folder = out or run.folder / "evaluations" / name
-    engine = replace(run.config, device=device, devices=devices, precision=setting.precision)
+    engine = run.config.changed(device=device, devices=devices, precision=setting.precision)
     kind = device_of(engine)
     fabric = fabric_of(engine, kind, precision_of(engine, kind))
-    fabric.launch()
-    place = str(fabric.device)
-    with ending_together(fabric):
+    with launched(fabric, engine, lambda: "evaluate with fewer --devices or --workers, or a smaller --batch"):
+        place = str(fabric.device)
         evaluation = evaluate(
             network,
             dataset,
@@ -86,7 +86,7 @@ def evaluate_run(
             batch=batch,
             workers=workers,
             save=folder / "predictions" if save_predictions else None,
-            progress=progress if first_process() else None,
+            progress=progress if is_rank_zero() else None,
         )
     evaluation = replace(
         evaluation,
@@ -98,11 +98,11 @@ def evaluate_run(
     )
 
     def labels(index: int) -> Labels:
-        found = predict(network, normalise(dataset.image(index))[None].to(place), setting)[0]
-        array: Labels = found.to(torch.uint8).cpu().numpy()
+        image = normalise(dataset.image(index))[None].to(place)  # (1, 3, H, W)
+        array: Labels = predict(network, image, setting)[0].to(torch.uint8).cpu().numpy()  # (H, W)
         return array
 
-    if first_process():
+    if is_rank_zero():
         _write(folder, evaluation, dataset, labels)
     return evaluation, folder
 
