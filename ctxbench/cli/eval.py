@@ -82,7 +82,7 @@ def evaluate(
         raise UserError("--predictions needs the --dataset that they are of")
     from ctxbench import api
     from ctxbench.evaluate.evaluation import MULTI_SCALES
-    from ctxbench.train.engine import first_process
+    from ctxbench.train.engine import is_rank_zero
 
     try:
         with progress.display() as show:
@@ -107,10 +107,10 @@ def evaluate(
                 progress=progress.counting(show, "images"),
             )
     except UserError:
-        if first_process():
+        if is_rank_zero():
             raise
         raise typer.Exit(USAGE) from None  # the first process says it for all
-    if first_process():
+    if is_rank_zero():
         _deliver(evaluation, evaluation.folder or out)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from ctxbench.train.config import TrainConfig
-    from ctxbench.train.loop import Progress
+    from ctxbench.train.training import Progress
 
 LINES = 20
 """Lines that a training prints where there is no terminal for a bar."""
@@ -93,7 +93,7 @@ def train(
     # below this line torch is imported, which takes seconds: what is wrong above is refused at once
     from ctxbench import api
     from ctxbench.train.curves import result
-    from ctxbench.train.engine import first_process
+    from ctxbench.train.engine import is_rank_zero
     from ctxbench.train.loop import resume as go_on
     from ctxbench.train.loop import train as begin
 
@@ -104,11 +104,12 @@ def train(
                 run = go_on(folder, progress=progress)
             else:
                 run = begin(settings, folder, progress=progress)
-    except KeyboardInterrupt:
-        if first_process() and (folder / "config.toml").exists():
-            say(f"interrupted; go on with: ctxbench train --resume {folder}")
+    except KeyboardInterrupt as stop:
+        if is_rank_zero() and (folder / "config.toml").exists():
+            where = f" {stop}" if str(stop) else ""
+            say(f"interrupted{where}; go on with: ctxbench train --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    if not first_process():
+    if not is_rank_zero():
         return
     shared.show(result(run))
     print(f"\nWritten to {run.folder}: report.md, curve.png, evaluation/, train.csv, last.ckpt, best.ckpt.")

@@ -42,6 +42,9 @@ class Checkpoint:
     classes: list[str]
     config: str
     """:attr:`ctxbench.train.config.TrainConfig.digest`."""
+    evaluated: int | None = None
+    """The iteration of the last evaluation that ``best`` and the logs have in them; None in a file of an
+    earlier version, which was written after whatever evaluation was due."""
 
     def write(self, path: Path) -> None:
         """Write the file whole. Raises UserError where it cannot be written; the former one then stands."""

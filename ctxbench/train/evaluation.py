@@ -17,7 +17,8 @@ from ctxbench.evaluate.files import write_with_pictures
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.evaluate.predict import Setting, predict
 from ctxbench.evaluate.predictions import Progress
-from ctxbench.train.engine import device_of, ending_together, fabric_of, first_process, precision_of
+from ctxbench.train.engine import device_of, fabric_of, is_rank_zero, precision_of
+from ctxbench.train.ranks import launched
 from ctxbench.train.run import TrainedRun
 
 
@@ -66,12 +67,11 @@ def evaluate_run(
     words += [] if setting.precision == "32-true" else [setting.precision]
     name = re.sub(r"[^\w.]+", "-", " ".join(words))
     folder = out or run.folder / "evaluations" / name
-    engine = replace(run.config, device=device, devices=devices, precision=setting.precision)
+    engine = run.config.changed(device=device, devices=devices, precision=setting.precision)
     kind = device_of(engine)
     fabric = fabric_of(engine, kind, precision_of(engine, kind))
-    fabric.launch()
-    place = str(fabric.device)
-    with ending_together(fabric):
+    with launched(fabric, engine, lambda: "evaluate with fewer --devices or --workers, or a smaller --batch"):
+        place = str(fabric.device)
         evaluation = evaluate(
             network,
             dataset,
@@ -83,7 +83,7 @@ def evaluate_run(
             batch=batch,
             workers=workers,
             save=folder / "predictions" if save_predictions else None,
-            progress=progress if first_process() else None,
+            progress=progress if is_rank_zero() else None,
         )
     evaluation = replace(
         evaluation,
@@ -95,11 +95,11 @@ def evaluate_run(
     )
 
     def labels(index: int) -> Labels:
-        found = predict(network, normalise(dataset.image(index))[None].to(place), setting)[0]
-        array: Labels = found.to(torch.uint8).cpu().numpy()
+        image = normalise(dataset.image(index))[None].to(place)  # (1, 3, H, W)
+        array: Labels = predict(network, image, setting)[0].to(torch.uint8).cpu().numpy()  # (H, W)
         return array
 
-    if first_process():
+    if is_rank_zero():
         write_with_pictures(folder, evaluation, dataset, labels)
     return replace(evaluation, folder=folder)
 

@@ -59,6 +59,11 @@ class Job:
 
     def check(self, checkpoint: Checkpoint, origin: Path) -> None:
         """Raise UserError where a checkpoint is not of this job."""
+        if checkpoint.iteration > self.iterations:
+            raise UserError(
+                f"{origin} is of iteration {checkpoint.iteration}, and the training has {self.iterations}: "
+                "it is damaged, or of another run"
+            )
         if checkpoint.samples != len(self.train_set):
             raise UserError(
                 f"{origin} was trained on {checkpoint.samples} samples, and {self.train_set.name} "

@@ -31,6 +31,7 @@ from ctxbench.train.config import TrainConfig, configure, read_toml
 CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"
 LAST = "last.ckpt"
+EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class TrainedRun:
     @cached_property
     def evaluation(self) -> Evaluation:
         """Of the last weights, at the end."""
-        return read_evaluation(self.folder / "evaluation")
+        return read_evaluation(self.folder / EVALUATION)
 
     def checkpoint(self, which: Literal["best", "last"] = "last") -> Checkpoint:
         """The state after the last iteration that was kept, or the weights with the highest mIoU."""
