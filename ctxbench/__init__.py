@@ -47,6 +47,7 @@ _HOME = {
     "report": "ctxbench.api",
     "sweep": "ctxbench.api",
     "trace": "ctxbench.api",
+    "train": "ctxbench.api",
 }
 """Each public name, and the module it is loaded from."""
 
@@ -68,6 +69,7 @@ __all__ = [
     "report",
     "sweep",
     "trace",
+    "train",
 ]
 
 

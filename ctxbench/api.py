@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.tracing import Trace
+    from ctxbench.train.curves import Trained
+    from ctxbench.train.training import Progress as TrainingProgress
 
 Subject: TypeAlias = "str | nn.Module"
 Shape = tuple[int, int, int, int]
@@ -331,6 +333,64 @@ def sweep(
         command=command,
         progress=progress,
     )
+
+
+def train(
+    model: str | None = None,
+    *,
+    context: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    backbone: str | None = None,
+    dataset: str | None = None,
+    root: str | Path | None = None,
+    weights: str | Path | None = None,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    out: str | Path | None = None,
+    init: str | Path | None = None,
+    resume: str | Path | None = None,
+    device: str | None = None,
+    devices: int | None = None,
+    skip_bad: bool = False,
+    baseline: bool | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> Trained:
+    """Train a segmentation network and evaluate it, in a folder of its own.
+
+    Without arguments: RecoNet on a generated set, beside the same network without a context module. What is
+    left out is as the data set's preset has it, or ``preset``'s; ``config`` is a TOML file of settings that
+    stands over it, and ``settings`` (a mapping, or ``"key=value"`` texts) over all else. ``options`` are the
+    context module's. ``out`` is a folder that holds no run yet, by default one under ``runs/``; ``resume`` is
+    the folder of an interrupted training, which goes on to the weights it would have had.
+
+    Raises UserError for bad input, where the folder will not do, and where the loss is no number.
+    """
+    if resume is None:
+        from ctxbench.train.presets import requested
+
+        given = {
+            "model": model,
+            "context": context,
+            "backbone": backbone,
+            "dataset": dataset,
+            "root": root,
+            "weights": weights,
+            "init": init,
+            "device": device,
+            "devices": devices,
+            "skip_bad": skip_bad or None,
+            "baseline": baseline,
+        }
+        file = None if config is None else Path(config)
+        wanted = requested(given, file, settings, options or {}, preset)
+    # below this line torch is imported, which takes seconds: what is wrong above is refused at once
+    from ctxbench.train import loop
+    from ctxbench.train.curves import Trained
+
+    if resume is not None:
+        return Trained(loop.resume(Path(resume), progress=progress).folder)
+    return Trained(loop.train(wanted, Path(out) if out else new_folder(), progress=progress).folder)
 
 
 def evaluate(

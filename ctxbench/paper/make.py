@@ -38,7 +38,7 @@ ABLATION = "ablation"
 class Request:
     """What is asked of the tables: where to write, own runs, Table 10's shape, the ablations' study.
 
-    With ``placing`` each run goes to the tables of its data set, else one of another data set is refused.
+    With ``skip_other_datasets`` each run goes to the tables of its data set, else one of another data set is refused.
     ``device`` is Table 10's; ``command`` is kept as the origin. What takes long tells ``measuring`` (Table
     10), ``training`` (Tables 7 and 8) and ``say`` (one line each).
     """
@@ -50,7 +50,7 @@ class Request:
     rank: int = RANK
     device: str = "cpu"
     quick: bool = False
-    placing: bool = False
+    skip_other_datasets: bool = False
     study: Study = field(default_factory=Study)
     command: Sequence[str] = ()
     measuring: Callable[[session.RunProgress], None] | None = None
@@ -94,7 +94,7 @@ def make_all(request: Request) -> list[Sheet]:
     data set, settings, Table 10's cases, a folder in use; and where the folder cannot be written.
     """
     _check(request)
-    request = replace(request, placing=True)
+    request = replace(request, skip_other_datasets=True)
     sheets = []
     for name in TABLES:
         if request.say is not None:
@@ -129,7 +129,9 @@ def _missed(name: str, reason: str, request: Request) -> Sheet:
 
 def _results(table: int, request: Request) -> Sheet:
     runs = read_runs(request.runs)
-    return results_table(table, runs, source=request.put_together, placing=request.placing)
+    return results_table(
+        table, runs, source=request.put_together, skip_other_datasets=request.skip_other_datasets
+    )
 
 
 def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
@@ -139,7 +141,7 @@ def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
 
 def _fig5(request: Request) -> Sheet:
     run = next((run for run in request.runs if (run / CONFIG).is_file() and has_maps(run)), None)
-    if run is None and request.runs and not request.placing:
+    if run is None and request.runs and not request.skip_other_datasets:
         raise UserError(
             f"{', '.join(map(str, request.runs))}: no training run with sub-attention maps to draw; one with "
             "context reconet has them"
@@ -158,7 +160,11 @@ def _trained(out: Path) -> Path | None:
 
 
 def _table9(request: Request) -> Sheet:
-    return table9(read_runs(request.runs), source=f"costs: {request.counted}", placing=request.placing)
+    return table9(
+        read_runs(request.runs),
+        source=f"costs: {request.counted}",
+        skip_other_datasets=request.skip_other_datasets,
+    )
 
 
 def _table10(request: Request) -> Sheet:

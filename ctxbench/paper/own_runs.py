@@ -162,15 +162,15 @@ def of_table(runs: Iterable[OwnRun], table: int) -> list[OwnRun]:
     return [run for run in runs if run.evaluation.dataset in REPORTED[table].datasets]
 
 
-def for_table(runs: Sequence[OwnRun], table: int, *, placing: bool) -> tuple[list[OwnRun], str]:
+def for_table(runs: Sequence[OwnRun], table: int, *, skip_other_datasets: bool) -> tuple[list[OwnRun], str]:
     """The runs for a table, and why there are none, where there are none.
 
-    Runs of another data set are left out with ``placing``, else refused: UserError names the first.
+    Runs of another data set are left out with ``skip_other_datasets``, else refused: UserError names the first.
     """
     chosen = of_table(runs, table)
     wanted = " or ".join(REPORTED[table].datasets)
     other = next((run for run in runs if run not in chosen), None)
-    if other is not None and not placing:
+    if other is not None and not skip_other_datasets:
         raise UserError(f"{other.folder} is of {other.evaluation.dataset}; table{table} is of {wanted}")
     if chosen:
         return chosen, ""

@@ -12,6 +12,7 @@ from ctxbench.files import write_text
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas, pale, save
+from ctxbench.table.terminal import plain
 from ctxbench.train.run import TrainedRun
 
 WINDOW = 25
@@ -50,6 +51,21 @@ def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:
     axes.plot(log["iteration"], log["loss"], color=pale(colour), linewidth=0.7)
     mean = log["loss"].rolling(max(1, len(log) // WINDOW), center=True, min_periods=1).mean()
     axes.plot(log["iteration"], mean, color=colour, linewidth=1.8, label=label)
+
+
+class Trained(TrainedRun):
+    """A finished run: ``str()`` is the tables it ends with, :meth:`to_frame` the scores of each class."""
+
+    def tables(self) -> list[Grid]:
+        """Of its evaluation, and of the gap to its baseline."""
+        return result(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per class, as of an evaluation."""
+        return self.evaluation.to_frame()
+
+    def __str__(self) -> str:
+        return plain(self.tables())
 
 
 def result(run: TrainedRun) -> list[Grid]:

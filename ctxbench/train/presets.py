@@ -4,13 +4,14 @@ A paper's offer ``training_presets`` (:mod:`ctxbench.shelf`) is a mapping from a
 :class:`Preset`. Where two papers have one for the same data set, the first paper's by name stands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ctxbench import shelf
 from ctxbench.errors import UserError
-from ctxbench.train.config import TrainConfig, configure
+from ctxbench.train.config import TrainConfig, assignments, configure, read_toml
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,28 @@ def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainCo
     named = next((layer["dataset"] for layer in reversed(layers) if "dataset" in layer), SYNTHETIC.name)
     base = known.get(preset or named) if isinstance(named, str) else None
     return configure(base.settings if base else {}, *layers)
+
+
+def requested(
+    flags: Mapping[str, Any],
+    file: Path | None,
+    settings: Mapping[str, Any] | Sequence[str],
+    options: Mapping[str, Any],
+    preset: str | None,
+) -> TrainConfig:
+    """The configuration that somebody asks for: the preset's, a file's over it, then flags, then settings.
+
+    Flags that are None are not given. ``options`` are the context module's. Raises UserError as
+    :func:`configured` does, and for an option of a module that there is not.
+    """
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in flags.items()
+        if value is not None
+    }
+    assigned = dict(settings) if isinstance(settings, Mapping) else assignments(settings)
+    if options:
+        if dotted := next((key for key in options if "." in key), None):
+            raise UserError(f"-o takes KEY=VALUE, an option of the one context module, not {dotted!r}")
+        assigned["context_options"] = {**options, **assigned.get("context_options", {})}
+    return configured(read_toml(file) if file else {}, given, assigned, preset=preset)

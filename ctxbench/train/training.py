@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ctxbench.data.augment import Augment
 from ctxbench.data.loader import train_loader
-from ctxbench.evaluate.evaluation import Evaluation, write_evaluation
+from ctxbench.evaluate.evaluation import Evaluation
+from ctxbench.evaluate.files import write_evaluation
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.files import write_text, writing
 from ctxbench.measure.environment import environment

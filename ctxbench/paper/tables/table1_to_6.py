@@ -15,13 +15,15 @@ from ctxbench.paper.tables.table2_to_6 import table2_to_6
 from ctxbench.paper.training_presets import PRESETS
 
 
-def results_table(table: int, runs: Sequence[OwnRun], *, source: str, placing: bool = False) -> Sheet:
+def results_table(
+    table: int, runs: Sequence[OwnRun], *, source: str, skip_other_datasets: bool = False
+) -> Sheet:
     """Table 1 to 6 as printed, with ``runs`` as further rows, or columns of Table 1.
 
-    ``source`` is the sheet's origin. Runs of another data set are left out with ``placing``, else refused:
+    ``source`` is the sheet's origin. Runs of another data set are left out with ``skip_other_datasets``, else refused:
     UserError names the first.
     """
-    chosen, none = for_table(runs, table, placing=placing)
+    chosen, none = for_table(runs, table, skip_other_datasets=skip_other_datasets)
     if table == 1:
         return table1(chosen, none, commands(1), source=source)
     return table2_to_6(table, chosen, none, commands(table), source=source)

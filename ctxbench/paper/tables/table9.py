@@ -57,15 +57,15 @@ def table9(
     runs: Sequence[OwnRun] = (),
     *,
     source: str,
-    placing: bool = False,
+    skip_other_datasets: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Sheet:
     """Count every network of Table 9 and place ``runs`` beside its mIoU; nothing is run.
 
     ``source`` is the origin of the counts; ``progress`` is told each method before it is counted. Runs of
-    another data set are left out with ``placing``, else refused: UserError names the first.
+    another data set are left out with ``skip_other_datasets``, else refused: UserError names the first.
     """
-    chosen, none = for_table(runs, 9, placing=placing)
+    chosen, none = for_table(runs, 9, skip_other_datasets=skip_other_datasets)
     none = none or "none of the runs given is of this network at these scales"
     placed = miou_columns(chosen)
     grid = Grid(TITLE, list(HEADINGS))

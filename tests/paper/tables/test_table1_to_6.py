@@ -210,7 +210,7 @@ def test_a_run_of_another_data_set_is_refused_by_name(table: int) -> None:
 
 def test_all_tables_place_each_run_where_it_belongs() -> None:
     runs = [own("ade20k"), own("voc12aug"), own("pascal_context59")]
-    sheets = [results_table(n, runs, source="here", placing=True) for n in range(1, 7)]
+    sheets = [results_table(n, runs, source="here", skip_other_datasets=True) for n in range(1, 7)]
     assert [sheet.name for sheet in sheets] == [f"table{n}" for n in range(1, 7)]
     placed = {s.name for s in sheets[1:] if "folder" in s.frame and s.frame["folder"].notna().any()}
     assert placed == {"table2", "table3", "table6"}
