@@ -55,7 +55,8 @@ def run_trials(
 ) -> dict[str, str]:
     """Do the runs, ``jobs`` at once, those that others start from first; return why, by name, some failed.
 
-    The plan in ``folder`` must have them. ``weights`` are their shares of the work.
+    The plan in ``folder`` must have them. ``weights`` are their shares of the work. Where this is
+    interrupted, the runs in progress keep a checkpoint first.
     """
     waiting = list(trials)
     running: dict[str, tuple[Trial, subprocess.Popen[bytes]]] = {}
@@ -96,10 +97,24 @@ def run_trials(
             if running:
                 time.sleep(POLL_S)
     finally:
-        for _, process in running.values():
+        _stop([process for _, process in running.values()])
+    return failed
+
+
+def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Ask processes to end, and wait: a training keeps a checkpoint when its iteration is done.
+
+    A second Ctrl-C, which comes out of the waiting, ends them at once.
+    """
+    try:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
             process.kill()
             process.communicate()
-    return failed
 
 
 def _started(trial: Trial, folder: Path) -> subprocess.Popen[bytes]:
@@ -108,7 +123,7 @@ def _started(trial: Trial, folder: Path) -> subprocess.Popen[bytes]:
     with writing(path), path.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "ctxbench.study.trial", str(folder), trial.name, *sys.argv[1:]],
-            stdin=subprocess.PIPE,  # it ends when this does
+            stdin=subprocess.PIPE,  # its end, when this process dies in whatever way, ends the child
             stdout=output,
             stderr=output,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **threads},
