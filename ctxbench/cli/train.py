@@ -167,9 +167,9 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
         def show(state: Progress) -> None:
             if state.title not in tasks:
                 tasks[state.title] = bar.add_task(state.title, total=state.total, numbers="")
-            said = numbers(state)
+            doing = numbers(state)
             if state.evaluated is not None:
-                said = "evaluating image {} of {}".format(*state.evaluated)
-            bar.update(tasks[state.title], completed=state.done, numbers=said)
+                doing = "evaluating image {} of {}".format(*state.evaluated)
+            bar.update(tasks[state.title], completed=state.done, numbers=doing)
 
         yield show
