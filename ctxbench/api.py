@@ -386,11 +386,10 @@ def train(
         wanted = requested(given, file, settings, options or {}, preset)
     # below this line torch is imported, which takes seconds: what is wrong above is refused at once
     from ctxbench.train import loop
-    from ctxbench.train.curves import Trained
 
     if resume is not None:
-        return Trained(loop.resume(Path(resume), progress=progress).folder)
-    return Trained(loop.train(wanted, Path(out) if out else new_folder(), progress=progress).folder)
+        return loop.resume(Path(resume), progress=progress)
+    return loop.train(wanted, Path(out) if out else new_folder(), progress=progress)
 
 
 def evaluate(

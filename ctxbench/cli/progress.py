@@ -56,7 +56,7 @@ class _Lines:
         gone = now - self._began
         left = f", about {_duration(gone * (total - done) / done)} left" if 0 < done < total else ""
         say(
-            ", ".join(filter(None, (f"{task}: {_amount(done, total)}", text)))
+            ", ".join(filter(None, (f"{task} {_amount(done, total)}", text)))
             + f", {_duration(gone)} gone{left}"
         )
 

@@ -38,9 +38,9 @@ ABLATION = "ablation"
 class Request:
     """What is asked of the tables: where to write, own runs, Table 10's shape, the ablations' study.
 
-    With ``skip_other_datasets`` each run goes to the tables of its data set, else one of another data set is refused.
-    ``device`` is Table 10's; ``command`` is kept as the origin. What takes long tells ``measuring`` (Table
-    10), ``training`` (Tables 7 and 8) and ``say`` (one line each).
+    With ``skip_other_datasets`` each run goes to the tables of its data set, else one of another data set
+    is refused. ``device`` is Table 10's; ``command`` is kept as the origin. What takes long tells
+    ``measuring`` (Table 10), ``training`` (Tables 7 and 8) and ``say`` (one line each).
     """
 
     out: Path

@@ -165,7 +165,8 @@ def of_table(runs: Iterable[OwnRun], table: int) -> list[OwnRun]:
 def for_table(runs: Sequence[OwnRun], table: int, *, skip_other_datasets: bool) -> tuple[list[OwnRun], str]:
     """The runs for a table, and why there are none, where there are none.
 
-    Runs of another data set are left out with ``skip_other_datasets``, else refused: UserError names the first.
+    Runs of another data set are left out with ``skip_other_datasets``, else refused: UserError names the
+    first.
     """
     chosen = of_table(runs, table)
     wanted = " or ".join(REPORTED[table].datasets)

@@ -18,6 +18,7 @@ from ctxbench.study.trial import Trial, read_plan, words, write_plan
 from ctxbench.train.engine import device_of
 from ctxbench.train.job import Job
 from ctxbench.train.run import TrainedRun
+from ctxbench.train.stopping import stopping
 
 LOCK = "ablation.lock"
 
@@ -50,7 +51,7 @@ def run_grid(
         expected = estimate(missing, jobs_for(missing))
         shares = expected.seconds or {}
         say(f"{len(trials) - len(missing)} of {len(trials)} runs are finished. {expected}")
-    with _claimed(folder):
+    with _claimed(folder), stopping():
         write_plan(folder, _merged(read_plan(folder), trials))
         missing = _missing(trials, folder)
         weights = {trial.name: shares.get(trial.name, 1.0) for trial in missing}

@@ -22,7 +22,7 @@ from ctxbench.evaluate.evaluation import Evaluation, in_words
 from ctxbench.evaluate.predict import Setting
 from ctxbench.files import write_text
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.engine import USAGE
+from ctxbench.train.engine import INTERRUPTED, USAGE
 from ctxbench.train.evaluation import evaluate_run, open_split
 from ctxbench.train.loop import resume, train
 from ctxbench.train.run import CONFIG
@@ -167,6 +167,9 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(USAGE)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted {stop}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

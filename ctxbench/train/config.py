@@ -42,12 +42,13 @@ class TrainConfig:
     """
 
     model: str = "reconet"
-    """One of :data:`ctxbench.networks.network.MODELS`."""
+    """reconet, fcn, pspnet, deeplabv3plus, danet, psanet, ccnet or emanet."""
     context: str | None = None
     """Context module of "reconet": a registered name, file.py:Class, or "none". Unset: TGM+TRM."""
     context_options: dict[str, Any] = field(default_factory=dict)
     """What its constructor is given."""
     backbone: str = "resnet50"
+    """resnet50, resnet101 or resnet152; resnet-tiny or resnet-small for trials."""
     stem: Literal["deep", "deep-narrow", "plain"] = "deep"
     """Three 3×3 convolutions, or one 7×7."""
     stride_in: Literal["3x3", "1x1"] = "3x3"
@@ -63,6 +64,7 @@ class TrainConfig:
     aux_weight: Number = 0.2
     """α of equation (4): loss = main + α · auxiliary."""
     dataset: str = "synthetic"
+    """One that ``ctxbench data list`` lists."""
     root: str | None = None
     """The data set's folder, in its authors' layout."""
     train_split: str | None = None
@@ -76,9 +78,11 @@ class TrainConfig:
     scale: Range = (0.5, 2.0)
     """Range of the random resizing factor."""
     flip: bool = True
+    """Mirror half of the training images, drawn at random."""
     colour: NotNegative = 0.0
     """Share by which brightness, contrast and saturation vary; 0 leaves them."""
     epochs: Positive = 80.0
+    """How often each training image is seen, where ``iterations`` is 0."""
     iterations: CountOrZero = 0
     """Steps of the optimizer; 0: as many as ``epochs`` takes."""
     batch: Count = 16
@@ -88,17 +92,22 @@ class TrainConfig:
     lr: Positive = 0.001
     """At the start; it falls as (1 - iteration / iterations) ** power."""
     head_lr_factor: Positive = 1.0
-    """Learning rate of all but the backbone, as a multiple of ``lr``. The paper is silent; others use 10."""
+    """Learning rate of all but the backbone, as a multiple of ``lr``. The RecoNet paper is silent; its
+    presets take 10, as the code base does that its module was released for."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD is the paper's. AdamW divides each gradient by its own size, and so moves TGM's small ones too."""
     momentum: Momentum = 0.9
     """SGD's momentum, or AdamW's first beta."""
     weight_decay: NotNegative = 0.0001
+    """Of all parameters, biases and norms included."""
     power: NotNegative = 0.9
+    """Of the fall of ``lr``."""
     init: str | None = None
     """Folder of a run, or a checkpoint file, whose weights the whole network starts from."""
     seed: Seed = 0
+    """Every random number of a training follows from it."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of convolutions and products; weights stay float32."""
     workers: CountOrZero = 0
     """Processes that load data, for each that trains; 0: it loads its own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -106,7 +115,9 @@ class TrainConfig:
     devices: Count = 1
     """Processes on this machine; torchrun's own count stands where it started us."""
     compile: bool = False
+    """Train through torch.compile."""
     channels_last: bool = False
+    """Lay images and weights out in memory with the channels last."""
     deterministic: bool = False
     """Refuse what is faster but differs from run to run on a GPU; what has no other form is warned about."""
     checkpoint_every: CountOrZero = 200

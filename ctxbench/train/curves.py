@@ -74,7 +74,7 @@ def result(run: TrainedRun) -> list[Grid]:
 
 
 def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
-    ours, theirs = run.evaluation, baseline.evaluation
+    with_context, without = run.evaluation, baseline.evaluation
     headings = [
         Heading("class", "class"),
         Heading("iou_pct", "IoU", run.config.title, "%"),
@@ -82,10 +82,10 @@ def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
         Heading("gap", "gap", "", "points"),
     ]
     rows = [
-        [Cell(name), *_pair(mine, other)]
-        for name, mine, other in zip(ours.classes, ours.iou, theirs.iou, strict=True)
+        [Cell(name), *_scores(iou, baseline_iou)]
+        for name, iou, baseline_iou in zip(with_context.classes, with_context.iou, without.iou, strict=True)
     ]
-    mean = [Cell("mean"), *_pair(ours.miou, theirs.miou)]
+    mean = [Cell("mean"), *_scores(with_context.miou, without.miou)]
     title = f"{run.config.title} against {baseline.config.title}"
     note = (
         "Both: the same data, seed, iterations and network but for the context module and GPM. The gap is of "
@@ -94,10 +94,11 @@ def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
     return Grid(title, headings, [Group("", rows), Group("", [mean])], notes=[note])
 
 
-def _pair(mine: float, other: float) -> list[Cell]:
+def _scores(score: float, baseline: float) -> list[Cell]:
+    """Both, and the gap between them; a class that neither truth nor prediction has is left empty."""
     return [
         Cell(EMPTY if math.isnan(v) else f"{v:{sign}.2f}")
-        for v, sign in ((mine, ""), (other, ""), (mine - other, "+"))
+        for v, sign in ((score, ""), (baseline, ""), (score - baseline, "+"))
     ]
 
 

@@ -111,11 +111,11 @@ def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
 
 
 def _check_classes(run: TrainedRun, classes: list[str], dataset: SegmentationSet) -> None:
-    for number, (ours, theirs) in enumerate(zip(classes, dataset.classes, strict=False)):
-        if ours != theirs:
+    for number, (trained, wanted) in enumerate(zip(classes, dataset.classes, strict=False)):
+        if trained != wanted:
             raise UserError(
                 f"{run.folder} was trained for other classes than {dataset.name}'s: "
-                f"class {number} is {ours}, not {theirs}"
+                f"class {number} is {trained}, not {wanted}"
             )
     if len(classes) != len(dataset.classes):
         counts = f"{len(classes)} classes, {dataset.name} has {len(dataset.classes)}"

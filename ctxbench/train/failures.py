@@ -52,9 +52,9 @@ def in_evaluation(config: TrainConfig, folder: Path) -> Iterator[None]:
         with _explained(config, folder, f"{kept}; {advice}"):
             yield
     except UserError as error:
-        told = str(error)
+        message = str(error)
         raise UserError(
-            told if kept in told else f"{told}; {kept}: mend this, then {go_on(folder)}"
+            message if kept in message else f"{message}; {kept}: mend this, then {go_on(folder)}"
         ) from error
 
 
@@ -65,10 +65,10 @@ def _explained(config: TrainConfig, folder: Path, of_memory: str) -> Iterator[No
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise UserError(f"out of memory{_wanted(error)}: {of_memory}") from error
     except (RuntimeError, OSError) as error:
-        told = str(error)
-        if "DataLoader worker" in told or any(words in told for words in SHARED):
-            raise UserError(f"{_worker(told)}; {_fewer_workers(config, folder)}") from error
-        if any(words in told for words in MEMORY):
+        message = str(error)
+        if "DataLoader worker" in message or any(words in message for words in SHARED):
+            raise UserError(f"{_worker(message)}; {_fewer_workers(config, folder)}") from error
+        if any(words in message for words in MEMORY):
             raise UserError(f"out of memory{_wanted(error)}: {of_memory}") from error
         raise
 
@@ -79,12 +79,12 @@ def _wanted(error: BaseException) -> str:
     return f" ({size[1]} asked for)" if size else ""
 
 
-def _worker(told: str) -> str:
-    if "Killed" in told:
+def _worker(message: str) -> str:
+    if "Killed" in message:
         return "a process that loads data was killed, as the kernel does when memory runs out"
-    if any(words in told for words in SHARED):
-        return f"the processes that load data ran out of shared memory ({told.strip().splitlines()[0]})"
-    return f"a process that loads data died ({told.strip().splitlines()[0]})"
+    if any(words in message for words in SHARED):
+        return f"the processes that load data ran out of shared memory ({message.strip().splitlines()[0]})"
+    return f"a process that loads data died ({message.strip().splitlines()[0]})"
 
 
 def _fewer_workers(config: TrainConfig, folder: Path) -> str:

@@ -18,7 +18,7 @@ from ctxbench.subject import resolve
 from ctxbench.train import failures
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.curves import write_report
+from ctxbench.train.curves import Trained, write_report
 from ctxbench.train.engine import (
     claimed,
     deterministic,
@@ -30,12 +30,12 @@ from ctxbench.train.engine import (
 )
 from ctxbench.train.job import Job
 from ctxbench.train.ranks import launched, rank_zero_says
-from ctxbench.train.run import LAST, TrainedRun
+from ctxbench.train.run import LAST
 from ctxbench.train.stopping import stopping
 from ctxbench.train.training import Session, Show, Training
 
 
-def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> TrainedRun:
+def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> Trained:
     """Train and evaluate; write everything to ``out``.
 
     Raises:
@@ -57,16 +57,16 @@ def train(config: TrainConfig, out: Path, *, progress: Show | None = None) -> Tr
     return _run(stored, out, progress, begun=None)
 
 
-def resume(folder: Path, *, progress: Show | None = None) -> TrainedRun:
+def resume(folder: Path, *, progress: Show | None = None) -> Trained:
     """Go on with a run from its last checkpoint, to the weights it would have had.
 
     Raises as :func:`train` does, and UserError where the data or the settings have changed.
     """
-    begun = TrainedRun(folder)
+    begun = Trained(folder)
     return _run(begun.config, folder, progress, begun)
 
 
-def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: TrainedRun | None) -> TrainedRun:
+def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: Trained | None) -> Trained:
     device = device_of(config)
     micro_batch_size(config)
     job, kept = _taken_up(config, folder)
@@ -91,7 +91,7 @@ def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: Traine
             training = Training(session, job, below, kept)
             del kept
             training.run()
-        run = begun or TrainedRun(folder)
+        run = begun or Trained(folder)
         if is_rank_zero():
             write_report(run)
     return run

@@ -63,11 +63,11 @@ SYNTHETIC = Preset(
 
 def presets() -> dict[str, Preset]:
     """All presets by the name of their data set: the generated one's first, then those of papers."""
-    known = {SYNTHETIC.name: SYNTHETIC}
+    by_name = {SYNTHETIC.name: SYNTHETIC}
     for offer in shelf.offers("training_presets"):
         for name, preset in offer.items():
-            known.setdefault(name, preset)
-    return known
+            by_name.setdefault(name, preset)
+    return by_name
 
 
 def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainConfig:
@@ -79,11 +79,11 @@ def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainCo
         UserError: a preset or a setting is unknown, or a setting has a value that will not do.
 
     """
-    known = presets()
-    if preset is not None and preset not in known:
-        raise UserError(f"there is no preset {preset!r}; there are {', '.join(known)}")
+    by_name = presets()
+    if preset is not None and preset not in by_name:
+        raise UserError(f"there is no preset {preset!r}; there are {', '.join(by_name)}")
     named = next((layer["dataset"] for layer in reversed(layers) if "dataset" in layer), SYNTHETIC.name)
-    base = known.get(preset or named) if isinstance(named, str) else None
+    base = by_name.get(preset or named) if isinstance(named, str) else None
     return configure(base.settings if base else {}, *layers)
 
 

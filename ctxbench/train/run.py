@@ -68,8 +68,8 @@ class TrainedRun:
         """What is known of each start, the first one's and every resume's: when, from where, on what."""
         path = self.folder / ENVIRONMENT
         try:
-            known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-            return msgspec.convert(known, list[dict[str, Any]], strict=True)
+            starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+            return msgspec.convert(starts, list[dict[str, Any]], strict=True)
         except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
             raise UserError(f"{path} is not the file of a run: {in_one_line(error)}") from error
 

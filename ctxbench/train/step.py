@@ -105,7 +105,7 @@ class Stepper:
             if misfit := _misfit(parameter, state, STATE[self.config.optimizer]):
                 raise UserError(f"{origin} has no state of {self.config.optimizer} that fits: {misfit}")
 
-    def step(self, iteration: int, batches: Batches, folder: Path, stop: Stop) -> Step:
+    def step(self, iteration: int, batches: Batches, folder: Path, stop: Stop | None = None) -> Step:
         """Take step ``iteration``, the first being 1, with the next ``accumulate`` of ``batches``.
 
         All ranks return the same, but for times: whether to ``stop`` after it, too.
@@ -140,7 +140,7 @@ class Stepper:
             totals[fabric.global_rank, :3] += mine
             if not torch.isfinite(loss):
                 offending = {"images": images.cpu(), "labels": labels.cpu()}
-        totals[fabric.global_rank, 3] = float(stop.asked)
+        totals[fabric.global_rank, 3] = float(stop is not None and stop.asked)
         every = fabric.all_reduce(totals, reduce_op="sum")
         assert isinstance(every, Tensor)
         if not torch.isfinite(every).all():

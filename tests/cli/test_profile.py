@@ -300,7 +300,7 @@ def test_a_second_interrupt_still_tells_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ctxbench.api.profile", interrupt)
-    monkeypatch.setattr("ctxbench.report.run.write_report", interrupt)
+    monkeypatch.setattr("ctxbench.report.run.load_run", interrupt)
     assert inside(monkeypatch, "profile", "emau", "--out", tmp_path) == 130
     assert "--resume" not in capsys.readouterr().err
     (tmp_path / "run.json").write_text("{}")

@@ -80,7 +80,7 @@ def test_tables_of_scores_have_distinct_headings_and_numbers(table: int, placed:
     runs: list[OwnRun] = [
         own(name) for name in ("voc12aug", "pascal_context", "coco_stuff", "sift_flow", "ade20k")
     ]
-    sheet = results_table(table, runs if placed else [], source="here", placing=True)
+    sheet = results_table(table, runs if placed else [], source="here", skip_other_datasets=True)
     for names in ([heading.name for heading in sheet.grid.headings], [*sheet.frame.columns]):
         assert len(names) == len(set(names))
     assert len(sheet.frame) == sum(len(group.rows) for group in sheet.grid.groups)

@@ -100,6 +100,40 @@ def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> Non
     assert (seen[-1].fraction, seen[-1].finished, seen[-1].failed, seen[-1].active) == (1.0, 1, 0, ())
 
 
+STOPPED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from study.test_grid import grid
+from ctxbench.study.grid import run_grid
+row = grid(Path(sys.argv[1]))[0]
+row = replace(row, config=replace(row.config, iterations=300, checkpoint_every=0))
+run_grid([row], [0], Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_grid_that_is_interrupted_keeps_what_its_runs_have_done(
+    number: signal.Signals, data: Path, tmp_path: Path
+) -> None:
+    paths = os.pathsep.join(str(ROOT / part) for part in ("", "modules", "tests"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(data), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = "runs/*/train.csv"
+    while process.poll() is None and not [p for p in tmp_path.glob(log) if p.read_bytes().count(b"\n") > 3]:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    (path,) = tmp_path.glob(log)
+    run = TrainedRun(path.parent)
+    assert 0 < run.checkpoint().iteration == len(run.log()) < 300
+
+
 def test_rows_that_train_the_same_share_a_run(config: TrainConfig) -> None:
     plain = Row("plain", config)
     tuned = Row("tuned", replace(config, lr=0.001), FLIP, start=plain)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tomllib
 import types
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -186,3 +186,10 @@ def test_the_baseline_is_the_network_without_context() -> None:
     assert (bare.context, bare.context_options, bare.global_pool, bare.baseline) == ("none", {}, False, False)
     kept = {"context": config.context, "context_options": config.context_options}
     assert replace(bare, global_pool=True, baseline=True, **kept) == config
+
+
+def test_every_setting_is_described_in_the_page() -> None:
+    page = (REPORTS.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].split("`")[1] for row in rows] == [item.name for item in fields(TrainConfig)]
+    assert [row for row in rows if not row[-1].strip(" |")] == []

@@ -20,8 +20,8 @@ def results_table(
 ) -> Sheet:
     """Table 1 to 6 as printed, with ``runs`` as further rows, or columns of Table 1.
 
-    ``source`` is the sheet's origin. Runs of another data set are left out with ``skip_other_datasets``, else refused:
-    UserError names the first.
+    ``source`` is the sheet's origin. Runs of another data set are left out with ``skip_other_datasets``,
+    else refused: UserError names the first.
     """
     chosen, none = for_table(runs, table, skip_other_datasets=skip_other_datasets)
     if table == 1:
