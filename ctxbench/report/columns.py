@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NOT_COUNTED = "Not counted, for want of a formula"
 TRACED_OTHERWISE = "Traced differently"
+ODD = "Odd when it ran"
 """How notes on a count begin, in every table."""
 
 
@@ -287,7 +288,7 @@ def missed(calls: Mapping[str, int]) -> str:
 
 def reason(record: Record) -> str:
     """Return in one line why the status is not ok, why columns are empty, and what to know of the counts."""
-    parts = [record.reason, record.note]
+    parts = [record.reason, *record.warnings, record.note]
     empty: dict[str, list[str]] = {}
     for column in [*COUNTS, *MEMORY, MEDIAN, *counters([record])]:
         if column.value(record) is None and column.why and (why := column.why(record)) != record.reason:
