@@ -1,10 +1,23 @@
 """Where ``ctxbench`` starts. What takes no options is answered without Typer, which is slow to import."""
 
+import atexit
 import os
 import sys
 
+INTERRUPTED = 130
+
 
 def main() -> None:
+    """Run the command line. Ctrl-C is exit code 130, whatever is being imported or put away just then."""
+    try:
+        _answer()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        atexit.register(_ignore_interrupts)  # registered last, and so called first
+
+
+def _answer() -> None:
     """Answer ``ctxbench``, ``ctxbench --help`` and ``ctxbench list``; leave all else to the command line."""
     arguments = sys.argv[1:]
     if "_CTXBENCH_COMPLETE" in os.environ:  # a shell asks for completions: its words are in the environment
@@ -22,6 +35,13 @@ def main() -> None:
         from ctxbench import cli
 
         cli.main()
+
+
+def _ignore_interrupts() -> None:
+    """All is done and said; Python gives SIGINT back to the system on its way out, which ends it with -2."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

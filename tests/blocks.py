@@ -88,6 +88,58 @@ class Flat(nn.Module):
         return x.flatten(1)
 
 
+class NotANumber(nn.Module):
+    def forward(self, x):
+        return (x - x) / (x - x)
+
+
+class Moves(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x):
+        self.seen += 1
+        return x + self.seen
+
+
+class Pooled(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return x + self.norm(x.mean((2, 3), keepdim=True))
+
+
+class Pointer(nn.Module):
+    def forward(self, x):
+        import ctypes
+        return x * ctypes.c_float.from_address(0 if not runs(x) else x.data_ptr()).value
+
+
+class Crashes(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Slow(nn.Module):  # two seconds of a processor in every call
+    def forward(self, x):
+        if runs(x):
+            start = time.process_time()
+            while time.process_time() - start < 2.0:
+                pass
+        return x + 1
+
+
+class Spins(nn.Module):
+    def forward(self, x):
+        while runs(x):
+            pass
+        return x
+
+
 class Fickle(nn.Module):
     calls = 0
 

@@ -1,4 +1,4 @@
-"""Printed numbers with a unit, such as ``19.33G``: digits, what the unit may mean, how far a value is off.
+"""Printed numbers with a unit, such as ``21.47G``: digits, what the unit may mean, how far a value is off.
 
 A number was brought to its digits by a *printing*: it was rounded to them, or cut off after them.
 """
@@ -27,7 +27,7 @@ MILLION = 10**6
 
 
 def prints_as(value: float | None, text: str) -> bool:
-    """Whether ``value``, rounded to the decimals of ``text``, prints as ``text`` (24.125 prints as 24.12)."""
+    """Whether ``value``, rounded to the decimals of ``text``, prints as ``text`` (2.5 prints as 2)."""
     return value is not None and f"{value:.{_decimals(text)}f}" == text
 
 
@@ -82,7 +82,7 @@ class Quantity:
 
     @classmethod
     def parse(cls, text: str) -> Quantity:
-        """Read ``19.33G``, ``2.4 GMACs``, ``+43.1GFLOPs`` (arithmetic) or ``88.00MB``, ``1.2GiB`` (memory).
+        """Read ``21.47G``, ``2.4 GMACs``, ``+40.3GFLOPs`` (arithmetic) or ``96.50MB``, ``1.2GiB`` (memory).
 
         G may be 10⁹ or 2³⁰, MB 2²⁰ or 10⁶ bytes, MiB is 2²⁰. Whether FLOPs or MACs stands there says
         nothing, since papers call either by both names. Raises UserError where the text is no such number.
@@ -90,7 +90,7 @@ class Quantity:
         parts = _NUMBER.fullmatch(text.strip())
         if parts is None or not float(parts["digits"]) or not isfinite(float(parts["digits"])):
             raise UserError(
-                f"{text!r} is no printed number with a unit, such as 19.33G, 24.1GMACs or 88.00MB"
+                f"{text!r} is no printed number with a unit, such as 21.47G, 24.1GMACs or 96.50MB"
             )
         prefix, rest = parts["prefix"].upper(), parts["rest"]
         is_memory = rest.upper().endswith("B")
@@ -102,7 +102,7 @@ class Quantity:
             Unit(f"{name} = {base}{str(exponent).translate(_SUPERSCRIPTS)}", base**exponent)
             for base, exponent in (order[:1] if rest.lower() == "ib" else order)
         )
-        digits = re.sub(r"^0+(?=\d)", "", parts["digits"])  # 019.33 is printed as 19.33
+        digits = re.sub(r"^0+(?=\d)", "", parts["digits"])  # 021.47 is printed as 21.47
         return cls(digits, name, is_memory, units)
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ def decode(
 ) -> Decoding:
     """Search the conventions for those that give the printed digits.
 
-    ``printed`` are a number of FLOPs (or MACs) such as ``"19.33G"``, one of memory such as ``"88.00MB"``, or
+    ``printed`` are a number of FLOPs (or MACs) such as ``"21.47G"``, one of memory such as ``"96.50MB"``, or
     both. ``module`` is a name as for :func:`ctxbench.profile`; it is run on inputs of ``shape`` (N, C, H, W)
     with the defaults of its own paper, changed by ``options``. Raises UserError where a number cannot be
     read, two are of one kind, one is a thousand times off from all that can be counted, ``shape`` holds
@@ -39,7 +39,7 @@ def decode(
     """
     quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: quantity.is_memory)
     if len({quantity.is_memory for quantity in quantities}) != len(quantities) or not quantities:
-        raise UserError("give one number of FLOPs (19.33G), one of memory (88.00MB), or one of each")
+        raise UserError("give one number of FLOPs (21.47G), one of memory (96.50MB), or one of each")
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
     module = resolve.canonical(module)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ctxbench.errors import UserError
 from ctxbench.measure.runtimes import Runtime, new_runtime
@@ -36,17 +37,33 @@ class MeasuredCall:
         return self._run()
 
 
+def placed(case: Case, module: nn.Module) -> nn.Module:
+    """Put a module on the case's device, in its dtype, memory format and mode; make lazy layers' weights."""
+    module = module.to(case.device, _dtype(case)).train(case.mode == "train")
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        with torch.no_grad():  # a pass in eval mode, which moves no statistics
+            module.eval()(torch.zeros(case.shape, dtype=_dtype(case), device=case.device))
+        module.train(case.mode == "train")
+    return module.to(memory_format=_memory_format(case))  # type: ignore[call-overload, no-any-return]
+
+
+def _dtype(case: Case) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, case.dtype)
+    return dtype
+
+
+def _memory_format(case: Case) -> torch.memory_format:
+    return torch.channels_last if case.layout == "channels_last" else torch.contiguous_format
+
+
 def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) -> MeasuredCall:
     """Put ``module`` under the case's conditions and run it twice on a seeded input (N, C, H, W).
 
     ``runtime`` is by default a new one of the case's kind. Raises UserError if the output is not one tensor
     (N, C', H, W) of the same shape both times.
     """
-    dtype: torch.dtype = getattr(torch, case.dtype)
-    train = case.mode == "train"
-    memory_format = torch.channels_last if case.layout == "channels_last" else torch.contiguous_format
-    module = module.to(case.device, dtype).train(train)
-    module = module.to(memory_format=memory_format)  # type: ignore[call-overload]
+    dtype, memory_format, train = _dtype(case), _memory_format(case), case.mode == "train"
+    module = placed(case, module)
     generator = torch.Generator().manual_seed(SEED)
     x = (
         torch.randn(case.shape, generator=generator)  # (N, C, H, W), on the CPU: the same on every device

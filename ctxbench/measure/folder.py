@@ -50,7 +50,8 @@ class Settings:
     budget_s: Positive = 2.5
     """Sampling time of a case, if its interval does not become narrow earlier."""
     timeout_s: Positive = 120.0
-    """Longest a case may take for one step: counting, preparing, or one round."""
+    """Longest a case may go without progress: counting, or one call of the module. What counts is the time
+    that its process gets to run in: a machine that is busy with other work costs time and not rows."""
     precision: NotNegative = 0.02
     """Half-width of the median's 95 % interval, as a share of the median, at which sampling stops."""
     interleaved: int = 8

@@ -3,6 +3,7 @@
 import gc
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -64,14 +65,21 @@ class CudaClock:
 
 
 Clock = CpuClock | CudaClock
+Progress = Callable[[], None]
+"""Called between calls of the module, after each."""
 
 
-def warm_up(clock: Clock, call: MeasuredCall) -> list[float]:
+def _unwatched() -> None:
+    """Nobody waits."""
+
+
+def warm_up(clock: Clock, call: MeasuredCall, progress: Progress = _unwatched) -> list[float]:
     """Call until the medians of two successive windows agree to 3 %, for a second or 200 calls at most."""
     times: list[float] = []
     deadline = time.perf_counter() + WARMUP_S
     while len(times) < WARMUP_CALLS and (len(times) < 2 or time.perf_counter() < deadline):
         times.append(clock.time_ms(call))
+        progress()
         if len(times) % WINDOW == 0 and len(times) >= 2 * WINDOW:
             before = statistics.median(times[-2 * WINDOW : -WINDOW])
             if abs(statistics.median(times[-WINDOW:]) / before - 1) <= STABLE:
@@ -79,7 +87,9 @@ def warm_up(clock: Clock, call: MeasuredCall) -> list[float]:
     return times
 
 
-def sample(clock: Clock, call: MeasuredCall, budget_s: float, expected_ms: float) -> list[float]:
+def sample(
+    clock: Clock, call: MeasuredCall, budget_s: float, expected_ms: float, progress: Progress = _unwatched
+) -> list[float]:
     """Samples of one round, at least one, within ``budget_s`` and 100 samples, without garbage collection.
 
     Other cases ran since the last round, so a first call is not recorded, unless calls take so long
@@ -91,8 +101,10 @@ def sample(clock: Clock, call: MeasuredCall, budget_s: float, expected_ms: float
     try:
         if expected_ms < budget_s * 1000 / 8:
             clock.time_ms(call)
+            progress()
         times = [clock.time_ms(call)]
         while len(times) < ROUND_SAMPLES and time.perf_counter() < deadline:
+            progress()
             times.append(clock.time_ms(call))
     finally:
         gc.enable()

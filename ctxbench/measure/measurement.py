@@ -1,6 +1,7 @@
 """A case's module, live in the process that measures it. Each method is one request of the parent."""
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ctxbench.counters import COUNTERS
 from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.measure import latency, memory, nvml
-from ctxbench.measure.call import MeasuredCall, build_call, check_output
+from ctxbench.measure import behaviour, latency, memory, nvml
+from ctxbench.measure.call import MeasuredCall, build_call, check_output, placed
 from ctxbench.measure.environment import ceilings, environment
 from ctxbench.measure.runtimes import new_runtime
 from ctxbench.subject import registry, resolve
@@ -23,33 +24,40 @@ from ctxbench.tracing.record import fake_module
 class Measurement:
     """What a worker does for its parent."""
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
+    def __init__(self, case: Case, progress: Callable[[], None] = lambda: None) -> None:
+        """``progress`` is called whenever the module has finished a call."""
+        self._case, self._progress = case, progress
         self._call: MeasuredCall
         self._clock: latency.Clock
         self._expected_ms = 0.0
 
     def survey(self, cases: tuple[Case, ...], counters: tuple[str, ...]) -> dict[str, Any]:
-        """Check a run before it starts: its plan's ``environments``, ``ceilings`` and ``sources``.
+        """Look at the machine before a run starts: its plan's ``environments`` and ``ceilings``.
 
-        Raises UserError where a device or a counter is not there, or a module cannot be built as asked.
+        Runs no user's code. Raises UserError where a device or a counter is not there.
         """
         for name in counters:
             if name not in COUNTERS:
                 raise UserError(f"unknown counter {name!r}; known: {', '.join(COUNTERS)}")
         environments = {device: environment(device) for device in dict.fromkeys(c.device for c in cases)}
-        for case in cases:
-            _try_to_build(case)
         kinds = dict.fromkeys((case.device, case.dtype) for case in cases)
-        strangers = [name for name in dict.fromkeys(c.module for c in cases) if registry.spec(name) is None]
         return {
             "environments": environments,
-            "sources": {name: resolve.source_digest(name) for name in strangers},
             "ceilings": {
                 device: {dtype: ceilings(device, dtype) for d, dtype in kinds if d == device}
                 for device in environments
             },
         }
+
+    def admit(self, cases: tuple[Case, ...]) -> dict[str, str]:
+        """Try to build each module, and return its plan's ``sources``: of user modules, the file's digest.
+
+        Raises UserError where one cannot be built as asked.
+        """
+        for case in cases:
+            _try_to_build(case)
+        users = [name for name in dict.fromkeys(c.module for c in cases) if registry.spec(name) is None]
+        return {name: resolve.source_digest(name) for name in users}
 
     def try_out(self) -> None:
         """Run the module twice among fake tensors.
@@ -62,7 +70,7 @@ class Measurement:
             module = fake_module(partial(build_case, self._case), fake).eval()
             with fake, torch.no_grad():
                 first, second = (module(torch.empty(self._case.shape)) for _ in range(2))
-        except Exception:  # a stranger's module may raise anything at all
+        except (Exception, SystemExit):  # a user's module may raise anything at all
             return
         check_output(self._case, second, check_output(self._case, first))
 
@@ -76,14 +84,19 @@ class Measurement:
 
     def prepare(self) -> dict[str, Any]:
         """Build, measure memory and warm up; the fields of the record that this yields."""
-        module = build_case(self._case)
+        module = placed(self._case, build_case(self._case))
+        before = behaviour.state_of(module)
         runtime = new_runtime(self._case.runtime)
         call = build_call(self._case, module, runtime)
+        self._progress()
+        warnings = [*behaviour.changed(before, module), *behaviour.not_finite(call)]
+        self._progress()
         measured, reasons = memory.measure(call, self._case.device)
+        self._progress()
         cuda = self._case.device.startswith("cuda")
         self._call = call
         self._clock = latency.CudaClock(self._case.device) if cuda else latency.CpuClock()
-        times = latency.warm_up(self._clock, call)
+        times = latency.warm_up(self._clock, call, self._progress)
         self._expected_ms = times[-1]
         return {
             **measured,
@@ -91,12 +104,13 @@ class Measurement:
             "warmup": len(times),
             "cache": self._clock.cache,
             "runtime": runtime.versions(),
+            "warnings": warnings,
             "reasons": {**reasons, **self._throttle_reason()},
         }
 
     def sample(self, budget_s: float) -> tuple[list[float], bool]:
         """One round of samples in ms, and whether the device was throttled at its end."""
-        times = latency.sample(self._clock, self._call, budget_s, self._expected_ms)
+        times = latency.sample(self._clock, self._call, budget_s, self._expected_ms, self._progress)
         with contextlib.suppress(nvml.NvmlError):  # prepare has put the reason into the record
             return times, self._clock.is_throttled()
         return times, False
@@ -119,7 +133,7 @@ def _try_to_build(case: Case) -> None:
             build_case(case)
     except (NotImplementedError, RuntimeError):
         return
-    except (Exception, SystemExit) as error:  # a stranger's module may raise anything at all
+    except (Exception, SystemExit) as error:  # a user's module may raise anything at all
         whose = "" if isinstance(error, UserError) else f"{case.module}: "
         shape = "x".join(map(str, case.shape))
         raise UserError(f"{whose}{in_one_line(error)} (input {shape})") from error

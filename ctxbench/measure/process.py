@@ -4,7 +4,6 @@ import contextlib
 import multiprocessing
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import connection
@@ -15,6 +14,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import worker
+from ctxbench.measure.patience import Patience
 from ctxbench.subject.case import Case
 
 PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.measurement"]
@@ -42,12 +42,17 @@ class WorkerProcess:
         )
         with _no_main(), theirs:
             self._process.start()
-        self._method, self._timeout_s, self._deadline, self._busy = "", 0.0, 0.0, False
+        self._method, self._timeout_s, self._busy = "", 0.0, False
+        self._patience: Patience
+        self._reply: worker.Reply | None = None
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
-        """Call a method of :class:`~ctxbench.measure.measurement.Measurement`; :meth:`receive` answers."""
-        self._method, self._timeout_s, self._busy = method, timeout_s, True
-        self._deadline = time.monotonic() + timeout_s
+        """Call a method of :class:`~ctxbench.measure.measurement.Measurement`; :meth:`receive` answers.
+
+        ``timeout_s`` is time that the process gets to run in without an answer or a sign of progress.
+        """
+        self._method, self._timeout_s, self._busy, self._reply = method, timeout_s, True, None
+        self._patience = Patience(self._process.pid or 0, timeout_s)
         with contextlib.suppress(BrokenPipeError):  # receive says how it died
             self._pipe.send((method, arguments))
 
@@ -56,30 +61,53 @@ class WorkerProcess:
 
         Raises UserError where it refuses bad input, CaseFailedError where it fails, dies or takes too long.
         """
-        if not connection.wait(self.handles, self.time_left_s):
-            raise CaseFailedError("timeout", f"{self._method} took longer than {self._timeout_s:g} s")
-        try:
-            if not self._pipe.poll():
-                raise EOFError  # dead, but a child of its own holds the pipe open
-            status, value = self._pipe.recv()
-            self._busy = False
-        except (EOFError, ConnectionResetError) as error:
-            raise CaseFailedError("crashed", self._death()) from error
+        first_ready([self])
+        assert self._reply is not None
+        status, value = self._reply
         if status == "refused":
             raise UserError(value)
         if status != "ok":
             raise CaseFailedError(status, value)
         return value
 
+    def is_ready(self) -> bool:
+        """Whether :meth:`receive` has something to say at once: an answer, a death or a time-out."""
+        if self._reply is None:
+            self._reply = self._message() or self._end()
+        return self._reply is not None
+
+    def _message(self) -> worker.Reply | None:
+        """What the process sent, its signs of progress taken in."""
+        try:
+            while self._pipe.poll():
+                status, value = self._pipe.recv()
+                if status != worker.ALIVE:
+                    self._busy = False
+                    return status, value
+                self._patience.renew()
+        except (EOFError, ConnectionResetError):
+            return "crashed", self._death()
+        return None
+
+    def _end(self) -> worker.Reply | None:
+        """How the call ended without an answer."""
+        if self._process.exitcode is not None:  # dead, but a child of its own holds the pipe open
+            return "crashed", self._death()
+        if not self._patience.is_over():
+            return None
+        waited_s = self._patience.waited_s
+        inside = f" ({waited_s:.0f} s by the clock)" if waited_s > 2 * self._timeout_s else ""
+        return "timeout", f"{self._method} took longer than {self._timeout_s:g} s{inside}"
+
     @property
     def handles(self) -> list[Any]:
-        """What becomes ready when there is an answer or the process has died."""
+        """What becomes ready when there is a message or the process has died."""
         return [self._pipe, self._process.sentinel]
 
     @property
-    def time_left_s(self) -> float:
-        """Until the last call times out."""
-        return max(0.0, self._deadline - time.monotonic())
+    def next_look_s(self) -> float:
+        """Until it is worth asking :meth:`is_ready` again, if no handle becomes ready."""
+        return self._patience.next_look_s
 
     def close(self) -> None:
         """End the process: it leaves by itself when nothing more can be asked, unless it is busy or stuck."""
@@ -101,10 +129,12 @@ class WorkerProcess:
 
 def first_ready(workers: list[WorkerProcess]) -> int:
     """Wait until one of the workers has something to :meth:`~WorkerProcess.receive`; return its index."""
-    handles = {handle: index for index, worker in enumerate(workers) for handle in worker.handles}
-    soonest = min(range(len(workers)), key=lambda index: workers[index].time_left_s)
-    ready = connection.wait(list(handles), workers[soonest].time_left_s)
-    return handles[ready[0]] if ready else soonest
+    while True:
+        for index, process in enumerate(workers):
+            if process.is_ready():
+                return index
+        handles = [handle for process in workers for handle in process.handles]
+        connection.wait(handles, min(process.next_look_s for process in workers))
 
 
 def _context() -> BaseContext:

@@ -69,6 +69,8 @@ class Record:
     """State of the caches before each sample: ``warm`` or ``cold L2``."""
     throttled: bool = False
     """The device reported clock throttling while samples were taken."""
+    warnings: list[str] = field(default_factory=list)
+    """What was odd when the module ran, a line each: NaN or Inf, or a state that it changed itself."""
     runtime: dict[str, str] = field(default_factory=dict)
     """Names and versions of what executed the module, beside torch's, which is in ``environment``."""
 

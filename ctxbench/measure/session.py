@@ -8,7 +8,7 @@ for a while falls on all of them alike.
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -85,7 +85,9 @@ def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = No
         if len(opened.done) < len(opened.plan.cases):
             now = _survey(opened.plan)
             here = now.environments
-            if edited := [name for name, then in opened.plan.sources.items() if then != now.sources[name]]:
+            if edited := [
+                name for name, then in opened.plan.sources.items() if now.sources.get(name, then) != then
+            ]:
                 raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
             for device, then in opened.plan.environments.items():
                 if fingerprint(then) != fingerprint(here[device]):
@@ -97,26 +99,42 @@ def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = No
 
 
 def _survey(plan: Plan) -> Plan:
-    """Check the plan's cases in a process and add what was found out about the machine."""
-    worker = WorkerProcess(plan.cases[0])
+    """Check the plan's cases, outside this process, and add what is known now of machine and files."""
+    first = plan.cases[0]
     try:
-        worker.send(SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
-        found = worker.receive()
+        machine = _asked(first, SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
     except CaseFailedError as error:
         raise UserError(f"nothing was measured: {error.reason}") from error
-    finally:
-        worker.close()
-    return replace(plan, **found)
+    return replace(plan, sources=_admit(plan.cases, plan.settings.timeout_s), **machine)
+
+
+def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:
+    """The sources of modules that can be built, all in one process unless one of them ends it.
+
+    Raises UserError where one is refused. One that dies or hangs will say so in its own row.
+    """
+    try:
+        sources: dict[str, str] = _asked(cases[0], timeout_s, "admit", cases)
+    except CaseFailedError:
+        if len(cases) == 1:
+            return {}
+        alone = [_admit((case,), timeout_s) for case in cases]
+        sources = {name: digest for one in alone for name, digest in one.items()}
+    return sources
 
 
 def _try_out(case: Case, timeout_s: float) -> None:
-    """Refuse a stranger's module that returns the wrong shape; one that dies will say so in its own row."""
+    """Refuse a user module that returns the wrong shape; one that dies will say so in its own row."""
+    with suppress(CaseFailedError):
+        _asked(case, timeout_s, "try_out")
+
+
+def _asked(case: Case, timeout_s: float, method: str, *arguments: object) -> Any:
+    """The answer of a process of its own, which ends with it."""
     worker = WorkerProcess(case)
     try:
-        worker.send(timeout_s, "try_out")
-        worker.receive()
-    except CaseFailedError:
-        return
+        worker.send(timeout_s, method, *arguments)
+        return worker.receive()
     finally:
         worker.close()
 

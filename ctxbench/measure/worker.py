@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,15 +19,29 @@ from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
 """``("ok", value)``, or a record's status and reason; ``("refused", message)`` is a UserError."""
+ALIVE = "alive"
+"""Status of a message that is no answer: the call goes on, and has come further since the last."""
+SIGNS_EVERY_S = 1.0
 
 
 def main(pipe: Connection, case: Case) -> None:
-    """Answer requests ``(method of Measurement, arguments)`` with a :data:`Reply` each."""
+    """Answer requests ``(method of Measurement, arguments)`` with a :data:`Reply` each.
+
+    While a request takes long, each call of the module that it finishes is told by :data:`ALIVE`.
+    """
     _be_expendable()
     from ctxbench.measure.measurement import Measurement
 
     gc.freeze()  # collections between rounds need not visit what was imported
-    measurement = Measurement(case)
+    told = time.monotonic()
+
+    def progress() -> None:
+        nonlocal told
+        if time.monotonic() - told >= SIGNS_EVERY_S:
+            told = time.monotonic()
+            pipe.send((ALIVE, None))
+
+    measurement = Measurement(case, progress)
     while True:
         try:
             method, arguments = pipe.recv()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NOT_COUNTED = "Not counted, for want of a formula"
 TRACED_OTHERWISE = "Traced differently"
+ODD = "Odd when it ran"
 """How notes on a count begin, in every table."""
 
 
@@ -267,7 +268,7 @@ def missed(calls: Mapping[str, int]) -> str:
 
 def reason(record: Record) -> str:
     """In one line why the status is not ok, why columns are empty, and what to know of the counts."""
-    parts = [record.reason, record.note]
+    parts = [record.reason, *record.warnings, record.note]
     # Columns that are empty for the same reason are named together, and not at all where that reason is the
     # record's own, which stands first.
     empty: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ from ctxbench.report.columns import (
     MEDIAN,
     MEMORY,
     NOT_COUNTED,
+    ODD,
     PARAMS,
     PUBLISHED_MACS,
     TRACED_OTHERWISE,
@@ -191,6 +192,8 @@ def _misses(records: Sequence[Record]) -> list[str]:
         )
     if unknown := _by_words(records, lambda r: missed(r.unknown_ops)):
         notes.append(f"{NOT_COUNTED}: {_in_words(unknown)}.")
+    if odd := _by_words(records, lambda r: ", ".join(r.warnings)):
+        notes.append(f"{ODD}: {_in_words(odd)}.")
     if traced := _by_words(records, lambda r: r.note):
         notes.append(f"{TRACED_OTHERWISE}: {_in_words(traced)}.")
     return notes

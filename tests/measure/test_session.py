@@ -16,6 +16,7 @@ from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.folder import JOURNAL, RECORDS, Settings, read_run
 from ctxbench.measure.session import RunProgress
+from ctxbench.report.columns import reason
 from ctxbench.subject.case import Case
 
 QUICK = Settings(budget_s=0.2, timeout_s=5.0, counters=())
@@ -46,9 +47,9 @@ def test_a_failure_costs_its_own_row_and_no_other(case: MakeCase, tmp_path: Path
     found = session.measure_cases([*cases, cases[0]], settings=QUICK, out=tmp_path / "run")
 
     assert [record.case for record in found.records] == cases
-    for record, (status, reason) in zip(found.records, expected.values(), strict=True):
+    for record, (status, why) in zip(found.records, expected.values(), strict=True):
         assert record.status == status, record
-        assert reason in record.reason
+        assert why in record.reason
         assert "\n" not in record.reason
         assert bool(record.rounds_ms) == (status == "ok")
     good = found.records[0]
@@ -203,3 +204,42 @@ def test_the_parent_goes_without_torch() -> None:
     code = "import sys, ctxbench.measure.session; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_what_is_odd_about_a_module_stands_in_its_row(case: MakeCase) -> None:
+    """One that returns NaN, one that changes its state, a batch norm with one value, and one that is fine."""
+    cases = [case("NotANumber"), case("Moves"), case("Pooled", mode="train"), case("Good")]
+    odd, moves, pooled, good = session.measure_cases(cases, settings=QUICK).records
+    one_value = "the normalisation 'norm' has one value a channel to take a variance of in training"
+    assert (odd.status, odd.warnings) == ("ok", ["its output holds NaN"])
+    assert (moves.status, moves.warnings) == ("ok", ["a pass changed its own state: the buffer seen"])
+    assert (pooled.status, pooled.reason) == ("error", f"{one_value}; --batch 2 measures it")
+    assert (good.status, good.warnings) == ("ok", [])
+    assert reason(odd).startswith("its output holds NaN")
+    assert "a pass changed its own state" in reason(moves)
+
+
+def test_a_native_crash_costs_its_own_row_wherever_it_happens(case: MakeCase) -> None:
+    """In the constructor, called before anything is measured, and where native code gets no memory."""
+    crashed, pointer, good = session.measure_cases(
+        [case("Crashes"), case("Pointer"), case("Good")], settings=QUICK
+    ).records
+    assert (crashed.status, crashed.reason) == (
+        "crashed",
+        "the process was killed by SIGSEGV during describe",
+    )
+    assert (pointer.status, pointer.reason) == (
+        "crashed",
+        "the process was killed by SIGSEGV during describe",
+    )
+    assert good.status == "ok"
+
+
+def test_what_uses_its_time_up_is_ended_and_what_makes_progress_is_not(case: MakeCase) -> None:
+    """Two seconds a call, several calls in one request: more than the limit together, less each."""
+    limited = replace(QUICK, timeout_s=5.0, budget_s=0.1)
+    spins, slow = session.measure_cases([case("Spins"), case("Slow")], settings=limited).records
+    assert (spins.status, spins.reason[:25]) == ("timeout", "prepare took longer than 5 s"[:25])
+    assert slow.status == "ok", slow.reason
+    assert slow.latency.median_ms is not None
+    assert slow.latency.median_ms >= 2000
