@@ -124,9 +124,12 @@ def test_two_processes_find_what_one_finds_and_fail_as_one(tmp_path: Path) -> No
         subprocess.Popen([*command, str(rank), str(tmp_path)], env=env, stdout=subprocess.PIPE, text=True)
         for rank in (0, 1)
     ]
-    said = [rank.communicate(timeout=120)[0] for rank in ranks]
+    printed = [rank.communicate()[0].splitlines() for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0]
-    assert said == ["img_3.v1 cannot be read\n"] * 2
+    of_ctxbench = [
+        [line for line in lines if not line.startswith("[Gloo]")] for lines in printed
+    ]  # torch 2.9's
+    assert of_ctxbench == [["img_3.v1 cannot be read"]] * 2
     alone = evaluate(network(), Drawn(), flip=True).confusion
     for rank in (0, 1):
         assert np.array_equal(np.load(tmp_path / f"{rank}.npy"), alone)
