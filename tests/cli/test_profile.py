@@ -100,7 +100,8 @@ def test_profile_prints_a_row_for_each_module_and_writes_the_folder(
 ) -> None:
     assert profiled.returncode == 0, profiled.stderr
     assert all(title in profiled.stdout for title in ("TGM+TRM", "Non-Local", "EMAUnit", "Block"))
-    assert profiled.stderr == ""
+    lines = profiled.stderr.splitlines()  # none, unless the machine is so busy that it takes half a minute
+    assert all(line.startswith("ctxbench: measuring ") for line in lines), profiled.stderr
     written = {path.name for path in (folder / "run").iterdir()}
     assert {
         "run.json",
