@@ -17,7 +17,7 @@ from pathlib import Path
 
 import ctxbench
 from ctxbench import api
-from ctxbench.paper.presets import configurations
+from ctxbench.paper.offers.presets import configurations
 from ctxbench.subject import bind, registry
 from ctxbench.train import config as training
 

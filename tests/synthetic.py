@@ -10,7 +10,7 @@ import numpy as np
 from ctxbench.counters import LEAF_RULE
 from ctxbench.measure.folder import Plan, RunFolder
 from ctxbench.measure.records import Record
-from ctxbench.paper.presets import TABLE10
+from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.subject.case import Case
 
 MODULES = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")

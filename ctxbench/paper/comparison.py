@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ctxbench.audit.quantity import prints_as
 from ctxbench.measure.records import Record
-from ctxbench.paper.presets import NOTES, configurations
+from ctxbench.paper.offers.presets import NOTES, configurations
 from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, printed, table10
 from ctxbench.subject.case import Case
 

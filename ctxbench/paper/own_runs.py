@@ -12,10 +12,10 @@ from ctxbench.evaluate.evaluation import Evaluation
 from ctxbench.evaluate.files import read_evaluation
 from ctxbench.evaluate.predictions import VOC
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
-from ctxbench.paper.evaluations import PRINTED, Printed, differences
+from ctxbench.paper.offers.evaluations import PRINTED, Printed, differences
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import DIFFERS
-from ctxbench.paper.training_presets import PRESETS
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import CONFIG, TrainedRun
 

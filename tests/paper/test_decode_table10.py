@@ -8,7 +8,7 @@ import pytest
 from ctxbench.audit import runs
 from ctxbench.audit.decoding import Decoding
 from ctxbench.audit.search import decode
-from ctxbench.paper.presets import TABLE10
+from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import table10
 
 

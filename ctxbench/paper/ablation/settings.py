@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ctxbench.errors import UserError
 from ctxbench.evaluate.evaluation import MULTI_SCALES
 from ctxbench.evaluate.predict import Setting
-from ctxbench.paper.training_presets import PRESETS
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.study.executor import Show
 from ctxbench.study.grid import run_grid
 from ctxbench.study.rows import Result, Row, compare

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
-from ctxbench.paper.presets import TABLE10
+from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.sheet import DIFFERS, Sheet
 from ctxbench.paper.tables.table10 import RANK

@@ -22,7 +22,7 @@ from ctxbench.paper.comparison import (
     ratio,
 )
 from ctxbench.paper.comparison_sheet import FORMS, ROW, TITLE, Forms, Row
-from ctxbench.paper.presets import TABLE10
+from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow
 from ctxbench.paper.printed.table10 import table10 as printed_rows
 from ctxbench.paper.provenance import origin

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ctxbench.paper import printed
-from ctxbench.paper.evaluations import PAPERS_SETTING, SINGLE_SCALE
+from ctxbench.paper.offers.evaluations import PAPERS_SETTING, SINGLE_SCALE
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.own_runs import REPORTED, OwnRun, Placed, for_table, place
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table1 import table1
 from ctxbench.paper.tables.table2_to_6 import table2_to_6
-from ctxbench.paper.training_presets import PRESETS
 
 
 def results_table(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ctxbench.paper import printed
 from ctxbench.paper.comparison import NOT_MEASURED
-from ctxbench.paper.evaluations import PAPERS_SETTING
+from ctxbench.paper.offers.evaluations import PAPERS_SETTING
 from ctxbench.paper.own_runs import RECONET, REPORTED, OwnRun, Placed, place
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import Sheet

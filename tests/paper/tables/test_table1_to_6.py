@@ -12,11 +12,11 @@ from ctxbench.errors import UserError
 from ctxbench.evaluate.evaluation import MULTI_SCALES, Evaluation
 from ctxbench.evaluate.files import write_evaluation
 from ctxbench.paper import printed
-from ctxbench.paper.evaluations import PRINTED
+from ctxbench.paper.offers.evaluations import PRINTED
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.own_runs import REPORTED, OwnRun, place, read_runs
 from ctxbench.paper.sheet import VERDICTS, write_sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns, results_table
-from ctxbench.paper.training_presets import PRESETS
 from ctxbench.table.terminal import plain
 from ctxbench.train.config import TrainConfig, configure
 

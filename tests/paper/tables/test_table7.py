@@ -12,12 +12,12 @@ from ctxbench.paper import printed
 from ctxbench.paper.ablation import settings as ablation
 from ctxbench.paper.ablation.settings import MS_FLIP, Study
 from ctxbench.paper.make import ABLATION
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.sheet import write_sheet
 from ctxbench.paper.tables import table7 as components
 from ctxbench.paper.tables import table8 as rank
 from ctxbench.paper.tables.table7 import component_rows, table7
 from ctxbench.paper.tables.table8 import rank_rows, table8
-from ctxbench.paper.training_presets import PRESETS
 from ctxbench.study.grid import planned
 from ctxbench.study.rows import Result, Row, compare
 from ctxbench.study.trial import SINGLE_SCALE

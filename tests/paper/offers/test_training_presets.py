@@ -4,7 +4,7 @@ import pytest
 
 from ctxbench.data import DATASETS
 from ctxbench.paper import printed
-from ctxbench.paper.training_presets import PRESETS
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.train.presets import presets
 
 # of section 4.1 and 4.2

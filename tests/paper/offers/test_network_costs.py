@@ -8,7 +8,7 @@ import pytest
 from ctxbench.networks.cost import NetworkCost, NetworkCosts
 from ctxbench.networks.counting import network_costs
 from ctxbench.paper.increments import backbone_alone
-from ctxbench.paper.network_costs import decoded, network_extra
+from ctxbench.paper.offers.network_costs import decoded, network_extra
 
 RECONET = NetworkCost(
     model="reconet", height=65, width=65, backbone="resnet101", classes=21, backbone_macs=1,

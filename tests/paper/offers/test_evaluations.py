@@ -4,7 +4,7 @@ import pytest
 from evaluate.test_evaluation import evaluation, texts
 
 from ctxbench.evaluate.evaluation import MULTI_SCALES
-from ctxbench.paper.evaluations import PRINTED
+from ctxbench.paper.offers.evaluations import PRINTED
 
 
 def test_voc_stands_beside_table_1_class_by_class() -> None:

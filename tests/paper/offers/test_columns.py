@@ -5,7 +5,7 @@ from paper.tables.test_table1_to_6 import own
 from synthetic import MODULES, record, records, write_run
 
 from ctxbench.paper import comparison_sheet, ledger
-from ctxbench.paper.columns import record_extra, record_sheets
+from ctxbench.paper.offers.columns import record_extra, record_sheets
 from ctxbench.paper.own_runs import OwnRun
 from ctxbench.paper.tables import fig5, growth
 from ctxbench.paper.tables.table1_to_6 import results_table
