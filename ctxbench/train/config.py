@@ -179,6 +179,7 @@ class TrainConfig:
 
     @property
     def _in_force(self) -> dict[str, Any]:
+        # of epochs and iterations one alone has an effect; the other would make two runs of the same training
         hidden = "epochs" if self.iterations else "iterations"
         return {name: v for name, v in vars(self).items() if v is not None and name != hidden}
 
