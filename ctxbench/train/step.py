@@ -63,7 +63,7 @@ class Stepper:
                 SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
             elif is_rank_zero():
                 log.warning("batch norm is not synchronised: SyncBatchNorm runs on GPUs alone")
-        # before setup(): torch.compile and DDP look at the layout that the weights have then
+        # before setup(), since DDP lays its buckets of gradients out as the weights are
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         network.to(memory_format=self.format)  # type: ignore[call-overload]
         self.network = network

@@ -78,7 +78,7 @@ class Training:
         if kept is not None:
             self.done, self.best = kept.iteration, kept.best
             self.evaluated = min(kept.iteration, kept.iteration if kept.evaluated is None else kept.evaluated)
-            # an evaluation that was lost, or removed, is made again; rank 0 looks, for others may have no disk
+            # an evaluation that was lost or removed is made again; rank 0 looks, others may have no disk
             if self.done == job.iterations and not session.fabric.broadcast(_has_evaluation(folder)):
                 self.evaluated = min(self.evaluated, self.done - 1)
             with rank_zero_says():
