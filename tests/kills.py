@@ -110,13 +110,19 @@ def different(run: TrainedRun, reference: TrainedRun) -> list[str]:
     return [name for name, same in checks.items() if not same]
 
 
-def tried(root: Path, folder: Path, reference: TrainedRun, whole_s: float, draw: random.Random) -> list[str]:
-    """Kill a training one to three times, then let it come to its end; return what went wrong."""
+def tried(
+    root: Path, folder: Path, reference: TrainedRun, whole_s: float, draw: random.Random, ends: Counter[str]
+) -> list[str]:
+    """Kill a training one to three times, then let it come to its end; return what went wrong.
+
+    ``ends`` counts the signals that came before the end, by name.
+    """
     begun(root, folder, workers=draw.choice((0, 0, 1)))
     wrong, before = [], 0
     for _ in range(draw.randint(1, 3)):
         process = started(folder)
         number = kill(process, folder, whole_s, draw)
+        ends[number.name] += process.exitcode != 0
         if process.exitcode not in ENDS:
             wrong.append(f"exit code {process.exitcode} after {number.name}")
         now = kept_iteration(folder)
@@ -139,7 +145,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    draw, wrong = random.Random(arguments.seed), Counter[str]()
+    draw, wrong, ends = random.Random(arguments.seed), Counter[str](), Counter[str]()
     place = Path(tempfile.mkdtemp(prefix="ctxbench-kills-"))
     root = tiny_folder(place / "data")
     reference = begun(root, place / "reference", workers=0)
@@ -149,9 +155,10 @@ def main() -> int:
     whole_s = time.monotonic() - start
     assert process.exitcode == 0, (reference / "output.txt").read_text()
     for index in range(arguments.count):
-        for fault in tried(root, place / f"run{index}", TrainedRun(reference), whole_s, draw):
+        for fault in tried(root, place / f"run{index}", TrainedRun(reference), whole_s, draw, ends):
             wrong[fault] += 1
             print(f"run{index}: {fault}", flush=True)
+    print(f"signals that came before the end: {', '.join(f'{name} {ends[name]}' for name in sorted(ends))}")
     print(f"{arguments.count} trainings killed, {sum(wrong.values())} faults; in {place}")
     return int(bool(wrong))
 

@@ -36,7 +36,7 @@ ignored: the loss is the mean over passes of each pass's mean."""
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is built, trained and evaluated. The defaults are the paper's (sections 3.5 and 4.1).
+    """How a network is built, trained and evaluated. The defaults are RecoNet's: sections 3.5 and 4.1.
 
     :func:`configure` checks types and ranges; where two settings do not go together, UserError names them.
     """
@@ -95,7 +95,7 @@ class TrainConfig:
     """Learning rate of all but the backbone, as a multiple of ``lr``. The RecoNet paper is silent; its
     presets take 10, as the code base does that its module was released for."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """SGD is the paper's. AdamW divides each gradient by its own size, and so moves TGM's small ones too."""
+    """SGD is RecoNet's. AdamW divides each gradient by its own size, and so moves TGM's small ones too."""
     momentum: Momentum = 0.9
     """SGD's momentum, or AdamW's first beta."""
     weight_decay: NotNegative = 0.0001
@@ -179,6 +179,7 @@ class TrainConfig:
 
     @property
     def _in_force(self) -> dict[str, Any]:
+        # of epochs and iterations one alone has an effect; the other would make two runs of the same training
         hidden = "epochs" if self.iterations else "iterations"
         return {name: v for name, v in vars(self).items() if v is not None and name != hidden}
 

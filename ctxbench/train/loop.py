@@ -1,4 +1,4 @@
-"""Training, in one loop, as the paper describes it (sections 3.5 and 4.1).
+"""Training, in one loop, as RecoNet's paper describes it (sections 3.5 and 4.1).
 
 SGD with momentum, or AdamW; lr · (1 - iteration / iterations) ** power at each iteration; the loss is the
 cross entropy of the main logits plus α times that of the auxiliary ones, ignored pixels left out.

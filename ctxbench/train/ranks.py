@@ -49,25 +49,25 @@ def launched(fabric: Fabric, config: TrainConfig, advice: Callable[[], str]) -> 
     watch = _watch_parent if PARENT in os.environ else _watch_children
     if children or PARENT in os.environ:
         threading.Thread(target=watch, args=(children, over, advice), daemon=True).start()
+    patience_s = 0.0  # where this rank fails, the others wait for it in a collective, for ever
     try:
         fabric.launch()
         yield
+        patience_s = GRACE_S
     except RuntimeError as error:  # perhaps because the connection to another rank broke
         _explain(children, error, advice)
-        raise
-    except BaseException:
-        for child in children:  # they wait for this rank in a collective, for ever
-            child.kill()
         raise
     finally:
         over.set()
         for child in children:
             with suppress(subprocess.TimeoutExpired):
-                child.wait(GRACE_S)
+                child.wait(patience_s)
             child.kill()
             child.wait()
-        for name in NAMES if children else ():
-            os.environ.pop(name, None) if name not in before else os.environ.update({name: before[name]})
+        if children:
+            for name in NAMES:
+                os.environ.pop(name, None)
+            os.environ.update({name: before[name] for name in NAMES if name in before})
 
 
 @contextmanager

@@ -63,6 +63,7 @@ class Stepper:
                 SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
             elif is_rank_zero():
                 log.warning("batch norm is not synchronised: SyncBatchNorm runs on GPUs alone")
+        # before setup(), since DDP lays its buckets of gradients out as the weights are
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         network.to(memory_format=self.format)  # type: ignore[call-overload]
         self.network = network
@@ -118,6 +119,7 @@ class Stepper:
         rate: float = config.lr * (1 - (iteration - 1) / self.iterations) ** config.power
         for group in self.raw_optimizer.param_groups:
             group["lr"] = rate * group["factor"]
+        # dropout is another on each rank, and the same when the iteration is taken again after a resume
         seeds = np.random.SeedSequence([config.seed, iteration, fabric.global_rank])
         seed_everything(int(seeds.generate_state(1)[0]), verbose=False)
         # loss, main, auxiliary, and whether the rank was asked to stop: one reduction for all four
@@ -129,6 +131,7 @@ class Stepper:
             waited += time.perf_counter() - asked
             images = images.to(fabric.device, non_blocking=True, memory_format=self.format)
             labels = labels.to(fabric.device, non_blocking=True)
+            # gradients add up locally; the ranks exchange them in the last pass alone
             with fabric.no_backward_sync(self.model, enabled=part + 1 < config.accumulate):
                 main, auxiliary = (
                     cross_entropy(logits, labels) if logits is not None else totals.new_zeros(())
@@ -143,6 +146,7 @@ class Stepper:
         totals[fabric.global_rank, 3] = float(stop is not None and stop.asked)
         every = fabric.all_reduce(totals, reduce_op="sum")
         assert isinstance(every, Tensor)
+        # all ranks see all losses: none goes on to wait for one that has stopped
         if not torch.isfinite(every).all():
             self._stop(iteration, every[:, 0], offending, folder / "nan-batch.pt")
         self.optimizer.step()

@@ -79,6 +79,7 @@ class Training:
         if kept is not None:
             self.done, self.best = kept.iteration, kept.best
             self.evaluated = min(kept.iteration, kept.iteration if kept.evaluated is None else kept.evaluated)
+            # an evaluation that was lost or removed is made again; rank 0 looks, others may have no disk
             if self.done == job.iterations and not session.fabric.broadcast(_has_evaluation(folder)):
                 self.evaluated = min(self.evaluated, self.done - 1)
             with rank_zero_says():
@@ -139,6 +140,7 @@ class Training:
         return self.done == self.job.iterations or (every > 0 and self.done % every == 0)
 
     def _evaluation_due(self) -> bool:
+        """Whether an evaluation is due now that neither the state nor the logs have in them."""
         return 0 < self.done != self.evaluated and self._due(self.job.config.evaluate_every)
 
     def _begin(self) -> Logs:
@@ -176,6 +178,7 @@ class Training:
                 progress=lambda done, total: self.show(replace(self.now, evaluated=(done, total))),
             )
         self.now = replace(self.now, miou=evaluation.miou)
+        # its row and files come first: a state that says "evaluated" has them beside it
         if self.logs is not None:
             self._keep(self.logs, evaluation)
         self.evaluated = self.done

@@ -16,6 +16,7 @@ import tomli_w
 from tiny import TINY, tiny_folder
 
 from ctxbench.cli import main
+from ctxbench.cli.train import _settings
 from ctxbench.train.logs import Logs
 from ctxbench.train.run import TrainedRun
 
@@ -59,6 +60,17 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
         main()
     return int(end.value.code or 0)
+
+
+def test_options_of_the_context_module_are_typed_alike(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[context_options]\nrank = 3\nmode = 'slow'\n")
+    pairs = ["rank=8", "flag=False", "word=fast"]
+    expected = {"rank": 8, "flag": False, "word": "fast"}
+    by_option = _settings({}, tmp_path / "own.toml", [], pairs, None)
+    by_setting = _settings({}, None, [f"context_options.{pair}" for pair in pairs], [], None)
+    both = _settings({}, None, ["context_options.rank=9"], pairs, None)
+    assert by_option.context_options == by_setting.context_options == expected
+    assert both.context_options == {**expected, "rank": 9}
 
 
 def test_each_file_of_a_run_is_read_once(
@@ -117,6 +129,9 @@ def test_an_interrupt_says_how_to_go_on(
         (["--resume", "."], ". holds no training run (no config.toml in it)"),
         (["--resume", ".", "--set", "lr=1"], "leave out --set"),
         (["--device", "tpu"], "device is 'tpu', not "),
+        (["-o", "reconet.rank=8"], "-o takes KEY=VALUE, an option of the one context module"),
+        (["-o", "rank=None"], "context_options.rank is None, which config.toml cannot hold"),
+        (["--set", "lr=fast"], "lr is 'fast', not a positive number"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -115,6 +115,25 @@ def test_a_signal_ends_it_after_an_iteration_that_is_kept(
     assert same_weights(resume(tmp_path / "run"), train(short, tmp_path / "whole"))
 
 
+def test_a_signal_to_one_rank_ends_all_after_the_same_iteration(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    changes = {"iterations": 500, "checkpoint_every": 0, "evaluate_every": 0, "devices": 2}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.toml").write_text(configure(settings, changes).to_toml())
+    command = [sys.executable, "-m", "ctxbench", "train", "--resume", "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=PLACES, text=True, stderr=subprocess.PIPE)
+    log = tmp_path / "run" / "train.csv"
+    waited_for(lambda: log.exists() and log.read_bytes().count(b"\n") > 3, process)
+    process.terminate()
+    _, errors = process.communicate()  # to the end of all that write there
+    assert process.returncode == 130, errors
+    done = TrainedRun(tmp_path / "run").checkpoint().iteration
+    assert len(TrainedRun(tmp_path / "run").log()) == done < 500
+    assert errors.count("interrupted after iteration") == 1
+    assert "Traceback" not in errors
+
+
 HUNGRY = """
 import os, signal, torch
 from torch import nn

@@ -47,6 +47,15 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no training run \(no config.toml in it\)"):
         TrainedRun(tmp_path)
     (tmp_path / "config.toml").write_text("")
+    (tmp_path / "config.toml").write_text("lr = 'fast'")
+    with pytest.raises(UserError, match=r"config\.toml: training: lr is 'fast', not a positive number"):
+        TrainedRun(tmp_path).config  # noqa: B018
+    (tmp_path / "environment.json").write_text("[3]")
+    with pytest.raises(
+        UserError, match=r"environment\.json is not the file of a run: .*got `int` - at `\$\[0\]`"
+    ):
+        TrainedRun(tmp_path).starts  # noqa: B018
+    (tmp_path / "config.toml").write_text("")
     begun = TrainedRun(tmp_path)
     with pytest.raises(UserError, match=r"holds no best\.ckpt: the run has not come to its first"):
         begun.network()
