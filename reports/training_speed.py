@@ -23,8 +23,8 @@ from ctxbench.data.loader import train_loader
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.files import write_text
 from ctxbench.measure.environment import environment
-from ctxbench.train.engine import device_of, fabric_of, precision_of
 from ctxbench.train.job import Job
+from ctxbench.train.launch.engine import device_of, fabric_of, precision_of
 from ctxbench.train.presets import configured
 from ctxbench.train.step import Stepper
 

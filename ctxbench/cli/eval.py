@@ -82,7 +82,7 @@ def evaluate(
         raise UserError("--predictions needs the --dataset that they are of")
     from ctxbench import api
     from ctxbench.evaluate.evaluation import MULTI_SCALES
-    from ctxbench.train.engine import is_rank_zero
+    from ctxbench.train.launch.engine import is_rank_zero
 
     try:
         with progress.display() as show:

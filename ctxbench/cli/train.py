@@ -103,13 +103,15 @@ def train(
                 progress=_showing(show),
             )
     except KeyboardInterrupt as stop:
-        from ctxbench.train.engine import is_rank_zero
+        from ctxbench.train.launch.engine import is_rank_zero
 
         if is_rank_zero() and (folder / "config.toml").exists():
             where = f" {stop}" if str(stop) else ""
             say(f"interrupted{where}; go on with: ctxbench train --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    from ctxbench.train.engine import is_rank_zero  # not earlier: bad settings are refused before torch
+    from ctxbench.train.launch.engine import (
+        is_rank_zero,  # not earlier: bad settings are refused before torch
+    )
 
     if not is_rank_zero():
         return

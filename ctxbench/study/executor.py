@@ -14,7 +14,7 @@ import torch
 
 from ctxbench.files import writing
 from ctxbench.study.trial import Trial
-from ctxbench.train.engine import device_of
+from ctxbench.train.launch.engine import device_of
 
 log = logging.getLogger(__name__)
 POLL_S = 0.3

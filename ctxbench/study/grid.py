@@ -15,10 +15,10 @@ from ctxbench.study.estimate import estimate
 from ctxbench.study.executor import Show, jobs_for, run_trials
 from ctxbench.study.rows import Result, Row
 from ctxbench.study.trial import Trial, read_plan, words, write_plan
-from ctxbench.train.engine import device_of
 from ctxbench.train.job import Job
+from ctxbench.train.launch.engine import device_of
+from ctxbench.train.launch.stopping import stopping
 from ctxbench.train.run import TrainedRun
-from ctxbench.train.stopping import stopping
 
 LOCK = "ablation.lock"
 

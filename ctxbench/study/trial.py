@@ -22,8 +22,8 @@ from ctxbench.evaluate.evaluation import Evaluation, in_words
 from ctxbench.evaluate.predict import Setting
 from ctxbench.files import write_text
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.engine import INTERRUPTED, USAGE
 from ctxbench.train.evaluation import evaluate_run, open_split
+from ctxbench.train.launch.engine import INTERRUPTED, USAGE
 from ctxbench.train.loop import resume, train
 from ctxbench.train.run import CONFIG
 

@@ -17,8 +17,8 @@ from ctxbench.evaluate.files import write_with_pictures
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.evaluate.predict import Setting, predict
 from ctxbench.evaluate.predictions import Progress
-from ctxbench.train.engine import device_of, fabric_of, is_rank_zero, precision_of
-from ctxbench.train.ranks import launched
+from ctxbench.train.launch.engine import device_of, fabric_of, is_rank_zero, precision_of
+from ctxbench.train.launch.ranks import launched
 from ctxbench.train.run import TrainedRun
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.subject import resolve
-from ctxbench.train import failures
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure
 from ctxbench.train.curves import Trained, write_report
-from ctxbench.train.engine import (
+from ctxbench.train.job import Job
+from ctxbench.train.launch import failures
+from ctxbench.train.launch.engine import (
     claimed,
     deterministic,
     device_of,
@@ -28,10 +29,9 @@ from ctxbench.train.engine import (
     micro_batch_size,
     precision_of,
 )
-from ctxbench.train.job import Job
-from ctxbench.train.ranks import launched, rank_zero_says
+from ctxbench.train.launch.ranks import launched, rank_zero_says
+from ctxbench.train.launch.stopping import stopping
 from ctxbench.train.run import LAST
-from ctxbench.train.stopping import stopping
 from ctxbench.train.training import Session, Show, Training
 
 

@@ -23,9 +23,9 @@ from ctxbench.errors import UserError, in_one_line
 from ctxbench.networks.network import Segmenter
 from ctxbench.train.checkpoint import write_tensors
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.engine import is_rank_zero
-from ctxbench.train.ranks import rank_zero_says
-from ctxbench.train.stopping import Stop
+from ctxbench.train.launch.engine import is_rank_zero
+from ctxbench.train.launch.ranks import rank_zero_says
+from ctxbench.train.launch.stopping import Stop
 
 log = logging.getLogger(__name__)
 

@@ -19,15 +19,15 @@ from ctxbench.evaluate.files import write_evaluation
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.files import write_text, writing
 from ctxbench.measure.environment import environment
-from ctxbench.train import failures
 from ctxbench.train.checkpoint import Checkpoint
-from ctxbench.train.engine import is_rank_zero, micro_batch_size
 from ctxbench.train.job import Job
+from ctxbench.train.launch import failures
+from ctxbench.train.launch.engine import is_rank_zero, micro_batch_size
+from ctxbench.train.launch.ranks import rank_zero_says
+from ctxbench.train.launch.stopping import Interrupted, Stop
 from ctxbench.train.logs import Logs
-from ctxbench.train.ranks import rank_zero_says
 from ctxbench.train.run import CONFIG, ENVIRONMENT, EVALUATION, LAST, TrainedRun
 from ctxbench.train.step import Stepper
-from ctxbench.train.stopping import Interrupted, Stop
 
 
 @dataclass(frozen=True)

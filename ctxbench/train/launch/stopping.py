@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ctxbench.train.engine import is_rank_zero
+from ctxbench.train.launch.engine import is_rank_zero
 
 log = logging.getLogger(__name__)
 

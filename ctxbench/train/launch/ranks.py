@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 
 from ctxbench.errors import UserError
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.engine import INTERRUPTED, USAGE, is_rank_zero, local_world_size, under_torchrun
+from ctxbench.train.launch.engine import INTERRUPTED, USAGE, is_rank_zero, local_world_size, under_torchrun
 
 Rank = subprocess.Popen[bytes]
 NAMES = ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

@@ -1,0 +1,1 @@
+"""How a training starts on the machines it has, and ends: devices, ranks, signals, failures."""
