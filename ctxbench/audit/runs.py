@@ -45,8 +45,8 @@ class Run:
         Memory that no counter adds up (peaks, what is saved) is known however a counter looks; that of
         training where ``training`` is asked for. Raises UserError where the module does not run.
         """
-        batch, *sides = self.shape
-        case = Case(self.module, *sides, self.options, self.form, batch)
+        batch, channels, height, width = self.shape
+        case = Case(self.module, channels, height, width, self.options, self.form, batch)
         infer = trace_case(case)
         train = trace_case(case, "train") if training else None
         leaves = of_leaves(self.build, self.shape)
