@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
-from ctxbench.measure.call import MeasuredCall
+from ctxbench.measure.worker.call import MeasuredCall
 
 SHOWN = 3
 """Names that one line lists."""
