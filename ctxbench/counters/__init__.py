@@ -3,7 +3,7 @@
 A counter takes a function that builds the module and an input shape (N, C, H, W), and returns
 ``{"gmacs": float | None, "missed": {operation: calls}, "elementwise": {operation: calls}, "reason": str}``:
 ``missed`` are products by our count that got nothing by theirs, ``elementwise`` other arithmetic that did
-not, each dearest first; ``reason`` says why ``gmacs`` is None.
+not, each the most expensive first; ``reason`` says why ``gmacs`` is None.
 """
 
 from __future__ import annotations

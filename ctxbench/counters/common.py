@@ -60,7 +60,7 @@ def real(build: Build, shape: Shape) -> tuple[torch.nn.Module, Tensor]:
 
 
 def lost_ops(recorded: Trace, counted: Callable[[Op], bool]) -> Lost:
-    """Operations that do arithmetic, by our trace, and that ``counted`` denies; dearest first."""
+    """Operations that do arithmetic by our trace and for which ``counted`` is False, most expensive first."""
     lost = [op for op in recorded.ops if op.flops and not counted(op)]
     cost: Counter[str] = Counter()
     for op in lost:

@@ -17,7 +17,7 @@ from ctxbench.measure import worker
 from ctxbench.measure.patience import Patience
 from ctxbench.subject.case import Case
 
-PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.measurement"]
+PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.worker.measurement"]
 """What the fork server imports once, so that its forks need not: a second for each of them."""
 LEAVE_S = 5.0
 """What an idle process gets to clean up (compilers leave semaphores) before it is killed."""
@@ -47,7 +47,7 @@ class WorkerProcess:
         self._reply: worker.Reply | None = None
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
-        """Call a method of :class:`~ctxbench.measure.measurement.Measurement`; :meth:`receive` answers.
+        """Call a method of the worker's ``Measurement``; :meth:`receive` takes the answer.
 
         ``timeout_s`` is time that the process gets to run in without an answer or a sign of progress.
         """

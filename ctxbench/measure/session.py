@@ -140,7 +140,7 @@ def _asked(case: Case, timeout_s: float, method: str, *arguments: object) -> Any
 
 
 @dataclass(eq=False)
-class _Live:
+class _Running:
     """A case with its process."""
 
     case: Case
@@ -159,51 +159,55 @@ class _Session:
         todo = iter([case for case in self._folder.plan.cases if case.id not in self._folder.done])
         while block := list(islice(todo, self._settings.interleaved)):
             with ExitStack() as processes:
-                live = []
+                running = []
                 for case in block:
-                    live.append(_Live(case, WorkerProcess(case)))
-                    processes.callback(live[-1].worker.close)
-                for wave in self._waves(self._count(live)):
+                    running.append(_Running(case, WorkerProcess(case)))
+                    processes.callback(running[-1].worker.close)
+                for wave in self._waves(self._count(running)):
                     self._time(self._prepare(wave))
         return self._folder.run()
 
-    def _count(self, block: list[_Live]) -> list[_Live]:
+    def _count(self, block: list[_Running]) -> list[_Running]:
         """Count two cases at a time, except those a resumed run has counted; return the survivors."""
-        counted = [live for live in block if "counters" in self._folder.open[live.case.id].fields]
-        waiting = [live for live in block if live not in counted]
-        active: list[_Live] = []
+        counted = [running for running in block if "counters" in self._folder.open[running.case.id].fields]
+        waiting = [running for running in block if running not in counted]
+        active: list[_Running] = []
         while waiting or active:
             while waiting and len(active) < COUNTED_TOGETHER:
                 active.append(waiting.pop(0))
                 self._tell("count", active[-1], 0.0)
                 active[-1].worker.send(self._settings.timeout_s, "describe", self._settings.counters)
-            live = active.pop(first_ready([live.worker for live in active]))
-            fields = self._receive(live)
+            running = active.pop(first_ready([running.worker for running in active]))
+            fields = self._receive(running)
             if fields is not None:
-                self._folder.note(live.case, fields)
-                counted.append(live)
-        return [live for live in block if live in counted]
+                self._folder.note(running.case, fields)
+                counted.append(running)
+        return [running for running in block if running in counted]
 
-    def _waves(self, block: list[_Live]) -> Iterator[list[_Live]]:
+    def _waves(self, block: list[_Running]) -> Iterator[list[_Running]]:
         """Split cases into groups whose predicted needs fit into memory; refuse what does not fit alone."""
         while block:
-            wave: list[_Live] = []
+            wave: list[_Running] = []
             available: dict[str, int] = {}
-            for live in block:
-                device = live.case.device
+            for running in block:
+                device = running.case.device
                 if device not in available:
-                    answer = self._ask(live, "available_bytes")
+                    answer = self._ask(running, "available_bytes")
                     if answer is None:
                         continue
                     available[device] = answer
-                need = self._need_bytes(live.case)
+                need = self._need_bytes(running.case)
                 if need <= available[device]:
                     available[device] -= need
-                    wave.append(live)
+                    wave.append(running)
                 elif not any(other.case.device == device for other in wave):
                     have = f"{available[device] / 2**20:.0f} MiB of {device} memory are available"
-                    self._finish(live, "oom", f"predicted to need {need / 2**20:.0f} MiB, {have}: not run")
-            block = [live for live in block if live not in wave and live.case.id not in self._folder.done]
+                    self._finish(running, "oom", f"predicted to need {need / 2**20:.0f} MiB, {have}: not run")
+            block = [
+                running
+                for running in block
+                if running not in wave and running.case.id not in self._folder.done
+            ]
             yield wave
 
     def _need_bytes(self, case: Case) -> int:
@@ -212,33 +216,33 @@ class _Session:
         weights = fields.get("params", 0) * ITEM_BYTES[case.dtype]
         return int(weights + case.input_bytes + fields.get("peak_pred_bytes", 0))
 
-    def _prepare(self, wave: list[_Live]) -> list[_Live]:
+    def _prepare(self, wave: list[_Running]) -> list[_Running]:
         """Build, measure memory and warm up, one by one; return the survivors."""
         ready = []
-        for live in wave:
-            self._tell("prepare", live, 0.15)
-            fields = self._ask(live, "prepare")
+        for running in wave:
+            self._tell("prepare", running, 0.15)
+            fields = self._ask(running, "prepare")
             if fields is not None:
-                self._folder.note(live.case, fields)
-                ready.append(live)
+                self._folder.note(running.case, fields)
+                ready.append(running)
         return ready
 
-    def _time(self, active: list[_Live]) -> None:
+    def _time(self, active: list[_Running]) -> None:
         """Take rounds until every case has enough; one round is one turn for each case, in random order."""
         round_s = self._settings.budget_s / ROUNDS_PER_BUDGET
         while active:
-            for live in self._random.sample(active, len(active)):
-                self._tell("time", live, 0.3 + 0.7 * self._share_timed(live.case))
-                answer = self._ask(live, "sample", round_s)
+            for running in self._random.sample(active, len(active)):
+                self._tell("time", running, 0.3 + 0.7 * self._share_timed(running.case))
+                answer = self._ask(running, "sample", round_s)
                 if answer is None:
                     continue
                 round_ms, throttled = answer
-                self._folder.add_round(live.case, round_ms)
+                self._folder.add_round(running.case, round_ms)
                 if throttled:
-                    self._folder.note(live.case, {"throttled": True})
-                if self._is_timed(live.case):
-                    self._finish(live, "ok", "")
-            active = [live for live in active if live.case.id not in self._folder.done]
+                    self._folder.note(running.case, {"throttled": True})
+                if self._is_timed(running.case):
+                    self._finish(running, "ok", "")
+            active = [running for running in active if running.case.id not in self._folder.done]
 
     def _share_timed(self, case: Case) -> float:
         rounds_ms = self._folder.open[case.id].rounds_ms
@@ -253,31 +257,31 @@ class _Session:
             return True
         if len(rounds_ms) < ROUNDS_BEFORE_STOPPING:
             return False
-        found = stats.summary(rounds_ms)
-        return found.n >= MIN_SAMPLES and (found.half_width or 1) <= self._settings.precision
+        latency = stats.summary(rounds_ms)
+        return latency.n >= MIN_SAMPLES and (latency.half_width or 1) <= self._settings.precision
 
-    def _ask(self, live: _Live, method: str, *arguments: object) -> Any:
-        live.worker.send(self._settings.timeout_s, method, *arguments)
-        return self._receive(live)
+    def _ask(self, running: _Running, method: str, *arguments: object) -> Any:
+        running.worker.send(self._settings.timeout_s, method, *arguments)
+        return self._receive(running)
 
-    def _receive(self, live: _Live) -> Any:
+    def _receive(self, running: _Running) -> Any:
         """The worker's answer, or None where the case failed and has its record now."""
         try:
-            return live.worker.receive()
+            return running.worker.receive()
         except CaseFailedError as error:
-            self._finish(live, error.status, error.reason)
+            self._finish(running, error.status, error.reason)
         except UserError as error:
-            self._finish(live, "error", str(error))
+            self._finish(running, "error", str(error))
         return None
 
-    def _finish(self, live: _Live, status: str, reason: str) -> None:
-        self._folder.finish(live.case, status, reason)
-        live.worker.close()
-        self._tell("done", live, 1.0)
+    def _finish(self, running: _Running, status: str, reason: str) -> None:
+        self._folder.finish(running.case, status, reason)
+        running.worker.close()
+        self._tell("done", running, 1.0)
 
-    def _tell(self, activity: str, live: _Live, fraction: float) -> None:
-        self._fractions[live.case.id] = fraction
+    def _tell(self, activity: str, running: _Running, fraction: float) -> None:
+        self._fractions[running.case.id] = fraction
         if self._progress is not None:
             total = len(self._fractions)
             done = sum(self._fractions.values()) / total
-            self._progress(RunProgress(done, len(self._folder.done), total, activity, live.case))
+            self._progress(RunProgress(done, len(self._folder.done), total, activity, running.case))

@@ -85,10 +85,10 @@ def _group(ops: Iterable[Op], key: Callable[[Op], str]) -> list[Share]:
 
 
 def by_op(trace: Trace, phase: Phase = "forward") -> list[Share]:
-    """Cost by operation, dearest first; views, which are free, are left out."""
+    """Cost by operation, most expensive first; views, which are free, are left out."""
     return _group((op for op in trace.ops if op.phase == phase and op.kind != "view"), lambda op: op.name)
 
 
 def by_module(trace: Trace, phase: Phase = "forward") -> list[Share]:
-    """Cost by innermost module path, dearest first; the root's own operations stand under ``""``."""
+    """Cost by innermost module path, most expensive first; the root's own operations stand under ``""``."""
     return _group((op for op in trace.ops if op.phase == phase and op.kind != "view"), lambda op: op.module)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ctxbench.measure.behaviour import changed, not_finite, state_of
-from ctxbench.measure.call import build_call, placed
+from ctxbench.measure.worker.behaviour import changed, not_finite, state_of
+from ctxbench.measure.worker.call import build_call, placed
 from ctxbench.subject.case import Case
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
-from ctxbench.measure import latency, memory
-from ctxbench.measure.call import MeasuredCall, build_call
+from ctxbench.measure.worker import latency, memory
+from ctxbench.measure.worker.call import MeasuredCall, build_call
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 
@@ -253,7 +253,7 @@ def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(L2_cache_size=50))
-    monkeypatch.setattr("ctxbench.measure.latency.torch.empty", empty)
+    monkeypatch.setattr("ctxbench.measure.worker.latency.torch.empty", empty)
     clock = latency.CudaClock("cuda")
     call = MeasuredCall(lambda: note(done), nn.Identity(), torch.zeros(1))
     assert clock.time_ms(call) == 1.25

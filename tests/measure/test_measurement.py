@@ -1,7 +1,7 @@
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.measure import measurement
+from ctxbench.measure.worker import measurement
 from ctxbench.subject.case import Case
 
 EMAU = Case("emau", 16, 6, 5)

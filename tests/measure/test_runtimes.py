@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ctxbench.measure.call import build_call
 from ctxbench.measure.runtimes import RUNTIMES, new_runtime
+from ctxbench.measure.worker.call import build_call
 from ctxbench.subject.case import Case
 
 CASE = Case("block", channels=4, height=6, width=5)

@@ -76,7 +76,7 @@ def precision_of(config: TrainConfig, device: str) -> Precision:
 
 
 def fabric_of(config: TrainConfig, device: str, precision: Precision) -> Fabric:
-    """The engine of :func:`world_size` processes; :func:`ctxbench.train.launch.ranks.launched` starts them."""
+    """The engine of :func:`world_size` ranks, which :func:`ctxbench.train.launch.ranks.launched` starts."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     local, world = local_world_size(config), world_size(config)
     # DDP waits for ever on a parameter that gets no gradient unless it searches for such ones at each step,

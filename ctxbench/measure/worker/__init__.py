@@ -1,6 +1,7 @@
 """The process a case runs in. It answers its parent over a pipe until the pipe closes.
 
-Imports torch only inside the process, because the parent, which imports this file, goes without.
+This file imports torch only inside the process, because the parent, which imports it too, goes without; the
+files beside it are the process's own.
 """
 
 import gc
@@ -30,7 +31,7 @@ def main(pipe: Connection, case: Case) -> None:
     While a request takes long, each call of the module that it finishes is told by :data:`ALIVE`.
     """
     _be_expendable()
-    from ctxbench.measure.measurement import Measurement
+    from ctxbench.measure.worker.measurement import Measurement
 
     gc.freeze()  # collections between rounds need not visit what was imported
     told = time.monotonic()

@@ -11,10 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ctxbench.counters import COUNTERS
 from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.measure import behaviour, latency, memory, nvml
-from ctxbench.measure.call import MeasuredCall, build_call, check_output, placed
+from ctxbench.measure import nvml
 from ctxbench.measure.environment import ceilings, environment
 from ctxbench.measure.runtimes import new_runtime
+from ctxbench.measure.worker import behaviour, latency, memory
+from ctxbench.measure.worker.call import MeasuredCall, build_call, check_output, placed
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case

@@ -2,13 +2,14 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
-from ctxbench.measure.call import MeasuredCall
+from ctxbench.measure.worker.call import MeasuredCall
 
 SHOWN = 3
 """Names that one line lists."""
@@ -79,4 +80,5 @@ def _checksum(tensor: Tensor) -> int:
     if is_lazy(tensor) or tensor.layout != torch.strided:
         return UNKNOWN
     flat = tensor.detach().cpu().contiguous().flatten()  # (numel,)
-    return zlib.crc32(flat.view(torch.uint8).numpy())
+    raw: Any = flat.view(torch.uint8).numpy()  # a buffer, as NumPy's types do not say
+    return zlib.crc32(raw)

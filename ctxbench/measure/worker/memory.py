@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch.autograd.profiler import profile
 
-from ctxbench.measure.call import MeasuredCall
+from ctxbench.measure.worker.call import MeasuredCall
 
 Measured = tuple[dict[str, int], dict[str, str]]
 """Fields of a record in bytes, and reasons for those that were not measured."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from ctxbench.measure import nvml
-from ctxbench.measure.call import MeasuredCall
+from ctxbench.measure.worker.call import MeasuredCall
 
 WINDOW = 5
 WARMUP_S = 1.0
