@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctxbench.cli import progress, shared
-from ctxbench.cli import values as texts
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.options import (
     CHANNELS,
@@ -36,7 +35,7 @@ def sweep(
     axis: Annotated[
         str, typer.Option(help="size, height, width, channels, or an option such as rank.")
     ] = "size",
-    values: Annotated[str, typer.Option(help="Three values or more, by comma: 32,64,128.")] = "",
+    points: Annotated[str, typer.Option("--values", help="Three values or more, by comma: 32,64,128.")] = "",
     preset: PresetName = None,
     channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,
     size: Size = SIZE,
@@ -72,7 +71,7 @@ def sweep(
     from ctxbench.report.sweep_sheet import latex, markdown, sweep_grid, write_sweep
 
     exports = {"csv": csv, "md": md, "tex": tex}
-    along = (texts.sizes if axis == "size" else texts.integers)("--values")(values)
+    along = (values.sizes if axis == "size" else values.integers)("--values")(points)
     quiet = shared.goes_to_stdout(exports)
     given = shared.given(context)
     if resume is not None:
@@ -87,13 +86,13 @@ def sweep(
     try:
         with progress.display(quiet=quiet or not (latency or resume)) as show:
             growth = api.sweep(
-                texts.modules(modules or []),
+                values.modules(modules or []),
                 axis=axis,
                 values=along,
                 preset=preset,
                 channels=channels,
                 size=size,
-                options=texts.options(option),
+                options=values.options(option),
                 implementations=implementation,
                 batch=batch,
                 dtype=dtype,

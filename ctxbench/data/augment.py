@@ -52,7 +52,8 @@ class Augment:
         # labels are numbers, not intensities: between two classes there is no third
         labels = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST, box)  # (h, w)
         if self.flip and rng.random() < 0.5:
-            image, labels = (each.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for each in (image, labels))
+            mirror = Image.Transpose.FLIP_LEFT_RIGHT
+            image, labels = (each.transpose(mirror) for each in (image, labels))  # (h, w)
         if self.colour:
             for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
                 image = enhance(image).enhance(rng.uniform(1 - self.colour, 1 + self.colour))

@@ -142,4 +142,4 @@ def _batches(
 def _stacked(samples: list[tuple[int, Tensor, Tensor]]) -> tuple[tuple[int, ...], Tensor, Tensor]:
     """Samples of one size, as N indices, images (N, 3, H, W) and masks (N, H, W)."""
     indices, images, masks = zip(*samples, strict=True)
-    return indices, torch.stack(images), torch.stack(masks)
+    return indices, torch.stack(images), torch.stack(masks)  # (N, 3, H, W), (N, H, W)

@@ -1,4 +1,4 @@
-"""A module file says at the line end what each reshape and product makes: ``# (N, H·W, C)``."""
+"""Code on arrays says at the line end what each reshape and product makes: ``# (N, H·W, C)``."""
 
 import ast
 import io
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import ctxbench_modules
-
-FILES = sorted(Path(ctxbench_modules.__file__).parent.glob("*.py"))
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted(
+    path
+    for place in ("modules", "ctxbench/data", "ctxbench/networks", "ctxbench/evaluate", "ctxbench/train")
+    for path in ROOT.glob(f"{place}/**/*.py")
+)
 RESHAPES = {
     *("reshape", "view", "permute", "transpose", "flatten", "unflatten", "as_strided"),
     *("cat", "_cat", "stack", "einsum", "bmm", "baddbmm", "baddbmm_"),
