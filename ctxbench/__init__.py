@@ -7,23 +7,37 @@ so that importing the package, and ``ctxbench --help``, does not import torch.
 import sys
 from types import ModuleType
 
+from ctxbench.version import __version__ as __version__
+
 TYPE_CHECKING = False  # typing itself takes as long to import as all else on the way to --help
 if TYPE_CHECKING:
     from typing import Any
 
-    from ctxbench.api import compare, count, decode, environment, explain, profile, sweep, trace
+    from ctxbench.api import (
+        compare,
+        count,
+        count_networks,
+        decode,
+        environment,
+        explain,
+        profile,
+        sweep,
+        trace,
+    )
     from ctxbench.errors import UserError
     from ctxbench.report.run import load_run
     from ctxbench.subject.bind import build
     from ctxbench.subject.registry import register
 
-__version__ = "0.2.0"
-
 _HOME = {
     "UserError": "ctxbench.errors",
     "build": "ctxbench.subject.bind",
+    "evaluate": "ctxbench.api",
+    "check_data": "ctxbench.api",
+    "attention": "ctxbench.api",
     "compare": "ctxbench.api",
     "count": "ctxbench.api",
+    "count_networks": "ctxbench.api",
     "decode": "ctxbench.api",
     "environment": "ctxbench.api",
     "explain": "ctxbench.api",
@@ -33,16 +47,21 @@ _HOME = {
     "report": "ctxbench.api",
     "sweep": "ctxbench.api",
     "trace": "ctxbench.api",
+    "train": "ctxbench.api",
 }
 """Each public name, and the module it is loaded from."""
 
 __all__ = [
     "UserError",
+    "attention",
     "build",
+    "check_data",
     "compare",
     "count",
+    "count_networks",
     "decode",
     "environment",
+    "evaluate",
     "explain",
     "load_run",
     "profile",
@@ -50,6 +69,7 @@ __all__ = [
     "report",
     "sweep",
     "trace",
+    "train",
 ]
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import current_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
+    from ctxbench.data.check import Check
+    from ctxbench.evaluate.evaluation import Evaluation
+    from ctxbench.evaluate.predict import Precision
     from ctxbench.measure.session import RunProgress
+    from ctxbench.networks.cost import NetworkCosts
     from ctxbench.report.compare import RunDiff
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
-    from ctxbench.report.sweep import Sweep
+    from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.tracing import Trace
+    from ctxbench.train.curves import Trained
+    from ctxbench.train.training import Progress as TrainingProgress
 
 Subject: TypeAlias = "str | nn.Module"
 Shape = tuple[int, int, int, int]
@@ -109,6 +115,33 @@ def profile(
     profiled = Profile.of(run, folder)
     write_report(profiled)
     return profiled
+
+
+def count_networks(
+    models: str | Sequence[str],
+    *,
+    sizes: int | Sequence[Size] = 512,
+    backbone: str = "resnet101",
+    context: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> NetworkCosts:
+    """Count whole segmentation networks at inputs 1×3×H×W, without running them.
+
+    ``models`` are names such as "reconet" or "pspnet", ``context`` and ``options`` the context module of the
+    network "reconet". Raises UserError for a name, an option or a size (at least 65) that does not fit.
+    """
+    from ctxbench.networks.counting import network_costs
+
+    names = [models] if isinstance(models, str) else list(models)
+    if not names:
+        raise UserError("name a network to count, such as reconet or reconet,pspnet")
+    return network_costs(
+        names,
+        sizes=[sizes] if isinstance(sizes, int) else sizes,
+        backbone=backbone,
+        context=context,
+        context_options=options or {},
+    )
 
 
 def report(folder: str | Path) -> list[Path]:
@@ -300,6 +333,180 @@ def sweep(
         command=command,
         progress=progress,
     )
+
+
+def train(
+    model: str | None = None,
+    *,
+    context: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    backbone: str | None = None,
+    dataset: str | None = None,
+    root: str | Path | None = None,
+    weights: str | Path | None = None,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    out: str | Path | None = None,
+    init: str | Path | None = None,
+    resume: str | Path | None = None,
+    device: str | None = None,
+    devices: int | None = None,
+    skip_bad: bool = False,
+    baseline: bool | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> Trained:
+    """Train a segmentation network and evaluate it, in a folder of its own.
+
+    Without arguments: RecoNet on a generated set, beside the same network without a context module. What is
+    left out is as the data set's preset has it, or ``preset``'s; ``config`` is a TOML file of settings that
+    stands over it, and ``settings`` (a mapping, or ``"key=value"`` texts) over all else. ``options`` are the
+    context module's. ``out`` is a folder that holds no run yet, by default one under ``runs/``; ``resume`` is
+    the folder of an interrupted training, which goes on to the weights it would have had.
+
+    Raises UserError for bad input, where the folder will not do, and where the loss is no number.
+    """
+    if resume is None:
+        from ctxbench.train.presets import requested
+
+        given = {
+            "model": model,
+            "context": context,
+            "backbone": backbone,
+            "dataset": dataset,
+            "root": root,
+            "weights": weights,
+            "init": init,
+            "device": device,
+            "devices": devices,
+            "skip_bad": skip_bad or None,
+            "baseline": baseline,
+        }
+        file = None if config is None else Path(config)
+        wanted = requested(given, file, settings, options or {}, preset)
+    # below this line torch is imported, which takes seconds: what is wrong above is refused at once
+    from ctxbench.train import loop
+
+    if resume is not None:
+        return loop.resume(Path(resume), progress=progress)
+    return loop.train(wanted, Path(out) if out else new_folder(), progress=progress)
+
+
+def evaluate(
+    run: str | Path | None = None,
+    *,
+    predictions: str | Path | None = None,
+    dataset: str | None = None,
+    root: str | Path | None = None,
+    split: str | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    sliding: int | None = None,
+    checkpoint: Literal["best", "last"] = "last",
+    save_predictions: bool = False,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    devices: int = 1,
+    precision: Precision = "32-true",
+    batch: int = 1,
+    workers: int = 0,
+    skip_bad: bool = False,
+    out: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a training run's network, or a folder of ``predictions``, on every image of a data set.
+
+    ``dataset``, ``root`` and ``split`` are by default the run's own; predictions need the data set they are
+    of. ``scales`` are factors of the image's size, whose probabilities are averaged, mirrored too with
+    ``flip``; ``sliding`` is the side of square windows in pixels, 2/3 of it apart. Files go to ``out``, by
+    default a folder of the run; ``progress`` is told how many images are done, of how many.
+
+    Raises UserError where the run, the data set, the device or a sample will not do.
+    """
+    from ctxbench.evaluate.predict import Setting
+    from ctxbench.evaluate.predictions import evaluate_predictions
+    from ctxbench.train.evaluation import evaluate_run, open_split
+    from ctxbench.train.run import TrainedRun
+
+    if (run is None) == (predictions is None):
+        raise UserError("give either a training run's folder or a folder of predictions")
+    place = None if root is None else Path(root)
+    folder = None if out is None else Path(out)
+    if predictions is not None:
+        if dataset is None:
+            raise UserError("predictions need the data set that they are of")
+        data, skipped = open_split(dataset, place, split, skip_bad)
+        return evaluate_predictions(Path(predictions), data, skipped=skipped, out=folder, progress=progress)
+    trained = TrainedRun(Path(str(run)))
+    config = trained.config
+    if dataset in (None, config.dataset):
+        dataset, split = config.dataset, split or config.eval_split
+        place = place or (Path(config.root) if config.root else None)
+    data, skipped = open_split(str(dataset), place, split, skip_bad)
+    return evaluate_run(
+        trained,
+        data,
+        which=checkpoint,
+        setting=Setting(tuple(scales), flip, sliding, precision),
+        device=device,
+        devices=devices,
+        batch=batch,
+        workers=workers,
+        skipped=skipped,
+        save_predictions=save_predictions,
+        out=folder,
+        progress=progress,
+    )
+
+
+def attention(
+    run: str | Path,
+    image: str | Path,
+    *,
+    ranks: Sequence[int] = (),
+    truth: str | Path | None = None,
+    checkpoint: Literal["best", "last"] = "best",
+    out: str | Path | None = None,
+) -> Path:
+    """Draw the sub-attention maps of a trained network over an image; the picture's path.
+
+    ``ranks`` say which maps, from 0; by default four at random, always the same. ``truth`` is a mask file of
+    the run's data set. Raises UserError where the run has no such maps, or a file cannot be read or written.
+    """
+    from ctxbench.train.attention import draw_attention
+
+    return draw_attention(
+        Path(run),
+        Path(image),
+        ranks=ranks,
+        truth=None if truth is None else Path(truth),
+        which=checkpoint,
+        out=None if out is None else Path(out),
+    )
+
+
+def check_data(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    split: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Check]:
+    """Read every image and mask of a data set: a check for each split, by default those that are used.
+
+    What is wrong with a sample is in the checks, not raised. ``progress`` is told the split, how many samples
+    are done, of how many. Raises UserError where there is no such data set, or its masks can be read in two
+    ways.
+    """
+    from ctxbench.data import DATASETS, open_dataset
+    from ctxbench.data.check import check_dataset
+
+    info = DATASETS.get(name)
+    splits = [split] if split or info is None else [info.train_split, info.eval_split]
+    opened = [open_dataset(name, None if root is None else Path(root), each) for each in splits]
+    return [
+        check_dataset(dataset, None if progress is None else partial(progress, dataset.split))
+        for dataset in opened
+    ]
 
 
 def decode(

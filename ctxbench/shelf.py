@@ -4,15 +4,15 @@ A paper is an entry point of the group ``ctxbench.papers`` whose value is a mapp
 offer to where it stands, ``package.module:attribute``. Nothing in ctxbench imports a paper; each room asks
 the shelf for the offers of its own kind, and says there what such an offer is:
 
-==================== =========================================================================
-``presets``          named lists of cases: :mod:`ctxbench.subject.presets`
-``record_extra``     columns and notes beside records: :mod:`ctxbench.report.columns`
-``record_sheets``    further tables under those of records: :mod:`ctxbench.report.tables`
-``class_extra``      columns and notes beside an evaluation's classes: :mod:`ctxbench.evaluate.tables`
-``evaluation_sheets`` further tables under those of an evaluation: :mod:`ctxbench.evaluate.tables`
-``network_extra``    columns and notes beside whole networks: :mod:`ctxbench.networks.cost`
-``training_presets`` settings of trainings: :mod:`ctxbench.train.presets`
-==================== =========================================================================
+===================== =========================================================================
+``presets``           named lists of cases: :mod:`ctxbench.subject.presets`
+``record_extra``      columns and notes beside records: :mod:`ctxbench.report.columns`
+``record_sheets``     further tables under those of records: :mod:`ctxbench.report.tables`
+``class_extra``       columns and notes beside classes: :mod:`ctxbench.evaluate.evaluation`
+``evaluation_sheets`` tables of scores beside others: :mod:`ctxbench.evaluate.evaluation`
+``network_extra``     columns and notes beside whole networks: :mod:`ctxbench.networks.cost`
+``training_presets``  settings of trainings: :mod:`ctxbench.train.presets`
+===================== =========================================================================
 
 Imports no torch.
 """

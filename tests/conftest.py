@@ -1,12 +1,39 @@
 """Two workers run the tests (pyproject.toml), each file in one of them: of two cores, each has one."""
 
-import os
+from __future__ import annotations
 
+import os
+from collections import Counter
+
+import pytest
 from hypothesis import settings
 
 # before torch reads it, here and in the processes that tests start: on tensors of this size further threads
 # cost more than they take over, wait for each other where other tests run too, and sum in another order
 os.environ["OMP_NUM_THREADS"] = "1"
 
+DATA_SETTING = "CTXBENCH_DATA"
+"""The environment variable that names a folder of real data; a reason that holds it is the want of them."""
+
 settings.register_profile("ctxbench", deadline=None)  # no test asserts a time
 settings.load_profile("ctxbench")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line for each reason to skip, and one for how to run the tests that need real data."""
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(reasons.items()):
+        if DATA_SETTING not in reason:
+            terminalreporter.write_line(f"{count} skipped: {reason}")
+    if without_data := sum(count for reason, count in reasons.items() if DATA_SETTING in reason):
+        terminalreporter.write_line(
+            f"{without_data} skipped for want of real data, which CONTRIBUTING.md lists; "
+            f"with a folder of it: {DATA_SETTING}=FOLDER pytest"
+        )
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why a test was skipped, in one line."""
+    place_and_reason = report.longrepr  # (file, line, "Skipped: reason"); a list where a worker sent it
+    reason = place_and_reason[-1] if isinstance(place_and_reason, tuple | list) else str(place_and_reason)
+    return str(reason).removeprefix("Skipped: ").partition("\n")[0]

@@ -1,16 +1,17 @@
 """Records as a run would leave them: eight modules, plausible numbers, seeded random latencies."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ctxbench.counters import LEAF_RULE
 from ctxbench.measure.folder import Plan, RunFolder
 from ctxbench.measure.records import Record
+from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.subject.case import Case
-from ctxbench.subject.registry import spec
 
 MODULES = ("reconet", "nonlocal", "apcnet", "rcca", "a2net", "afnb", "latentgnn", "emau")
 C = 512
@@ -52,9 +53,7 @@ def record(
     module: str, height: int = 64, width: int = 64, implementation: str = "fast", **changes: Any
 ) -> Record:
     """One ok record of a module in its Table 10 configuration; ``changes`` replace fields of the record."""
-    known = spec(module)
-    assert known is not None
-    assert known.table10 is not None
+    configured = TABLE10.row(module)
     macs = FAST_MACS[module](height, width)
     published = macs + (64 * C * height if module == "reconet" else 0)
     scale = height * width / 4096
@@ -64,7 +63,13 @@ def record(
     every = (0.2927, 520.3125) if module == "reconet" else (gflops * 2, mib * 1.5)
     values: dict[str, Any] = {
         "case": Case(
-            module, C, height, width, options=known.table10.options_at(C), implementation=implementation
+            module,
+            C,
+            height,
+            width,
+            options=configured.options(C),
+            implementation=implementation,
+            rule_options=configured.rule_options,
         ),
         "params": PARAMS[module],
         "macs": published if implementation == "published" else macs,
@@ -88,20 +93,25 @@ def record(
             },
             "thop": {"gmacs": macs / 1e9 / 2, "missed": {"matmul": 2}, "elementwise": {}, "reason": ""},
             "torch": {"gmacs": macs / 1e9, "missed": {}, "elementwise": {}, "reason": ""},
-        },
-        "paper": {
-            "gflops": gflops,
-            "mib": mib,
-            "every_call_gflops": every[0],
-            "every_call_mib": every[1],
-            "repeated": repeated,
-            "leaves": {"trm.matmul": [4194304, 8388608], "sigmoid": [0, 256]} if repeated else {},
+            LEAF_RULE: {
+                "gflops": gflops,
+                "mib": mib,
+                "every_call_gflops": every[0],
+                "every_call_mib": every[1],
+                "repeated": repeated,
+                "leaves": {"trm.matmul": [4194304, 8388608], "sigmoid": [0, 256]} if repeated else {},
+            },
         },
         "reasons": {"reserved_bytes": "the CPU has no caching allocator"},
         "environment": ENVIRONMENT,
         "measured_at": "2026-01-02T03:04:05+00:00",
     }
     return Record(**{**values, **changes})
+
+
+def ruled(measured: Record, **answer: Any) -> Record:
+    """The record, but with this answer of the leaf rule."""
+    return replace(measured, counters={**measured.counters, LEAF_RULE: answer})
 
 
 def records(height: int = 64, width: int = 64) -> list[Record]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import ctxbench
+from ctxbench import api
 from ctxbench.subject.cases import cases
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,7 @@ def test_huge_shapes_are_counted_at_once() -> None:
     assert ctxbench.count("nonlocal", shape).macs == 2 * c * c * n + n * n * c
 
 
-FUNCTIONS = [name for name in ctxbench.__all__ if inspect.isfunction(getattr(ctxbench, name))]
+VERBS = [name for name, home in ctxbench._HOME.items() if home == "ctxbench.api"]
 
 
 class Gate(nn.Module):
@@ -316,17 +317,15 @@ def test_an_option_is_for_every_module_or_for_the_one_it_names() -> None:
         cases("reconet", options={"afnb.fuse": True})
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", VERBS)
 def test_the_examples_in_docstrings_do_as_they_say(name: str) -> None:
     finder = doctest.DocTestFinder(recurse=False)
-    for test in finder.find(getattr(ctxbench, name), name):
+    for test in finder.find(getattr(api, name), name):
         assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", VERBS)
 def test_every_argument_of_a_verb_is_an_explicit_keyword_with_a_type(name: str) -> None:
-    if name in ("build", "register"):  # whose further keywords are the module's own options
-        return
-    for parameter in inspect.signature(getattr(ctxbench, name)).parameters.values():
+    for parameter in inspect.signature(getattr(api, name)).parameters.values():
         assert parameter.kind is not parameter.VAR_KEYWORD
         assert parameter.annotation is not parameter.empty

@@ -45,7 +45,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader.start()
     write_text(pipe, "through")
     assert pipe.is_fifo()
-    reader.join(timeout=10)
+    reader.join()
     assert read == ["through"]
 
 

@@ -60,7 +60,7 @@ def test_taken_away_it_is_gone() -> None:
     assert "tiny" not in presets()
 
 
-PAPER = re.compile(r"table[ _]?(7|8|9|10)\b|fig[ _.]?5|reconet paper", re.IGNORECASE)
+PAPER = re.compile(r"table[ _]?(7|8|9|10)\b|fig[ _.]?5", re.IGNORECASE)
 """How a table or figure of the paper is named."""
 
 

@@ -1,13 +1,15 @@
-"""The habits of counters, as a space to search: a convention is one choice of each habit.
+"""The conventions of counters, as a space to search.
 
-Every choice is a pure function of :class:`Seen`, what one run of a module looks like to a counter, and a
-convention's number is the sum of its choices. So another habit is one more line in :data:`FLOPS` or
-:data:`MEMORY`. The first choice of a habit is the plain one and costs nothing; any other is a departure.
+What counters treat differently, biases for one, is an *aspect*. Each way to count it is a *treatment*, a pure
+function of :class:`Seen`, which is what one run of a module looks like to a counter. A *convention* is one
+treatment of each aspect, and its number is the sum of theirs. So another way to count something is one more
+line in :data:`FLOPS` or :data:`MEMORY`. The first treatment of an aspect is the plain one; any other is one
+deviation from plain counting, or two where papers and counters rarely have it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -20,33 +22,34 @@ ITEM_BYTES = 4
 
 @dataclass(frozen=True)
 class Seen:
-    """One run as a counter sees it. Bytes are float32's; None is what this way of looking does not show.
+    """One run as a counter sees it. Bytes are float32's; None is what this view does not show.
 
-    ``outputs``, ``sampled_outputs`` (without their first dimension) and ``weighted_outputs`` are of leaf
-    modules, ``allocated`` of operations.
+    ``output_bytes``, ``sample_bytes`` (outputs without their first dimension) and ``weighted_bytes`` (of
+    leaves with parameters) are of leaf modules, ``allocated_bytes`` of operations.
     """
 
     calls: Sequence[Call]
     input_bytes: int
     weight_bytes: int
-    outputs: int | None = None
-    sampled_outputs: int | None = None
-    weighted_outputs: int | None = None
-    allocated: int | None = None
-    peak_infer: int | None = None
-    peak_train: int | None = None
-    saved: int | None = None
+    output_bytes: int | None = None
+    sample_bytes: int | None = None
+    weighted_bytes: int | None = None
+    allocated_bytes: int | None = None
+    peak_infer_bytes: int | None = None
+    peak_train_bytes: int | None = None
+    saved_bytes: int | None = None
 
 
-class Choice(NamedTuple):
-    """One way to count something: in words (empty: not counted), how many departures, and the number."""
+class Treatment(NamedTuple):
+    """One way to count an aspect: in words (empty: not counted), its deviations, and the number."""
 
     words: str
-    departures: int
+    deviations: int
     number: Callable[[Seen], int | None]
 
 
-Habit = tuple[Choice, ...]
+Aspects = Mapping[str, tuple[Treatment, ...]]
+"""The treatments of each aspect, the plain one first."""
 
 
 def total(kind: Kind, field: str, times: int = 1) -> Callable[[Seen], int]:
@@ -55,74 +58,76 @@ def total(kind: Kind, field: str, times: int = 1) -> Callable[[Seen], int]:
 
 
 def _products(convolution: int, matmul: int) -> Callable[[Seen], int]:
-    of_convolutions, of_matmuls = total("convolution", "macs", convolution), total("matmul", "macs", matmul)
-    return lambda seen: of_convolutions(seen) + of_matmuls(seen)
+    convolutions, matmuls = total("convolution", "macs", convolution), total("matmul", "macs", matmul)
+    return lambda seen: convolutions(seen) + matmuls(seen)
 
 
 def _biases(seen: Seen) -> int:
     return sum(call.biased for call in seen.calls)
 
 
-NOTHING = Choice("", 0, lambda seen: 0)
+NOT_COUNTED = Treatment("", 0, lambda seen: 0)
 
-FLOPS: dict[str, Habit] = {
+FLOPS: Aspects = {
     "products": (
-        Choice("MACs of convolutions and matrix products", 0, _products(1, 1)),
-        Choice("2 per MAC of convolutions and matrix products", 1, _products(2, 2)),
-        Choice("MACs of convolutions, 2 per MAC of matrix products", 1, _products(1, 2)),
-        Choice("2 per MAC of convolutions, MACs of matrix products", 2, _products(2, 1)),
-        Choice("MACs of convolutions, matrix products not counted", 1, _products(1, 0)),
-        Choice("2 per MAC of convolutions, matrix products not counted", 2, _products(2, 0)),
+        Treatment("MACs of convolutions and matrix products", 0, _products(1, 1)),
+        Treatment("2 per MAC of convolutions and matrix products", 1, _products(2, 2)),
+        Treatment("MACs of convolutions, 2 per MAC of matrix products", 1, _products(1, 2)),
+        Treatment("2 per MAC of convolutions, MACs of matrix products", 2, _products(2, 1)),
+        Treatment("MACs of convolutions, matrix products not counted", 1, _products(1, 0)),
+        Treatment("2 per MAC of convolutions, matrix products not counted", 2, _products(2, 0)),
     ),
-    "bias": (NOTHING, Choice("1 per biased output", 1, _biases)),
+    "bias": (NOT_COUNTED, Treatment("1 per biased output", 1, _biases)),
     "norm": (
-        NOTHING,
-        Choice("1 per element of a norm", 2, total("norm", "written")),
-        Choice("2 per element of a norm", 1, total("norm", "written", 2)),
-        Choice("4 per element of a norm", 2, total("norm", "written", 4)),
+        NOT_COUNTED,
+        Treatment("1 per element of a norm", 2, total("norm", "written")),
+        Treatment("2 per element of a norm", 1, total("norm", "written", 2)),
+        Treatment("4 per element of a norm", 2, total("norm", "written", 4)),
     ),
-    "activation": (NOTHING, Choice("1 per element of a ReLU", 1, total("activation", "written"))),
+    "activation": (NOT_COUNTED, Treatment("1 per element of a ReLU", 1, total("activation", "written"))),
     "pool": (
-        NOTHING,
-        Choice("1 per element read by a pooling", 1, total("pool", "read")),
-        Choice("a pooling's window and one for each output", 1, total("pool", "windowed")),
+        NOT_COUNTED,
+        Treatment("1 per element read by a pooling", 1, total("pool", "read")),
+        Treatment("a pooling's window and one for each output", 1, total("pool", "windowed")),
     ),
     "softmax": (
-        NOTHING,
-        Choice("1 per element of a soft-max", 1, total("softmax", "written")),
-        Choice("3 per element of a soft-max", 2, total("softmax", "written", 3)),
-        Choice("5 per element of a soft-max", 2, total("softmax", "written", 5)),
+        NOT_COUNTED,
+        Treatment("1 per element of a soft-max", 1, total("softmax", "written")),
+        Treatment("3 per element of a soft-max", 2, total("softmax", "written", 3)),
+        Treatment("5 per element of a soft-max", 2, total("softmax", "written", 5)),
     ),
-    "sigmoid": (NOTHING, Choice("1 per element of a sigmoid", 1, total("sigmoid", "written"))),
+    "sigmoid": (NOT_COUNTED, Treatment("1 per element of a sigmoid", 1, total("sigmoid", "written"))),
     "other": (
-        NOTHING,
-        Choice("1 per element of other element-wise operations", 1, total("other", "written")),
+        NOT_COUNTED,
+        Treatment("1 per element of other element-wise operations", 1, total("other", "written")),
     ),
 }
-"""Habits of counting arithmetic, in operations."""
+"""How arithmetic is counted, in operations."""
 
-MEMORY: dict[str, Habit] = {
+MEMORY: Aspects = {
     "held": (
-        Choice("outputs of the leaf modules", 0, lambda seen: seen.outputs),
-        Choice("outputs of the leaf modules, first dimension left out", 1, lambda seen: seen.sampled_outputs),
-        Choice("outputs of the leaf modules, twice (gradients)", 1, lambda seen: _twice(seen.outputs)),
-        Choice("outputs of the leaf modules with weights", 1, lambda seen: seen.weighted_outputs),
-        Choice(
+        Treatment("outputs of the leaf modules", 0, lambda seen: seen.output_bytes),
+        Treatment("outputs of the leaf modules, first dimension left out", 1, lambda seen: seen.sample_bytes),
+        Treatment(
+            "outputs of the leaf modules, twice (gradients)", 1, lambda seen: _twice(seen.output_bytes)
+        ),
+        Treatment("outputs of the leaf modules with weights", 1, lambda seen: seen.weighted_bytes),
+        Treatment(
             "outputs of the leaf modules with weights, twice (gradients)",
             2,
-            lambda seen: _twice(seen.weighted_outputs),
+            lambda seen: _twice(seen.weighted_bytes),
         ),
-        Choice("everything the operations allocate", 0, lambda seen: seen.allocated),
-        Choice("peak of inference", 0, lambda seen: seen.peak_infer),
-        Choice("peak of training", 0, lambda seen: seen.peak_train),
-        Choice("activations saved for the backward pass", 0, lambda seen: seen.saved),
+        Treatment("everything the operations allocate", 0, lambda seen: seen.allocated_bytes),
+        Treatment("peak of inference", 0, lambda seen: seen.peak_infer_bytes),
+        Treatment("peak of training", 0, lambda seen: seen.peak_train_bytes),
+        Treatment("activations saved for the backward pass", 0, lambda seen: seen.saved_bytes),
     ),
-    "input": (NOTHING, Choice("the input", 1, lambda seen: seen.input_bytes)),
-    "weights": (NOTHING, Choice("the parameters", 1, lambda seen: seen.weight_bytes)),
+    "input": (NOT_COUNTED, Treatment("the input", 1, lambda seen: seen.input_bytes)),
+    "weights": (NOT_COUNTED, Treatment("the parameters", 1, lambda seen: seen.weight_bytes)),
 }
-"""Habits of counting memory, in bytes."""
+"""How memory is counted, in bytes. What memory is held has no one plain treatment: papers name any."""
 
-TABLE_10 = {
+LEAF_RULE = {
     "products": "MACs of convolutions, 2 per MAC of matrix products",
     "bias": "1 per biased output",
     "norm": "2 per element of a norm",
@@ -130,7 +135,8 @@ TABLE_10 = {
     "pool": "a pooling's window and one for each output",
     "held": "outputs of the leaf modules, first dimension left out",
 }
-"""The convention of the paper's Table 10, as choices by habit; it looks at the last calls of leaf modules."""
+"""The convention of :mod:`ctxbench.counters.leaf_rule`, by aspect; others are not counted. Its view is the
+last call of each leaf module."""
 
 
 def _twice(value: int | None) -> int | None:
@@ -138,41 +144,46 @@ def _twice(value: int | None) -> int | None:
 
 
 class Convention(NamedTuple):
-    """A number, and the choices that give it, by habit; those that count nothing are left out."""
+    """A number, and the treatments that give it, by aspect; those that count nothing are left out."""
 
     value: int
-    choices: dict[str, str]
-    departures: int
+    treatments: dict[str, str]
+    deviations: int
 
     @property
     def words(self) -> str:
-        """The choices, in words."""
-        return " + ".join(self.choices.values())
+        """The treatments, in words."""
+        return " + ".join(self.treatments.values())
+
+    @property
+    def unlike_leaf_rule(self) -> int:
+        """How many of its treatments are not the leaf rule's."""
+        return sum(LEAF_RULE.get(aspect) != words for aspect, words in self.treatments.items())
 
 
-def conventions(habits: dict[str, Habit], seen: Seen) -> Iterator[Convention]:
-    """Every combination of choices that differ on what was seen; of two alike, the plainer."""
-    for combination in product(*(_distinct(habit, seen).items() for habit in habits.values())):
-        counts, chosen = zip(*combination, strict=True)
-        words = {name: choice.words for name, choice in zip(habits, chosen, strict=True) if choice.words}
-        yield Convention(sum(counts), words, sum(choice.departures for choice in chosen))
+def conventions(aspects: Aspects, seen: Seen) -> Iterator[Convention]:
+    """Every combination of treatments that differ on what was seen; of two that do not, the plainer."""
+    for combination in product(*(_distinct(treatments, seen).items() for treatments in aspects.values())):
+        numbers, treatments = zip(*combination, strict=True)
+        words = {aspect: t.words for aspect, t in zip(aspects, treatments, strict=True) if t.words}
+        yield Convention(sum(numbers), words, sum(treatment.deviations for treatment in treatments))
 
 
-def _distinct(habit: Habit, seen: Seen) -> dict[int, Choice]:
-    found: dict[int, Choice] = {}
-    for choice in sorted(habit, key=lambda choice: choice.departures):
-        count = choice.number(seen)
-        if count is not None:
-            found.setdefault(count, choice)
-    return found
+def _distinct(treatments: Sequence[Treatment], seen: Seen) -> dict[int, Treatment]:
+    by_number: dict[int, Treatment] = {}
+    for treatment in sorted(treatments, key=lambda treatment: treatment.deviations):
+        number = treatment.number(seen)
+        if number is not None:
+            by_number.setdefault(number, treatment)
+    return by_number
 
 
-def table_10(habits: dict[str, Habit], seen: Seen) -> int | None:
-    """What Table 10's convention makes of a run, in operations or bytes; None where it cannot say."""
-    counts = [
-        choice.number(seen)
-        for name, habit in habits.items()
-        for choice in habit
-        if choice.words == TABLE_10.get(name, "")
+def leaf_rule(aspects: Aspects, seen: Seen) -> int | None:
+    """What the leaf rule makes of a run, in operations or bytes; None where the view does not show it."""
+    numbers = [
+        treatment.number(seen)
+        for aspect, treatments in aspects.items()
+        for treatment in treatments
+        if treatment.words == LEAF_RULE.get(aspect, "")
     ]
-    return None if None in counts else sum(count for count in counts if count is not None)
+    return None if None in numbers else sum(number for number in numbers if number is not None)

@@ -1,13 +1,14 @@
-"""What a printed number may mean, as the search found it: fits, near misses, and both in words."""
+"""What a printed number may mean, as the search of :mod:`ctxbench.audit.matching` has it, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Literal
 
-from ctxbench.audit.quantity import Quantity
+from ctxbench.audit.matching import Candidate, Match
+from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import Shape
 from ctxbench.subject import registry
 
@@ -15,167 +16,168 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 6
-"""How many fits the text shows of each kind; the frame has them all."""
+"""How many fits, and how many near misses, the text shows of each kind; the frame has them all."""
+LINE = 100
 
 Kind = Literal["both", "FLOPs", "memory"]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One number under one convention: its value in the printed unit, and what was counted, in words.
+class Outcome:
+    """What the search made of printed numbers: ``fits``, the plainest first, and ``near_misses``.
 
-    ``error`` is its relative deviation from what was printed, ``alike`` how many other conventions give the
-    same value, and ``is_table_10`` whether it is the value that the paper's Table 10 would have.
+    The near misses, the nearest first, have fewer deviations than the plainest fit; the last is the plainest
+    way to count there is. ``tried`` counts the conventions that differ in their numbers.
     """
 
-    value: float
-    words: str
-    departures: int
-    error: float
-    alike: int
-    is_table_10: bool
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A convention that gives the printed digits, or comes near them.
-
-    ``departures`` counts its departures from the plainest convention. ``by_chance`` is how many fits a
-    random number (log-uniform, within a factor of two of the printed one) has on average among conventions
-    of no more departures; None for a near miss. ``run`` and ``view`` say what was run and what was seen.
-    """
-
-    kind: Kind
-    readings: tuple[Reading, ...]
-    run: str
-    view: str
-    departures: int
-    by_chance: float | None = None
+    quantities: tuple[Quantity, ...]
+    tried: int
+    fits: tuple[Match, ...]
+    near_misses: tuple[Match, ...]
 
     @property
-    def error(self) -> float:
-        """The largest relative deviation from a printed number."""
-        return max(abs(reading.error) for reading in self.readings)
+    def shown_fits(self) -> list[Match]:
+        """The plainest few, and the leaf rule wherever it stands."""
+        return [*self.fits[:SHOWN], *(fit for fit in self.fits[SHOWN:] if fit.is_leaf_rule)]
 
     @property
-    def is_table_10(self) -> bool:
-        """Whether this is the convention of the paper's Table 10."""
-        return all(reading.is_table_10 for reading in self.readings)
+    def shown_misses(self) -> tuple[Match, ...]:
+        """The nearest few, and the plainest."""
+        plainest = self.near_misses[-1:]
+        return (*self.near_misses[:-1][: SHOWN - 1], *plainest)
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """What a printed number, or a pair, may mean: ``str()`` in words, :meth:`to_frame` every fit.
+    """What a printed number, or a pair, may mean: ``str()`` in words, :meth:`to_frame` every match.
 
-    ``fits`` holds fits of both numbers by one convention first, then of each alone; the plainest first.
-    ``nearest`` are the near misses where nothing fits. ``tried`` counts, by kind, the conventions that
-    differ in their numbers, ``runs`` names what was run, and ``not_tried`` says which runs failed, and why.
+    ``outcomes`` holds that of both numbers by one convention first, then of each alone. ``runs`` names what
+    was run, and ``not_tried`` says which runs failed, and why.
     """
 
     module: str
     shape: Shape
-    printed: tuple[Quantity, ...]
     runs: tuple[str, ...]
-    tried: dict[Kind, int]
-    fits: tuple[Fit, ...]
-    nearest: tuple[Fit, ...]
+    outcomes: Mapping[Kind, Outcome]
     not_tried: tuple[str, ...] = ()
 
     @property
     def is_reproduced(self) -> bool:
         """Whether one convention gives everything that was printed."""
-        return next(iter(self.tried)) in (fit.kind for fit in self.fits)
-
-    def of(self, kind: Kind) -> list[Fit]:
-        """The fits of a kind."""
-        return [fit for fit in self.fits if fit.kind == kind]
+        return bool(next(iter(self.outcomes.values())).fits)
 
     def to_frame(self) -> pd.DataFrame:
         """Every fit and near miss, a row each; values in the printed units."""
         import pandas as pd
 
         rows = []
-        for fit in (*self.fits, *self.nearest):
-            row: dict[str, object] = {
-                "kind": fit.kind,
-                "fits": fit in self.fits,
-                "departures": fit.departures,
-            }
-            row |= {"expected_by_chance": fit.by_chance, "error": fit.error, "is_table_10": fit.is_table_10}
-            for quantity, reading in zip(self._quantities(fit.kind), fit.readings, strict=True):
-                name = "memory" if quantity.is_memory else "flops"
-                row |= {f"{name}_{quantity.unit.lower()}": reading.value, f"{name}_convention": reading.words}
-                row[f"{name}_alike"] = reading.alike
-            rows.append({**row, "view": fit.view, "run": fit.run})
+        for kind, outcome in self.outcomes.items():
+            for match in (*outcome.fits, *outcome.near_misses):
+                row: dict[str, object] = {
+                    "kind": kind,
+                    "fits": match.is_fit,
+                    "deviations": match.deviations,
+                    "printing": match.printing.words if match.printing else None,
+                    "expected_by_chance": match.by_chance,
+                    "may_be_chance": match.may_be_chance if match.is_fit else None,
+                    "log_distance": match.distance,
+                    "is_leaf_rule": match.is_leaf_rule,
+                }
+                for quantity, candidate in zip(outcome.quantities, match.candidates, strict=True):
+                    row |= _columns(quantity, candidate)
+                rows.append({**row, "view": match.view, "run": match.run})
         return pd.DataFrame(rows)
 
     def __str__(self) -> str:
-        known = registry.spec(self.module)
+        spec = registry.spec(self.module)
         shape = "×".join(map(str, self.shape))
-        printed = " and ".join(map(str, self.printed))
-        lines = [f"{known.title if known else self.module}, input {shape}: what {printed} may count"]
-        lines.append(fill(f"Runs: {'; '.join(self.runs)}.", 100, subsequent_indent="  "))
-        for kind in self.tried:
+        printed = " and ".join(map(str, next(iter(self.outcomes.values())).quantities))
+        lines = [f"{spec.title if spec else self.module}, input {shape}: what {printed} may count"]
+        lines.append(fill(f"Runs: {'; '.join(self.runs)}.", LINE, subsequent_indent="  "))
+        for kind in self.outcomes:
             lines += ["", *self._section(kind)]
         lines += [f"Not tried: {reason}" for reason in self.not_tried]
         return "\n".join(lines) + "\n"
 
-    def _quantities(self, kind: Kind) -> Sequence[Quantity]:
-        return (
-            self.printed if kind == "both" else [q for q in self.printed if q.is_memory == (kind == "memory")]
-        )
-
     def _section(self, kind: Kind) -> list[str]:
-        names = " and ".join(map(str, self._quantities(kind)))
-        what = (
-            f"{names} by one convention"
-            if kind == "both"
-            else f"{names} alone"
-            if len(self.tried) > 1
-            else names
-        )
-        fits = self.of(kind)
-        said = f"fits {len(fits)}" if fits else "not reproduced; the nearest"
-        lines = [f"{what}: {said} of {self.tried[kind]:,} conventions with different numbers"]
-        if fits and kind != "both" and self.of("both"):
-            return lines
-        first, rest = fits[:SHOWN], fits[SHOWN:]
-        shown = [*first, *(fit for fit in rest if fit.is_table_10)] if fits else self._misses(kind)
-        for number, fit in enumerate(shown, start=1):
-            lines += self._told(number, fit)
-        if rest:
-            lines.append(f"  {len(fits)} in all: to_frame() and --csv have every one.")
-        return lines
-
-    def _misses(self, kind: Kind) -> list[Fit]:
-        return [fit for fit in self.nearest if fit.kind == kind]
-
-    def _told(self, number: int, fit: Fit) -> list[str]:
-        values = " and ".join(
-            f"{reading.value:#.6g} {quantity.unit}"
-            for quantity, reading in zip(self._quantities(fit.kind), fit.readings, strict=True)
-        )
-        if fit.by_chance is None:
-            errors = ", ".join(f"{100 * reading.error:+.2g} %" for reading in fit.readings)
-            head = f"{values} ({errors})"
-        else:
-            mark = "; the convention of Table 10" if fit.is_table_10 else ""
-            head = f"{values} ({_count(fit.departures)}; {_chance(fit.by_chance)} by chance{mark})"
-        lines = [f"  {number}. {head}"]
-        for words in (*map(_counted, fit.readings), fit.view, fit.run):
-            lines.append(fill(words, 100, initial_indent="     ", subsequent_indent="       "))
-        return lines
+        outcome = self.outcomes[kind]
+        numbers = " and ".join(map(str, outcome.quantities))
+        if len(self.outcomes) > 1:
+            numbers += " by one convention" if kind == "both" else " alone"
+        tried = f"of {outcome.tried:,} conventions with different numbers"
+        if not outcome.fits:
+            misses = _near_misses(outcome)
+            return [f"{numbers}: not reproduced; the nearest {tried}", *misses]
+        lines = [f"{numbers}: fits {len(outcome.fits)} {tried}"]
+        if kind != "both" and "both" in self.outcomes and self.is_reproduced:
+            return lines  # what gives both numbers says more than what gives one
+        fits = [
+            line
+            for number, fit in enumerate(outcome.shown_fits, start=1)
+            for line in _in_words(f"{number}.", fit, outcome, _fit_remarks(fit))
+        ]
+        if len(outcome.fits) > SHOWN:
+            fits.append(f"  {len(outcome.fits)} in all: to_frame() and --csv have every one.")
+        misses = _near_misses(outcome)
+        if misses:
+            misses.insert(0, "  Plainer, but with other digits:")
+        # Where chance may have made all the fits, a plain near miss is the likelier answer: it comes first.
+        return [*lines, *misses, *fits] if outcome.fits[0].may_be_chance else [*lines, *fits, *misses]
 
 
-def _count(departures: int) -> str:
-    return f"{departures} departure" + ("" if departures == 1 else "s")
+def _columns(quantity: Quantity, candidate: Candidate) -> dict[str, object]:
+    name = "memory" if quantity.is_memory else "flops"
+    return {
+        f"{name}_{quantity.unit.lower()}": candidate.value,
+        f"{name}_error": quantity.error(candidate.value),
+        f"{name}_convention": candidate.words,
+        f"{name}_n_equivalent": candidate.n_equivalent,
+    }
 
 
-def _chance(expected: float) -> str:
-    return "under 0.001 expected" if expected < 0.001 else f"{expected:.2g} expected"
+def _near_misses(outcome: Outcome) -> list[str]:
+    return [
+        line
+        for miss in outcome.shown_misses
+        for line in _in_words("–", miss, outcome, [_off(miss, outcome), _count(miss.deviations)])
+    ]
 
 
-def _counted(reading: Reading) -> str:
-    if not reading.alike:
-        return reading.words
-    return f"{reading.words}, the plainest of {reading.alike + 1} conventions with this very number"
+def _in_words(mark: str, match: Match, outcome: Outcome, remarks: list[str]) -> list[str]:
+    """A match: its values with remarks, what was counted for each, what was seen, what was run."""
+    values = " and ".join(
+        f"{candidate.value:#.6g} {quantity.unit}"
+        for quantity, candidate in zip(outcome.quantities, match.candidates, strict=True)
+    )
+    lines = [f"  {mark} {values} ({'; '.join(remarks)})"]
+    for words in (*map(_counted, match.candidates), match.view, match.run):
+        lines.append(fill(words, LINE, initial_indent="     ", subsequent_indent="       "))
+    return lines
+
+
+def _fit_remarks(fit: Match) -> list[str]:
+    remarks = [_count(fit.deviations)]
+    if fit.printing and fit.printing != ROUNDED:
+        remarks.append(fit.printing.words)
+    if fit.by_chance is not None:
+        expected = "under 0.001" if fit.by_chance < 0.001 else f"{fit.by_chance:.2g}"
+        remarks.append(f"{expected} expected by chance{', so may be chance' if fit.may_be_chance else ''}")
+    if fit.is_leaf_rule:
+        remarks.append("the leaf rule")
+    return remarks
+
+
+def _off(miss: Match, outcome: Outcome) -> str:
+    return ", ".join(q.off(c.value) for q, c in zip(outcome.quantities, miss.candidates, strict=True))
+
+
+def _count(deviations: int) -> str:
+    return f"{deviations} deviation" + ("" if deviations == 1 else "s")
+
+
+def _counted(candidate: Candidate) -> str:
+    if not candidate.n_equivalent:
+        return candidate.words
+    return (
+        f"{candidate.words}, the plainest of {candidate.n_equivalent + 1} conventions with this very number"
+    )

@@ -1,14 +1,14 @@
-"""The runs that a printed number may be of: the block as asked for, and each departure from it alone."""
+"""The runs that a printed number may be of: the block as asked for, and each single deviation from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 from ctxbench.audit.conventions import ITEM_BYTES, Seen
-from ctxbench.audit.work import last_calls, of_leaves, of_operations
+from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
 from ctxbench.subject import bind
 from ctxbench.subject.case import Case
@@ -21,7 +21,7 @@ OPERATIONS = "every operation is seen, functional ones too"
 EVERY_CALL = "leaf modules alone are seen, every call"
 LAST_CALL = "leaf modules alone are seen, the last call of each"
 VIEWS = {OPERATIONS: 0, EVERY_CALL: 1, LAST_CALL: 2}
-"""What a counter looks at, and how many departures that is."""
+"""What a counter looks at, its view, and how many deviations that is."""
 
 
 @dataclass(frozen=True)
@@ -33,72 +33,76 @@ class Run:
     form: str
     options: Mapping[str, Any] = field(default_factory=dict)
     words: str = ""
-    departures: int = 1
+    deviations: int = 1
 
     def build(self) -> Any:
         """Build the module."""
         return bind.build(self.module, self.shape[1], self.shape[2:], self.form, **self.options)
 
-    def seen(self, *, training: bool) -> dict[str, Seen]:
-        """What each way of looking sees of this run. Two ways that see the same are given once.
+    def seen_by_view(self, *, training: bool) -> dict[str, Seen]:
+        """What this run looks like in each view. Two views that see the same are given once.
 
-        Memory that no counter adds up (peaks, what is saved) is known however a counter looks; that of
-        training where ``training`` is asked for. Raises UserError where the module does not run.
+        Memory that no counter adds up (peaks, what is saved) is the same in every view; that of training
+        is known where ``training`` is asked for. Raises UserError where the module does not run.
         """
         batch, channels, height, width = self.shape
         case = Case(self.module, channels, height, width, self.options, self.form, batch)
-        infer = trace_case(case)
+        watched = Watched(self.build)
+        infer = trace_case(case, subject=watched)
+        leaves = watched.calls
         train = trace_case(case, "train") if training else None
-        leaves = of_leaves(self.build, self.shape)
-        known = Seen(
+        common = Seen(
             calls=of_operations(infer),
             input_bytes=ITEM_BYTES * prod(self.shape),
             weight_bytes=ITEM_BYTES * infer.params,
-            peak_infer=views.peak_bytes(infer),
-            peak_train=views.peak_bytes(train) if train else None,
-            saved=views.saved_bytes(train) if train else None,
+            peak_infer_bytes=views.peak_bytes(infer),
+            peak_train_bytes=views.peak_bytes(train) if train else None,
+            saved_bytes=views.saved_bytes(train) if train else None,
         )
         allocated = sum(event.bytes for event in infer.events if event.bytes > 0)
-        found = {OPERATIONS: replace(known, allocated=allocated)}
-        last = last_calls(leaves)
-        for view, calls in {
-            EVERY_CALL: leaves,
-            **({LAST_CALL: last} if len(last) < len(leaves) else {}),
-        }.items():
-            found[view] = replace(
-                known,
-                calls=calls,
-                outputs=ITEM_BYTES * sum(call.written for call in calls),
-                sampled_outputs=ITEM_BYTES * sum(call.sampled for call in calls),
-                weighted_outputs=ITEM_BYTES * sum(call.written for call in calls if call.has_weights),
-            )
-        return found
+        views_seen = {OPERATIONS: replace(common, allocated_bytes=allocated)}
+        views_seen[EVERY_CALL] = _of_leaves(common, leaves)
+        if len(last := last_calls(leaves)) < len(leaves):
+            views_seen[LAST_CALL] = _of_leaves(common, last)
+        return views_seen
+
+
+def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:
+    return replace(
+        common,
+        calls=calls,
+        output_bytes=ITEM_BYTES * sum(call.written for call in calls),
+        sample_bytes=ITEM_BYTES * sum(call.sampled for call in calls),
+        weighted_bytes=ITEM_BYTES * sum(call.written for call in calls if call.has_weights),
+    )
 
 
 def runs(module: str, shape: Shape, options: Mapping[str, Any]) -> Iterator[Run]:
-    """The published form with ``options``, and every single departure.
+    """The published form with ``options``, and every single deviation.
 
-    Departures: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
+    Deviations: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
     64×64), a batch of several, and where no options are given, the configurations that presets have of it.
     """
     forms = bind.implementations(module)
-    base = Run(module, shape, forms[-1], options, f"the {forms[-1]} form{_said(options)}", departures=0)
+    base = Run(
+        module, shape, forms[-1], options, f"the {forms[-1]} form{_with_options(options)}", deviations=0
+    )
     yield base
     batch, channels, height, width = shape
     if len(forms) > 1:
-        yield replace(base, form=forms[0], words=f"the {forms[0]} form", departures=1)
+        yield replace(base, form=forms[0], words=f"the {forms[0]} form", deviations=1)
     for step in (1, -1):
         if min(height, width) + step > 0:
             size = (height + step, width + step)
             yield replace(
-                base, shape=(batch, channels, *size), words=f"input {size[0]}×{size[1]}", departures=1
+                base, shape=(batch, channels, *size), words=f"input {size[0]}×{size[1]}", deviations=1
             )
     for times in BATCHES:
         shape = (batch * times, channels, height, width)
-        yield replace(base, shape=shape, words=f"batch {batch * times}", departures=1)
+        yield replace(base, shape=shape, words=f"batch {batch * times}", deviations=1)
     for configuration, preset in _configurations(module, channels) if not options else ():
-        words = f"as in the preset {preset}:{_said(configuration)}"
-        yield replace(base, options=configuration, words=words, departures=1)
+        words = f"as in the preset {preset}:{_with_options(configuration)}"
+        yield replace(base, options=configuration, words=words, deviations=1)
 
 
 def _configurations(module: str, channels: int) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -114,5 +118,5 @@ def _configurations(module: str, channels: int) -> Iterator[tuple[Mapping[str, A
                     yield {**own, **row.rule_options}, preset.name
 
 
-def _said(options: Mapping[str, Any]) -> str:
+def _with_options(options: Mapping[str, Any]) -> str:
     return " with " + ", ".join(f"{key}={value}" for key, value in options.items()) if options else ""

@@ -1,27 +1,26 @@
-"""Which conventions a printed FLOPs or memory number fits: a search over :mod:`ctxbench.audit.conventions`.
+"""Which conventions a printed FLOPs or memory number of a module fits.
 
-A fit is no proof: of many conventions some fit any number by chance, so each fit says how many would.
+Every convention of :mod:`ctxbench.audit.conventions`, over every run of :mod:`ctxbench.audit.runs`, is a
+candidate for the search of :mod:`ctxbench.audit.matching`, where the words are explained.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from math import prod
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from math import log
+from typing import Any
 
-from ctxbench.audit.conventions import FLOPS, MEMORY, TABLE_10, Convention, Seen, conventions, table_10
-from ctxbench.audit.decoding import Decoding, Fit, Kind, Reading
-from ctxbench.audit.quantity import Quantity, Unit
+from ctxbench.audit.conventions import FLOPS, MEMORY, Convention, Seen, conventions, leaf_rule
+from ctxbench.audit.decoding import Decoding, Kind, Outcome
+from ctxbench.audit.matching import Candidate, Source, distinct, fits, near_misses
+from ctxbench.audit.quantity import Quantity
 from ctxbench.audit.runs import VIEWS, Run, runs
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
 
-NEAREST = 3
-"""Near misses told of what nothing fits."""
+FAR = 1000.0
+"""A factor: a number that is further from all that can be counted is of another unit, or another input."""
 
 
 def decode(
@@ -32,168 +31,105 @@ def decode(
 ) -> Decoding:
     """Search the conventions for those that give the printed digits.
 
-    ``printed`` are a number of FLOPs (or MACs) such as ``"19.33G"``, one of memory such as ``"88.00MB"``, or
+    ``printed`` are a number of FLOPs (or MACs) such as ``"21.47G"``, one of memory such as ``"96.50MB"``, or
     both. ``module`` is a name as for :func:`ctxbench.profile`; it is run on inputs of ``shape`` (N, C, H, W)
-    with Table 10's options changed by ``options``. Raises UserError where a number cannot be read, two are
-    of one kind, ``shape`` holds nothing, or the module cannot be built or run.
+    with the defaults of its own paper, changed by ``options``. Raises UserError where a number cannot be
+    read, two are of one kind, one is a thousand times off from all that can be counted, ``shape`` holds
+    nothing, or the module cannot be built or run.
     """
     quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: quantity.is_memory)
     if len({quantity.is_memory for quantity in quantities}) != len(quantities) or not quantities:
-        raise UserError("give one number of FLOPs (19.33G), one of memory (88.00MB), or one of each")
+        raise UserError("give one number of FLOPs (21.47G), one of memory (96.50MB), or one of each")
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
     module = resolve.canonical(module)
-    configurations = list(runs(module, shape, options or {}))
-    scenes, not_tried = _scenes(configurations, quantities)
-    kinds: dict[Kind, list[_Candidates]] = {}
+    all_runs = list(runs(module, shape, options or {}))
+    sources, not_tried = _sources(all_runs, quantities)
+    outcomes: dict[Kind, Outcome] = {}
     if len(quantities) > 1:
-        kinds["both"] = [_Candidates(scene, tuple(scene.readings)) for scene in scenes]
+        outcomes["both"] = _outcome(sources, quantities)
     for i, quantity in enumerate(quantities):
-        kinds["memory" if quantity.is_memory else "FLOPs"] = _plainest(scenes, i)
-    fits, nearest = [], []
-    for kind, candidates in kinds.items():
-        of_kind = (
-            quantities if kind == "both" else [q for q in quantities if q.is_memory == (kind == "memory")]
-        )
-        found = _fits(kind, candidates, of_kind)
-        fits += found
-        nearest += [] if found else _nearest(kind, candidates)
+        alone = _outcome(_of_one_number(sources, i), [quantity])
+        _check_plausible(alone, quantity, shape)
+        outcomes["memory" if quantity.is_memory else "FLOPs"] = alone
     return Decoding(
         module=module,
         shape=shape,
-        printed=tuple(quantities),
-        runs=tuple(run.words for run in configurations),
-        tried={kind: sum(c.size for c in candidates) for kind, candidates in kinds.items()},
-        fits=tuple(fits),
-        nearest=tuple(nearest),
+        runs=tuple(run.words for run in all_runs),
+        outcomes=outcomes,
         not_tried=tuple(not_tried),
     )
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """One run looked at in one way: for each printed number, what every convention makes of it."""
-
-    run: str
-    view: str
-    departures: int
-    readings: tuple[dict[float, Reading], ...]
-    """By value in the printed unit, so that of conventions alike the plainest stands."""
-
-
-class _Candidates(NamedTuple):
-    """What a scene has to offer for the numbers of one kind of fit."""
-
-    scene: _Scene
-    readings: tuple[Mapping[float, Reading], ...]
-
-    @property
-    def size(self) -> int:
-        """How many combinations there are."""
-        return prod(map(len, self.readings))
-
-
-def _scenes(configurations: Sequence[Run], quantities: Sequence[Quantity]) -> tuple[list[_Scene], list[str]]:
-    scenes, not_tried = [], []
+def _sources(all_runs: Sequence[Run], quantities: Sequence[Quantity]) -> tuple[list[Source], list[str]]:
+    """A source for each run in each view, and why runs other than the one asked for fail."""
+    sources, not_tried = [], []
     training = any(quantity.is_memory for quantity in quantities)
-    for run in configurations:
+    for run in all_runs:
         try:
-            views = run.seen(training=training)
+            seen_by_view = run.seen_by_view(training=training)
         except UserError as error:
-            if not run.departures:
+            if not run.deviations:
                 raise
             not_tried.append(f"{run.words} ({error})")
             continue
-        for view, seen in views.items():
-            departures = VIEWS[view] + run.departures
-            last_calls = view == list(views)[-1]
-            readings = tuple(_readings(quantity, seen, last_calls) for quantity in quantities)
-            scenes.append(_Scene(run.words, view, departures, readings))
-    return scenes, not_tried
+        for view, seen in seen_by_view.items():
+            # The leaf rule looks at last calls; where no leaf is called twice, every call is its last.
+            by_leaf_rule = view == list(seen_by_view)[-1]
+            candidates = tuple(_candidates(quantity, seen, by_leaf_rule) for quantity in quantities)
+            sources.append(Source(candidates, VIEWS[view] + run.deviations, run.words, view))
+    return sources, not_tried
 
 
-def _readings(quantity: Quantity, seen: Seen, last_calls: bool) -> dict[float, Reading]:
-    """Each value that a convention gives, by the plainest that gives it; of those, as in Table 10."""
-    habits = MEMORY if quantity.is_memory else FLOPS
-    paper = table_10(habits, seen) if last_calls else None
-    found: dict[float, tuple[int, int, Convention, Unit]] = {}
-    alike: Counter[float] = Counter()
-    for i, unit in enumerate(quantity.units):
-        for convention in conventions(habits, seen):
-            value = convention.value / unit.size
-            foreign = sum(TABLE_10.get(habit) != words for habit, words in convention.choices.items())
-            here = (convention.departures + i, foreign, convention, unit)
-            alike[value] += 1
-            if value not in found or here[:2] < found[value][:2]:
-                found[value] = here
-    return {
-        value: Reading(
-            value=value,
+def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> tuple[Candidate, ...]:
+    """Each value that a convention gives, by the plainest, and of those the most like the leaf rule."""
+    aspects = MEMORY if quantity.is_memory else FLOPS
+    rule_value = leaf_rule(aspects, seen) if by_leaf_rule else None
+    ordered: list[Convention] = sorted(conventions(aspects, seen), key=lambda c: c.unlike_leaf_rule)
+    return distinct(
+        Candidate(
+            value=convention.value / unit.size,
             words=f"{convention.words} ({unit.words})",
-            departures=departures,
-            error=quantity.error(value),
-            alike=alike[value] - 1,
-            is_table_10=convention.value == paper and unit == quantity.units[0],
+            deviations=convention.deviations + unlikely_unit,
+            is_leaf_rule=convention.value == rule_value and not unlikely_unit,
         )
-        for value, (departures, _, convention, unit) in found.items()
-    }
+        for unlikely_unit, unit in enumerate(quantity.units)
+        for convention in ordered
+    )
 
 
-def _plainest(scenes: Iterable[_Scene], which: int) -> list[_Candidates]:
-    """One number's values, each where it takes the fewest departures."""
-    best: dict[float, tuple[int, int]] = {}
-    scenes = list(scenes)
-    for i, scene in enumerate(scenes):
-        for value, reading in scene.readings[which].items():
-            here = (reading.departures + scene.departures, i)
-            best[value] = min(best.get(value, here), here)
+def _of_one_number(sources: Iterable[Source], which: int) -> list[Source]:
+    """The sources of one of the numbers alone, each value left only where it takes the fewest deviations."""
+    sources = list(sources)
+    first: dict[float, tuple[int, int]] = {}  # value to deviations, and the number of the source
+    for i, source in enumerate(sources):
+        for candidate in source.candidates[which]:
+            here = (candidate.deviations + source.deviations, i)
+            first[candidate.value] = min(first.get(candidate.value, here), here)
     return [
-        _Candidates(scene, ({v: r for v, r in scene.readings[which].items() if best[v][1] == i},))
-        for i, scene in enumerate(scenes)
+        source._replace(candidates=(tuple(c for c in source.candidates[which] if first[c.value][1] == i),))
+        for i, source in enumerate(sources)
     ]
 
 
-def _fits(kind: Kind, candidates: Sequence[_Candidates], quantities: Sequence[Quantity]) -> list[Fit]:
-    chances = _expected(candidates, quantities)
-    found = []
-    for scene, readings in candidates:
-        fitting = [
-            [reading for value, reading in values.items() if quantity.fits(value)]
-            for values, quantity in zip(readings, quantities, strict=True)
-        ]
-        for combination in product(*fitting):
-            departures = scene.departures + sum(reading.departures for reading in combination)
-            found.append(Fit(kind, combination, scene.run, scene.view, departures, chances(departures)))
-    return sorted(found, key=lambda fit: (fit.departures, not fit.is_table_10))
+def _outcome(sources: Sequence[Source], quantities: Sequence[Quantity]) -> Outcome:
+    fitting = fits(sources, quantities)
+    misses = (
+        near_misses(sources, quantities, fewer_than=fitting[0].deviations)
+        if fitting
+        else near_misses(sources, quantities)
+    )
+    tried = sum(source.size for source in sources)
+    return Outcome(tuple(quantities), tried, tuple(fitting), tuple(misses))
 
 
-def _expected(candidates: Iterable[_Candidates], quantities: Sequence[Quantity]) -> Callable[[int], float]:
-    """The fits that random numbers would have on average among conventions of so many departures or fewer."""
-    near: Counter[int] = Counter()
-    for scene, readings in candidates:
-        combined = Counter({scene.departures: 1})
-        for values, quantity in zip(readings, quantities, strict=True):
-            counts = Counter(r.departures for r in values.values() if quantity.is_near(r.value))
-            combined = _convolved(combined, counts)
-        near.update(combined)
-    probability = prod(quantity.width for quantity in quantities)
-    return lambda departures: probability * sum(n for d, n in near.items() if d <= departures)
-
-
-def _convolved(a: Mapping[int, int], b: Mapping[int, int]) -> Counter[int]:
-    sums: Counter[int] = Counter()
-    for (i, n), (j, m) in product(a.items(), b.items()):
-        sums[i + j] += n * m
-    return sums
-
-
-def _nearest(kind: Kind, candidates: Iterable[_Candidates]) -> list[Fit]:
-    """The nearest combination of each scene; of those, the nearest few that differ."""
-    found: dict[tuple[float, ...], Fit] = {}
-    for scene, readings in candidates:
-        if all(readings):
-            nearest = tuple(min(of.values(), key=lambda r: (abs(r.error), r.departures)) for of in readings)
-            departures = scene.departures + sum(reading.departures for reading in nearest)
-            values = tuple(reading.value for reading in nearest)
-            found.setdefault(values, Fit(kind, nearest, scene.run, scene.view, departures))
-    return sorted(found.values(), key=lambda fit: fit.error)[:NEAREST]
+def _check_plausible(outcome: Outcome, quantity: Quantity, shape: Shape) -> None:
+    """Refuse a number that has nothing to do with what was counted: it would only get absurd near misses."""
+    if outcome.fits or outcome.near_misses[0].distance < log(FAR):
+        return
+    nearest = outcome.near_misses[0].candidates[0].value
+    raise UserError(
+        f"{quantity} is over {FAR:.0f} times off from all that can be counted on an input of "
+        f"{'×'.join(map(str, shape))} (the nearest is {nearest:.3g} {quantity.unit}): "
+        "give the number's unit, and the input's channels and size, as they are in print"
+    )

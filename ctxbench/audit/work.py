@@ -1,6 +1,6 @@
 """A module's work as a counter sees it: calls of leaf modules, or operations, each with what it did.
 
-What a counter makes of it, its convention, is another matter: :mod:`ctxbench.audit.conventions`.
+What a counter makes of it is its convention's matter: :mod:`ctxbench.audit.conventions`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from ctxbench.counters import Build, Shape
-from ctxbench.counters.leaf_rule import leaf_calls, leaf_flops
+from ctxbench.counters import Build
+from ctxbench.counters.leaf_rule import leaf_flops, watch_leaves
 from ctxbench.tracing.ops import Op, Trace
 
 Kind = Literal["convolution", "matmul", "norm", "activation", "softmax", "sigmoid", "pool", "other"]
 
+# The classes of torch.nn that counters know by name, and below the operations that those classes run.
 LEAVES: dict[Kind, tuple[type[nn.Module], ...]] = {
     "convolution": (nn.modules.conv._ConvNd, nn.Linear),
     "norm": (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm),
@@ -49,9 +50,10 @@ OPERATIONS: dict[str, Kind] = {
 class Call:
     """One call of a leaf module or an operation. All numbers are counts of elements or of MACs.
 
-    ``biased`` are the outputs a bias is added to, ``sampled`` those for each index of the first dimension
-    (which some modules fold H or W into), ``windowed`` what Table 10's convention makes of a pooling,
-    ``has_weights`` whether the leaf has parameters of its own.
+    ``read`` and ``written`` are elements of the first input and of the output; ``biased`` are the outputs a
+    bias is added to, ``sampled`` those for each index of the first dimension (which some modules fold H or W
+    into), ``windowed`` what the leaf rule makes of a pooling, ``has_weights`` whether the leaf has parameters
+    of its own.
     """
 
     path: str
@@ -89,9 +91,28 @@ def _operation(op: Op) -> Call:
     )
 
 
-def of_leaves(build: Build, shape: Shape) -> list[Call]:
-    """Every call of a leaf module in a forward pass in eval mode, on fake tensors where that is possible."""
-    return [call for call in leaf_calls(build, shape, _leaf) if call is not None]
+class Watched:
+    """A build whose module notes the calls of its leaves: one pass then shows operations and leaves.
+
+    Whoever builds again, as :func:`ctxbench.tracing.trace` does for a module that cannot run among fake
+    tensors, starts again: ``calls`` are of the module that was built last.
+    """
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        self.seen: list[Call | None] = []
+
+    def __call__(self) -> nn.Module:
+        """Build the module, watched."""
+        self.seen.clear()
+        module = self.build()
+        watch_leaves(module, _leaf, self.seen)
+        return module
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call of a leaf that took and returned tensors, in order."""
+        return [call for call in self.seen if call is not None]
 
 
 def last_calls(calls: Iterable[Call]) -> list[Call]:

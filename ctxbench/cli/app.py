@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ctxbench import __version__
 from ctxbench.errors import UserError
+from ctxbench.version import __version__
 
 OK, SLOWER, USAGE, NOTHING_MEASURED, SOME_NOT_MEASURED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 

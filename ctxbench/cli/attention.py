@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,12 @@ def attention(
     run: Annotated[Path, typer.Argument(help="A training run's folder.")],
     image: Annotated[Path, typer.Argument(help="An image file.")],
     ranks: Annotated[
-        str, typer.Option(help="Which maps, a comma list, from 0. Default: four at random, always the same.")
+        Any,
+        typer.Option(
+            parser=values.integers("--ranks"),
+            metavar="N",
+            help="Which maps, a comma list, from 0. Default: four at random, always the same.",
+        ),
     ] = "",
     truth: Annotated[
         Path | None, typer.Option(metavar="MASK", help="The image's mask, as the run's data set has them.")
@@ -32,7 +37,6 @@ def attention(
 
     As figure 5 of the paper: the mean over channels of |A_i X|, for some ranks i.
     """
-    from ctxbench.evaluate.attention import look
+    from ctxbench import api
 
-    chosen = tuple(values.integer("--ranks", text) for text in values.split([ranks]))
-    print(look(run, image, ranks=chosen, truth=truth, which=checkpoint, out=out))
+    print(api.attention(run, image, ranks=ranks, truth=truth, checkpoint=checkpoint, out=out))

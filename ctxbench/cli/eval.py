@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench.cli import shared, values
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import USAGE, app
 from ctxbench.cli.options import Weights
 from ctxbench.errors import UserError
@@ -27,7 +27,12 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Default: the one the data set is usually evaluated on.")
     ] = None,
-    scales: Annotated[str, typer.Option(help="Factors of the image's size, a comma list.")] = "1",
+    scales: Annotated[
+        Any,
+        typer.Option(
+            parser=values.factors("--scales"), metavar="S", help="Factors of the image's size, a comma list."
+        ),
+    ] = "1",
     flip: Annotated[bool, typer.Option("--flip", help="Also mirrored; probabilities are averaged.")] = False,
     ms_flip: Annotated[
         bool, typer.Option("--ms-flip", help="As the paper: scales 0.75,1,1.25,1.5,1.75,2 and --flip.")
@@ -73,65 +78,46 @@ def evaluate(
         raise UserError(f"--ms-flip sets scales and flip: leave out {', '.join(sorted(doubled))}")
     if predictions is not None and (unused := given - OF_PREDICTIONS):
         raise UserError(f"predictions are scored as they are: leave out {', '.join(sorted(unused))}")
-    from ctxbench.evaluate.evaluation import PAPER_SCALES
-    from ctxbench.evaluate.predict import Setting
-    from ctxbench.train.engine import first_process
-    from ctxbench.train.evaluation import evaluate_predictions, evaluate_run, open_split
-    from ctxbench.train.run import TrainedRun
+    if predictions is not None and dataset is None:
+        raise UserError("--predictions needs the --dataset that they are of")
+    from ctxbench import api
+    from ctxbench.evaluate.evaluation import MULTI_SCALES
+    from ctxbench.train.engine import is_rank_zero
 
     try:
-        if run is None:
-            if dataset is None or predictions is None:
-                raise UserError("--predictions needs the --dataset that they are of")
-            data, skipped = open_split(dataset, root, split, skip_bad)
-            with shared.progress_bar(counted=True) as bar:
-                found = evaluate_predictions(
-                    predictions, data, skipped=skipped, out=out, progress=shared.counting(bar, "images")
-                )
-            _deliver(found, out)
-            return
-        trained = TrainedRun(run)
-        config = trained.config
-        if dataset in (None, config.dataset):
-            dataset, split = config.dataset, split or config.eval_split
-            root = root or (Path(config.root) if config.root else None)
-        factors = PAPER_SCALES if ms_flip else tuple(map(_factor, values.split([scales])))
-        setting = Setting(factors, flip or ms_flip, sliding, precision)
-        data, skipped = open_split(dataset, root, split, skip_bad)
-        with shared.progress_bar(counted=True) as bar:
-            found, folder = evaluate_run(
-                trained,
-                data,
-                which=checkpoint,
-                setting=setting,
+        with progress.display() as show:
+            evaluation = api.evaluate(
+                run,
+                predictions=predictions,
+                dataset=dataset,
+                root=root,
+                split=split,
+                scales=MULTI_SCALES if ms_flip else scales,
+                flip=flip or ms_flip,
+                sliding=sliding,
+                checkpoint=checkpoint,
+                save_predictions=save_predictions,
                 device=device,
                 devices=devices,
+                precision=precision,
                 batch=batch,
                 workers=workers,
-                skipped=skipped,
-                save_predictions=save_predictions,
+                skip_bad=skip_bad,
                 out=out,
-                progress=shared.counting(bar, "images"),
+                progress=progress.counting(show, "images"),
             )
     except UserError:
-        if first_process():
+        if is_rank_zero():
             raise
         raise typer.Exit(USAGE) from None  # the first process says it for all
-    if first_process():
-        _deliver(found, folder)
-
-
-def _factor(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"--scales takes numbers, such as 0.75,1,1.25; not {text!r}") from None
+    if is_rank_zero():
+        _deliver(evaluation, evaluation.folder or out)
 
 
 def _deliver(evaluation: Evaluation, folder: Path | None) -> None:
-    from ctxbench.evaluate.evaluation import FILES, tables
+    from ctxbench.evaluate.files import FILES
 
-    shared.show(tables(evaluation))
+    shared.show(evaluation.tables())
     speed = evaluation.images / evaluation.seconds
     print(f"\n{evaluation.images} images in {evaluation.seconds:.1f} s, {speed:.1f} images/s.")
     if evaluation.skipped:

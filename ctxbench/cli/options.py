@@ -45,11 +45,13 @@ Channels = Annotated[
 Sizes = Annotated[
     Any,
     typer.Option(
-        parser=values.sizes, metavar="SIZE", help="Input size, 64 or 64x48 (H x W); a comma list sweeps."
+        parser=values.sizes("--size"),
+        metavar="SIZE",
+        help="Input size, 64 or 64x48 (H x W), or by comma.",
     ),
 ]
 Size = Annotated[
-    Any, typer.Option(parser=values.size, metavar="SIZE", help="Input size, 64 or 64x48 (H x W).")
+    Any, typer.Option(parser=values.size("--size"), metavar="SIZE", help="Input size, 64 or 64x48 (H x W).")
 ]
 Forms = Annotated[
     Any,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ctxbench.cli import shared, values
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
 from ctxbench.cli.options import CHANNELS, SIZE
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
-    from ctxbench.measure.session import RunProgress as Measuring
+    from ctxbench.cli.progress import Show
     from ctxbench.paper.sheet import Sheet
     from ctxbench.study.executor import Progress as Training
 
@@ -44,7 +43,9 @@ def paper(
     channels: Annotated[int, typer.Option(help="Table 10 at so many channels.")] = CHANNELS,
     size: Annotated[
         Any,
-        typer.Option(parser=values.size, metavar="SIZE", help="Table 10 at this size, 64 or 64x48 (H x W)."),
+        typer.Option(
+            parser=values.size("--size"), metavar="SIZE", help="Table 10 at this size, 64 or 64x48."
+        ),
     ] = SIZE,
     rank: Annotated[int, typer.Option(help="Table 10 at this rank of TGM+TRM.")] = RANK,
     quick: Annotated[
@@ -78,14 +79,14 @@ def paper(
     writes the claim ledger and index.html. What is finished in the folder is not done again. Exit codes:
     0 all measured, 2 bad input, 3 nothing measured, 4 some rows not measured (they say why), 130 interrupted.
     """
+    from ctxbench.paper.ablation.settings import Study
     from ctxbench.paper.make import Request, make, make_all
-    from ctxbench.study.study import Study
     from ctxbench.train.config import assignments
 
     if table in TAKES:
         shared.refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
     try:
-        with _watching() as (measuring, training):
+        with progress.display() as show:
             request = Request(
                 out=out,
                 runs=tuple(run or ()),
@@ -99,13 +100,13 @@ def paper(
                     root=root,
                     device=_trainer(device, table),
                     weights=_files(weights or []),
-                    seeds=seeds,
+                    n_seeds=seeds,
                     quick=quick,
                     settings=assignments(set_ or []),
                 ),
                 command=["ctxbench", *sys.argv[1:]],
-                measuring=measuring,
-                training=training,
+                measuring=progress.measuring(show),
+                training=_training(show),
                 say=say,
             )
             sheets = make_all(request) if table == "all" else [make(table, request)]
@@ -149,24 +150,15 @@ def _show(sheets: list[Sheet], out: Path) -> None:
     print(f"\nWritten to {out}: {names}: .csv, .md, .tex{figure}.")
 
 
-@contextmanager
-def _watching() -> Iterator[tuple[Callable[[Measuring], None] | None, Callable[[Training], None]]]:
-    """A bar on stderr for what is measured or trained; without a terminal a line for each training ended."""
+def _training(show: Show) -> Callable[[Training], None]:
+    """What shows how far a grid of trainings is: a line for each that ended, where there is no terminal."""
     ended = -1
 
-    def line(state: Training) -> None:
+    def tell(state: Training) -> None:
         nonlocal ended
-        if state.finished != ended:
-            ended = state.finished
-            say(f"{ended} of {state.total} trainings ended, {state.failed} failed")
+        ends = f"{state.finished} of {state.total} trainings ended, {state.failed} failed"
+        text = ": ".join(filter(None, (ends, ", ".join(state.active))))
+        show("training", state.fraction, 1.0, text, line=state.finished != ended)
+        ended = state.finished
 
-    with shared.progress_bar() as bar:
-        if bar is None:
-            yield None, line
-            return
-
-        def training(state: Training) -> None:
-            said = f"training {state.finished}/{state.total}: {', '.join(state.active)}"
-            bar(state.fraction, 1.0, said)
-
-        yield shared.measuring(bar), training
+    return tell

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Mapping
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctxbench.cli import network, shared, values
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.options import (
     Batch,
@@ -30,7 +30,11 @@ from ctxbench.cli.options import (
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
+    from ctxbench.networks.cost import NetworkCosts
     from ctxbench.report.run import Profile
+
+OF_NETWORKS = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
+"""The options that mean something for whole networks."""
 
 
 @app.command()
@@ -54,8 +58,12 @@ def profile(
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     model: Annotated[
-        str | None,
-        typer.Option(help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list."),
+        Any,
+        typer.Option(
+            parser=values.words,
+            metavar="NAMES",
+            help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list.",
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
@@ -83,13 +91,14 @@ def profile(
     exports = {"json": json, "csv": csv, "md": md, "tex": tex}
     quiet = shared.goes_to_stdout(exports)
     if model is not None:
-        shared.refuse_beside(context, network.ALLOWED, "--model counts whole networks and measures nothing")
-        costs = network.count_networks(
-            model, backbone, block, size if "--size" in shared.given(context) else None, option
+        shared.refuse_beside(context, OF_NETWORKS, "--model counts whole networks and measures nothing")
+        if not model:
+            raise UserError("--model takes names, such as reconet or reconet,pspnet")
+        sizes = {"sizes": size} if "--size" in shared.given(context) else {}
+        costs = api.count_networks(
+            model, backbone=backbone or "resnet101", context=block, options=values.options(option), **sizes
         )
-        shared.export(network.drawings(costs), exports)
-        if not quiet:
-            shared.show([costs.grid()], shared.WIDE)
+        _deliver_networks(costs, exports, quiet)
         return
     if backbone or block:
         raise UserError("--backbone and --context go with --model, such as --model reconet")
@@ -98,7 +107,7 @@ def profile(
     chosen = values.counters(counter)
     folder = resume or out or api.new_folder()
     try:
-        with shared.progress_bar(quiet=quiet) as bar:
+        with progress.display(quiet=quiet) as show:
             run = api.profile(
                 values.modules(modules or []),
                 preset=preset,
@@ -118,7 +127,7 @@ def profile(
                 out=folder,
                 resume=resume,
                 command=["ctxbench", *sys.argv[1:]],
-                progress=shared.measuring(bar),
+                progress=progress.measuring(show),
             )
     except KeyboardInterrupt:
         if not (folder / "run.json").exists():
@@ -132,6 +141,22 @@ def profile(
         raise typer.Exit(INTERRUPTED) from None
     _deliver(run, exports, quiet)
     shared.exit_by_status(run.records)
+
+
+def _deliver_networks(costs: NetworkCosts, exports: Mapping[str, Path | None], quiet: bool) -> None:
+    from ctxbench.table.latex import grid_latex
+    from ctxbench.table.markdown import grid_markdown
+
+    grid = costs.grid()
+    draw: dict[str, Callable[[], str]] = {
+        "json": lambda: costs.to_frame().to_json(orient="records", indent=1) + "\n",
+        "csv": lambda: str(costs.to_frame().to_csv(index=False)),
+        "md": lambda: grid_markdown(grid),
+        "tex": lambda: grid_latex(grid, grid.title, "tab:networks"),
+    }
+    shared.export(draw, exports)
+    if not quiet:
+        shared.show([grid], shared.WIDE)
 
 
 def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:

@@ -1,10 +1,9 @@
-"""What several verbs do alike: options that exclude others, exports, tables, bars, exit codes."""
+"""What several verbs do alike: options that exclude others, exports, tables, exit codes."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,10 @@ from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.records import Record
-    from ctxbench.measure.session import RunProgress
     from ctxbench.table.grid import Grid
 
 WIDE = 160
 """Columns of the widest tables, where stdout is no terminal."""
-Bar = Callable[[float, float, str], None]
-"""Takes what is done, of how much, and what is being done."""
 
 
 def given(context: typer.Context) -> list[str]:
@@ -68,43 +64,6 @@ def show(grids: Iterable[Grid], width: int = 120) -> None:
     from ctxbench.table.terminal import stacked
 
     Console(width=None if sys.stdout.isatty() else width).print(stacked(grids))
-
-
-@contextmanager
-def progress_bar(*, quiet: bool = False, counted: bool = False) -> Iterator[Bar | None]:
-    """A bar on stderr with the time left, in percent or ``counted``; None where stderr is no terminal."""
-    from rich import progress
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (
-        progress.TextColumn("{task.description:32}"), progress.BarColumn(),
-        progress.MofNCompleteColumn() if counted else progress.TaskProgressColumn(),
-        progress.TimeElapsedColumn(), progress.TextColumn("left"), progress.TimeRemainingColumn(),
-    )  # fmt: skip
-    with progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda done, total, doing: bar.update(task, completed=done, total=total, description=doing)
-
-
-def counting(bar: Bar | None, doing: str) -> Callable[[int, int], None] | None:
-    """What counts things done on a bar."""
-    return None if bar is None else lambda done, total: bar(done, total, doing)
-
-
-def measuring(bar: Bar | None) -> Callable[[RunProgress], None] | None:
-    """What shows on a bar how far a run's measurements are."""
-    if bar is None:
-        return None
-
-    def tell(state: RunProgress) -> None:
-        shape = "x".join(map(str, state.case.shape))
-        bar(state.fraction, 1.0, f"{state.activity} {state.case.module.rpartition('/')[2]} {shape}")
-
-    return tell
 
 
 def exit_by_status(records: Sequence[Record]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from ctxbench.cli import shared
+from ctxbench.cli import progress, shared
 from ctxbench.cli import values as texts
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.options import (
@@ -36,10 +36,7 @@ def sweep(
     axis: Annotated[
         str, typer.Option(help="size, height, width, channels, or an option such as rank.")
     ] = "size",
-    values: Annotated[
-        Any,
-        typer.Option(parser=texts.sizes, metavar="VALUES", help="Three values or more, by comma: 32,64,128."),
-    ] = "",
+    values: Annotated[str, typer.Option(help="Three values or more, by comma: 32,64,128.")] = "",
     preset: PresetName = None,
     channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,
     size: Size = SIZE,
@@ -75,11 +72,12 @@ def sweep(
     from ctxbench.report.sweep_sheet import latex, markdown, sweep_grid, write_sweep
 
     exports = {"csv": csv, "md": md, "tex": tex}
+    along = (texts.sizes if axis == "size" else texts.integers)("--values")(values)
     quiet = shared.goes_to_stdout(exports)
     given = shared.given(context)
     if resume is not None:
         shared.refuse_beside(context, ("resume", *exports), "--resume goes on with the sweep as it was begun")
-    elif not values:
+    elif not along:
         raise UserError("give the values of the axis, such as --axis size --values 32,64,128")
     if not latency and {"--budget", "--timeout"} & set(given):
         raise UserError("--budget and --timeout are about measuring: give --latency too, or leave them out")
@@ -87,11 +85,11 @@ def sweep(
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
     folder = resume or out or (api.new_folder() if latency else None)
     try:
-        with shared.progress_bar(quiet=quiet or not (latency or resume)) as bar:
+        with progress.display(quiet=quiet or not (latency or resume)) as show:
             growth = api.sweep(
                 texts.modules(modules or []),
                 axis=axis,
-                values=values,
+                values=along,
                 preset=preset,
                 channels=channels,
                 size=size,
@@ -107,7 +105,7 @@ def sweep(
                 out=folder,
                 resume=resume,
                 command=["ctxbench", *sys.argv[1:]],
-                progress=shared.measuring(bar),
+                progress=progress.measuring(show),
             )
     except KeyboardInterrupt:
         if folder is not None and (folder / "run.json").exists():

@@ -1,21 +1,19 @@
-"""The verb that trains a segmentation network."""
+"""``ctxbench train``: train a segmentation network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctxbench.cli import shared
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from ctxbench.train.loop import Progress
+    from ctxbench.cli.progress import Show
+    from ctxbench.train.training import Progress
 
 LINES = 20
 """Lines that a training prints where there is no terminal for a bar."""
@@ -48,7 +46,13 @@ def train(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of a run's config.toml; over all else."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any setting, over all else; docs/settings.md lists them."
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", "--option", metavar="KEY=VALUE", help="An option of the context module."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="RUN", help="Start from a run's weights.")] = None,
@@ -71,76 +75,58 @@ def train(
     evaluation, curve and report. Exit codes: 0 trained, 2 bad input or a loss that is no number,
     130 interrupted.
     """
+    if resume is not None:
+        shared.refuse_beside(context, ("resume",), "--resume goes on with the run as it was begun")
     from ctxbench import api
-    from ctxbench.train.config import assignments, read_toml
-    from ctxbench.train.curves import result
-    from ctxbench.train.engine import first_process
-    from ctxbench.train.loop import resume as go_on
-    from ctxbench.train.loop import train as begin
-    from ctxbench.train.presets import configured
 
     folder = resume or out or api.new_folder()
     try:
-        with _progress() as progress:
-            if resume is not None:
-                shared.refuse_beside(context, ("resume",), "--resume goes on with the run as it was begun")
-                run = go_on(resume, progress=progress)
-            else:
-                flags = {
-                    "model": model, "context": module, "backbone": backbone, "dataset": dataset, "root": root,
-                    "weights": weights, "init": init, "device": device, "devices": devices,
-                    "skip_bad": skip_bad or None, "baseline": False if no_baseline else None,
-                }  # fmt: skip
-                given = {
-                    name: str(value) if isinstance(value, Path) else value
-                    for name, value in flags.items()
-                    if value is not None
-                }
-                layers = (read_toml(config) if config else {}, given, assignments(set_ or []))
-                run = begin(configured(*layers, preset=preset), folder, progress=progress)
-    except KeyboardInterrupt:
-        if first_process() and (folder / "config.toml").exists():
-            say(f"interrupted; go on with: ctxbench train --resume {folder}")
+        with progress.display() as show:
+            run = api.train(
+                model,
+                context=module,
+                options=values.options(option),
+                backbone=backbone,
+                dataset=dataset,
+                root=root,
+                weights=weights,
+                preset=preset,
+                config=config,
+                settings=set_ or [],
+                out=folder,
+                init=init,
+                resume=resume,
+                device=device,
+                devices=devices,
+                skip_bad=skip_bad,
+                baseline=False if no_baseline else None,
+                progress=_showing(show),
+            )
+    except KeyboardInterrupt as stop:
+        from ctxbench.train.engine import is_rank_zero
+
+        if is_rank_zero() and (folder / "config.toml").exists():
+            where = f" {stop}" if str(stop) else ""
+            say(f"interrupted{where}; go on with: ctxbench train --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    if not first_process():
+    from ctxbench.train.engine import is_rank_zero  # not earlier: bad settings are refused before torch
+
+    if not is_rank_zero():
         return
-    shared.show(result(run))
+    shared.show(run.tables())
     print(f"\nWritten to {run.folder}: report.md, curve.png, evaluation/, train.csv, last.ckpt, best.ckpt.")
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """A bar on stderr with loss, rate, speed and time left; without a terminal, some lines."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def _showing(show: Show) -> Callable[[Progress], None]:
+    """What shows a training: a task for each network, with its loss, rate, speed and last score."""
 
-    def numbers(state: Progress) -> str:
+    def tell(state: Progress) -> None:
         score = "" if state.miou is None else f"  mIoU {state.miou:.1f}"
-        return f"loss {state.loss:.3f}  lr {state.lr:.2g}  {state.images_per_s:.1f} images/s{score}"
-
-    def line(state: Progress) -> None:
+        text = f"loss {state.loss:.3f}  lr {state.lr:.2g}  {state.images_per_s:.1f} images/s{score}"
+        if state.evaluated is not None:
+            text = "evaluating image {} of {}".format(*state.evaluated)
         every = max(1, state.total // LINES)
-        if state.evaluated is None and (state.done % every == 0 or state.done == state.total):
-            say(f"{state.title}: iteration {state.done}/{state.total}  {numbers(state)}")
+        due = state.evaluated is None and (state.done % every == 0 or state.done == state.total)
+        show(f"{state.title}: iteration", state.done, state.total, text, line=due)
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield line
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
-        TextColumn("{task.fields[numbers]}"), TextColumn("left"), TimeRemainingColumn(compact=True),
-    )  # fmt: skip
-    with Bar(*columns, console=console) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(state: Progress) -> None:
-            if state.title not in tasks:
-                tasks[state.title] = bar.add_task(state.title, total=state.total, numbers="")
-            said = numbers(state)
-            if state.evaluated is not None:
-                said = "evaluating image {} of {}".format(*state.evaluated)
-            bar.update(tasks[state.title], completed=state.done, numbers=said)
-
-        yield show
+    return tell

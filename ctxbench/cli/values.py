@@ -45,9 +45,26 @@ def integers(name: str) -> Callable[[str], list[int]]:
     return lambda text: [integer(name, part) for part in split([text])]
 
 
-def sizes(text: str) -> list[int | tuple[int, int]]:
-    """A comma list of sizes, each as :func:`size` has it."""
-    return [size(part) for part in split([text])]
+def sizes(name: str) -> Callable[[str], list[int | tuple[int, int]]]:
+    """A parser of comma lists of sizes, for the option of that name."""
+    return lambda text: [_size(name, part) for part in split([text])]
+
+
+def size(name: str) -> Callable[[str], int | tuple[int, int]]:
+    """A parser of a size, for the option of that name: ``64`` is a square, ``64x48`` is (H, W)."""
+    return lambda text: _size(name, text)
+
+
+def factors(name: str) -> Callable[[str], tuple[float, ...]]:
+    """A parser of comma lists of numbers, for the option of that name."""
+    return lambda text: tuple(_factor(name, part) for part in split([text]))
+
+
+def _factor(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{name} takes numbers, such as 0.75,1,1.25; not {text!r}") from None
 
 
 def words(text: str) -> list[str]:
@@ -55,12 +72,11 @@ def words(text: str) -> list[str]:
     return split([text])
 
 
-def size(text: str) -> int | tuple[int, int]:
-    """``64`` is a square, ``64x48`` is (H, W)."""
-    found = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
-    if found is None:
-        raise UserError(f"--size takes 64 or 64x48 (H x W), not {text!r}")
-    height, width = found.groups()
+def _size(name: str, text: str) -> int | tuple[int, int]:
+    match = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
+    if match is None:
+        raise UserError(f"{name} takes 64 or 64x48 (H x W), not {text!r}")
+    height, width = match.groups()
     return int(height) if width is None else (int(height), int(width))
 
 

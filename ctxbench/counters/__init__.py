@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ctxbench.counters.answer import refusal
 from ctxbench.errors import in_one_line
 
 if TYPE_CHECKING:
@@ -34,13 +35,11 @@ MODULES = {
 
 
 def _count(name: str, build: Build, shape: Shape) -> dict[str, Any]:
-    from ctxbench.counters.common import refusal
-
     try:
-        answer: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count_macs(build, shape)
+        counted: dict[str, Any] = import_module(f"{__name__}.{MODULES[name]}").count_macs(build, shape)
     except (Exception, SystemExit) as error:  # another library, on a user's module, may raise anything at all
         return refusal(in_one_line(error))
-    return answer
+    return counted
 
 
 COUNTERS: dict[str, Callable[[Build, Shape], dict[str, Any]]] = {

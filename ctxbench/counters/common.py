@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ctxbench.counters import Build, Shape
+from ctxbench.counters.answer import answer
 from ctxbench.tracing import Op, Trace, views
 
 MAX_GMACS = 200.0
@@ -39,12 +40,7 @@ def quietly() -> Iterator[None]:
 
 def result(macs: float, lost: Lost = NOTHING_LOST) -> dict[str, Any]:
     """A counter's answer."""
-    return {"gmacs": macs / 1e9, "missed": lost.products, "elementwise": lost.elementwise, "reason": ""}
-
-
-def refusal(reason: str) -> dict[str, Any]:
-    """No answer, and why."""
-    return {"gmacs": None, "missed": {}, "elementwise": {}, "reason": reason}
+    return answer(macs, lost.products, lost.elementwise)
 
 
 def too_heavy(recorded: Trace) -> str:

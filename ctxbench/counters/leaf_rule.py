@@ -1,6 +1,6 @@
-"""The convention behind Table 10 of the RecoNet paper: leaf modules only, and the last call wins.
+"""The leaf rule: leaf modules only, and the last call wins. Papers have printed numbers by it.
 
-Worked out from the printed digits. Only calls of leaf ``nn.Module`` are seen; tensor methods and functional
+Worked out from printed digits. Only calls of leaf ``nn.Module`` are seen; tensor methods and functional
 calls are invisible. A leaf called k times counts once, with its last call. FLOPs of a leaf:
 
 =================== ====================================================================
@@ -38,7 +38,7 @@ See = Callable[[str, nn.Module, list[Tensor], Tensor], T]
 
 
 def leaf_flops(leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> int:
-    """FLOPs of one call of a leaf under the paper's convention."""
+    """FLOPs of one call of a leaf under the rule."""
     if not inputs:
         return 0
     x = inputs[0]
@@ -62,7 +62,7 @@ def leaf_flops(leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> int:
 
 
 def count(build: Build, shape: Shape) -> dict[str, Any]:
-    """Run the paper's counter over a module, without computing it unless its control flow depends on data.
+    """Run the rule over a module, without computing it unless its control flow depends on data.
 
     Returns ``gflops`` and ``mib`` (last call wins), ``every_call_gflops`` and ``every_call_mib``,
     ``repeated`` (leaf path to calls, where more than one) and ``leaves`` (path to [FLOPs, bytes]).
@@ -102,15 +102,20 @@ def leaf_calls(build: Build, shape: Shape, see: See[T]) -> list[T]:
 def _hooked(module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any], see: See[T]) -> list[T]:
     """Run a module that is ours to hook."""
     seen: list[T] = []
+    watch_leaves(module.eval(), see, seen)
+    with tensors, torch.no_grad():
+        module(torch.empty(shape).normal_())
+    return seen
+
+
+def watch_leaves(module: nn.Module, see: See[T], seen: list[T]) -> None:
+    """Hook every leaf of a module, so that ``seen`` gets what ``see`` makes of each of its calls."""
 
     def hook(path: str, leaf: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         if isinstance(out, Tensor):
             inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
             seen.append(see(path, leaf, inputs, out))
 
-    for path, leaf in module.eval().named_modules():
+    for path, leaf in module.named_modules():
         if next(leaf.children(), None) is None:
             leaf.register_forward_hook(partial(hook, path), with_kwargs=True)
-    with tensors, torch.no_grad():
-        module(torch.empty(shape).normal_())
-    return seen

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import quietly, real, refusal, result, too_heavy
+from ctxbench.counters.answer import refusal
+from ctxbench.counters.common import quietly, real, result, too_heavy
 from ctxbench.tracing import trace
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 
 from ctxbench.data.dataset import IGNORE, SegmentationSet
+from ctxbench.data.paths import NotFoundError
 from ctxbench.data.readers.ade20k import open_ade20k
 from ctxbench.data.readers.ade20k_full import open_ade20k_full
 from ctxbench.data.readers.coco import open_coco
@@ -16,8 +18,7 @@ from ctxbench.data.readers.folder import open_folder
 from ctxbench.data.readers.pascal_context import open_pascal_context, open_pascal_context59
 from ctxbench.data.readers.sift_flow import open_sift_flow
 from ctxbench.data.readers.voc import open_voc12, open_voc12aug
-from ctxbench.data.reading import NotFoundError
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 
 __all__ = ["DATASETS", "IGNORE", "DatasetInfo", "SegmentationSet", "open_dataset"]
 
@@ -27,7 +28,8 @@ class DatasetInfo:
     """What is known of a data set without opening it.
 
     ``source`` says where to get it, "" where it is generated or one's own; ``counts`` how many samples the
-    authors' splits have, in that ``edition`` where several are read.
+    authors' splits have, in that ``edition`` where several are read. ``reported_share`` is what papers
+    multiply the mean IoU of these classes by before they print it, and ``reported_as`` says when.
     """
 
     name: str
@@ -39,6 +41,8 @@ class DatasetInfo:
     read: Callable[[Path, str], SegmentationSet]
     counts: Mapping[str, int] = field(default_factory=dict)
     edition: str = ""
+    reported_share: Fraction = Fraction(1)
+    reported_as: str = ""
 
 
 def _synthetic(root: Path, split: str) -> SegmentationSet:
@@ -72,6 +76,9 @@ DATASETS: dict[str, DatasetInfo] = {
         DatasetInfo(
             "pascal_context59", "PASCAL-Context, 59 classes", CONTEXT,
             ("train", "val"), "train", "val", open_pascal_context59, {"train": 4998, "val": 5105},
+            reported_share=Fraction(59, 60),
+            reported_as="as 60 classes by PyTorch-Encoding and the papers on it: the background counts in "
+            "the mean, with an IoU of 0, and is not predicted",
         ),
         DatasetInfo(
             "coco_stuff", "COCO-Stuff 10k",
@@ -114,7 +121,8 @@ def open_dataset(name: str, root: Path | None, split: str | None = None) -> Segm
     """Open a data set of ``DATASETS``; ``split`` defaults to the one to train on.
 
     Raises UserError where the name or the split is unknown, no ``root`` is given for a set that lies in
-    files, or one for the generated set, or it is not there: what was looked for, and where to get it.
+    files, or one for the generated set, or it is not there: what was looked for, and where to get it. Of a
+    folder of one's own also where the meaning of its masks is open: :mod:`ctxbench.data.labels`.
     """
     info = DATASETS.get(name)
     if info is None:
@@ -135,6 +143,8 @@ def open_dataset(name: str, root: Path | None, split: str | None = None) -> Segm
         dataset = info.read(root or Path(), split)
     except NotFoundError as error:
         raise UserError(f"no {info.title} in {root}: {error}{where}") from error
+    except OSError as error:  # a path too long, a folder that may not be read
+        raise UserError(f"{root} cannot be read: {in_one_line(error)}") from error
     if not len(dataset):
         raise UserError(f"{name} in {root} has no samples in its split {split}")
     return dataset

@@ -1,12 +1,17 @@
-"""Look at every image and mask of a data set before they are trained on."""
+"""Look at every image and mask of a data set before they are trained on.
+
+In the shape comments: H and W are the height and width of a sample, K is the number of classes.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,36 +20,62 @@ from numpy.typing import NDArray
 
 from ctxbench.data import DATASETS
 from ctxbench.data.dataset import IGNORE, SegmentationSet, Subset
-from ctxbench.data.reading import BadSampleError
+from ctxbench.data.file_set import FileSet
+from ctxbench.data.reading import BadSampleError, open_picture, orientation, read_picture
+from ctxbench.data.survey import lossy_masks
 from ctxbench.errors import UserError
 from ctxbench.files import written_whole
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-Progress = Callable[[int, int], None]
+OnSample = Callable[[int, int], None]
 """Called with the number of samples seen and the number there are."""
+
+FEW_LEVELS = 128
+"""An image of 16 bits with fewer levels than these, of 256, is darker than its format allows: warned of."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was seen of one sample.
+
+    ``pixels`` are those of each class, the ignored last; ``digest`` is of the image's pixels; ``levels`` are
+    the grey levels in use where the image has 16 bits, else 0; ``turned`` says that EXIF data turn the image,
+    and its mask has the right size either way.
+    """
+
+    pixels: NDArray[np.int64]
+    digest: bytes
+    levels: int
+    turned: bool
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was found in a data set.
+    """What was seen in a data set.
 
-    ``problems`` holds the index and the error of each bad sample; ``pixels`` the pixels of each class in the
-    good ones, those that are ignored last; ``expected`` how many samples the authors' split has, None where
-    that is not fixed.
+    ``problems`` holds the index and the error of each bad sample, ``samples`` the index of each good one and
+    what was seen of it; ``expected`` is how many samples the authors' split has, None where that is not
+    fixed; ``lossy`` the masks whose compression changes values.
     """
 
     dataset: SegmentationSet
     expected: int | None
     problems: tuple[tuple[int, BadSampleError], ...]
-    pixels: NDArray[np.int64]
+    samples: tuple[tuple[int, Sample], ...]
+    lossy: tuple[Path, ...]
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """The pixels of each class in the good samples, those that are ignored last: (K + 1,)."""
+        none = np.zeros(len(self.dataset.classes) + 1, np.int64)
+        return sum((sample.pixels for _, sample in self.samples), none)
 
     @property
     def good(self) -> Subset:
         """The data set without its bad samples."""
-        bad = {index for index, _ in self.problems}
-        return Subset(self.dataset, [index for index in range(len(self.dataset)) if index not in bad])
+        return Subset(self.dataset, [index for index, _ in self.samples])
 
     @property
     def summary(self) -> str:
@@ -56,57 +87,124 @@ class Check:
         bad = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none bad"
         return f"{self.dataset.name} {self.dataset.split}: {len(self.dataset)} samples{official}, {bad}"
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is no fault, and may not be meant, a line each."""
+        where = f"{self.dataset.name} {self.dataset.split}"
+        lines = []
+        pixels = self.pixels
+        empty = [name for name, count in zip(self.dataset.classes, pixels, strict=False) if not count]
+        if empty and self.samples and self.dataset.labelled:
+            names = ", ".join(empty[:10]) + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
+            lines.append(f"{where}: no pixel of {names}")
+        if self.lossy:
+            lines.append(
+                f"{where}: {len(self.lossy)} lossy masks (JPEG, or WebP's lossy kind), whose compression "
+                f"changes labels along edges: {self.lossy[0]}"
+            )
+        levels = [sample.levels for _, sample in self.samples if sample.levels]
+        if levels and max(levels) < FEW_LEVELS:
+            lines.append(
+                f"{where}: {len(levels)} images of 16 bits use {max(levels)} of 256 grey levels (12 bits in "
+                "16?): they are read very dark; scale their values to 0..65535, or save 8 bits"
+            )
+        if turned := [index for index, sample in self.samples if sample.turned]:
+            lines.append(
+                f"{where}: EXIF data turn {len(turned)} images whose masks would fit unturned too, such as "
+                f"{self.dataset.stem(turned[0])}: see in --picture that they match"
+            )
+        return lines
+
     def table(self) -> Table:
-        """The share of each class in the pixels that are not ignored, and of those that are in all."""
+        """Each class's share of the pixels that are not ignored, the share of these, and their values."""
         from rich.table import Table
 
-        table = Table("", "class", "pixels", "share %")
-        for column in (table.columns[0], *table.columns[2:]):
+        values = self.dataset.mask_values()
+        table = Table("", "class", "pixels", "share %", *["in the masks"] * any(values))
+        for column in (table.columns[0], *table.columns[2:4]):
             column.justify = "right"
-        labelled = self.pixels[:-1].sum()
-        for label, (name, pixels) in enumerate(zip(self.dataset.classes, self.pixels, strict=False)):
-            table.add_row(str(label), name, str(pixels), f"{100 * pixels / labelled:.2f}" if labelled else "")
-        everything = self.pixels.sum()
-        ignored = f"{100 * self.pixels[-1] / everything:.2f} of all" if everything else ""
-        table.add_row("", "ignored", str(self.pixels[-1]), ignored)
+        pixels = self.pixels
+        labelled, everything = pixels[:-1].sum(), pixels.sum()
+        rows = [
+            (str(label), name, str(count), f"{100 * count / labelled:.2f}" if labelled else "")
+            for label, (name, count) in enumerate(zip(self.dataset.classes, pixels, strict=False))
+        ]
+        ignored = f"{100 * pixels[-1] / everything:.2f} of all" if everything else ""
+        rows.append(("", "ignored", str(pixels[-1]), ignored))
+        for row, value in zip(rows, values, strict=True):
+            table.add_row(*row, *[value] * any(values))
         return table
 
 
-def check(dataset: SegmentationSet, progress: Progress | None = None) -> Check:
+def check_dataset(dataset: SegmentationSet, progress: OnSample | None = None) -> Check:
     """Read every image and mask; what is wrong is in the result, not raised."""
-    pixels = np.zeros(len(dataset.classes) + 1, np.int64)
-    problems = []
+    problems, samples = [], []
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        for index, found in enumerate(pool.map(partial(_look, dataset), range(len(dataset)))):
-            if isinstance(found, BadSampleError):
-                problems.append((index, found))
+        for index, seen in enumerate(pool.map(partial(_look, dataset), range(len(dataset)))):
+            if isinstance(seen, BadSampleError):
+                problems.append((index, seen))
             else:
-                pixels += found
+                samples.append((index, seen))
             if progress:
                 progress(index + 1, len(dataset))
     info = DATASETS.get(dataset.name)
-    return Check(dataset, info.counts.get(dataset.split) if info else None, tuple(problems), pixels)
+    expected = info.counts.get(dataset.split) if info else None
+    masks = [pair.mask for pair in dataset.pairs if pair.mask] if isinstance(dataset, FileSet) else []
+    return Check(dataset, expected, tuple(problems), tuple(samples), tuple(lossy_masks(masks)))
 
 
-def readable(dataset: SegmentationSet, progress: Progress | None = None) -> tuple[SegmentationSet, list[str]]:
+def shared_samples(checks: Sequence[Check]) -> list[str]:
+    """A line for every two splits that have images in common: of the same pixels, whatever their files."""
+    lines = []
+    for first, second in combinations(checks, 2):
+        stems = {sample.digest: first.dataset.stem(index) for index, sample in first.samples}
+        both = [(index, stems[sample.digest]) for index, sample in second.samples if sample.digest in stems]
+        if both:
+            index, stem = both[0]
+            lines.append(
+                f"{second.dataset.name}: {len(both)} images of {second.dataset.split} are in "
+                f"{first.dataset.split} too: {second.dataset.stem(index)} is {stem}"
+            )
+    return lines
+
+
+def readable(dataset: SegmentationSet, progress: OnSample | None = None) -> tuple[SegmentationSet, list[str]]:
     """The data set without its bad samples, and the stems of those. Raises UserError where all are bad."""
-    found = check(dataset, progress)
-    if len(found.problems) == len(dataset):
-        raise UserError(f"{found.summary}, so nothing is left; the first: {found.problems[0][1]}")
-    return found.good, [dataset.stem(index) for index, _ in found.problems]
+    check = check_dataset(dataset, progress)
+    if len(check.problems) == len(dataset):
+        raise UserError(f"{check.summary}, so nothing is left; the first: {check.problems[0][1]}")
+    return check.good, [dataset.stem(index) for index, _ in check.problems]
 
 
-def _look(dataset: SegmentationSet, index: int) -> NDArray[np.int64] | BadSampleError:
+def _look(dataset: SegmentationSet, index: int) -> Sample | BadSampleError:
     try:
-        dataset.image(index)
-        counts = np.bincount(dataset.mask(index).ravel(), minlength=IGNORE + 1)
+        image, mask = dataset.image(index), dataset.mask(index)
+        levels, turned = _of_file(dataset, index) if isinstance(dataset, FileSet) else (0, False)
     except BadSampleError as error:
         return error
-    return np.append(counts[: len(dataset.classes)], counts[IGNORE])
+    counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)  # (H·W,) to (256,)
+    pixels = np.append(counts[: len(dataset.classes)], counts[IGNORE])  # (K + 1,)
+    digest = blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
+    return Sample(pixels, digest, levels, turned)
+
+
+def _of_file(dataset: FileSet, index: int) -> tuple[int, bool]:
+    """The grey levels of an image of 16 bits, else 0; whether EXIF turns it and its mask fits either way."""
+    pair = dataset.pairs[index]
+    with open_picture(pair.image) as picture:
+        deep, size = picture.mode.startswith("I;16"), picture.size
+    levels = (int(np.asarray(read_picture(pair.image)).max(initial=0)) >> 8) + 1 if deep else 0
+    if orientation(pair.image) == 1 or pair.mask is None or pair.mask.suffix in (".mat", ".json"):
+        return levels, False
+    with open_picture(pair.mask) as mask:
+        as_stored = mask.size == size  # and mask() has found that it fits the turned one
+    return levels, as_stored and orientation(pair.mask) == 1
 
 
 def sample_picture(dataset: SegmentationSet, path: Path, n: int = 4) -> None:
     """Draw ``n`` samples, evenly spaced: image, and image under the colours of its classes, with their names.
+
+    A PNG; the colours are the data set's palette.
 
     Raises UserError where there is none, one is bad, or ``path`` cannot be written.
     """

@@ -1,4 +1,8 @@
-"""Batches for training, of a stream that can be entered anywhere, and whole images for evaluation."""
+"""Batches for training, from a stream that can be entered anywhere, and whole images for evaluation.
+
+In the shape comments: B is the batch of one process, crop the side of the augmented square, H and W are the
+height and width of a whole image.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,8 +23,11 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class _Made(Dataset[Item | UserError], Generic[Key, Item]):
-    """What the workers hold. A UserError is handed over: raised there, DataLoader would reword it."""
+class _Items(Dataset[Item | UserError], Generic[Key, Item]):
+    """The data set as DataLoader wants it: ``make`` of any key.
+
+    A UserError is returned, not raised: DataLoader would put the worker's traceback into its message.
+    """
 
     make: Callable[[Key], Item]
 
@@ -31,18 +38,18 @@ class _Made(Dataset[Item | UserError], Generic[Key, Item]):
             return error
 
 
-def _as_made(item: Any) -> Any:
+def _unchanged(item: Any) -> Any:
     return item
 
 
 def _load(make: Callable[[Key], Item], keys: Iterable[Key], workers: int) -> Iterator[Item]:
-    """``make`` of each key, in order, made by ``workers`` processes (0: by this one)."""
+    """``make`` of each key, in order, in ``workers`` processes (0: in this one)."""
     loader: DataLoader[Any] = DataLoader(
-        _Made(make),
-        batch_size=None,
+        _Items(make),
+        batch_size=None,  # a key is a whole batch already
         sampler=keys,
         num_workers=workers,
-        collate_fn=_as_made,
+        collate_fn=_unchanged,
         generator=torch.Generator(),  # the global one is the training's own: dropout must not depend on this
     )
     for item in loader:
@@ -52,14 +59,14 @@ def _load(make: Callable[[Key], Item], keys: Iterable[Key], workers: int) -> Ite
 
 
 def _keys(length: int, batch: int, seed: int, batches: Iterable[int]) -> Iterator[list[tuple[int, int]]]:
-    """(epoch, index) of every sample of the batches, by their number in the whole stream."""
-    known, order = -1, np.empty(0, np.int64)
+    """(epoch, index) of every sample of the batches, which are given by their number in the whole stream."""
+    order_epoch, order = -1, np.empty(0, np.int64)  # (length,)
     for number in batches:
         keys = []
         for sample in range(number * batch, (number + 1) * batch):
             epoch, position = divmod(sample, length)
-            if epoch != known:
-                known, order = epoch, np.random.default_rng((seed, epoch)).permutation(length)
+            if epoch != order_epoch:
+                order_epoch, order = epoch, np.random.default_rng((seed, epoch)).permutation(length)
             keys.append((epoch, int(order[position])))
         yield keys
 
@@ -68,12 +75,12 @@ def _train_batch(
     dataset: SegmentationSet, augment: Augment, seed: int, keys: list[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
     samples = [
-        # index + 1, for (seed, epoch, 0) is the same seed to NumPy as (seed, epoch), the permutation's
+        # index + 1, because NumPy takes (seed, epoch, 0) and (seed, epoch), the permutation's, for one seed
         augment(dataset.image(index), dataset.mask(index), np.random.default_rng((seed, epoch, index + 1)))
         for epoch, index in keys
     ]
     images, masks = zip(*samples, strict=True)
-    return torch.stack(images), torch.stack(masks)
+    return torch.stack(images), torch.stack(masks)  # (B, 3, crop, crop), (B, crop, crop)
 
 
 def train_loader(
@@ -90,16 +97,17 @@ def train_loader(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """``count`` batches of an endless stream of samples, from its batch ``start`` on.
 
-    The stream depends on ``seed`` alone: each epoch is a permutation of the data set, and what becomes of a
-    sample follows from seed, epoch and index. It is dealt in turns to ``world`` processes, ``batch`` samples
-    each; so it is the same, bit for bit, for any number of workers, wherever it is entered, and for two
-    processes as for one with twice the batch. No random number is taken from torch's or NumPy's global state.
+    The stream depends on ``seed`` alone: each epoch is a permutation of the data set, and a sample's
+    augmentation follows from seed, epoch and index. It is dealt in turns to ``world`` processes, ``batch``
+    samples each. So it is the same, bit for bit, for any number of workers, wherever it is entered, and for
+    two processes as for one with twice the batch. No random number is taken from torch's or NumPy's global
+    state.
 
     Yields:
-        Images (batch, 3, crop, crop), float32, and labels (batch, crop, crop), int64.
+        Images (B, 3, crop, crop), float32, and labels (B, crop, crop), int64.
 
     Raises:
-        UserError: the data set is empty; or the data set's own, as it stands, whichever process met it.
+        UserError: the data set is empty; or whatever the data set raised, unchanged, also from a worker.
 
     """
     if not len(dataset):
@@ -110,7 +118,8 @@ def train_loader(
 
 
 def _whole(dataset: SegmentationSet, index: int) -> tuple[int, Tensor, Tensor]:
-    return index, normalise(dataset.image(index)), torch.from_numpy(dataset.mask(index)).long()
+    image, labels = normalise(dataset.image(index)), torch.from_numpy(dataset.mask(index))
+    return index, image, labels.long()  # (3, H, W), (H, W)
 
 
 def eval_loader(
@@ -122,7 +131,7 @@ def eval_loader(
         The image's index, its pixels (3, H, W), float32, and its labels (H, W), int64.
 
     Raises:
-        UserError: the data set's own, as it stands, whichever process met it.
+        UserError: whatever the data set raised, unchanged, also from a worker.
 
     """
     return _load(partial(_whole, dataset), range(rank, len(dataset), world), workers)

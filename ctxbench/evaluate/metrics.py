@@ -1,4 +1,7 @@
-"""Scores of a segmentation, all from one confusion matrix: rows are the truth, columns the prediction."""
+"""Scores of a segmentation, all from one confusion matrix: rows are the truth, columns the prediction.
+
+K classes, P pixels.
+"""
 
 import numpy as np
 import torch
@@ -10,33 +13,39 @@ Scores = NDArray[np.float64]
 
 
 def confusion_matrix(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
-    """Count pixels by true and predicted class: int64, (classes, classes).
+    """Count pixels by true and predicted class: int64, (K, K), with K = ``classes``.
 
-    ``truth`` and ``prediction`` are int64 of one shape. Where the truth is no class, so 255, the ignore
-    label, nothing is counted; elsewhere both must be in 0..classes-1.
+    ``truth`` and ``prediction`` are int64 of one shape, of P pixels. Where the truth is no class,
+    so 255, the ignore label, nothing is counted; elsewhere both must be in 0..K-1.
     """
-    rows = truth.clamp(max=classes)  # what is ignored becomes a row below the matrix, which is cut off
-    pairs = (rows * classes + prediction).flatten()
-    counts = torch.bincount(pairs, minlength=classes * classes)
-    return counts[: classes * classes].view(classes, classes)
+    # each pair of classes is a number, row by row of the matrix, so that one count of numbers fills it; what
+    # is ignored becomes row K, below the matrix, and is cut off
+    rows = truth.clamp(max=classes)
+    pairs = (rows * classes + prediction).flatten()  # (P,)
+    counts = torch.bincount(pairs, minlength=classes * classes)  # (K², and more where pixels are ignored)
+    return counts[: classes * classes].view(classes, classes)  # (K, K)
 
 
 def iou(confusion: Counts) -> Scores:
-    """Intersection over union of each class in %; NaN for a class in neither truth nor prediction."""
-    hits = np.diag(confusion)
+    """IoU of each class in %, (K, K) to (K,); NaN for a class in neither truth nor prediction."""
+    hits = np.diag(confusion)  # (K,)
     return _percent(hits, confusion.sum(0) + confusion.sum(1) - hits)
 
 
 def class_accuracy(confusion: Counts) -> Scores:
-    """Share of each class's pixels that were recognised, in %; NaN for a class without any."""
+    """Share of each class's pixels recognised, in %, (K, K) to (K,); NaN for a class without any."""
     return _percent(np.diag(confusion), confusion.sum(1))
 
 
 def miou(confusion: Counts) -> float:
     """Mean IoU in % over the classes that occur in truth or prediction; NaN where nothing was counted."""
-    scores = iou(confusion)
-    scores = scores[~np.isnan(scores)]
-    return float(scores.mean()) if len(scores) else float("nan")
+    return mean(iou(confusion))
+
+
+def mean(scores: Scores) -> float:
+    """The mean of the scores (K,) that are defined; NaN where none is."""
+    defined = scores[~np.isnan(scores)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def pixel_accuracy(confusion: Counts) -> float:

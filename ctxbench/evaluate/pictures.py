@@ -1,4 +1,7 @@
-"""Pictures of what a network makes of images: image | truth | prediction | error."""
+"""Pictures of what a network makes of images: image | truth | prediction | error.
+
+H and W are an image's height and width in pixels.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,24 +26,24 @@ WRONG: Colour = (204, 51, 17)
 """Red of Paul Tol's "vibrant" scheme; what is right stays grey."""
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """``wanted`` indices (or all, where they are fewer) evenly spread over ``count``, from the first on."""
+def evenly_spaced(count: int, wanted: int) -> list[int]:
+    """``wanted`` indices (or all, where they are fewer) evenly spaced over ``count``, from the first on."""
     wanted = min(count, wanted)
     return [i * count // wanted for i in range(wanted)]
 
 
 def colours(labels: Labels, dataset: SegmentationSet) -> Pixels:
     """Classes (H×W) in the data set's palette, ignored pixels in VOC's colour for them: H×W×3."""
-    table = np.zeros((IGNORE + 1, 3), np.uint8)
+    table = np.zeros((IGNORE + 1, 3), np.uint8)  # a colour for every value that a label can have
     table[: len(dataset.palette)] = dataset.palette
     table[IGNORE] = VOID_COLOUR
-    return table[labels]
+    return table[labels]  # (H, W, 3)
 
 
 def errors(image: Image.Image, truth: Labels, prediction: Labels) -> Pixels:
     """The image in pale grey, wrong pixels red, those without a truth in VOC's colour for them: H×W×3."""
-    grey = 128 + np.asarray(image.convert("L")) // 2
-    picture = np.stack([grey] * 3, 2).astype(np.uint8)
+    grey = 128 + np.asarray(image.convert("L")) // 2  # (H, W)
+    picture = np.stack([grey] * 3, 2).astype(np.uint8)  # (H, W, 3)
     picture[truth != prediction] = WRONG
     picture[truth == IGNORE] = VOID_COLOUR
     return picture
@@ -55,7 +58,10 @@ def write_pictures(path: Path, dataset: SegmentationSet, predictions: Mapping[in
     images = [dataset.image(index) for index in indices]
     truths = [dataset.mask(index) for index in indices]
     heights = [image.height / image.width for image in images]
-    seen = np.unique(np.concatenate([*map(np.ravel, truths), *map(np.ravel, predictions.values())]))
+    everything = np.concatenate(
+        [*map(np.ravel, truths), *map(np.ravel, predictions.values())]
+    )  # (all pixels,)
+    seen = np.unique(everything)
     legend = legend_of(dataset, seen)
     lines = -(-(len(legend) + 1) // LEGEND_COLUMNS)
     with rc_context(STYLE):
@@ -89,9 +95,12 @@ def _unit(colour: Colour) -> tuple[float, float, float]:
 
 def legend_of(dataset: SegmentationSet, seen: NDArray[np.uint8]) -> list[Patch]:
     """A patch for each class in ``seen`` and for ignored pixels, if there are any."""
-    known = {k: (dataset.palette[k], name) for k, name in enumerate(dataset.classes)}
-    known[IGNORE] = (VOID_COLOUR, "ignored")
-    return [Patch(facecolor=_unit(known[k][0]), edgecolor="#777777", lw=0.5, label=known[k][1]) for k in seen]
+    entries = {k: (dataset.palette[k], name) for k, name in enumerate(dataset.classes)}
+    entries[IGNORE] = (VOID_COLOUR, "ignored")
+    chosen = [entries[label] for label in seen]
+    return [
+        Patch(facecolor=_unit(colour), edgecolor="#777777", lw=0.5, label=name) for colour, name in chosen
+    ]
 
 
 def show(axes: Axes, panel: Image.Image | Pixels) -> None:

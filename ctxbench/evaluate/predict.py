@@ -2,6 +2,8 @@
 
 Images are segmented at their own size. One with a side below what the network takes (65, or the window's
 side) is padded on the right and below with zeros, the mean colour, and its logits are cut back.
+
+N images of H × W pixels, K classes; h × w is the size that a network or a window is given.
 """
 
 from collections.abc import Sequence
@@ -78,41 +80,49 @@ def _greatest(scores: Tensor) -> Tensor:
     """
     images, classes, _, width = scores.shape
     rows = max(1, STRIP // (images * classes * width))
-    falling = torch.arange(classes, 0, -1, dtype=scores.dtype, device=scores.device).view(-1, 1, 1)
-    marks = torch.cat([_mark(strip, falling) for strip in torch.split(scores, rows, 2)], 1)
+    falling = torch.arange(classes, 0, -1, dtype=scores.dtype, device=scores.device)  # K, K - 1, …, 1
+    falling = falling.view(-1, 1, 1)  # (K, 1, 1)
+    strips = torch.split(scores, rows, 2)  # (N, K, rows, W) each
+    marks = torch.cat([_mark(strip, falling) for strip in strips], 1)  # (N, H, W)
     if not marks.all():
         raise UserError("the network's scores are no numbers: its training diverged, or 16-mixed overflowed")
-    return classes - marks.long()
+    return classes - marks.long()  # K - (K - k) = k
 
 
 def _mark(scores: Tensor, falling: Tensor) -> Tensor:
-    """What ``falling`` has for the first class with the greatest score; 0 where a score is NaN."""
-    greatest = torch.eq(scores, scores.amax(1, keepdim=True), out=torch.empty_like(scores))
+    """What ``falling`` has for the first class with the greatest score, (N, H, W); 0 where a score is NaN.
+
+    A NaN is the greatest, by amax, and equals nothing, not even itself: no class is marked then.
+    """
+    greatest = torch.eq(scores, scores.amax(1, keepdim=True), out=torch.empty_like(scores))  # (N, K, H, W)
     return greatest.mul_(falling).amax(1)
 
 
 def _at_scale(network: nn.Module, images: Tensor, scale: float, setting: Setting) -> Tensor:
-    """Probabilities (N, K, H, W) found at one scale, and summed with those of the mirrored image."""
-    scaled = _resize(images, [max(1, round(side * scale)) for side in images.shape[2:]])
-    scores = _probabilities(network, scaled, setting)
+    """Probabilities (N, K, H, W) at one scale, summed with those of the mirrored image where asked for."""
+    scaled = _resize(images, [max(1, round(side * scale)) for side in images.shape[2:]])  # (N, 3, h, w)
+    scores = _probabilities(network, scaled, setting)  # (N, K, h, w)
     if setting.flip:
         scores += _probabilities(network, scaled.flip(3), setting).flip(3)
-    return _resize(scores, images.shape[2:])
+    return _resize(scores, images.shape[2:])  # (N, K, H, W)
 
 
 def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) to (N, C, *size)."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
     return functional.interpolate(maps, tuple(size), mode="bilinear", align_corners=True)
 
 
 def _padded(images: Tensor, side: int) -> Tensor:
+    """(N, 3, H, W) to (N, 3, max(H, side), max(W, side))."""
     height, width = images.shape[2:]
     missing = (0, max(side - width, 0), 0, max(side - height, 0))
     return functional.pad(images, missing) if any(missing) else images
 
 
 def _logits(network: nn.Module, images: Tensor, setting: Setting) -> Tensor:
+    """(N, 3, H, W), of any size, to (N, K, H, W)."""
     kind = AUTOCAST[setting.precision]
     with torch.autocast(images.device.type, dtype=kind, enabled=kind is not None):
         logits: Tensor = network(_padded(images, SMALLEST))
@@ -126,18 +136,18 @@ def _probabilities(network: nn.Module, images: Tensor, setting: Setting) -> Tens
         return _logits(network, images, setting).float().softmax(1)
     window = setting.sliding
     padded = _padded(images, window)
-    total: Tensor | None = None
-    count = padded.new_zeros(padded.shape[2:])
+    total: Tensor | None = None  # (N, K, H, W) of the padded image; K is known after the first window
+    count = padded.new_zeros(padded.shape[2:])  # (H, W): how many windows hold each position
     for top in _starts(padded.shape[2], window):
         for left in _starts(padded.shape[3], window):
             here = (..., slice(top, top + window), slice(left, left + window))
-            scores = _logits(network, padded[here], setting).float().softmax(1)
+            scores = _logits(network, padded[here], setting).float().softmax(1)  # (N, K, window, window)
             if total is None:
                 total = scores.new_zeros(*scores.shape[:2], *padded.shape[2:])
             total[here] += scores
             count[here] += 1
     assert total is not None
-    return (total / count)[..., : images.shape[2], : images.shape[3]]
+    return (total / count)[..., : images.shape[2], : images.shape[3]]  # (N, K, H, W)
 
 
 def _starts(length: int, window: int) -> list[int]:

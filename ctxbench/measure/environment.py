@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from ctxbench import __version__
 from ctxbench.errors import UserError
 from ctxbench.subject.case import check_device
+from ctxbench.version import __version__
 
 SETTINGS = (
     "OMP_NUM_THREADS",

@@ -20,7 +20,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from ctxbench import __version__
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.files import locked, write_text, writing
@@ -36,6 +35,7 @@ from ctxbench.measure.records import (
 )
 from ctxbench.subject.case import Case
 from ctxbench.typed import NotNegative, Positive, check_fields, converted
+from ctxbench.version import __version__
 
 _RENAMED = {"live": "interleaved"}
 """Settings under the names that version 1 of the schema had for them."""

@@ -1,80 +1,53 @@
-"""What whole networks cost, beside Table 9 of the RecoNet paper: counted on fake tensors, never run.
+"""What whole networks cost: the counts of each, and the table of them.
 
 Two conventions stand beside each other. *MACs* are multiply-accumulates of every convolution and matrix
-product, every call. The *leaf rule* is :mod:`ctxbench.counters.leaf_rule`, which is Table 10's. A
-network's increment is what it adds to its backbone; the auxiliary head, for training alone, is in no count.
+product, every call. The *leaf rule* is :mod:`ctxbench.counters.leaf_rule`. A network's increment is what it
+adds to its backbone; the auxiliary head, for training alone, is in no count.
+
+Papers on the shelf add to the table: each offer ``network_extra`` takes the :class:`NetworkCosts` and returns
+an :class:`~ctxbench.table.column.Extra`. A column of its own stands after ours, one that bears the name of
+one of ours takes its place, and one without a heading stands in the frame alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ctxbench.counters import leaf_rule as paper
-from ctxbench.errors import UserError
-from ctxbench.networks.network import Segmenter, build_network
-from ctxbench.networks.resnet import feature_size
-from ctxbench.paper.increments import (
-    TABLE9_BACKBONE,
-    TABLE9_SIDES,
-    VOC_CLASSES,
-    Decode,
-    backbone_alone,
-    body,
-    decode,
-    in_published_form,
-    increments,
-)
-from ctxbench.paper.printed import plain_name, rows
-from ctxbench.table.column import MIB, significant
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench import shelf
+from ctxbench.table.column import MIB, Column, Extra, frame, lay_out
+from ctxbench.table.grid import Grid
 from ctxbench.table.terminal import plain
-from ctxbench.tracing import trace, views
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
 
-MIN_SIDE = 65
-BACKBONE = "backbone."
-"""What the paths of the backbone's modules begin with."""
-
-HEADINGS = (
-    Heading("model", "model"),
-    Heading("input", "input"),
-    Heading("backbone_gmacs", "backbone", "MACs", "G"),
-    Heading("backbone_params", "backbone", "params", "M"),
-    Heading("increment_gmacs", "increment", "MACs", "G"),
-    Heading("increment_leaf_gflops", "increment", "leaf rule", "G"),
-    Heading("head_params", "head", "params", "M"),
-    Heading("peak_infer_mib", "peak", "infer", "MiB"),
-    Heading("table9_gflops", "Table 9", "printed", "G"),
-    Heading("flops_verdict", "Table 9", "verdict"),
-)
+G = 10**9
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """One network at one input size: counts in G, parameters, and the predicted peak of inference.
+    """One network at one input size, counted for one image: integers, in the units that their names say.
 
     MACs, parameters and peak (above weights and input, float32) are of the implementation that runs by
-    default. ``increment_leaf_gflops`` is of the blocks' published forms, where they have one. ``table9``, of
-    published forms and at sides of its own, is None for a network the table has not.
+    default. ``increment_leaf_flops`` is of the blocks' published forms, where they have one.
     """
 
     model: str
-    context: str
     height: int
     width: int
-    backbone_gmacs: float
-    increment_gmacs: float
-    increment_leaf_gflops: float
+    backbone: str
+    classes: int
+    backbone_macs: int
     backbone_params: int
+    increment_macs: int
+    increment_leaf_flops: int
     head_params: int
-    peak_infer_mib: float
-    table9: Decode | None
+    peak_infer_bytes: int
+    context: str = ""
+    """The context module that was asked for; empty for the model's own."""
+    context_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -82,146 +55,99 @@ class NetworkCost:
         return f"{self.model} ({self.context})" if self.context else self.model
 
 
+TITLE: Column[NetworkCost] = Column("title", "model", lambda cost: cost.title, kind="text")
+INPUT: Column[NetworkCost] = Column("input", "input", lambda cost: f"{cost.height}×{cost.width}", kind="text")
+BACKBONE_MACS: Column[NetworkCost] = Column(
+    "backbone_gmacs",
+    "backbone",
+    lambda cost: cost.backbone_macs / G,
+    "MACs",
+    "G",
+    "MACs: multiply-accumulates of every convolution and matrix product, every call.",
+)
+INCREMENT_MACS: Column[NetworkCost] = Column(
+    "increment_gmacs", "increment", lambda cost: cost.increment_macs / G, "MACs", "G"
+)
+LEAF_RULE: Column[NetworkCost] = Column(
+    "increment_leaf_gflops",
+    "increment",
+    lambda cost: cost.increment_leaf_flops / G,
+    "leaf rule",
+    "G",
+    "Leaf rule: leaf modules alone, last call wins, on the published form of context modules that have one.",
+)
+BACKBONE_PARAMS: Column[NetworkCost] = Column(
+    "backbone_params", "backbone", lambda cost: cost.backbone_params, "params", "M", kind="int", scale=1e-6
+)
+HEAD_PARAMS: Column[NetworkCost] = Column(
+    "head_params",
+    "head",
+    lambda cost: cost.head_params,
+    "params",
+    "M",
+    "Increment: the network without its backbone; no auxiliary head.",
+    kind="int",
+    scale=1e-6,
+)
+PEAK: Column[NetworkCost] = Column(
+    "peak_infer_mib", "peak", lambda cost: cost.peak_infer_bytes / MIB, "infer", "MiB",
+    "Peak: predicted, above weights and input.",
+)  # fmt: skip
+SHOWN = (TITLE, INPUT, BACKBONE_MACS, BACKBONE_PARAMS, INCREMENT_MACS, LEAF_RULE, HEAD_PARAMS, PEAK)
+"""In the order in which people look at them; what each is ``about`` is the legend under the table."""
+
+CONDITIONS: tuple[Column[NetworkCost], ...] = (
+    Column("backbone", "", lambda cost: cost.backbone, kind="text"),
+    Column("classes", "", lambda cost: cost.classes, kind="int"),
+    Column("model", "", lambda cost: cost.model, kind="text"),
+    Column("context", "", lambda cost: cost.context, kind="text"),
+    Column("height", "", lambda cost: cost.height, kind="int"),
+    Column("width", "", lambda cost: cost.width, kind="int"),
+)
+"""What was counted: in the frame alone, for the table has it in its title and in two columns of words."""
+FRAME = (*CONDITIONS, BACKBONE_MACS, INCREMENT_MACS, LEAF_RULE, BACKBONE_PARAMS, HEAD_PARAMS, PEAK)
+
+
 @dataclass(frozen=True)
 class NetworkCosts:
-    """Networks on one backbone. ``backbone_table9`` is None where it is not the table's."""
+    """Networks on one backbone with one number of classes: ``str()`` is the table."""
 
     backbone: str
     classes: int
     networks: tuple[NetworkCost, ...]
-    backbone_table9: Decode | None
 
     def grid(self) -> Grid:
         """A row for each network and size, the conventions under it."""
-        table = Grid(
+        extras = self._extras()
+        columns = _replaced(SHOWN, extras)
+        table = lay_out(
             f"Networks on {self.backbone} (deep stem, output stride 8) · N = 1, 3 channels · float32 · "
             f"inference · {self.classes} classes",
-            list(HEADINGS),
+            [column for column in columns if column.header],
+            [("", self.networks)],
         )
-        table.groups.append(Group("", [_cells(table, network) for network in self.networks]))
         table.notes += [
-            "MACs: multiply-accumulates of every convolution and matrix product, every call. Leaf rule: "
-            "Table 10's rule, leaf modules alone, last call wins, on the published form of context modules "
-            "that have one. Increment: the network without its backbone; no auxiliary head. Peak: predicted, "
-            "above weights and input.",
+            " ".join(column.about for column in columns if column.about),
             "Counted, not run: latency and device memory are not measured.",
         ]
-        if any(network.table9 for network in self.networks):
-            sides = " and ".join(f"{side}×{side}" for side in TABLE9_SIDES)
-            table.notes.append(
-                "Table 9: held, as by `ctxbench paper table9`, against every way tried to count the "
-                f"increment of published forms at {sides}."
-            )
-        if self.backbone_table9:
-            table.findings.append(
-                f"{self.backbone} alone, {self.backbone_table9.printed} G in Table 9: {self.backbone_table9}."
-            )
+        table.notes += [note for extra in extras for note in extra.notes]
+        table.findings += [finding for extra in extras for finding in extra.findings]
         return table
 
     def __str__(self) -> str:
         return plain([self.grid()])
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each network and size, a column per field; what Table 9 does not have is empty."""
-        import pandas as pd
+        """A row for each network and size: what was counted, counts in G and MiB at full precision."""
+        return frame(_replaced(FRAME, self._extras()), self.networks)
 
-        own = {"backbone": self.backbone, "classes": self.classes}
-        rows_ = []
-        for network in self.networks:
-            table9 = network.table9
-            rows_.append(
-                own
-                | {key: value for key, value in vars(network).items() if key != "table9"}
-                | {
-                    "printed_gflops": table9.printed if table9 else None,
-                    "flops_verdict": table9.verdict if table9 else None,
-                    "fits": str(table9) if table9 else None,
-                }
-            )
-        return pd.DataFrame(rows_)
+    def _extras(self) -> list[Extra[NetworkCost]]:
+        return [offer(self) for offer in shelf.offers("network_extra")]
 
 
-def _cells(table: Grid, network: NetworkCost) -> list[Cell]:
-    numbers = [
-        network.backbone_gmacs,
-        network.backbone_params / 1e6,
-        network.increment_gmacs,
-        network.increment_leaf_gflops,
-        network.head_params / 1e6,
-        network.peak_infer_mib,
-    ]
-    shown = [network.title, f"{network.height}×{network.width}", *(significant(n, 4) for n in numbers)]
-    table9 = network.table9
-    if table9 is None:
-        return [Cell(text) for text in (*shown, EMPTY, EMPTY)]
-    note = table.footnote(f"{network.model} {table9.printed} G: {table9}.")
-    return [*map(Cell, (*shown, table9.printed)), Cell(table9.verdict, note=note)]
-
-
-def network_costs(
-    models: Sequence[str],
-    *,
-    sizes: Sequence[int | tuple[int, int]] = (512,),
-    backbone: str = TABLE9_BACKBONE,
-    context: str | None = None,
-    context_options: Mapping[str, Any] = {},
-    classes: int = VOC_CLASSES,
-) -> NetworkCosts:
-    """Count networks with the deep stem at inputs 1×3×H×W, each built for its own size.
-
-    ``context`` and its options are RecoNet's, as in :func:`~ctxbench.networks.build_network`. The
-    networks of Table 9 (its backbone, 21 classes, TGM+TRM in RecoNet) are held against its numbers.
-
-    Raises UserError for a name, an option or a size that does not fit.
-    """
-    shapes = [size if isinstance(size, tuple) else (size, size) for size in sizes]
-    for height, width in shapes:
-        if min(height, width) < MIN_SIDE:
-            raise UserError(f"a network takes sides of at least {MIN_SIDE}, not {height}×{width}")
-    own_context = context is None and not context_options
-    as_printed = own_context and (backbone, classes) == (TABLE9_BACKBONE, VOC_CLASSES)
-    printed = {plain_name(row["method"]): row["flops_g"] for row in rows(9)} if as_printed else {}
-    networks: list[NetworkCost] = []
-    for model in models:
-        table9 = decode(printed[model], increments(model)) if model in printed else None
-        build = partial(
-            build_network,
-            model,
-            classes,
-            backbone=backbone,
-            context=context,
-            context_options=context_options,
-            auxiliary=False,
-        )
-        for shape in shapes:
-            fast = partial(build, crop=shape)
-            recorded = trace(fast, (1, 3, *shape))
-            leaves = paper.count(partial(_published, fast, shape, context_options), (1, 3, *shape))["leaves"]
-            shares = views.by_module(recorded)
-            inside = sum(share.macs for share in shares if share.key.startswith(BACKBONE))
-            by_rule = sum(flops for path, (flops, _) in leaves.items() if not path.startswith(BACKBONE))
-            body_params = sum(parameter.numel() for parameter in body(backbone).parameters())
-            networks.append(
-                NetworkCost(
-                    model=model,
-                    context=context or "",
-                    height=shape[0],
-                    width=shape[1],
-                    backbone_gmacs=inside / 1e9,
-                    increment_gmacs=(views.macs(recorded) - inside) / 1e9,
-                    increment_leaf_gflops=by_rule / 1e9,
-                    backbone_params=body_params,
-                    head_params=recorded.params - body_params,
-                    peak_infer_mib=views.peak_bytes(recorded) / MIB,
-                    table9=table9,
-                )
-            )
-    backbone_table9 = decode(printed["resnet-101"], backbone_alone()) if as_printed else None
-    return NetworkCosts(backbone, classes, tuple(networks), backbone_table9)
-
-
-def _published(
-    build: Callable[[], Segmenter], shape: tuple[int, int], options: Mapping[str, Any]
-) -> nn.Module:
-    size = feature_size(shape[0]), feature_size(shape[1])
-    return in_published_form(build(), size, **options)
+def _replaced(
+    columns: Iterable[Column[NetworkCost]], extras: Sequence[Extra[NetworkCost]]
+) -> list[Column[NetworkCost]]:
+    """Our columns, those of the extras in the place of ours of the same name, and their others at the end."""
+    by_name = {column.name: column for column in columns}
+    return list({**by_name, **{column.name: column for extra in extras for column in extra.columns}}.values())

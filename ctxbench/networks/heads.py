@@ -1,6 +1,9 @@
 """Segmentation heads: what turns the backbone's features into logits.
 
 A head's forward takes the list [C2, C3, C4, C5] and returns logits (N, K, h, w) at a stride of its own.
+
+N images, K classes, C channels; C2 to C5 are the backbone's features, see
+:class:`~ctxbench.networks.resnet.ResNet`, and h × w is the size of C5, an eighth of the image's.
 """
 
 from collections.abc import Mapping
@@ -20,6 +23,8 @@ from ctxbench.tracing.record import Subject
 
 DROPOUT = 0.1
 NO_CONTEXT = "none"
+SET_BY_HEAD = {"channels", "size"}
+"""What the context module is given by the head, and not by its options."""
 
 
 class FCNHead(nn.Module):
@@ -53,7 +58,8 @@ class FCNHead(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        logits: Tensor = self.classify(self.reduce(features[self.level]))
+        x = self.reduce(features[self.level])  # (N, channels, h, w)
+        logits: Tensor = self.classify(x)  # (N, K, h, w)
         return logits
 
 
@@ -66,17 +72,17 @@ class GlobalPooling(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W), the same in every position."""
-        pooled: Tensor = self.conv(self.pool(x))
-        return pooled.expand_as(x)
+        """(N, C, h, w) to (N, C, h, w), the same in every position."""
+        pooled: Tensor = self.conv(self.pool(x))  # (N, C, 1, 1)
+        return pooled.expand_as(x)  # (N, C, h, w)
 
 
 class ContextHead(nn.Module):
     """The RecoNet head (section 3.5), with any context module in the place of TGM+TRM.
 
     C5 is reduced by a 3×3 to X. X, the context module of X and the global pooling of X are concatenated, and
-    fused by a 1×1; the paper writes the last step as "the final prediction", and its printed cost (Table 9)
-    has this 1×1 of 1536 to 512 channels in it.
+    fused by a 1×1 of 1536 to 512 channels, which the paper takes together with the classifier as "the final
+    prediction".
 
     Args:
         in_channels: channels of C2 to C5.
@@ -104,39 +110,57 @@ class ContextHead(nn.Module):
         size: tuple[int, int] = (64, 64),
     ) -> None:
         super().__init__()
-        if context == NO_CONTEXT and context_options:
-            raise UserError(f"without a context module there is nothing to give {', '.join(context_options)}")
         self.reduce = nn.Sequential(*conv_bn_relu(in_channels[3], channels, 3))
         self.global_pool = GlobalPooling(channels) if global_pool else None
         self.context: nn.Module | None = None
-        parts = channels * (2 if global_pool else 1)
-        built = None
-        if context != NO_CONTEXT:
-            build = partial(bind.build, context, channels, size, **context_options)
-            built = build()
-            # made of fake tensors, inside a trace of the network, it can be built again but not copied
-            subject = build if isinstance(torch.empty(0), FakeTensor) else built
-            known = getattr(built, "out_channels", None) if context in registry.SPECS else None
-            parts += known or _out_channels(subject, context, (1, channels, *size))
+        module, context_channels = _context(context, channels, size, context_options)
+        parts = channels + context_channels + channels * global_pool
         self.fuse = nn.Sequential(*conv_bn_relu(parts, channels, 1))
         self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(channels, classes, 1))
+        # the context module comes in after this, because its constructor has given it the weights that its
+        # own paper says, which this would overwrite
         initialise(self)
-        self.context = built  # only now: it has initialised itself
+        self.context = module
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        x = self.reduce(features[3])
+        x = self.reduce(features[3])  # (N, C, h, w)
         parts = [x]
         if self.context is not None:
-            parts.append(self.context(x))
+            parts.append(self.context(x))  # (N, C', h, w)
         if self.global_pool is not None:
-            parts.append(self.global_pool(x))
-        logits: Tensor = self.classify(self.fuse(torch.cat(parts, 1)))
+            parts.append(self.global_pool(x))  # (N, C, h, w)
+        fused = self.fuse(torch.cat(parts, 1))  # (N, C + C' + C, h, w) to (N, C, h, w)
+        logits: Tensor = self.classify(fused)  # (N, K, h, w)
         return logits
 
 
-def _out_channels(context: Subject, name: str, shape: tuple[int, int, int, int]) -> int:
-    """Return C' of a context module by trying it on ``shape``, without computing it."""
+def _context(
+    name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any]
+) -> tuple[nn.Module | None, int]:
+    """Build a context module for (N, ``channels``, h, w); return it and how many channels it gives.
+
+    Raises UserError as :class:`ContextHead` does.
+    """
+    if name == NO_CONTEXT:
+        if options:
+            raise UserError(f"without a context module there is nothing to give {', '.join(options)}")
+        return None, 0
+    if taken := SET_BY_HEAD & options.keys():
+        raise UserError(f"the head sets its context module's {' and '.join(sorted(taken))}: leave that out")
+    build = partial(bind.build, name, channels, size, **options)
+    module = build()
+    out_channels = getattr(module, "out_channels", None) if name in registry.SPECS else None
+    if out_channels is None:  # a user's class may mean anything by an attribute of that name
+        # inside a trace of the whole network the module is of fake tensors, and copy.deepcopy, by which a
+        # trace keeps its subject untouched, fails on those: the trace then builds its own
+        is_fake = isinstance(torch.empty(0), FakeTensor)
+        out_channels = _traced_channels(build if is_fake else module, name, (1, channels, *size))
+    return module, out_channels
+
+
+def _traced_channels(context: Subject, name: str, shape: tuple[int, int, int, int]) -> int:
+    """C' of a context module that maps ``shape`` to (N, C', h, w), without computing its output."""
     out = trace_case(Case(name, *shape[1:]), subject=context).output_shape
     if out[2:] != shape[2:]:
         raise UserError(f"{name} maps {shape} to {out}; in a head it must keep (h, w)")

@@ -1,6 +1,10 @@
-"""A whole segmentation network: backbone, head, auxiliary head, and the way up to the image's size."""
+"""A whole segmentation network: backbone, head, auxiliary head, and the way up to the image's size.
+
+N images of H × W pixels, K classes; h × w is the size of what a head returns.
+"""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,6 +16,8 @@ from ctxbench.networks.resnet import BACKBONES, ResNet, Stem, StrideIn, feature_
 from ctxbench.networks.rivals import RIVALS
 
 HEADS: dict[str, type[nn.Module]] = {"reconet": ContextHead, "fcn": FCNHead, **RIVALS}
+"""By the model's name. A head takes the backbone's channels and the classes; which of ``channels``, ``size``,
+``context``, ``context_options`` and ``global_pool`` it takes too, its signature says."""
 MODELS = tuple(HEADS)
 
 
@@ -33,15 +39,17 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
         """(N, 3, H, W) to (N, K, H, W); in training mode a pair, with the auxiliary head's."""
-        features = self.backbone(images)
-        logits = _upsample(self.head(features), images)
+        features = self.backbone(images)  # [C2, C3, C4, C5], see ResNet
+        logits = _upsample(self.head(features), images)  # (N, K, H, W)
         if not self.training:
             return logits
         return logits, None if self.auxiliary is None else _upsample(self.auxiliary(features), images)
 
 
 def _upsample(logits: Tensor, images: Tensor) -> Tensor:
-    return functional.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=True)
+    """(N, K, h, w) to (N, K, H, W), the size of the images."""
+    size = images.shape[2:]
+    return functional.interpolate(logits, size, mode="bilinear", align_corners=True)  # (N, K, H, W)
 
 
 def build_network(
@@ -60,10 +68,10 @@ def build_network(
 ) -> Segmenter:
     """Build a network with fresh weights, in training mode.
 
-    ``model`` is one of :data:`MODELS`. ``context``, its options and ``global_pool`` are for "reconet"
-    alone, whose context module is by default TGM+TRM: see :class:`ContextHead`. ``crop`` is the side, or
-    (H, W), of the training images: heads whose weights depend on the feature's size are built for it.
-    ``auxiliary`` adds an FCN head on C4 (section 3.5). The rest is as in :class:`ResNet`.
+    ``model`` is one of :data:`MODELS`. ``context``, its options and ``global_pool`` are for models whose
+    head takes them, see :class:`ContextHead`; by default its context module is TGM+TRM. ``crop`` is the
+    side, or (H, W), of the training images: heads whose weights depend on the features' size are built for
+    it. ``auxiliary`` adds an FCN head on C4 (section 3.5). The rest is as in :class:`ResNet`.
 
     Raises UserError for a name, a context or an option that does not fit.
     """
@@ -73,22 +81,34 @@ def build_network(
         raise UserError(f"no backbone {backbone!r}; one of {', '.join(BACKBONES)}")
     if classes < 1:
         raise UserError(f"a network needs at least one class, not {classes}")
-    if model != "reconet" and (context is not None or context_options or not global_pool):
-        raise UserError(f"context, context_options and global_pool are for reconet, not for {model}")
-    body = BACKBONES[backbone](stem=stem, stride_in=stride_in)
+    asked: dict[str, Any] = {}
+    if context is not None:
+        asked["context"] = context
+    if context_options:
+        asked["context_options"] = context_options
+    if not global_pool:
+        asked["global_pool"] = global_pool
+    _check_taken(model, asked)
     height, width = (crop, crop) if isinstance(crop, int) else crop
-    options: dict[str, Any] = {"channels": channels}
-    if model != "fcn":
-        options["size"] = (feature_size(height), feature_size(width))
-    if model == "reconet":
-        options |= {
-            "context": context or "reconet",
-            "context_options": context_options,
-            "global_pool": global_pool,
-        }
+    usual = {"channels": channels, "size": (feature_size(height), feature_size(width))}
+    options = {name: value for name, value in usual.items() if name in _options(model)} | asked
+    body = BACKBONES[backbone](stem=stem, stride_in=stride_in)
     return Segmenter(
         body,
         HEADS[model](body.channels, classes, **options),
         FCNHead(body.channels, classes, level=2) if auxiliary else None,
         classes=classes,
     )
+
+
+def _options(model: str) -> set[str]:
+    """The names that a model's head takes."""
+    return set(signature(HEADS[model]).parameters)
+
+
+def _check_taken(model: str, asked: Mapping[str, Any]) -> None:
+    """Raise UserError where the model's head does not take all that was asked for."""
+    if unused := sorted(asked.keys() - _options(model)):
+        takers = [other for other in HEADS if asked.keys() <= _options(other)]
+        verb = "is" if len(unused) == 1 else "are"
+        raise UserError(f"{', '.join(unused)} {verb} for {', '.join(takers)}, not for {model}")

@@ -4,11 +4,13 @@ He et al., Deep Residual Learning for Image Recognition, CVPR 2016; the dilation
 Residual Networks, CVPR 2017; the deep stem (three 3×3 for the 7×7) after Zhao et al., Pyramid Scene Parsing
 Network, CVPR 2017. Section 3.5 of the RecoNet paper: "apply dilation strategy to the output of Res-4 and
 Res-5", section 4.3: "we replace the first 7×7 convolution in ResNet with three consequent 3×3".
+
+N images of H × W pixels; ⌈·⌉ rounds up. C2 to C5 are the outputs of Res-2 to Res-5.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -41,8 +43,33 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> lis
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
+def _deep_stem(channels: int) -> nn.Module:
+    """Three 3×3, the first at stride 2: (N, 3, H, W) to (N, ``channels``, ⌈H/2⌉, ⌈W/2⌉)."""
+    inner = channels // 2
+    steps = [*conv_bn_relu(3, inner, 3, stride=2), *conv_bn_relu(inner, inner, 3)]
+    return nn.Sequential(*steps, nn.Conv2d(inner, channels, 3, padding=1, bias=False))
+
+
+def _plain_stem(channels: int) -> nn.Module:
+    """One 7×7 at stride 2: (N, 3, H, W) to (N, ``channels``, ⌈H/2⌉, ⌈W/2⌉)."""
+    return nn.Conv2d(3, channels, 7, 2, 3, bias=False)
+
+
+STEMS: dict[Stem, tuple[Callable[[int], nn.Module], int]] = {
+    "deep": (_deep_stem, 2),
+    "deep-narrow": (_deep_stem, 1),
+    "plain": (_plain_stem, 1),
+}
+"""How each stem is built, and how many channels it gives in widths of the network."""
+STRIDES: dict[StrideIn, Callable[[int], tuple[int, int]]] = {
+    "3x3": lambda stride: (1, stride),
+    "1x1": lambda stride: (stride, 1),
+}
+"""The strides of a bottleneck's first 1×1 and of its 3×3."""
+
+
 class Bottleneck(nn.Module):
-    """1×1, 3×3, 1×1 with a shortcut: (N, ``inputs``, H, W) to (N, 4·``planes``, H/stride, W/stride).
+    """1×1, 3×3, 1×1 with a shortcut: (N, ``inputs``, H, W) to (N, 4·``planes``, ⌈H/stride⌉, ⌈W/stride⌉).
 
     The 3×3 has the ``dilation``. Where the stride is differs between published weights: on the 3×3
     (torchvision, "3x3") or on the first 1×1 (the authors' Caffe models and Keras, "1x1").
@@ -51,7 +78,7 @@ class Bottleneck(nn.Module):
     def __init__(self, inputs: int, planes: int, *, stride: int, dilation: int, stride_in: StrideIn) -> None:
         super().__init__()
         outputs = EXPANSION * planes
-        first, second = (1, stride) if stride_in == "3x3" else (stride, 1)
+        first, second = STRIDES[stride_in](stride)
         self.conv1 = nn.Conv2d(inputs, planes, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, second, dilation, dilation, bias=False)
@@ -65,11 +92,11 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, 4·planes, H', W')."""
-        y: Tensor = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        shortcut: Tensor = x if self.downsample is None else self.downsample(x)
+        """(N, inputs, H, W) to (N, 4·planes, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, planes, H, W), or strided here
+        y = self.relu(self.bn2(self.conv2(y)))  # (N, planes, ⌈H/stride⌉, ⌈W/stride⌉)
+        y = self.bn3(self.conv3(y))  # (N, 4·planes, ⌈H/stride⌉, ⌈W/stride⌉)
+        shortcut: Tensor = x if self.downsample is None else self.downsample(x)  # as y
         y = self.relu(y + shortcut)
         return y
 
@@ -103,20 +130,16 @@ class ResNet(nn.Module):
         stride_in: StrideIn = "3x3",
     ) -> None:
         super().__init__()
-        if stem not in get_args(Stem):
-            raise UserError(f"no stem {stem!r}; one of {', '.join(get_args(Stem))}")
-        if stride_in not in get_args(StrideIn):
-            raise UserError(f"stride_in is {' or '.join(get_args(StrideIn))}, not {stride_in!r}")
+        if stem not in STEMS:
+            raise UserError(f"no stem {stem!r}; one of {', '.join(STEMS)}")
+        if stride_in not in STRIDES:
+            raise UserError(f"stride_in is {' or '.join(STRIDES)}, not {stride_in!r}")
         self.stem = stem
         self.stride_in = stride_in
         self.channels = (EXPANSION * width, 8 * width, 16 * width, 32 * width)
-        entry = 2 * width if stem == "deep" else width
-        if stem == "plain":
-            self.conv1: nn.Module = nn.Conv2d(3, entry, 7, 2, 3, bias=False)
-        else:
-            inner = entry // 2
-            steps = [*conv_bn_relu(3, inner, 3, stride=2), *conv_bn_relu(inner, inner, 3)]
-            self.conv1 = nn.Sequential(*steps, nn.Conv2d(inner, entry, 3, padding=1, bias=False))
+        build_stem, widths = STEMS[stem]
+        entry = widths * width
+        self.conv1 = build_stem(entry)
         self.bn1 = nn.BatchNorm2d(entry)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -129,7 +152,9 @@ class ResNet(nn.Module):
     def _layer(
         self, inputs: int, planes: int, blocks: int, *, stride: int = 1, dilation: int = 1
     ) -> nn.Sequential:
-        before = max(dilation // 2, 1) if self.stride_in == "3x3" else dilation
+        # the first 3×3 still reads the resolution before the stride, if it is the one that strides
+        strides_itself = STRIDES[self.stride_in](2)[1] > 1
+        before = max(dilation // 2, 1) if strides_itself else dilation
         first = Bottleneck(inputs, planes, stride=stride, dilation=before, stride_in=self.stride_in)
         rest = (
             Bottleneck(EXPANSION * planes, planes, stride=1, dilation=dilation, stride_in=self.stride_in)
@@ -138,8 +163,9 @@ class ResNet(nn.Module):
         return nn.Sequential(first, *rest)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) to [C2, C3, C4, C5]."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        """(N, 3, H, W) to [C2, C3, C4, C5]: (N, 4·width, ⌈H/4⌉, ⌈W/4⌉), then 8, 16 and 32·width at ⌈H/8⌉."""
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, entry, ⌈H/2⌉, ⌈W/2⌉)
+        x = self.maxpool(x)  # (N, entry, ⌈H/4⌉, ⌈W/4⌉)
         features = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)

@@ -1,4 +1,4 @@
-"""The heads RecoNet is compared with in Table 9, on a backbone of output stride 8.
+"""The heads that RecoNet is usually compared with, on a backbone of output stride 8.
 
 Each is as its paper, or where the paper leaves it open its authors' code, has it at inference; auxiliary
 losses are the network's. The context blocks come from the registry, in their fast forms.
@@ -8,6 +8,8 @@ A head is ``Head(in_channels, classes, *, channels, size)``: ``in_channels`` are
 training crop, for a block whose weights depend on it. Its forward takes the list [C2, C3, C4, C5] and returns
 logits (N, K, h, w) at the stride of C5; DeepLabV3+'s are at that of C2. Raises UserError where a block cannot
 be built.
+
+N images, K classes, C the width of the head; C5 is (N, 2048, h, w) on a ResNet-50 or deeper.
 """
 
 from typing import cast
@@ -29,6 +31,7 @@ SKIP_CHANNELS = 48
 
 
 def _fresh(*layers: nn.Module) -> nn.Sequential:
+    """Layers with weights drawn anew; a block from the registry has its own, and so is never in here."""
     sequence = nn.Sequential(*layers)
     initialise(sequence)
     return sequence
@@ -46,8 +49,6 @@ class PSPNet(nn.Module):
     """Pyramid pooling of C5, 3×3, classifier.
 
     Zhao et al., Pyramid Scene Parsing Network, CVPR 2017.
-
-    In Table 9: +77.5 G, at 512×512 the 3×3 of 4096 to 512 channels, the pooled 1×1s and the classifier.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class PSPNet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        logits: Tensor = self.classify(self.fuse(self.context(features[3])))
+        pooled = self.context(features[3])  # (N, C5's channels and those of the levels, h, w)
+        logits: Tensor = self.classify(self.fuse(pooled))  # (N, C, h, w) to (N, K, h, w)
         return logits
 
 
@@ -70,7 +72,7 @@ class DeepLabV3Plus(nn.Module):
     Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation, ECCV 2018.
 
     ASPP and decoder have ``channels // 2``, 256 as published; the decoder's two 3×3 are not separable, the
-    paper's form for a ResNet. In Table 9: +84.1 G, of which this gives 85.2 at 513×513.
+    paper's form for a ResNet.
     """
 
     def __init__(
@@ -84,12 +86,13 @@ class DeepLabV3Plus(nn.Module):
         self.classify = _classifier(width, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """[C2, C3, C4, C5] to (N, K, h, w) of C2."""
-        skip = self.skip(features[0])
+        """[C2, C3, C4, C5] to (N, K, h', w'), where h' × w' is the size of C2."""
+        skip = self.skip(features[0])  # (N, 48, h', w')
         context = functional.interpolate(
             self.context(features[3]), skip.shape[2:], mode="bilinear", align_corners=True
-        )
-        logits: Tensor = self.classify(self.decode(torch.cat([context, skip], dim=1)))
+        )  # (N, C/2, h, w) to (N, C/2, h', w')
+        decoded = self.decode(torch.cat([context, skip], dim=1))  # (N, C/2 + 48, h', w') to (N, C/2, h', w')
+        logits: Tensor = self.classify(decoded)  # (N, K, h', w')
         return logits
 
 
@@ -99,8 +102,7 @@ class DANet(nn.Module):
     Fu et al., Dual Attention Network for Scene Segmentation, CVPR 2019.
 
     Each branch is a 3×3, the attention, a 3×3. Differs from the released code: that also classifies each
-    branch, for two more losses. In Table 9: +117.3 G, with the products of the position attention counted
-    twice and those of the channel attention not at all.
+    branch, for two more losses.
     """
 
     def __init__(
@@ -119,7 +121,8 @@ class DANet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        logits: Tensor = self.classify(self.position(features[3]) + self.channel(features[3]))
+        attended = self.position(features[3]) + self.channel(features[3])  # (N, C, h, w)
+        logits: Tensor = self.classify(attended)  # (N, K, h, w)
         return logits
 
 
@@ -128,8 +131,7 @@ class PSANet(nn.Module):
 
     Zhao et al., PSANet: Point-wise Spatial Attention Network for Scene Parsing, ECCV 2018.
 
-    ``channels`` is also the width of the attended features. In Table 9: +56.3 G, which no configuration known
-    to us gives.
+    ``channels`` is also the width of the attended features.
     """
 
     def __init__(
@@ -142,7 +144,8 @@ class PSANet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        logits: Tensor = self.classify(self.fuse(self.context(features[3])))
+        attended = self.context(features[3])  # (N, C5's channels and those attended, h, w)
+        logits: Tensor = self.classify(self.fuse(attended))  # (N, C, h, w) to (N, K, h, w)
         return logits
 
 
@@ -151,8 +154,7 @@ class CCNet(nn.Module):
 
     Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV 2019.
 
-    The paper leaves the fusion open ("one or several" convolutions); this is the authors' code. In Table 9:
-    +65.3 G, which has room for less than half of what follows the attention here.
+    The paper leaves the fusion open ("one or several" convolutions); this is the authors' code.
     """
 
     def __init__(
@@ -169,8 +171,9 @@ class CCNet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        x = features[3]
-        logits: Tensor = self.classify(self.fuse(torch.cat([x, self.context(x)], dim=1)))
+        x = features[3]  # (N, 2048, h, w)
+        fused = self.fuse(torch.cat([x, self.context(x)], dim=1))  # (N, 2048 + C, h, w) to (N, C, h, w)
+        logits: Tensor = self.classify(fused)  # (N, K, h, w)
         return logits
 
 
@@ -180,7 +183,7 @@ class EMANet(nn.Module):
     Li et al., Expectation-Maximization Attention Networks for Semantic Segmentation, ICCV 2019.
 
     Differs from the released code: that has a 3×3 of 512 to 256 channels before the classifier, for which the
-    printed cost has no room. In Table 9: +43.1 G, which this gives at 513×513 with EMAU's published form.
+    cost that other papers print of it has no room.
     """
 
     def __init__(
@@ -193,7 +196,8 @@ class EMANet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
-        logits: Tensor = self.classify(self.context(self.reduce(features[3])))
+        attended = self.context(self.reduce(features[3]))  # (N, C, h, w)
+        logits: Tensor = self.classify(attended)  # (N, K, h, w)
         return logits
 
 

@@ -3,26 +3,33 @@
 Read are torchvision's and timm's ResNets (the same names) and three layouts of the deep stem: ``conv1.0`` to
 ``conv1.6`` and ``bn1`` (timm's resnet101c and resnet101s, PyTorch-Encoding), ``stem.0`` to ``stem.7``
 (mmsegmentation's ResNetV1c) and ``conv1``/``bn1`` to ``conv3``/``bn3`` (the PSPNet authors').
+
+A file of a whole network holds its backbone under a prefix, such as ``backbone.``: where no ResNet stands at
+the top, the one under a prefix is taken, and the report names the prefix and what else was left out.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.networks.resnet import ResNet, Stem
+from ctxbench.networks.tensor_files import load_tensors
 
 CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
 WRAPPERS = ("state_dict", "model")
 COUNTER = "num_batches_tracked"
 SHOWN = 3
+"""Keys that are named of each kind."""
+
+PREFIXES = ("module.", "backbone.", "encoder.")
+"""Where whole networks usually keep their backbone, alone or one in another."""
+ANCHOR = "layer1.0.conv1.weight"
+"""A key of every ResNet, whatever its stem."""
 
 DEEP_STEMS = {
     "stem.7.weight": {**{f"stem.{i}": f"conv1.{i}" for i in (0, 1, 3, 4, 6)}, "stem.7": "bn1"},
@@ -45,6 +52,8 @@ class LoadReport:
     Of what a module lacks in the file, batch norm's batch counters may be ``missing``; of what it has beyond
     the module, classifiers may be ``unexpected`` (they are dropped). Anything else is a difference.
     ``mismatched`` has the shape in the file and the shape wanted. ``about`` is what the file says of itself.
+    ``prefix`` is what the names of the backbone's keys began with in the file, and ``outside`` are those that
+    did not.
     """
 
     matched: tuple[str, ...]
@@ -52,6 +61,8 @@ class LoadReport:
     unexpected: tuple[str, ...]
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     about: str = ""
+    prefix: str = ""
+    outside: tuple[str, ...] = ()
 
     @property
     def differences(self) -> str:
@@ -60,7 +71,7 @@ class LoadReport:
             "missing": [key for key in self.missing if not key.endswith(COUNTER)],
             "unexpected": [key for key in self.unexpected if not key.startswith(CLASSIFIERS)],
             "of another shape": [
-                f"{key} ({_by(found)} for {_by(wanted)})" for key, found, wanted in self.mismatched
+                f"{key} ({_by(stored)} for {_by(wanted)})" for key, stored, wanted in self.mismatched
             ],
         }
         return "; ".join(f"{len(keys)} {kind}: {_first(keys)}" for kind, keys in kinds.items() if keys)
@@ -71,21 +82,34 @@ class LoadReport:
             parts.append(f"{len(self.missing)} missing: {_first(self.missing)}")
         if self.unexpected:
             parts.append(f"{len(self.unexpected)} dropped: {_first(self.unexpected)}")
+        if self.prefix:
+            parts.append(f"read under {self.prefix!r}")
+        if self.outside:
+            parts.append(f"{len(self.outside)} outside it left out: {_first(self.outside)}")
         if self.about:
             parts.append(f"the file says: {self.about}")
         return "; ".join(parts)
 
 
-def compare(module: nn.Module, state: Mapping[str, Tensor], about: str = "") -> LoadReport:
-    """Hold a state dict against a module's own, without loading it."""
+def compare(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    about: str = "",
+    *,
+    prefix: str = "",
+    outside: tuple[str, ...] = (),
+) -> LoadReport:
+    """Hold a state dict against a module's own, without loading it. The rest is the report's."""
     own = module.state_dict()
     shapes = [(key, tuple(state[key].shape), tuple(own[key].shape)) for key in own if key in state]
     return LoadReport(
-        matched=tuple(key for key, found, wanted in shapes if found == wanted),
+        matched=tuple(key for key, stored, wanted in shapes if stored == wanted),
         missing=tuple(key for key in own if key not in state),
         unexpected=tuple(key for key in state if key not in own),
         mismatched=tuple(shape for shape in shapes if shape[1] != shape[2]),
         about=about,
+        prefix=prefix,
+        outside=outside,
     )
 
 
@@ -99,13 +123,39 @@ def load_weights(backbone: ResNet, path: str | Path) -> LoadReport:
     backbone by more than batch counters and a classifier.
     """
     path = Path(path)
-    state, about = _read(path)
-    state = _renamed(state)
-    report = compare(backbone, state, about)
+    whole, about = _read(path)
+    prefix = _prefix(whole, path)
+    state = _renamed(
+        {key.removeprefix(prefix): value for key, value in whole.items() if key.startswith(prefix)}
+    )
+    outside = tuple(key for key in whole if not key.startswith(prefix))
+    report = compare(backbone, state, about, prefix=prefix, outside=outside)
     if report.differences:
-        raise UserError(f"{path} does not fit this backbone{_hint(backbone, state)}: {report.differences}")
+        place = f", read under {prefix!r}," if prefix else ""
+        tried = (
+            ""
+            if ANCHOR in state
+            else f"; it has no {ANCHOR} either, under {', '.join(PREFIXES)} or elsewhere"
+        )
+        hint = _hint(backbone, state)
+        raise UserError(f"{path}{place} does not fit this backbone{hint}: {report.differences}{tried}")
     backbone.load_state_dict({key: state[key] for key in report.matched}, strict=False)
     return report
+
+
+def _prefix(state: Mapping[str, Tensor], path: Path) -> str:
+    """Return what the backbone's keys begin with: nothing, some of ``PREFIXES``, or the only one there is.
+
+    Raises UserError where several parts of the file are ResNets, and no rule tells which is meant.
+    """
+    places = [key.removesuffix(ANCHOR) for key in state if f".{key}".endswith(f".{ANCHOR}")]
+    usual = [prefix for prefix in places if all(f"{part}." in PREFIXES for part in prefix.split(".")[:-1])]
+    for prefixes in ([prefix for prefix in places if not prefix], usual, places):
+        if len(prefixes) == 1:
+            return prefixes[0]
+    if places:
+        raise UserError(f"{path} holds {len(places)} ResNets, under {_first(places)}: keep the one to load")
+    return ""
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -116,18 +166,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 about = ", ".join(f"{key}: {value}" for key, value in sorted((file.metadata() or {}).items()))
-                return _unwrapped({key: file.get_tensor(key) for key in file.keys()}), about  # noqa: SIM118
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        why = (
-            f"pickled code ({code[1]}), which is never run"
-            if code
-            else "a pickle of more than tensors, which is never run"
-        )
-        raise UserError(f"{path} holds {why}; give a state dict, by torch.save or safetensors") from error
-    except Exception as error:  # bytes that are no pickle can lead the unpickler anywhere
-        raise UserError(f"cannot read the weights {path}: {in_one_line(error)}") from error
+                return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118
+        loaded = load_tensors(path)
+    except Exception as error:  # safetensors' own, of a damaged file, is no subclass of anything else
+        why = in_one_line(error)
+        raise UserError(
+            f"no weights in {path}: {why}; give a state dict, by torch.save or safetensors"
+        ) from error
     while isinstance(loaded, Mapping) and (key := next((k for k in WRAPPERS if k in loaded), None)):
         loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(
@@ -136,12 +181,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise UserError(
             f"{path} holds no state dict (names to tensors), nor has it one under {' or '.join(WRAPPERS)}"
         )
-    return _unwrapped(loaded), ""
-
-
-def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state with names as they were before DataParallel wrapped the network."""
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return dict(loaded), ""
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:

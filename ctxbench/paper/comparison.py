@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.measure.records import Record
-from ctxbench.paper.presets import NOTES, configurations
-from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits, printed, table10
+from ctxbench.paper.offers.presets import NOTES, configurations
+from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, printed, table10
 from ctxbench.subject.case import Case
 
 SUBJECT = "reconet"
@@ -26,15 +27,16 @@ T = TypeVar("T")
 class Comparison:
     """One row of Table 10, as printed and as measured.
 
-    ``paper`` is :attr:`Record.leaf_rule`. ``published_ratio`` and ``fast_ratio`` are the row's GMACs over
-    TGM+TRM's, in the published and the fast implementations. ``reason`` says why a row is not reproducible
-    or not measured, ``note`` how the printed digits were decoded where the configuration alone does not say.
+    ``paper`` is :attr:`Record.leaf_rule`. ``published_macs`` and ``fast_macs`` are of one forward pass in the
+    published and the fast form, ``published_ratio`` and ``fast_ratio`` these over TGM+TRM's. ``reason`` says
+    why a row is not reproducible or not measured, ``note`` how the printed digits were decoded where the
+    configuration alone does not say.
     """
 
     printed: PrintedRow
     paper: Mapping[str, Any]
-    published_gmacs: float | None
-    fast_gmacs: float | None
+    published_macs: int | None
+    fast_macs: int | None
     published_ratio: float | None
     fast_ratio: float | None
     verdict: str
@@ -59,7 +61,7 @@ def compare(records: Iterable[Record]) -> list[Comparison]:
 
 
 def printed_for(case: Case) -> PrintedRow | None:
-    """Return the row of Table 10 that was printed for a case's module, shape and options, if there is one."""
+    """The row of Table 10 that was printed for a case's module, shape and options, if there is one."""
     options = configurations(case.channels).get(case.module)
     return printed(case.module) if case.shape == PAPER_SHAPE and dict(case.options) == options else None
 
@@ -70,10 +72,10 @@ def _comparison(row: PrintedRow, records: Sequence[Record], subject: Sequence[Re
     return Comparison(
         printed=row,
         paper=paper,
-        published_gmacs=_published_gmacs(records),
-        fast_gmacs=_fast_gmacs(records),
-        published_ratio=_ratio(_published_gmacs(records), _published_gmacs(subject)),
-        fast_ratio=_ratio(_fast_gmacs(records), _fast_gmacs(subject)),
+        published_macs=_published_macs(records),
+        fast_macs=_fast_macs(records),
+        published_ratio=ratio(_published_macs(records), _published_macs(subject)),
+        fast_ratio=ratio(_fast_macs(records), _fast_macs(subject)),
         verdict=verdict,
         reason=reason,
         note=NOTES.get(row.module, ""),
@@ -85,24 +87,23 @@ def _first(values: Iterable[T | None]) -> T | None:
     return next((value for value in values if value is not None), None)
 
 
-def _published_gmacs(records: Sequence[Record]) -> float | None:
-    macs = _first(r.published_macs for r in records)
-    return None if macs is None else macs / 1e9
+def _published_macs(records: Sequence[Record]) -> int | None:
+    return _first(record.published_macs for record in records)
 
 
-def _fast_gmacs(records: Sequence[Record]) -> float | None:
-    macs = _first(r.macs for r in records if r.case.implementation != "published")
-    return None if macs is None else macs / 1e9
+def _fast_macs(records: Sequence[Record]) -> int | None:
+    return _first(record.macs for record in records if record.case.implementation != "published")
 
 
-def _ratio(value: float | None, unit: float | None) -> float | None:
+def ratio(value: float | None, unit: float | None) -> float | None:
+    """``value`` over ``unit``; None where either is missing or the unit is 0."""
     return value / unit if value is not None and unit else None
 
 
 def _verdict(row: PrintedRow, paper: Mapping[str, Any], record_reason: str) -> tuple[str, str]:
     if paper.get("gflops") is None or paper.get("mib") is None:
         return NOT_MEASURED, paper.get("reason") or record_reason or "the paper's convention was not run"
-    if fits(paper["gflops"], row.gflops) and fits(paper["mib"], row.mib):
+    if prints_as(paper["gflops"], row.gflops) and prints_as(paper["mib"], row.mib):
         return REPRODUCED, ""
     last = _beside(row, "last call wins", paper["gflops"], paper["mib"])
     every = _beside(row, "every call", paper.get("every_call_gflops"), paper.get("every_call_mib"))
@@ -117,7 +118,7 @@ def _beside(row: PrintedRow, rule: str, gflops: float | None, mib: float | None)
         (True, False): "only the G fit",
         (False, True): "only the MiB fit",
         (False, False): "neither fits",
-    }[fits(gflops, row.gflops), fits(mib, row.mib)]
+    }[prints_as(gflops, row.gflops), prints_as(mib, row.mib)]
     return f"{rule} gives {gflops:.2f} G / {mib:.2f} MiB ({which})"
 
 
@@ -167,10 +168,14 @@ def _against_baseline(subject: Comparison, baseline: Comparison) -> str:
         f"({baseline.printed.gflops} G over {subject.printed.gflops} G, its own convention) is about "
         f"{baseline.published_ratio:.0f}× under one uniform convention (MACs of every convolution and matrix "
         f"product, every call): {baseline.published_ratio:.1f}× in the published implementations "
-        f"({baseline.published_gmacs:.4f} over {subject.published_gmacs:.5f} GMACs), "
+        f"({_giga(baseline.published_macs, 4)} over {_giga(subject.published_macs, 5)} GMACs), "
         f"{baseline.fast_ratio:.1f}× in the fast ones "
-        f"({baseline.fast_gmacs:.4f} over {subject.fast_gmacs:.5f} GMACs)."
+        f"({_giga(baseline.fast_macs, 4)} over {_giga(subject.fast_macs, 5)} GMACs)."
     )
+
+
+def _giga(count: int | None, decimals: int) -> str:
+    return f"{(count or 0) / 1e9:.{decimals}f}"
 
 
 def _against_others(subject: Comparison, others: Sequence[Comparison]) -> str:

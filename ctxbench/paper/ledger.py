@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from ctxbench.paper import printed
 from ctxbench.paper.claims import ANSWERS
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.sheet import DIFFERS, Sheet
-from ctxbench.table.grid import Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, frame, lay_out, raw
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,24 @@ def ledger(sheets: Iterable[Sheet]) -> list[Claim]:
 
 def ledger_sheet(claims: Iterable[Claim], *, source: str) -> Sheet:
     """The ledger as a table. ``source`` is its origin."""
-    headings = [
-        Heading("words", "claim"),
-        Heading("section", "where"),
-        Heading("printed", "printed"),
-        Heading("measured", "measured"),
-        Heading("convention", "convention"),
-        Heading("verdict", "verdict"),
-    ]
     claims = list(claims)
     title = "Every claim of the paper's text about cost, beside what was measured"
-    grid = Grid(title, headings, [Group("", [])])
-    for claim in claims:
-        note = grid.footnote(f"{claim.reason}.") if claim.reason else 0
-        texts = [getattr(claim, heading.name) for heading in headings]
-        grid.groups[0].rows.append([*map(Cell, texts[:-1]), Cell(claim.verdict, note=note)])
-    return Sheet("ledger", title, grid, pd.DataFrame(map(asdict, claims)), source)
+    grid = lay_out(title, COLUMNS, [("", claims)])
+    return Sheet("ledger", title, grid, frame(COLUMNS, claims), source)
+
+
+COLUMNS: tuple[Column[Claim], ...] = (
+    Column("words", "claim", lambda claim: claim.words, kind="text"),
+    Column("section", "where", lambda claim: claim.section, kind="text"),
+    Column("printed", "printed", lambda claim: claim.printed, kind="text"),
+    Column("measured", "measured", lambda claim: claim.measured, kind="text"),
+    Column("convention", "convention", lambda claim: claim.convention, kind="text"),
+    Column(
+        "verdict", "verdict", lambda claim: claim.verdict, kind="text",
+        note=lambda claim: f"{claim.reason}." if claim.reason else "",
+    ),
+    raw("reason", lambda claim: claim.reason, "text"),
+)  # fmt: skip
 
 
 def _judged(frames: Mapping[str, pd.DataFrame], name: str, words: str, section: str) -> Claim:
@@ -65,8 +67,8 @@ def _judged(frames: Mapping[str, pd.DataFrame], name: str, words: str, section: 
         why = f"{sheet} was not made: ctxbench paper {sheet}"
         return Claim(words, section, "", "", "", NOT_MEASURED, why)
     try:
-        found = find(frames[sheet])
+        answer = find(frames[sheet])
     except LookupError:
         return Claim(words, section, "", "", "", NOT_MEASURED, f"{sheet} lacks a number it needs")
-    verdict = REPRODUCED if found.holds else DIFFERS
-    return Claim(words, section, found.printed, found.measured, found.convention, verdict, found.reason)
+    verdict = REPRODUCED if answer.holds else DIFFERS
+    return Claim(words, section, answer.printed, answer.measured, answer.convention, verdict, answer.reason)

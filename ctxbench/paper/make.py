@@ -10,6 +10,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import session
+from ctxbench.paper.ablation.settings import Study
 from ctxbench.paper.comparison import SUBJECT
 from ctxbench.paper.ledger import ledger, ledger_sheet
 from ctxbench.paper.own_runs import read_runs
@@ -27,7 +28,6 @@ from ctxbench.paper.tables.table9 import table9
 from ctxbench.paper.tables.table10 import RANK, table10
 from ctxbench.study import grid as ablation
 from ctxbench.study.executor import Show
-from ctxbench.study.study import Study
 from ctxbench.train.run import CONFIG, TrainedRun
 
 ABLATION = "ablation"
@@ -38,9 +38,9 @@ ABLATION = "ablation"
 class Request:
     """What is asked of the tables: where to write, own runs, Table 10's shape, the ablations' study.
 
-    With ``placing`` each run goes to the tables of its data set, else one of another data set is refused.
-    ``device`` is Table 10's; ``command`` is kept as the origin. What takes long tells ``measuring`` (Table
-    10), ``training`` (Tables 7 and 8) and ``say`` (one line each).
+    With ``skip_other_datasets`` each run goes to the tables of its data set, else one of another data set
+    is refused. ``device`` is Table 10's; ``command`` is kept as the origin. What takes long tells
+    ``measuring`` (Table 10), ``training`` (Tables 7 and 8) and ``say`` (one line each).
     """
 
     out: Path
@@ -50,7 +50,7 @@ class Request:
     rank: int = RANK
     device: str = "cpu"
     quick: bool = False
-    placing: bool = False
+    skip_other_datasets: bool = False
     study: Study = field(default_factory=Study)
     command: Sequence[str] = ()
     measuring: Callable[[session.RunProgress], None] | None = None
@@ -94,7 +94,7 @@ def make_all(request: Request) -> list[Sheet]:
     data set, settings, Table 10's cases, a folder in use; and where the folder cannot be written.
     """
     _check(request)
-    request = replace(request, placing=True)
+    request = replace(request, skip_other_datasets=True)
     sheets = []
     for name in TABLES:
         if request.say is not None:
@@ -114,7 +114,7 @@ def _check(request: Request) -> None:
     read_runs(request.runs)
     complexity.check(request.out, **request.table10)
     rows = [*component_rows(request.study), *rank_rows(request.study)]
-    ablation.check([row.cell for row in rows], request.study.numbers, request.out / ABLATION)
+    ablation.check(rows, request.study.seeds, request.out / ABLATION)
 
 
 def _missed(name: str, reason: str, request: Request) -> Sheet:
@@ -129,7 +129,9 @@ def _missed(name: str, reason: str, request: Request) -> Sheet:
 
 def _results(table: int, request: Request) -> Sheet:
     runs = read_runs(request.runs)
-    return results_table(table, runs, source=request.put_together, placing=request.placing)
+    return results_table(
+        table, runs, source=request.put_together, skip_other_datasets=request.skip_other_datasets
+    )
 
 
 def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
@@ -139,7 +141,7 @@ def _ablation(of: Callable[..., Sheet], request: Request) -> Sheet:
 
 def _fig5(request: Request) -> Sheet:
     run = next((run for run in request.runs if (run / CONFIG).is_file() and has_maps(run)), None)
-    if run is None and request.runs and not request.placing:
+    if run is None and request.runs and not request.skip_other_datasets:
         raise UserError(
             f"{', '.join(map(str, request.runs))}: no training run with sub-attention maps to draw; one with "
             "context reconet has them"
@@ -158,7 +160,11 @@ def _trained(out: Path) -> Path | None:
 
 
 def _table9(request: Request) -> Sheet:
-    return table9(read_runs(request.runs), source=f"costs: {request.counted}", placing=request.placing)
+    return table9(
+        read_runs(request.runs),
+        source=f"costs: {request.counted}",
+        skip_other_datasets=request.skip_other_datasets,
+    )
 
 
 def _table10(request: Request) -> Sheet:

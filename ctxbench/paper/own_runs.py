@@ -8,12 +8,15 @@ from typing import Any
 
 from ctxbench.data import DATASETS
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import PRINTED, VOC, Evaluation, Printed, differences, read_evaluation
+from ctxbench.evaluate.evaluation import Evaluation
+from ctxbench.evaluate.files import read_evaluation
+from ctxbench.evaluate.predictions import VOC
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
+from ctxbench.paper.offers.evaluations import PRINTED, Printed, differences
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import DIFFERS
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.presets import PRESETS
 from ctxbench.train.run import CONFIG, TrainedRun
 
 RECONET = "RecoNet"
@@ -56,7 +59,7 @@ TRAINING = (
     *("aux_weight", "crop", "scale", "flip", "colour", "epochs", "iterations", "batch", "lr"),
     *("head_lr_factor", "optimizer", "momentum", "weight_decay", "power"),
 )
-"""Settings in which a run may depart from the preset's, network and backbone aside."""
+"""Settings of a run that are held against the preset's, network and backbone aside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,41 +70,50 @@ class OwnRun:
     evaluation: Evaluation
     config: TrainConfig | None = None
 
-    def barred(self) -> str:
-        """Why its numbers can stand beside nobody's; empty where they can."""
-        found = self.evaluation
-        known = DATASETS[found.dataset].counts.get(found.split) if found.dataset in DATASETS else None
-        if known not in (None, found.images):
-            return f"{found.images} images of the {known} in {found.dataset} {found.split}, so not comparable"
-        if self.config is None or _origin_of(self.config.dataset) != _origin_of(found.dataset):
+    def incomparable_reason(self) -> str:
+        """Why its numbers cannot be held against any others; empty where they can."""
+        dataset, split, images = self.evaluation.dataset, self.evaluation.split, self.evaluation.images
+        in_split = DATASETS[dataset].counts.get(split) if dataset in DATASETS else None
+        if in_split not in (None, images):
+            return f"{images} images of the {in_split} in {dataset} {split}, so not comparable"
+        if self.config is None or _origin_of(self.config.dataset) != _origin_of(dataset):
             return ""
         trained = _training(self.config)["train_split"]
-        if found.split == trained or (found.split, trained) == ("val", "trainval"):
+        if split == trained or (split, trained) == ("val", "trainval"):
             return f"trained on {trained}, so on what it is evaluated on, and not comparable"
         return ""
 
-    def departures(self, table: int, method: str = RECONET, backbone: str = "") -> list[str]:
-        """In what the run is not of the setting in which the paper's ``method`` is printed.
+    def differing_settings(self, table: int, method: str = RECONET, backbone: str = "") -> list[str]:
+        """The settings that differ from those in which the paper's ``method`` is printed, in words.
 
         ``backbone`` is the printed row's, by default that of the table.
         """
-        reported, found = REPORTED[table], self.evaluation
+        reported, network = REPORTED[table], self.evaluation.network
         evaluated = reported.evaluated
-        said = differences(found, replace(evaluated, backbone=backbone or evaluated.backbone))
-        if plain_name(found.network) != plain_name(method):
-            said.insert(0, f"network ({found.network}; printed: {method})")
+        differing = differences(self.evaluation, replace(evaluated, backbone=backbone or evaluated.backbone))
+        if plain_name(network) != plain_name(method):
+            differing.insert(0, f"network ({network}; printed: {method})")
         if self.config is None:
-            return [*said, "training not known"]
+            return [*differing, "training not known"]
         preset = replace(PRESETS[reported.preset].config, model=self.config.model)
         pairs = zip(_training(self.config).items(), _training(preset).values(), strict=True)
-        said += [f"{name} ({ours}; paper: {theirs})" for (name, ours), theirs in pairs if ours != theirs]
+        differing += [
+            f"{name} ({own}; {_whose(name)}: {paper})" for (name, own), paper in pairs if own != paper
+        ]
         stages = _stages(self.config)
         if stages != reported.stages:
             before = ", ".join(reversed(reported.stages)) or "nothing"
-            said.append(f"trained before on ({', '.join(reversed(stages)) or 'nothing'}; paper: {before})")
+            differing.append(
+                f"trained before on ({', '.join(reversed(stages)) or 'nothing'}; paper: {before})"
+            )
         if self.config.weights is None and not stages:
-            said.append("backbone from random weights (the paper does not say)")
-        return said
+            differing.append("backbone from random weights (the paper does not say)")
+        return differing
+
+
+def _whose(setting: str) -> str:
+    """The paper prints no factor for the rate of new layers: the presets' has another source."""
+    return "preset" if setting == "head_lr_factor" else "paper"
 
 
 @dataclass(frozen=True)
@@ -117,22 +129,23 @@ class Placed:
 
     @property
     def difference(self) -> float | None:
-        """In points, ours less the printed; None where the two are not to be compared."""
+        """In points, the run's less the printed; None where the two are not to be compared."""
         return None if self.verdict == NOT_MEASURED else self.value - float(self.printed)
 
 
-def place(value: float, printed: str, departures: Sequence[str], barred: str = "") -> Placed:
-    """Hold a number against the printed one.
+def place(value: float, printed: str, differing: Sequence[str], incomparable: str = "") -> Placed:
+    """Hold a number in % against the printed one.
 
-    It is reproduced where it prints the same at the printed decimals, in the paper's own setting.
+    It is reproduced where it prints the same at the printed decimals, in the paper's own setting: where no
+    settings are ``differing``. ``incomparable`` is the reason why it is not held against any.
     """
-    if isnan(value) or barred:
-        return Placed(value, printed, NOT_MEASURED, barred or "no pixel of it in truth or prediction")
+    if isnan(value) or incomparable:
+        return Placed(value, printed, NOT_MEASURED, incomparable or "no pixel of it in truth or prediction")
     same = f"{value:.{len(printed.partition('.')[2])}f}" == printed
-    if same and not departures:
+    if same and not differing:
         return Placed(value, printed, REPRODUCED, "")
     words = "prints the same" if same else f"{value - float(printed):+.2f} points"
-    setting = f"in another setting: {'; '.join(departures)}" if departures else "in the paper's setting"
+    setting = f"in another setting: {'; '.join(differing)}" if differing else "in the paper's setting"
     return Placed(value, printed, DIFFERS, f"{words}, {setting}")
 
 
@@ -149,17 +162,17 @@ def of_table(runs: Iterable[OwnRun], table: int) -> list[OwnRun]:
     return [run for run in runs if run.evaluation.dataset in REPORTED[table].datasets]
 
 
-def for_table(runs: Sequence[OwnRun], table: int, *, placing: bool) -> tuple[list[OwnRun], str]:
+def for_table(runs: Sequence[OwnRun], table: int, *, skip_other_datasets: bool) -> tuple[list[OwnRun], str]:
     """The runs for a table, and why there are none, where there are none.
 
-    Runs of another data set are left out with ``placing``, else refused: UserError names the first.
+    Runs of another data set are left out with ``skip_other_datasets``, else refused: UserError names the
+    first.
     """
     chosen = of_table(runs, table)
     wanted = " or ".join(REPORTED[table].datasets)
-    stranger = next((run for run in runs if run not in chosen), None)
-    if stranger is not None and not placing:
-        found = stranger.evaluation.dataset
-        raise UserError(f"{stranger.folder} is of {found}; table{table} is of {wanted}")
+    other = next((run for run in runs if run not in chosen), None)
+    if other is not None and not skip_other_datasets:
+        raise UserError(f"{other.folder} is of {other.evaluation.dataset}; table{table} is of {wanted}")
     if chosen:
         return chosen, ""
     return [], f"of the runs given none is of {wanted}" if runs else "no evaluated run was given"
@@ -171,10 +184,10 @@ def _read(folder: Path) -> list[OwnRun]:
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} holds neither an evaluation (metrics.json) nor a training run ({CONFIG})")
     places = [*sorted(folder.glob("evaluations/*/")), folder / "evaluation"]
-    found = [_own(place) for place in places if (place / "metrics.json").is_file()]
-    if not found:
+    evaluated = [_own(place) for place in places if (place / "metrics.json").is_file()]
+    if not evaluated:
         raise UserError(f"{folder} has not been evaluated: ctxbench eval {folder} --ms-flip")
-    return found
+    return evaluated
 
 
 def _own(folder: Path) -> OwnRun:
@@ -186,7 +199,7 @@ def _own(folder: Path) -> OwnRun:
 
 def _origin_of(dataset: str) -> str:
     """The name of the data set whose images a data set has."""
-    return next((known.datasets[0] for known in REPORTED.values() if dataset in known.datasets), dataset)
+    return next((table.datasets[0] for table in REPORTED.values() if dataset in table.datasets), dataset)
 
 
 def _training(config: TrainConfig) -> dict[str, Any]:

@@ -7,33 +7,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ctxbench import __version__
 from ctxbench.evaluate.evaluation import Evaluation
 from ctxbench.measure.environment import environment
+from ctxbench.version import __version__
 
 NOT_RECORDED = "a machine that is not recorded"
 
 
 def origin(
-    device: str, command: Sequence[str], found: Mapping[str, Any] | None = None, when: str = ""
+    device: str, command: Sequence[str], facts: Mapping[str, Any] | None = None, when: str = ""
 ) -> str:
-    """Of what was counted or measured in float32: device, versions, date and the command.
+    """The origin of numbers counted or measured in float32: device, versions, date and the command.
 
-    ``found`` is the :func:`~ctxbench.measure.environment.environment` measured in and ``when`` the time in
+    ``facts`` are the :func:`~ctxbench.measure.environment.environment` measured in and ``when`` the time in
     ISO 8601; by default this one, now. Raises UserError where there is no such device.
     """
-    found = environment(device) if found is None else found
-    parts = (_machine(device, found), "float32", *_versions(found), _minute(when), shlex.join(command))
+    facts = environment(device) if facts is None else facts
+    parts = (_machine(device, facts), "float32", *_versions(facts), _minute(when), shlex.join(command))
     return " · ".join(parts)
 
 
 def put_together(command: Sequence[str]) -> str:
-    """Of a sheet that measures nothing, but places what others measured: version, date and the command."""
+    """The origin of a sheet that only places what others measured: version, date and the command."""
     return f"put together by ctxbench {__version__} · {_minute()} · {shlex.join(command)}"
 
 
 def trained(runs: Iterable[Sequence[Mapping[str, Any]]], precision: str) -> str:
-    """Of trainings: each machine with its versions, the precision, and when the first and the last began.
+    """The origin of trainings: machines with versions, the precision, when the first and the last began.
 
     Of each run the :attr:`~ctxbench.train.run.TrainedRun.starts` are given.
     """
@@ -55,19 +55,19 @@ def trained(runs: Iterable[Sequence[Mapping[str, Any]]], precision: str) -> str:
 
 
 def evaluated(evaluation: Evaluation) -> str:
-    """Of an evaluation: device, precision and version of torch; that it is not recorded where it is not."""
-    found = evaluation.environment
-    if not evaluation.device or not found:
+    """The origin of an evaluation: device, precision, version of torch; or that it is not recorded."""
+    facts = evaluation.environment
+    if not evaluation.device or not facts:
         return NOT_RECORDED
-    return f"{_machine(evaluation.device, found)}, {evaluation.precision}, torch {found['torch']}"
+    return f"{_machine(evaluation.device, facts)}, {evaluation.precision}, torch {facts['torch']}"
 
 
-def _machine(device: str, found: Mapping[str, Any]) -> str:
-    return f"{device} ({found.get('gpu') or found['cpu']})"
+def _machine(device: str, facts: Mapping[str, Any]) -> str:
+    return f"{device} ({facts.get('gpu') or facts['cpu']})"
 
 
-def _versions(found: Mapping[str, Any]) -> tuple[str, str]:
-    return f"torch {found['torch']}", f"ctxbench {found['ctxbench']}"
+def _versions(facts: Mapping[str, Any]) -> tuple[str, str]:
+    return f"torch {facts['torch']}", f"ctxbench {facts['ctxbench']}"
 
 
 def _minute(when: str = "") -> str:

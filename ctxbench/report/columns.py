@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,12 @@ ODD = "Odd when it ran"
 
 
 def status(record: Record) -> str:
-    """Return the record's status; ``noisy`` for a measured one whose median's interval is wide."""
+    """The record's status; ``noisy`` for a measured one whose median's interval is wide."""
     return "noisy" if record.status == "ok" and record.latency.is_noisy else record.status
 
 
 def why_empty(field: str, record: Record) -> str:
-    """Return why a record has nothing in a field, in a few words; ``field`` may name a counter."""
+    """Why a record has nothing in a field, in a few words; ``field`` may name a counter."""
     if field == "rounds_ms" and record.rounds_ms:
         return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
     opinion = record.counters.get(field, {})
@@ -87,18 +88,10 @@ def _memory(
     )  # fmt: skip
 
 
-def _latency(name: str, part: str, statistic: str, about: str, **more: Any) -> Column[Record]:
+def _latency(name: str, part: str, statistic: str, about: str) -> Column[Record]:
     """A statistic of the record's samples, in milliseconds."""
-    return Column(
-        name,
-        "latency",
-        _of_latency(statistic),
-        part,
-        "ms",
-        about,
-        why=partial(why_empty, "rounds_ms"),
-        **more,
-    )
+    why = partial(why_empty, "rounds_ms")
+    return Column(name, "latency", _of_latency(statistic), part, "ms", about, why=why)
 
 
 def _of_latency(statistic: str) -> Callable[[Record], Any]:
@@ -142,14 +135,9 @@ MACS = _count(
     part="as run", best=True,
 )  # fmt: skip
 FLOPS = _count(
-    "gflops",
-    "FLOPs",
-    "flops",
-    "2·MACs + element-wise operations of the forward pass.",
-    digits=4,
-    rank=9,
-    best=True,
-)
+    "gflops", "FLOPs", "flops", "2·MACs + element-wise operations of the forward pass.",
+    digits=4, rank=9, best=True,
+)  # fmt: skip
 PUBLISHED_MACS = _count(
     "published_gmacs", "MACs", "published_macs",
     "GMACs of the published operation order, whichever form was measured.",
@@ -186,9 +174,9 @@ MEMORY = (
     ),
 )  # fmt: skip
 
-MEDIAN = _latency(
-    "lat_median_ms", "median", "median_ms", "Median latency of one call.", less_is_better=True,
-    mark=lambda record: "~" if status(record) == "noisy" else "",
+MEDIAN = replace(
+    _latency("lat_median_ms", "median", "median_ms", "Median latency of one call."),
+    less_is_better=True, mark=lambda record: "~" if status(record) == "noisy" else "",
 )  # fmt: skip
 LATENCY = (
     MEDIAN,
@@ -198,13 +186,10 @@ LATENCY = (
     _latency("lat_p90_ms", "p90", "p90_ms", "Ninetieth percentile of the samples."),
     Column("n_samples", "samples", _of_latency("n"), about="Latency samples.", kind="int"),
     Column(
-        "n_rounds",
-        "rounds",
-        _of_latency("rounds"),
-        about="Interleaved rounds the samples were taken in.",
+        "n_rounds", "rounds", _of_latency("rounds"), about="Interleaved rounds the samples were taken in.",
         kind="int",
     ),
-)
+)  # fmt: skip
 LATENCY_CI: Column[Record] = Column(
     "lat_ci_pct", "latency", _of_latency("half_width"), "±", "%",
     "Half the width of the median's 95 % interval, in percent of the median.",
@@ -219,23 +204,17 @@ INTENSITY: Column[Record] = Column(
 PROVENANCE: tuple[Column[Record], ...] = (
     _text("torch", "Version of torch.", lambda record: record.environment.get("torch")),
     Column(
-        "compile",
-        "compiled",
-        lambda record: record.case.compile,
-        about="Whether `torch.compile` was used.",
+        "compile", "compiled", lambda record: record.case.compile, about="Whether `torch.compile` was used.",
         kind="bool",
     ),
     _text("case_id", "Twelve hex digits, equal for equal cases.", lambda record: record.case.id, "case"),
     Column(
-        "schema_version",
-        "schema",
-        lambda _: SCHEMA_VERSION,
-        about="Version of the record's format.",
+        "schema_version", "schema", lambda _: SCHEMA_VERSION, about="Version of the record's format.",
         kind="int",
     ),
     _text("status", "`ok`, `noisy`, or what went wrong.", status),
     _text("reason", "Why the status is what it is, and why cells are empty.", lambda record: reason(record)),
-)
+)  # fmt: skip
 
 FIXED: dict[str, Column[Record]] = {
     column.name: column
@@ -244,10 +223,11 @@ FIXED: dict[str, Column[Record]] = {
 """Every column that does not depend on the records, by name."""
 
 COUNTER_RANKS = {"fvcore": 6, "thop": 7, "torch": 8, "ptflops": 11, "torchinfo": 12}
+"""Where the columns of other counters give way; one that is not among them goes with the last."""
 
 
 def counters(records: Iterable[Record]) -> list[Column[Record]]:
-    """Return a column for each other counter that any record has, in order of appearance."""
+    """A column for each other counter that any record has, in order of appearance."""
     names = dict.fromkeys(name for record in records for name in record.counters if name != LEAF_RULE)
     return [_counter(name) for name in names]
 
@@ -267,28 +247,30 @@ def _gmacs(counter: str, record: Record) -> float | None:
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:
-    """Return what the papers on the shelf add.
+    """What the papers on the shelf add.
 
-    An offer ``record_extra`` takes the records and returns an :class:`~ctxbench.table.column.Extra`.
+    An offer ``record_extra`` makes of the records an :class:`~ctxbench.table.column.Extra`.
     """
-    offered: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
-    return Extra([column for one in offered for column in one.columns])
+    extras: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
+    return Extra([column for each in extras for column in each.columns])
 
 
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
-    """Return the columns of ``summary.csv`` for these records, in order."""
-    ours = [*IDENTITY, *COUNTS, *MEMORY, *LATENCY, INTENSITY, *counters(records)]
-    return [*ours, *extra(records).columns, *PROVENANCE]
+    """The columns of ``summary.csv`` for these records, in order."""
+    own = [*IDENTITY, *COUNTS, *MEMORY, *LATENCY, INTENSITY, *counters(records)]
+    return [*own, *extra(records).columns, *PROVENANCE]
 
 
 def missed(calls: Mapping[str, int]) -> str:
-    """Return operations with how often each ran, as text: ``aten::mul ×64, aten::softmax``."""
+    """Operations with how often each ran, as text: ``aten::mul ×64, aten::softmax``."""
     return ", ".join(op if n == 1 else f"{op} ×{n}" for op, n in calls.items())
 
 
 def reason(record: Record) -> str:
-    """Return in one line why the status is not ok, why columns are empty, and what to know of the counts."""
+    """In one line why the status is not ok, why columns are empty, and what to know of the counts."""
     parts = [record.reason, *record.warnings, record.note]
+    # Columns that are empty for the same reason are named together, and not at all where that reason is the
+    # record's own, which stands first.
     empty: dict[str, list[str]] = {}
     for column in [*COUNTS, *MEMORY, MEDIAN, *counters([record])]:
         if column.value(record) is None and column.why and (why := column.why(record)) != record.reason:
@@ -305,5 +287,5 @@ def reason(record: Record) -> str:
 
 
 def summary(records: Sequence[Record]) -> pd.DataFrame:
-    """Return one row per record at full precision; an empty cell is one that was not measured."""
+    """One row per record at full precision; an empty cell is one that was not measured."""
     return frame(columns(records), records)

@@ -1,6 +1,6 @@
 """Two runs compared case by case: the ratio of their latencies with its interval, and a verdict."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,24 +9,15 @@ from ctxbench.errors import UserError
 from ctxbench.measure import stats
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
+from ctxbench.report.columns import FIXED, IDENTITY
 from ctxbench.report.layout import common, conditions, grouped, title
 from ctxbench.subject.case import Case
-from ctxbench.table.column import significant
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, frame, lay_out, raw
+from ctxbench.table.grid import Grid
 from ctxbench.table.terminal import plain
 
 FAILED = "FAILED"
 NOT_MEASURED = "NOT MEASURED"
-
-HEADINGS = (
-    Heading("module", "module"),
-    Heading("form", "form"),
-    Heading("a_ms", "A", "median", "ms"),
-    Heading("b_ms", "B", "median", "ms"),
-    Heading("ratio", "B / A", "", "×"),
-    Heading("interval", "B / A", "95 % interval", "×"),
-    Heading("verdict", "verdict"),
-)
 
 
 @dataclass(frozen=True)
@@ -65,48 +56,63 @@ class RunDiff:
     @property
     def exit_code(self) -> int:
         """1 if a case is SLOWER or FAILED, 3 if no case was measured in both runs, else 0."""
-        if any(d.verdict in ("SLOWER", FAILED) for d in self.differences):
+        if any(difference.verdict in ("SLOWER", FAILED) for difference in self.differences):
             return 1
-        return 0 if any(d.ratio is not None for d in self.differences) else 3
+        return 0 if any(difference.ratio is not None for difference in self.differences) else 3
 
     def grid(self) -> Grid:
         """Lay out the comparison as a table."""
-        records = [d.b for d in self.differences]
-        by_case = {d.case.id: d for d in self.differences}
+        records = [difference.b for difference in self.differences]
+        by_case = {difference.case.id: difference for difference in self.differences}
         what = f"Latency of B over A, threshold {100 * self.threshold:g} %"
-        table = Grid(" · ".join([what, *common(records)]), list(HEADINGS))
-        for label, group in grouped(records):
-            table.groups.append(Group(label, [_row(table, by_case[record.case.id]) for record in group]))
-        table.notes += [
-            f"Environments differ, so the code may not be the cause: {e}." for e in self.environment
+        groups = [(label, [by_case[record.case.id] for record in group]) for label, group in grouped(records)]
+        grid = lay_out(" · ".join([what, *common(records)]), COLUMNS, groups)
+        grid.notes += [
+            f"Environments differ, so the code may not be the cause: {line}." for line in self.environment
         ]
         for which, cases in (("A", self.only_a), ("B", self.only_b)):
-            table.notes += [f"Only in {which}: {_in_words(case)}." for case in cases]
+            grid.notes += [f"Only in {which}: {_in_words(case)}." for case in cases]
         if self.exit_code == 3:
-            table.findings.append("No case was measured in both runs: nothing was compared.")
-        return table
+            grid.findings.append("No case was measured in both runs: nothing was compared.")
+        return grid
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per matching case."""
-        return pd.DataFrame(
-            [
-                {
-                    "case_id": d.case.id,
-                    **asdict(d.case),
-                    "a_median_ms": d.a.latency.median_ms,
-                    "b_median_ms": d.b.latency.median_ms,
-                    "ratio": d.ratio,
-                    "ratio_ci_lo": d.lo,
-                    "ratio_ci_hi": d.hi,
-                    "verdict": d.verdict,
-                    "reason": d.reason,
-                }
-                for d in self.differences
-            ]
-        )
+        """One row per matching case: its conditions, both medians, their ratio, the verdict."""
+        return frame(COLUMNS, self.differences)
 
     def __str__(self) -> str:
         return plain([self.grid()])
+
+
+def _of_case(name: str) -> Column[Difference]:
+    """A condition, which both records have alike; the table says it in its title."""
+    return replace(FIXED[name].of(lambda difference: difference.b), in_grid=False)
+
+
+def _interval(difference: Difference) -> str | None:
+    low, high = difference.lo, difference.hi
+    return None if low is None or high is None else f"{low:.3f}–{high:.3f}"
+
+
+COLUMNS: tuple[Column[Difference], ...] = (
+    *map(_of_case, ("case_id", "module")),
+    Column("title", "module", lambda difference: title(difference.b), kind="text", in_frame=False),
+    replace(_of_case("implementation"), in_grid=True, rank=0),
+    *(_of_case(column.name) for column in IDENTITY if column.name not in ("module", "implementation")),
+    _of_case("compile"),
+    Column("a_median_ms", "A", lambda difference: difference.a.latency.median_ms, "median", "ms"),
+    Column("b_median_ms", "B", lambda difference: difference.b.latency.median_ms, "median", "ms"),
+    Column("ratio", "B / A", lambda difference: difference.ratio, unit="×", format="{:.3f}".format),
+    Column("interval", "B / A", _interval, "95 % interval", "×", kind="text", in_frame=False),
+    raw("ratio_ci_lo", lambda difference: difference.lo),
+    raw("ratio_ci_hi", lambda difference: difference.hi),
+    Column(
+        "verdict", "verdict", lambda difference: difference.verdict, kind="text",
+        note=lambda difference: difference.reason,
+        emphasis=lambda difference: difference.verdict in ("SLOWER", FAILED),
+    ),
+    raw("reason", lambda difference: difference.reason, "text"),
+)  # fmt: skip
 
 
 def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) -> RunDiff:
@@ -128,6 +134,7 @@ def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) 
 
 
 def _difference(a: Record, b: Record, threshold: float) -> Difference:
+    # A case that B merely did not come to is no failure of the code.
     if a.status == "ok" and b.status not in ("ok", "interrupted"):
         return Difference(a, b, FAILED, reason=f"{b.status} in B: {b.reason}")
     for which, record in (("A", a), ("B", b)):
@@ -150,25 +157,6 @@ def _environment(a: Run, b: Run) -> list[str]:
             if of_a.get(key) != of_b.get(key):
                 lines.append(f"{device}: {key} {of_a.get(key)} in A, {of_b.get(key)} in B")
     return sorted(lines)
-
-
-def _row(table: Grid, d: Difference) -> list[Cell]:
-    interval = EMPTY if d.lo is None or d.hi is None else f"{d.lo:.3f}–{d.hi:.3f}"
-    return [
-        Cell(title(d.b)),
-        Cell(d.case.implementation),
-        _number(d.a.latency.median_ms),
-        _number(d.b.latency.median_ms),
-        Cell(EMPTY if d.ratio is None else f"{d.ratio:.3f}"),
-        Cell(interval),
-        Cell(
-            d.verdict, best=d.verdict in ("SLOWER", FAILED), note=table.footnote(d.reason) if d.reason else 0
-        ),
-    ]
-
-
-def _number(value: float | None) -> Cell:
-    return Cell(EMPTY if value is None else significant(value, 4))
 
 
 def _in_words(case: Case) -> str:

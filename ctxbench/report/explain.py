@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxbench.errors import UserError
 from ctxbench.report.columns import NOT_COUNTED, TRACED_OTHERWISE, missed
-from ctxbench.table.column import MIB, significant
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
+from ctxbench.table.grid import Grid
 from ctxbench.table.terminal import plain
 from ctxbench.tracing import Trace, views
 from ctxbench.tracing.ops import Phase
@@ -80,36 +80,55 @@ class Count:
 
     def grid(self) -> Grid:
         """One row: counts in 10⁹, memory in MiB."""
-        cells: list[tuple[str, str, str, int | None, float]] = [
-            ("MACs", "forward", "G", self.macs, 1e9),
-            ("FLOPs", "forward", "G", self.flops, 1e9),
-            ("MACs", "backward", "G", self.bwd_macs, 1e9),
-            ("parameters", "", "M", self.params, 1e6),
-            ("activations", "saved", "MiB", self.act_bytes, MIB),
-            ("peak", "infer", "MiB", self.peak_infer_bytes, MIB),
-            ("peak", "train", "MiB", self.peak_train_bytes, MIB),
-            ("intensity", "", "FLOP/B", self.flops, max(self.bytes, 1)),
-        ]
-        headings = [Heading("module", "module")] + [Heading(h + p, h, p, u) for h, p, u, _, _ in cells]
-        shown = (EMPTY if value is None else significant(value / unit, 5) for *_, value, unit in cells)
-        row = [Cell(self.subject), *map(Cell, shown)]
-        said = {
+        title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
+        grid = lay_out(title, COUNT, [("", [self])])
+        remarks = {
             "Configuration": self.config,
             NOT_COUNTED: missed(self.unknown_ops),
             TRACED_OTHERWISE: self.note,
         }
-        notes = [f"{about}: {what}." for about, what in said.items() if what]
-        title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
-        return Grid(title, headings, [Group("", [row])], notes=notes)
+        grid.notes += [f"{about}: {remark}." for about, remark in remarks.items() if remark]
+        return grid
 
     def __str__(self) -> str:
         return plain([self.grid()])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row, a column per field."""
-        import pandas as pd
+        """One row, a column per field: counts and bytes as integers."""
+        return frame(COUNT, [self])
 
-        return pd.DataFrame([vars(self)])
+
+def _field(name: str) -> Callable[[Count], Any]:
+    return lambda count: getattr(count, name)
+
+
+def _number(name: str, header: str, part: str, unit: str, scale: float) -> Column[Count]:
+    """A field of integers: in the table as ``scale`` says, in the frame as it is."""
+    return Column(name, header, _field(name), part, unit, kind="int", scale=scale, digits=5)
+
+
+COUNT: tuple[Column[Count], ...] = (
+    Column("subject", "module", _field("subject"), kind="text"),
+    raw("shape", _field("shape"), "text"),
+    raw("output_shape", _field("output_shape"), "text"),
+    raw("dtype", _field("dtype"), "text"),
+    _number("macs", "MACs", "forward", "G", 1e-9),
+    _number("flops", "FLOPs", "forward", "G", 1e-9),
+    _number("bwd_macs", "MACs", "backward", "G", 1e-9),
+    _number("params", "parameters", "", "M", 1e-6),
+    _number("act_bytes", "activations", "saved", "MiB", 1 / MIB),
+    _number("peak_infer_bytes", "peak", "infer", "MiB", 1 / MIB),
+    _number("peak_train_bytes", "peak", "train", "MiB", 1 / MIB),
+    Column(
+        "intensity_flop_per_byte", "intensity", lambda count: count.flops / max(count.bytes, 1),
+        unit="FLOP/B", digits=5, in_frame=False,
+    ),
+    raw("bytes", _field("bytes"), "int"),
+    raw("bwd_flops", _field("bwd_flops"), "int"),
+    raw("unknown_ops", _field("unknown_ops"), "text"),
+    raw("note", _field("note"), "text"),
+    raw("config", _field("config"), "text"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,68 +160,92 @@ class Explanation:
         return self.trace.to_frame()
 
     def _opinions(self) -> Grid:
-        headings = [
-            Heading("counter", "counter"),
-            Heading("gmacs", "MACs", "", "G"),
-            Heading("share", "of ours", "", "%"),
+        rows = [_Opinion("ctxbench", self.counted_macs / 1e9, self.counted_macs)]
+        rows += [
+            _Opinion(name, answer["gmacs"], self.counted_macs, answer["reason"])
+            for name, answer in self.counters.items()
         ]
-        ours = [Cell("ctxbench"), Cell(significant(self.counted_macs / 1e9, 5)), Cell("100")]
-        rows = [ours]
-        table = Grid("Other counters, on the published operation order", headings, [Group("", rows)])
+        grid = lay_out("Other counters, on the published operation order", OPINION, [("", rows)])
         for name, answer in self.counters.items():
-            gmacs = answer["gmacs"]
-            if gmacs is None:
-                rows.append([Cell(name), Cell(EMPTY, note=table.footnote(answer["reason"])), Cell(EMPTY)])
+            if answer["gmacs"] is None:  # then its lists say nothing either
                 continue
-            share = f"{1e11 * gmacs / self.counted_macs:.1f}" if self.counted_macs else EMPTY
-            rows.append([Cell(name), Cell(significant(gmacs, 5)), Cell(share)])
             for kind, what in (("missed", "products"), ("elementwise", "element-wise operations")):
                 if answer[kind]:
-                    table.notes.append(f"{name} gave nothing to these {what}: {missed(answer[kind])}.")
-        return table
+                    grid.notes.append(f"{name} gave nothing to these {what}: {missed(answer[kind])}.")
+        return grid
 
     def _leaves(self) -> list[Grid]:
         if "leaves" not in self.leaf_rule:
             return []
-        headings = [
-            Heading("leaf", "leaf"),
-            Heading("calls", "calls", "", "×"),
-            Heading("gflops", "FLOPs", "last call", "G"),
-            Heading("mib", "output", "last call", "MiB"),
+        calls = self.leaf_rule["repeated"]
+        leaves = [
+            _Leaf(path or "(itself)", calls.get(path, 1), flops, size)
+            for path, (flops, size) in self.leaf_rule["leaves"].items()
         ]
-        most_expensive = sorted(self.leaf_rule["leaves"].items(), key=lambda item: -item[1][0])[:SHOWN]
-        rows = [
-            [
-                Cell(path or "(itself)"),
-                Cell(str(self.leaf_rule["repeated"].get(path, 1))),
-                Cell(significant(flops / 1e9, 4)),
-                Cell(significant(size / MIB, 4)),
-            ]
-            for path, (flops, size) in most_expensive
-        ]
+        most_expensive = sorted(leaves, key=lambda leaf: -leaf.flops)[:SHOWN]
+        title = "The leaf rule (leaf modules alone, last call wins), most expensive leaves"
+        grid = lay_out(title, LEAF, [("", most_expensive)])
         totals = ("gflops", "mib", "every_call_gflops", "every_call_mib")
         shown = {name: significant(self.leaf_rule[name], 4) for name in totals}
-        total = (
-            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in "
-            f"{len(self.leaf_rule['leaves'])} leaves; "
+        grid.notes.append(
+            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in {len(leaves)} leaves; "
             f"every call counted, {shown['every_call_gflops']} GFLOPs and {shown['every_call_mib']} MiB."
         )
-        title = "The leaf rule (leaf modules alone, last call wins), most expensive leaves"
-        return [Grid(title, headings, [Group("", rows)], notes=[total])]
+        return [grid]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+class _Opinion(NamedTuple):
+    """What a counter counts, beside what ctxbench counts in the same."""
+
+    counter: str
+    gmacs: float | None
+    counted_macs: int
+    reason: str = ""
+
+    @property
+    def share(self) -> float | None:
+        return self.gmacs * 1e9 / self.counted_macs if self.gmacs is not None and self.counted_macs else None
+
+
+class _Leaf(NamedTuple):
+    """A leaf module: its calls, and the FLOPs and the output's bytes of the last one."""
+
+    path: str
+    calls: int
+    flops: int
+    bytes: int
+
+
+OPINION: tuple[Column[_Opinion], ...] = (
+    Column("counter", "counter", lambda opinion: opinion.counter, kind="text"),
+    Column(
+        "gmacs", "MACs", lambda opinion: opinion.gmacs, unit="G", digits=5, why=lambda opinion: opinion.reason
+    ),
+    Column("share", "of ours", lambda opinion: opinion.share, unit="%", format=_percent),
+)
+LEAF: tuple[Column[_Leaf], ...] = (
+    Column("leaf", "leaf", lambda leaf: leaf.path, kind="text"),
+    Column("calls", "calls", lambda leaf: leaf.calls, unit="×", kind="int", format=str),
+    Column("flops", "FLOPs", lambda leaf: leaf.flops, "last call", "G", kind="int", scale=1e-9),
+    Column("bytes", "output", lambda leaf: leaf.bytes, "last call", "MiB", kind="int", scale=1 / MIB),
+)
 
 
 def _shares(title: str, what: str, shares: Sequence[views.Share], named: Callable[[str], str]) -> Grid:
-    columns: list[tuple[Heading, Callable[[views.Share], str]]] = [
-        (Heading("key", what), lambda s: named(s.key) or "(itself)"),
-        (Heading("calls", "calls", "", "×"), lambda s: str(s.calls)),
-        (Heading("gmacs", "MACs", "", "G"), lambda s: significant(s.macs / 1e9, 4)),
-        (Heading("gflops", "FLOPs", "2·MACs + el.", "G"), lambda s: significant(s.flops / 1e9, 4)),
-        (Heading("share", "share", "of FLOPs", "%"), lambda s: f"{100 * s.flops / total:.1f}"),
-        (Heading("moved", "moved", "", "MiB"), lambda s: significant(s.bytes / MIB, 4)),
-    ]
     total = sum(share.flops for share in shares) or 1
-    rows = [[Cell(show(share)) for _, show in columns] for share in _folded(shares)]
-    return Grid(title, [heading for heading, _ in columns], [Group("", rows)])
+    columns: list[Column[views.Share]] = [
+        Column("key", what, lambda share: named(share.key) or "(itself)", kind="text"),
+        Column("calls", "calls", lambda share: share.calls, unit="×", kind="int", format=str),
+        Column("macs", "MACs", lambda share: share.macs, unit="G", kind="int", scale=1e-9),
+        Column("flops", "FLOPs", lambda share: share.flops, "2·MACs + el.", "G", kind="int", scale=1e-9),
+        Column("share", "share", lambda share: share.flops / total, "of FLOPs", "%", format=_percent),
+        Column("bytes", "moved", lambda share: share.bytes, unit="MiB", kind="int", scale=1 / MIB),
+    ]
+    return lay_out(title, columns, [("", _folded(shares))])
 
 
 def _short(operation: str) -> str:
@@ -210,6 +253,7 @@ def _short(operation: str) -> str:
 
 
 def _folded(shares: Sequence[views.Share]) -> list[views.Share]:
+    """The most expensive shares one by one, and all others as one row."""
     most_expensive, others = list(shares[:SHOWN]), shares[SHOWN:]
     if others:
         costs = [(s.calls, s.macs, s.elementwise, s.bytes) for s in others]

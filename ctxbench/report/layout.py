@@ -32,16 +32,16 @@ ALWAYS = (PUBLISHED_MACS, MACS, FLOPS)
 
 
 def title(record: Record, records: Sequence[Record] = ()) -> str:
-    """Return the module's title; for a class given by its place, the class name.
+    """The module's title; for a class given by its place, the class name.
 
     Where ``records`` hold two such classes of one name, the file stands before it.
     """
-    known = spec(record.case.module)
-    if known:
-        return known.title
+    built_in = spec(record.case.module)
+    if built_in:
+        return built_in.title
     place, _, name = record.case.module.rpartition(":")
-    alike = {r.case.module for r in records if r.case.module.endswith(f":{name}")}
-    return name if len(alike) < 2 else f"{place.rpartition('/')[2]}:{name}"
+    of_one_name = {r.case.module for r in records if r.case.module.endswith(f":{name}")}
+    return name if len(of_one_name) < 2 else f"{place.rpartition('/')[2]}:{name}"
 
 
 def grid(records: Sequence[Record]) -> Grid:
@@ -53,31 +53,31 @@ def grid(records: Sequence[Record]) -> Grid:
 
 
 def machine(record: Record) -> str:
-    """Return the name of the GPU or the CPU a record was measured on."""
+    """The name of the GPU or the CPU a record was measured on."""
     return str(record.environment.get("gpu") or record.environment.get("cpu") or "")
 
 
 def caption(records: Sequence[Record]) -> str:
-    """Return the conditions all records share, the machine, and the version of torch, in one line."""
+    """The conditions all records share, the machine, and the version of torch, in one line."""
     return " · ".join([*common(records), *_machine(records)])
 
 
 def name(record: Record, records: Sequence[Record]) -> str:
-    """Return the module's title, with the form where ``records`` hold the module in several."""
+    """The module's title, with the form where ``records`` hold the module in several."""
     forms = {r.case.implementation for r in records if r.case.module == record.case.module}
-    known = title(record, records)
-    return known if len(forms) == 1 else f"{known}, {record.case.implementation}"
+    module = title(record, records)
+    return module if len(forms) == 1 else f"{module}, {record.case.implementation}"
 
 
 def conditions(case: Case) -> tuple[str, ...]:
-    """Return what a case was measured under, module and options aside, each condition as text."""
+    """What a case was measured under, module and options aside, each condition as text."""
     shape = "×".join(map(str, case.shape))
     compiled = "compiled" if case.compile else "eager"
     return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, compiled)
 
 
 def family(case: Case) -> tuple[str, ...]:
-    """Return what a case was measured under, its size aside."""
+    """What a case was measured under, its size aside."""
     return (f"batch {case.batch}", f"{case.channels} channels", *conditions(case)[1:])
 
 
@@ -94,7 +94,7 @@ def grouped(records: Sequence[Record], parts: Parts = conditions) -> list[tuple[
 
 
 def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
-    """Return the conditions that all records share."""
+    """The conditions that all records share."""
     every = [parts(record.case) for record in records]
     return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1]
 
@@ -134,6 +134,7 @@ def _best(column: Column[Record], records: Sequence[Record]) -> Record | None:
     if len(measured) < 2:
         return None
     first, *others = sorted(measured, key=column.value)
+    # Counts are exact, so the least wins; a latency wins only where it is surely below each other.
     if column is not MEDIAN:
         incomplete = column in (MACS, FLOPS) and first.unknown_ops
         return first if not incomplete and column.value(first) < column.value(others[0]) else None
@@ -199,13 +200,13 @@ def _misses(records: Sequence[Record]) -> list[str]:
 
 
 def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict[str, dict[str, None]]:
-    """Return what is said of any record, each with the titles of the modules it is said of."""
-    said: dict[str, dict[str, None]] = {}
+    """The words on any record, each with the titles of the modules that they are about."""
+    modules: dict[str, dict[str, None]] = {}
     for record in records:
         if what := words(record):
-            said.setdefault(what, {})[title(record, records)] = None
-    return said
+            modules.setdefault(what, {})[title(record, records)] = None
+    return modules
 
 
-def _in_words(said: dict[str, dict[str, None]]) -> str:
-    return "; ".join(f"{', '.join(modules)}: {what}" for what, modules in said.items())
+def _in_words(by_words: dict[str, dict[str, None]]) -> str:
+    return "; ".join(f"{', '.join(modules)}: {words}" for words, modules in by_words.items())

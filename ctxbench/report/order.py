@@ -4,62 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
-_TOKEN = re.compile(r"\s*([A-Za-z]|[0-9]+|[²³^+()])")
-_POWERS = {"²": 2, "³": 3}
-_MADE_OF = {"n": ("H", "W"), "N": ("H", "W")}
+# A power of a power is left out: Python would work out 9^9^9^9 before anything else sees it.
+_TOKEN = re.compile(r"[A-Za-z]|\d+|\^\d+(?![\d^])|[+()]")
+_POSITIONS = {"n": "HW", "N": "HW"}
 """n = H·W positions."""
+
+
+class _Degree(NamedTuple):
+    """The degree of a term when letters grow together: sums take the larger, products add."""
+
+    degree: int
+
+    def __add__(self, other: _Degree) -> _Degree:  # type: ignore[override]
+        return max(self, other)
+
+    def __mul__(self, other: _Degree) -> _Degree:  # type: ignore[override]
+        return _Degree(self.degree + other.degree)
+
+    def __pow__(self, power: int) -> _Degree:
+        return _Degree(self.degree * power)
 
 
 def exponent(complexity: str, letters: Iterable[str]) -> int | None:
     """The degree of ``complexity`` when all ``letters`` grow together: that of its largest term.
 
-    ``exponent("O(CHW(H+W))", "HW")`` is 3. A letter not in it has degree 0; n stands for H·W. None for a
-    text that is no polynomial of single letters.
+    ``exponent("O(CHW(H+W))", "HW")`` is 3. A letter not in it has degree 0, as a number has; n stands for
+    H·W. None for a text that is no polynomial of single letters.
     """
-    text = complexity.strip().removeprefix("O").replace("·", "").replace("*", "")
-    tokens, end = [], 0
-    while match := _TOKEN.match(text, end):
-        tokens.append(match[1])
-        end = match.end()
-    if not tokens or end < len(text) or "log" in text:
+    text = re.sub(r"[·*\s]", "", complexity).removeprefix("O").replace("²", "^2").replace("³", "^3")
+    if "log" in text or not re.fullmatch(f"({_TOKEN.pattern})+", text):
         return None
+    growing = frozenset(letters)
+
+    def source(token: str) -> str:
+        if token[0] in "+()":
+            return token
+        if token[0] == "^":
+            return f"**{int(token[1:])}"
+        return f"_({sum(letter in growing for letter in _POSITIONS.get(token, token))})"
+
+    # Python's own grammar reads sums, powers and brackets; only what stands side by side lacks its sign.
+    python = re.sub(r"(?<=[)\d])(?=[(_])", "*", "".join(map(source, _TOKEN.findall(text))))
     try:
-        degree, rest = _sum(tokens, frozenset(letters))
-    except (IndexError, ValueError):
+        # Safe: the text holds nothing but numbers, + * ** ( ) and _, which is the class above.
+        return int(eval(python, {"__builtins__": {}, "_": _Degree}).degree)
+    except (SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    return degree if not rest else None
-
-
-def _sum(tokens: list[str], letters: frozenset[str]) -> tuple[int, list[str]]:
-    degree, rest = _product(tokens, letters)
-    while rest and rest[0] == "+":
-        other, rest = _product(rest[1:], letters)
-        degree = max(degree, other)
-    return degree, rest
-
-
-def _product(tokens: list[str], letters: frozenset[str]) -> tuple[int, list[str]]:
-    degree, rest = _power(tokens, letters)
-    while rest and rest[0] not in "+)":
-        factor, rest = _power(rest, letters)
-        degree += factor
-    return degree, rest
-
-
-def _power(tokens: list[str], letters: frozenset[str]) -> tuple[int, list[str]]:
-    first, rest = tokens[0], tokens[1:]
-    if first == "(":
-        degree, rest = _sum(rest, letters)
-        if rest[0] != ")":
-            raise ValueError(f"expected ), not {rest[0]}")
-        rest = rest[1:]
-    elif first.isalpha():
-        degree = sum(letter in letters for letter in _MADE_OF.get(first, (first,)))
-    else:
-        degree = 0 * int(first)  # a constant factor
-    if rest and rest[0] in _POWERS:
-        return degree * _POWERS[rest[0]], rest[1:]
-    if rest and rest[0] == "^":
-        return degree * int(rest[1]), rest[2:]
-    return degree, rest

@@ -107,7 +107,7 @@ def _bars(
 
 
 def exponent(n: Sequence[float], y: Sequence[float]) -> float:
-    """Fit y = a·nᵇ by least squares on the logarithms; return b."""
+    """The exponent b of y = a·nᵇ, fitted by least squares on the logarithms."""
     return float(np.polyfit(np.log(n), np.log(y), 1)[0])
 
 
@@ -132,7 +132,7 @@ def scaling(records: Sequence[Record]) -> Figure | None:
 
 
 def _heading(records: Sequence[Record]) -> str:
-    """Return the caption, with the smallest and the largest input where they differ in size."""
+    """The caption, with the smallest and the largest input where they differ in size."""
     small, large = min(records, key=_positions).case, max(records, key=_positions).case
     if small.shape == large.shape:
         return caption(records)
@@ -150,13 +150,14 @@ def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
         line = sorted((r for r in records if name(r, records) == label and _value(r, column)), key=_positions)
         if not line:
             continue
-        case, known = line[0].case, spec(line[0].case.module)
+        case = line[0].case
+        built_in = spec(case.module)
         n = [_positions(r) for r in line]
         y = [value for r in line if (value := _value(r, column))]
         if len(set(n)) > 1:
             label += f": $n^{{{exponent(n, y):.2f}}}$"
-        if column == "gmacs" and known and known.complexity:
-            label += f", claimed {known.complexity}"
+        if column == "gmacs" and built_in and built_in.complexity:
+            label += f", claimed {built_in.complexity}"
         dashes = "--" if case.implementation == "published" else "-"
         axes.plot(
             n, y, dashes, color=colour[case.module], marker=marker(case.module), markersize=6, label=label

@@ -54,8 +54,8 @@ def load_run(folder: Path | str) -> Profile:
 def write_report(run: Profile | Path | str) -> list[Path]:
     """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg`` and the figures of a run.
 
-    ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed. Returns
-    the paths. Raises UserError where a folder holds no run, is damaged, or cannot be written.
+    ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
+    paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.
     """
     run = run if isinstance(run, Profile) else load_run(run)
     folder, tables = run.folder, run.tables
@@ -81,6 +81,7 @@ def _figures(folder: Path, run: Run) -> list[Path]:
         case = records[0].case
         return plots.roofline(records, run.plan.ceilings.get(case.device, {}).get(case.dtype, {}))
 
+    # Bars are of one size; lines over sizes and the roofline take all sizes of one family.
     drawings: list[tuple[str, Parts, Callable[[Sequence[Record]], Figure | None]]] = [
         ("bars", conditions, plots.bars),
         ("scaling", family, plots.scaling),

@@ -1,9 +1,12 @@
-"""A sweep as a table and as a log-log figure."""
+"""What a sweep found: its fits, as a table and as a log-log figure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,44 +16,106 @@ from matplotlib.figure import Figure
 from ctxbench.files import write_text, writing
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
+from ctxbench.report.growth import LEVEL, QUANTITIES, Growth, complexity, growths, title_of
 from ctxbench.report.layout import caption, title
 from ctxbench.report.plots import GREY
-from ctxbench.report.sweep import LEVEL, QUANTITIES, Growth, Sweep, complexity, title_of
-from ctxbench.subject.bind import SINGLE
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.subject.case import Case
+from ctxbench.subject.registry import SINGLE
+from ctxbench.table.column import Column, frame, lay_out, raw
+from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, save
+from ctxbench.table.terminal import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Modules measured along one axis. ``str()`` is a table, :meth:`to_frame` a row per exponent."""
+
+    axis: str
+    records: tuple[Record, ...]
+
+    @cached_property
+    def growths(self) -> list[Growth]:
+        """Every fit, module by module."""
+        return growths(self.axis, self.records)
+
+    def __str__(self) -> str:
+        return plain([sweep_grid(self)])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per module and quantity: exponent, interval, last slope, claim, verdict, points."""
+        return frame(_columns(self.axis), self.growths)
+
+
+def _columns(axis: str) -> list[Column[Growth]]:
+    """A row for each fit along the axis, after whose letter the exponents are."""
+    unit = f"of {title_of(axis)[1]}"
+    percent = f"{100 * LEVEL:.0f} % interval"
+    return [
+        raw("module", lambda growth: growth.case.module, "text"),
+        raw("implementation", lambda growth: growth.case.implementation, "text"),
+        raw("axis", lambda growth: axis, "text"),
+        Column(
+            "quantity", "grows", lambda growth: growth.quantity, kind="text",
+            format=lambda name: QUANTITIES[name].words,
+        ),
+        Column(
+            "exponent", "exponent", lambda growth: growth.slope, "fitted", unit, format="{:.2f}".format,
+            note=lambda growth: growth.reason, why=lambda growth: growth.reason,
+        ),
+        Column("ci", "exponent", _interval, percent, unit, kind="text", in_frame=False),
+        raw("ci_lo", lambda growth: growth.low),
+        raw("ci_hi", lambda growth: growth.high),
+        Column(
+            "last_exponent", "exponent", lambda growth: growth.last, "last two points", unit,
+            format="{:.2f}".format,
+        ),
+        raw("claimed", lambda growth: complexity(growth.case), "text"),
+        Column(
+            "claimed_exponent", "exponent", lambda growth: growth.claimed, "claimed", unit,
+            format="{:g}".format,
+        ),
+        Column("verdict", "verdict", lambda growth: growth.verdict, kind="text"),
+        raw("x", lambda growth: " ".join(f"{x:g}" for x in growth.x), "text"),
+        raw("y", lambda growth: " ".join(f"{y:.6g}" for y in growth.y), "text"),
+        raw("reason", lambda growth: growth.reason, "text"),
+    ]  # fmt: skip
+
+
+def _interval(growth: Growth) -> str | None:
+    low, high = growth.low, growth.high
+    return None if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def sweep_grid(sweep: Sweep) -> Grid:
     """Lay out every exponent: fitted with its interval, between the last two points, claimed, verdict."""
-    words, letter = title_of(sweep.axis)
-    headings = [
-        Heading("quantity", "grows"),
-        Heading("exponent", "exponent", "fitted", f"of {letter}"),
-        Heading("ci", "exponent", f"{100 * LEVEL:.0f} % interval", f"of {letter}"),
-        Heading("last", "exponent", "last two points", f"of {letter}"),
-        Heading("claimed", "exponent", "claimed", f"of {letter}"),
-        Heading("verdict", "verdict"),
-    ]
     points = sorted({x for growth in sweep.growths for x in growth.x})
     span = f", {points[0]:g} to {points[-1]:g}" if points else ""
-    table = Grid(f"Growth with {words}{span} · {_conditions(sweep)}", headings)
-    for label, rows in groupby(sweep.growths, key=_label):
-        growths = list(rows)
-        claim = complexity(growths[0].case)
-        said = f"claimed {claim}" if claim else "no claim known"
-        table.groups.append(Group(f"{label}, {said}", [_row(table, growth) for growth in growths]))
-    table.notes += [
+    lines = [(label, list(line)) for label, line in groupby(sweep.growths, key=_label)]
+    grid = lay_out(
+        f"Growth with {title_of(sweep.axis)[0]}{span} · {_conditions(sweep)}",
+        _columns(sweep.axis),
+        [(f"{label}, {_claim(line[0].case)}", line) for label, line in lines],
+    )
+    grid.notes += [
         "Fitted: least squares on log-log; the interval is of the slope, by Student's t. MACs and predicted "
         "memory have no noise: their interval says how far they are from a power law.",
         "The claimed O(·) is about arithmetic; memory and time stand beside it for comparison.",
     ]
     noisy = sum(status(record) == "noisy" for record in sweep.records)
     if noisy:
-        table.notes.append(f"Noisy: {noisy} of {len(sweep.records)} latencies; do not trust their exponents.")
-    return table
+        grid.notes.append(f"Noisy: {noisy} of {len(sweep.records)} latencies; do not trust their exponents.")
+    return grid
+
+
+def _claim(case: Case) -> str:
+    claim = complexity(case)
+    return f"claimed {claim}" if claim else "no claim known"
 
 
 def _conditions(sweep: Sweep) -> str:
@@ -65,17 +130,6 @@ def _conditions(sweep: Sweep) -> str:
 def _label(growth: Growth) -> str:
     case = growth.case
     return title(Record(case)) + ("" if case.implementation == SINGLE else f", {case.implementation} form")
-
-
-def _row(table: Grid, growth: Growth) -> list[Cell]:
-    words = QUANTITIES[growth.quantity].words
-    note = table.footnote(growth.reason) if growth.reason else 0
-    if growth.slope is None:
-        return [Cell(words), Cell(EMPTY, note=note), *[Cell(EMPTY)] * 4]
-    claimed = EMPTY if growth.claimed is None else f"{growth.claimed:g}"
-    interval = f"{growth.low:.2f} to {growth.high:.2f}"
-    rest = (interval, f"{growth.last:.2f}", claimed, growth.verdict or EMPTY)
-    return [Cell(words), Cell(f"{growth.slope:.2f}", note=note), *map(Cell, rest)]
 
 
 def sweep_figure(sweep: Sweep) -> Figure:
@@ -97,7 +151,8 @@ def _lines(axes: Axes, sweep: Sweep, growths: list[Growth]) -> None:
     for growth in growths:
         if growth.slope is None:
             continue
-        own, case = colour[growth.case.module], growth.case
+        case = growth.case
+        own = colour[case.module]
         claimed = "" if growth.claimed is None else f", claimed {growth.claimed:g}"
         axes.plot(
             growth.x,

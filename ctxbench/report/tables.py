@@ -19,20 +19,26 @@ LABEL = "tab:ctxbench"
 
 
 def grids(records: Sequence[Record]) -> list[Grid]:
-    """Return the main table, and the papers' on the shelf: each offer ``record_sheets`` takes the records."""
+    """The main table, and the papers' on the shelf: each offer ``record_sheets`` takes the records."""
     sheets: list[Grid] = [sheet for offer in shelf.offers("record_sheets") for sheet in offer(records)]
     return [grid(records), *sheets]
 
 
 def markdown(tables: Sequence[Grid], records: Sequence[Record]) -> str:
-    """Return tables of these records as GitHub Markdown, followed by the meaning of each column."""
+    """Tables of these records as GitHub Markdown, followed by the meaning of each column."""
     drawn = "\n".join(map(grid_markdown, tables))
     return f"{drawn}\n### What the columns of summary.csv mean\n\n{glossary(columns(records))}"
 
 
 def latex(tables: Sequence[Grid]) -> str:
-    r"""Return tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
+    r"""Tables as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
     return "\n".join(
-        grid_latex(table, f"{table.title}. {CONVENTION}", f"{LABEL}-{number}" if number else LABEL)
+        grid_latex(table, f"{table.title}. {CONVENTION}", _label(table, number))
         for number, table in enumerate(tables)
     )
+
+
+def _label(table: Grid, number: int) -> str:
+    if table.name:
+        return f"tab:{table.name}"
+    return f"{LABEL}-{number}" if number else LABEL

@@ -1,4 +1,4 @@
-"""What an ablation will take, from a few timed iterations of its cheapest and its dearest network."""
+"""What an ablation will take, from a few timed iterations of its cheapest and its most expensive network."""
 
 import tempfile
 import time
@@ -25,7 +25,7 @@ TIMED = 5
 class Estimate:
     """What runs will take. Seconds are of this machine, measured now, with as many at once as there will be.
 
-    ``cheapest_s`` and ``dearest_s`` are of one iteration; ``seconds``, by name, of a whole run. They are
+    ``cheapest_s`` and ``costliest_s`` are of one iteration; ``seconds``, by name, of a whole run. They are
     empty where the timing failed, for the ``reason``.
     """
 
@@ -33,7 +33,7 @@ class Estimate:
     iterations: int
     jobs: int
     cheapest_s: float = 0.0
-    dearest_s: float = 0.0
+    costliest_s: float = 0.0
     seconds: Mapping[str, float] | None = None
     reason: str = ""
 
@@ -48,22 +48,23 @@ class Estimate:
             return f"{what}; their time is not measured: {self.reason}"
         return (
             f"{what}; an iteration takes {self.cheapest_s:.3g} s of the cheapest network and "
-            f"{self.dearest_s:.3g} s of the dearest (timed), so that all take about {self.hours:.2g} h."
+            f"{self.costliest_s:.3g} s of the most expensive (timed), "
+            f"so that all take about {self.hours:.2g} h."
         )
 
 
 def estimate(trials: Sequence[Trial], jobs: int) -> Estimate:
     """Estimate what runs take, ``jobs`` at once.
 
-    Networks between the cheapest and the dearest are placed by their MACs. Evaluations in other ways than at
-    one scale are taken to grow with the number of pixels.
+    Networks between the cheapest and the most expensive are placed by their MACs. Evaluations in other ways
+    than at one scale are taken to grow with the number of pixels.
 
     Raises UserError for a configuration that cannot be trained.
     """
     kinds = {_kind(trial): trial for trial in trials}
-    known = {kind: Job.prepare(trial.config) for kind, trial in kinds.items()}
-    iterations = {trial.name: known[_kind(trial)].iterations for trial in trials}
-    macs = {kind: _macs(job) for kind, job in known.items()}
+    jobs_by_kind = {kind: Job.prepare(trial.config) for kind, trial in kinds.items()}
+    iterations = {trial.name: jobs_by_kind[_kind(trial)].iterations for trial in trials}
+    macs = {kind: _macs(job) for kind, job in jobs_by_kind.items()}
     plain = Estimate(len(trials), sum(iterations.values()), jobs)
     ends = list(dict.fromkeys((min(macs, key=macs.__getitem__), max(macs, key=macs.__getitem__))))
     with tempfile.TemporaryDirectory(prefix="ctxbench-") as temporary:
@@ -84,7 +85,7 @@ def estimate(trials: Sequence[Trial], jobs: int) -> Estimate:
         step_s = float(np.interp(macs[_kind(trial)], [macs[end] for end in ends], each))
         again = sum(_pixels(setting) for setting in trial.settings if setting != SINGLE_SCALE)
         seconds[trial.name] = start_s + iterations[trial.name] * step_s + evaluation_s * again
-    return replace(plain, cheapest_s=each[0], dearest_s=each[-1], seconds=seconds)
+    return replace(plain, cheapest_s=each[0], costliest_s=each[-1], seconds=seconds)
 
 
 def _kind(trial: Trial) -> str:

@@ -55,51 +55,89 @@ def run_trials(
 ) -> dict[str, str]:
     """Do the runs, ``jobs`` at once, those that others start from first; return why, by name, some failed.
 
-    The plan in ``folder`` must have them. ``weights`` are their shares of the work.
+    The plan in ``folder`` must have them. ``weights`` are their shares of the work. Where this is
+    interrupted, the runs in progress keep a checkpoint first.
     """
-    waiting = list(trials)
-    running: dict[str, tuple[Trial, subprocess.Popen[bytes]]] = {}
-    failed: dict[str, str] = {}
     for place in ("runs", "logs"):
         with writing(folder / place):
             (folder / place).mkdir(exist_ok=True)
-
-    def tell() -> None:
-        if progress is None:
-            return
-        left = sum(weights[trial.name] for trial in waiting)
-        left += sum(weights[name] * (1 - _share(trial, folder)) for name, (trial, _) in running.items())
-        done = len(trials) - len(waiting) - len(running)
-        active = tuple(_label(trial) for trial, _ in running.values())
-        total = sum(weights.values())
-        progress(Progress(1 - left / total if total else 1.0, done, len(trials), len(failed), active))
-
+    queue = _Queue(trials, folder, jobs)
     try:
-        while waiting or running:
-            for trial in list(waiting):
-                if trial.start is not None and trial.start in failed:
-                    failed[trial.name] = f"the run it starts from failed: {failed[trial.start]}"
-                    waiting.remove(trial)
-                elif len(running) < jobs and not any(
-                    trial.start == other.name for other in (*waiting, *(one for one, _ in running.values()))
-                ):
-                    running[trial.name] = (trial, _started(trial, folder))
-                    waiting.remove(trial)
-            for name, (trial, process) in list(running.items()):
-                if process.poll() is not None:
-                    del running[name]
-                    process.communicate()  # closes the pipe
-                    if process.returncode:
-                        failed[name] = _why(process.returncode, trial.log(folder))
-                        log.warning("%s: %s", _label(trial), failed[name])
-            tell()
-            if running:
+        while queue.waiting or queue.running:
+            queue.start()
+            queue.collect()
+            if progress is not None:
+                progress(queue.progress(weights))
+            if queue.running:
                 time.sleep(POLL_S)
     finally:
-        for _, process in running.values():
+        _stop([process for _, process in queue.running.values()])
+    return queue.failed
+
+
+class _Queue:
+    """The runs that wait, those that are being done, by name, and why some failed."""
+
+    def __init__(self, trials: Sequence[Trial], folder: Path, jobs: int) -> None:
+        self.trials, self.folder, self.jobs = trials, folder, jobs
+        self.waiting = list(trials)
+        self.running: dict[str, tuple[Trial, subprocess.Popen[bytes]]] = {}
+        self.failed: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Start what may be; what waits for a run that failed has failed too."""
+        for trial in list(self.waiting):
+            if trial.start is not None and trial.start in self.failed:
+                self.failed[trial.name] = f"the run it starts from failed: {self.failed[trial.start]}"
+                self.waiting.remove(trial)
+            elif len(self.running) < self.jobs and trial.start not in self._unfinished():
+                self.running[trial.name] = (trial, _started(trial, self.folder))
+                self.waiting.remove(trial)
+
+    def _unfinished(self) -> set[str]:
+        return {*self.running, *(trial.name for trial in self.waiting)}
+
+    def collect(self) -> None:
+        """Take out what has ended."""
+        for name, (trial, process) in list(self.running.items()):
+            if process.poll() is None:
+                continue
+            del self.running[name]
+            process.communicate()  # closes the pipe
+            if process.returncode:
+                self.failed[name] = _why(process.returncode, trial.log(self.folder))
+                log.warning("%s: %s", _label(trial), self.failed[name])
+
+    def progress(self, weights: Mapping[str, float]) -> Progress:
+        """How far all have come, by their shares of the work."""
+        left = sum(weights[trial.name] for trial in self.waiting)
+        left += sum(
+            weights[name] * (1 - _share(trial, self.folder)) for name, (trial, _) in self.running.items()
+        )
+        total = sum(weights.values())
+        return Progress(
+            fraction=1 - left / total if total else 1.0,
+            finished=len(self.trials) - len(self.waiting) - len(self.running),
+            total=len(self.trials),
+            failed=len(self.failed),
+            active=tuple(_label(trial) for trial, _ in self.running.values()),
+        )
+
+
+def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Ask processes to end, and wait: a training keeps a checkpoint when its iteration is done.
+
+    A second Ctrl-C, which comes out of the waiting, ends them at once.
+    """
+    try:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
             process.kill()
             process.communicate()
-    return failed
 
 
 def _started(trial: Trial, folder: Path) -> subprocess.Popen[bytes]:
@@ -108,7 +146,7 @@ def _started(trial: Trial, folder: Path) -> subprocess.Popen[bytes]:
     with writing(path), path.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "ctxbench.study.trial", str(folder), trial.name, *sys.argv[1:]],
-            stdin=subprocess.PIPE,  # it ends when this does
+            stdin=subprocess.PIPE,  # its end, when this process dies in whatever way, ends the child
             stdout=output,
             stderr=output,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **threads},

@@ -1,56 +1,15 @@
 """Whether a difference between two rows is more than the scatter of seeds.
 
-Runs of one seed see the same data in the same order, so rows are compared seed by seed: a two-sided paired
-t-test, its p-values corrected by Holm (1979) for the number of comparisons in the table.
+A two-sided paired t-test over seeds; the p-values of a table are corrected by Holm (1979) for their number.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import sqrt
-from statistics import fmean
 
 import numpy as np
 from scipy import stats
 
 LEVEL = 0.05
-APPEARED, DID_NOT, NOT_SIGNIFICANT = "appeared", "did not appear", "not significant"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A row's mIoU less that of its reference row, in points: the mean over ``seeds`` that both have.
-
-    ``p`` is Holm's; None where there are fewer than two seeds, and so no test.
-    """
-
-    mean: float
-    seeds: int
-    p: float | None = None
-
-    @property
-    def significant(self) -> bool:
-        """Whether p is below 0.05."""
-        return self.p is not None and self.p < LEVEL
-
-    def direction(self, printed: float) -> str:
-        """Whether a difference of the sign of the printed one appeared, :data:`APPEARED` or another."""
-        if not self.significant:
-            return NOT_SIGNIFICANT
-        return APPEARED if self.mean * printed > 0 else DID_NOT
-
-
-def differences(
-    pairs: Sequence[tuple[Mapping[int, float], Mapping[int, float]] | None],
-) -> list[Difference | None]:
-    """Compare rows with their references, each mIoU by seed; None where there is no reference, or no seed."""
-    found = [None if pair is None else _by_seed(*pair) for pair in pairs]
-    raw = [None if values is None else _p(values) for values in found]
-    tested = [index for index, p in enumerate(raw) if p is not None]
-    corrected = dict(zip(tested, holm([p for p in raw if p is not None]), strict=True))
-    return [
-        None if not values else Difference(fmean(values), len(values), corrected.get(index))
-        for index, values in enumerate(found)
-    ]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -73,13 +32,10 @@ def power_in_words(seeds: int) -> str:
     )
 
 
-def _by_seed(ours: Mapping[int, float], reference: Mapping[int, float]) -> list[float]:
-    return [ours[seed] - reference[seed] for seed in sorted(ours.keys() & reference.keys())]
-
-
-def _p(values: Sequence[float]) -> float | None:
-    if len(values) < 2:
+def paired_p(differences: Sequence[float]) -> float | None:
+    """Two-sided p of a t-test that differences, one for each seed, have mean 0; None below two of them."""
+    if len(differences) < 2:
         return None
-    if len(set(values)) == 1:  # no scatter: t is infinite, or 0/0
-        return float(values[0] == 0)
-    return float(stats.ttest_1samp(values, 0).pvalue)
+    if len(set(differences)) == 1:  # no scatter: t is infinite, or 0/0
+        return float(differences[0] == 0)
+    return float(stats.ttest_1samp(differences, 0).pvalue)

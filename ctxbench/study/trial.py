@@ -1,8 +1,8 @@
 """One run of an ablation, in a process of its own: trained or gone on with, evaluated, its scores kept.
 
 ``python -m ctxbench.study.trial FOLDER NAME COMMAND…`` does the run of that name in the plan of an
-ablation's folder; COMMAND is what the run's records name as theirs. The process ends when its standard input
-does, and so with the one that started it, however that died.
+ablation's folder; COMMAND is what the run's records name as theirs. The process exits on the end of its
+standard input, a pipe from the process that started it: when that dies, in whatever way, so does this one.
 """
 
 import json
@@ -22,7 +22,7 @@ from ctxbench.evaluate.evaluation import Evaluation, in_words
 from ctxbench.evaluate.predict import Setting
 from ctxbench.files import write_text
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.engine import USAGE
+from ctxbench.train.engine import INTERRUPTED, USAGE
 from ctxbench.train.evaluation import evaluate_run, open_split
 from ctxbench.train.loop import resume, train
 from ctxbench.train.run import CONFIG
@@ -58,7 +58,7 @@ class Trial:
         return {
             "labels": list(self.labels),
             "config": tomllib.loads(self.config.to_toml()),
-            "settings": [{"scales": list(one.scales), "flip": one.flip} for one in self.settings],
+            "settings": [{"scales": list(setting.scales), "flip": setting.flip} for setting in self.settings],
             "start": self.start,
         }
 
@@ -83,7 +83,7 @@ def read_plan(folder: Path) -> dict[str, Trial]:
     """The runs of an ablation's folder by name; none where it is new. Raises UserError for a damaged plan."""
     path = folder / PLAN
     try:
-        return {name: _trial(name, known) for name, known in _read(path).items()}
+        return {name: _trial(name, entry) for name, entry in _read(path).items()}
     except (KeyError, TypeError, UserError) as error:
         raise UserError(f"{path} is no plan of an ablation: {in_one_line(error)}") from error
 
@@ -99,7 +99,7 @@ def run(folder: Path, trial: Trial) -> None:
     if trial.start is not None:
         config = replace(config, init=str((folder / "runs" / trial.start).absolute()))
     if (home / CONFIG).exists():
-        write_text(home / CONFIG, config.to_toml())  # the device, say, may be another now
+        write_text(home / CONFIG, config.to_toml())  # FREE settings, such as the device, may have changed
         trained = resume(home)
     else:
         trained = train(config, home)
@@ -112,7 +112,7 @@ def run(folder: Path, trial: Trial) -> None:
         else:
             root = Path(config.root) if config.root else None
             dataset, skipped = open_split(config.dataset, root, config.eval_split, config.skip_bad)
-            evaluation, _ = evaluate_run(
+            evaluation = evaluate_run(
                 trained,
                 dataset,
                 setting=replace(setting, precision=config.precision),
@@ -134,21 +134,21 @@ def _score(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _trial(name: str, known: Mapping[str, Any]) -> Trial:
-    settings = tuple(Setting(tuple(one["scales"]), one["flip"]) for one in known["settings"])
-    return Trial(name, tuple(known["labels"]), configure(known["config"]), settings, known["start"])
+def _trial(name: str, entry: Mapping[str, Any]) -> Trial:
+    settings = tuple(Setting(tuple(setting["scales"]), setting["flip"]) for setting in entry["settings"])
+    return Trial(name, tuple(entry["labels"]), configure(entry["config"]), settings, entry["start"])
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {in_one_line(error)}") from error
-    if not isinstance(known, dict):
-        raise UserError(f"{path} holds no table, but {type(known).__name__}")
-    return known
+    if not isinstance(table, dict):
+        raise UserError(f"{path} holds no table, but {type(table).__name__}")
+    return table
 
 
 def _end_with_parent() -> None:
@@ -167,6 +167,9 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(USAGE)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted {stop}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

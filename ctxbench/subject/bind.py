@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
+from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import load
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ctxbench.subject.case import Case
 
 CHANNEL_ARGUMENTS = ("channels", "in_channels", "dim", "in_dim", "in_planes", "inplanes", "planes", "c")
-SINGLE = "single"
-"""The form of a module that has one."""
 SEED = 0
 """Of the weights that a case's module is built with."""
 

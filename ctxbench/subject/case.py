@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, Literal
 
 from ctxbench.errors import UserError
-from ctxbench.subject import bind, resolve
+from ctxbench.subject import registry, resolve
 from ctxbench.typed import converted
 
 Mode = Literal["infer", "train"]
@@ -114,7 +114,7 @@ def validate(case: Case) -> None:
         ("dtype", DTYPES),
         ("layout", ("contiguous", "channels_last")),
         ("mode", ("infer", "train")),
-        ("implementation", ("fast", "published", bind.SINGLE)),
+        ("implementation", ("fast", "published", registry.SINGLE)),
     ):
         if getattr(case, name) not in allowed:
             raise UserError(f"unknown {name} {getattr(case, name)!r}; one of {', '.join(allowed)}")

@@ -51,7 +51,7 @@ def cases(
     chosen = _share_out(options or {}, [one.name for one in wanted])
     spelled_out = []
     for name, row in wanted:
-        first = bind.implementations(name)[0] if name in registry.SPECS else bind.SINGLE
+        first = bind.implementations(name)[0] if name in registry.SPECS else registry.SINGLE
         forms = implementations or (first,)
         for width, size, form in product(_listed(channels), _listed(sizes), forms):
             height, breadth = size if isinstance(size, tuple) else (size, size)

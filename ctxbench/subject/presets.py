@@ -7,13 +7,13 @@ preset says. Imports no torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ctxbench import shelf
 from ctxbench.errors import UserError
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = {}
+"""A plain dict, since it goes into cases, and a mapping proxy can be neither copied nor written."""
 
 
 class Row(NamedTuple):

@@ -18,10 +18,12 @@ from ctxbench_modules import SPECS, Spec
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SPECS", "Spec", "catalogue", "names", "place", "register", "registered_class", "spec"]
+__all__ = ["SINGLE", "SPECS", "Spec", "catalogue", "names", "place", "register", "registered_class", "spec"]
 
 ENTRY_POINT_GROUP = "ctxbench.modules"
-UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": ("single",)}
+SINGLE = "single"
+"""The form of a module that has one."""
+UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": (SINGLE,)}
 """What is known of a module that is not built in."""
 
 _registered: dict[str, Spec] = {}

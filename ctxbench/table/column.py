@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = TypeVar("Row")
+Whole = TypeVar("Whole")
 Kind = Literal["text", "int", "float", "bool"]
 
 MIB = 2**20
@@ -24,7 +25,7 @@ DTYPES: dict[Kind, str] = {"text": "object", "int": "Int64", "float": "float64",
 
 
 def significant(value: float, digits: int) -> str:
-    """Format a number at ``digits`` significant digits, without an exponent from 1e-4 up."""
+    """A number at ``digits`` significant digits, without an exponent from 1e-4 up."""
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
@@ -70,11 +71,22 @@ class Column(Generic[Row]):
     less_is_better: bool = False
     beside: str = ""
     """The column of our own that this holds a printed value of; figures mark it there."""
+    in_grid: bool = True
+    """Whether it stands in the table that people look at too."""
 
     @property
     def heading(self) -> Heading:
         """What stands over it."""
         return Heading(self.name, self.header, self.part, self.unit, self.rank, self.in_print)
+
+    def of(self, part: Callable[[Whole], Row]) -> Column[Whole]:
+        """The same column of a table whose rows hold a ``Row`` each, which ``part`` takes out of them."""
+
+        def of_whole(function: Callable[[Row], Any] | None) -> Any:
+            return None if function is None else lambda whole: function(part(whole))
+
+        taken = {name: of_whole(getattr(self, name)) for name in ("value", "mark", "why", "note", "emphasis")}
+        return Column(**{**{each.name: getattr(self, each.name) for each in fields(self)}, **taken})
 
     def text(self, row: Row) -> str | None:
         """The cell as text; None where there is no value."""
@@ -90,9 +102,14 @@ class Column(Generic[Row]):
         return (self.mark(row) if self.mark else "") + shown
 
 
+def raw(name: str, value: Callable[[Row], Any], kind: Kind = "float") -> Column[Row]:
+    """A column that stands in the table at full precision alone."""
+    return Column(name, name, value, kind=kind, in_grid=False)
+
+
 @dataclass(frozen=True)
 class Extra(Generic[Row]):
-    """What a paper on the shelf adds to a table of ours: further columns, notes and findings."""
+    """What a paper on the shelf adds to another table: further columns, notes and findings."""
 
     columns: Sequence[Column[Row]] = ()
     notes: Sequence[str] = ()
@@ -107,11 +124,12 @@ def lay_out(
     best: Callable[[Column[Row], Sequence[Row]], Row | None] = lambda column, rows: None,
 ) -> Grid:
     """Lay out a table: rows in labelled groups. ``best`` finds the row to set off in a column of a group."""
-    grid = Grid(title, [column.heading for column in columns])
+    shown = [column for column in columns if column.in_grid]
+    grid = Grid(title, [column.heading for column in shown])
     for label, rows in groups:
-        winners = [best(column, rows) if column.less_is_better else None for column in columns]
+        winners = [best(column, rows) if column.less_is_better else None for column in shown]
         cells = [
-            [_cell(grid, column, row, winner is row) for column, winner in zip(columns, winners, strict=True)]
+            [_cell(grid, column, row, winner is row) for column, winner in zip(shown, winners, strict=True)]
             for row in rows
         ]
         grid.groups.append(Group(label, cells))

@@ -3,7 +3,9 @@
 Terminal, Markdown, LaTeX and HTML draw the same grid, so they cannot disagree.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 EMPTY = "–"
 """A cell without a value."""
@@ -42,6 +44,15 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Neighbouring headings that share what stands over them; ``start`` is the first one's column, from 0."""
+
+    header: str
+    start: int
+    headings: Sequence[Heading]
+
+
+@dataclass(frozen=True)
 class Group:
     """Rows measured under the same conditions; ``label`` names what differs from the other groups."""
 
@@ -59,9 +70,27 @@ class Grid:
     footnotes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    name: str = ""
+    """What LaTeX refers to it by, where it has a name of its own."""
+
+    def spans(self) -> list[Span]:
+        """The headings from left to right, neighbours of one header together."""
+        spans: list[Span] = []
+        start = 0
+        for header, neighbours in groupby(self.headings, key=lambda heading: heading.header):
+            headings = tuple(neighbours)
+            spans.append(Span(header, start, headings))
+            start += len(headings)
+        return spans
+
+    def without(self, hidden: Sequence[Heading]) -> "Grid":
+        """The same table, but for the columns of these headings."""
+        kept = [i for i, heading in enumerate(self.headings) if heading not in hidden]
+        groups = [Group(group.label, [[row[i] for i in kept] for row in group.rows]) for group in self.groups]
+        return replace(self, headings=[self.headings[i] for i in kept], groups=groups)
 
     def footnote(self, reason: str) -> int:
-        """Return the number of a footnote, which is new where no cell gave this reason before."""
+        """The number of a footnote, which is new where no cell gave this reason before."""
         if reason not in self.footnotes:
             self.footnotes.append(reason)
         return self.footnotes.index(reason) + 1

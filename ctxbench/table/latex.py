@@ -1,9 +1,9 @@
 r"""Grids as LaTeX tables that need ``\usepackage{booktabs}`` and nothing else."""
 
 import re
-from itertools import groupby
+from collections.abc import Iterable
 
-from ctxbench.table.grid import Cell, Grid, Heading
+from ctxbench.table.grid import Cell, Grid
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -52,9 +52,9 @@ def _foreign(character: str) -> str:
 
 
 def grid_latex(grid: Grid, caption: str, label: str) -> str:
-    """Return the grid as a ``table`` environment with booktabs rules and its notes under it."""
-    kept = [i for i, heading in enumerate(grid.headings) if heading.in_print]
-    headings = [grid.headings[i] for i in kept]
+    """The grid as a ``table`` environment with booktabs rules, and its notes under it."""
+    grid = grid.without([heading for heading in grid.headings if not heading.in_print])
+    headings = grid.headings
     if any(heading.is_number for heading in headings):
         alignment = "".join("r" if heading.is_number else "l" for heading in headings)
     else:  # words alone, which wrap
@@ -65,15 +65,15 @@ def grid_latex(grid: Grid, caption: str, label: str) -> str:
         rf"\caption{{{escape(caption)}}}\label{{{label}}}",
         rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
-        *_head(headings),
+        *_head(grid),
         r"\midrule",
     ]
     for number, group in enumerate(grid.groups):
         if number:
             lines.append(r"\addlinespace")
         if group.label:
-            lines.append(rf"\multicolumn{{{len(kept)}}}{{@{{}}l}}{{\emph{{{escape(group.label)}}}}} \\")
-        lines += [" & ".join(_cell(row[i]) for i in kept) + r" \\" for row in group.rows]
+            lines.append(rf"\multicolumn{{{len(headings)}}}{{@{{}}l}}{{\emph{{{escape(group.label)}}}}} \\")
+        lines += [_row(map(_cell, row)) for row in group.rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
     notes = [rf"\textsuperscript{{{number}}} {escape(note)}" for number, note in enumerate(grid.footnotes, 1)]
     notes += [escape(note) for note in (*grid.notes, *grid.findings)]
@@ -82,23 +82,22 @@ def grid_latex(grid: Grid, caption: str, label: str) -> str:
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def _head(headings: list[Heading]) -> list[str]:
+def _head(grid: Grid) -> list[str]:
     """Set the headings in three lines; neighbours that share the first are spanned by it."""
-    top, rules, column = [], [], 1
-    for header, shared in groupby(headings, key=lambda heading: heading.header):
-        width = len(list(shared))
+    top, rules = [], []
+    for span in grid.spans():
+        width = len(span.headings)
         if width > 1:
-            top.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(header)}}}")
-            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+            top.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(span.header)}}}")
+            rules.append(rf"\cmidrule(lr){{{span.start + 1}-{span.start + width}}}")  # LaTeX counts from 1
         else:
-            top.append(escape(header))
-        column += width
-    parts = [escape(heading.part) for heading in headings]
-    units = [f"[{escape(heading.unit)}]" if heading.unit else "" for heading in headings]
+            top.append(escape(span.header))
+    parts = [escape(heading.part) for heading in grid.headings]
+    units = [f"[{escape(heading.unit)}]" if heading.unit else "" for heading in grid.headings]
     return [_row(top), *rules, _row(parts), _row(units)]
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 

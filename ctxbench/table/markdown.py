@@ -14,7 +14,7 @@ def escape(text: str) -> str:
 
 
 def grid_markdown(grid: Grid) -> str:
-    """Return the grid as a heading, a table, and its notes as a list."""
+    """The grid as a heading, a table, and its notes as a list."""
     headings = [escape(heading.line) for heading in grid.headings]
     rules = ["---:" if heading.is_number else ":---" for heading in grid.headings]
     lines = [f"### {escape(grid.title)}", "", _line(headings), _line(rules)]
@@ -32,7 +32,7 @@ def grid_markdown(grid: Grid) -> str:
 
 
 def glossary(columns: Iterable[Column[Row]]) -> str:
-    """Return what each column means, as a Markdown table."""
+    """What each column means, as a Markdown table."""
     lines = [_line(["column", "meaning"]), _line([":---", ":---"])]
     lines += [_line([f"`{column.name}`", column.about]) for column in columns]
     return "\n".join(lines) + "\n"

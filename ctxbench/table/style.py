@@ -46,24 +46,24 @@ STYLE: dict[Any, Any] = {
 
 
 def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure, sized in inches, whose layout keeps every label inside."""
+    """An empty figure, sized in inches, whose layout keeps every label inside."""
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
 
 
 def colours(records: Sequence[Record]) -> dict[str, str]:
-    """Return each module's colour: always the same for a known one, by appearance for a stranger's."""
-    strangers = dict.fromkeys(r.case.module for r in records if r.case.module not in PALETTE)
-    return PALETTE | {module: OTHERS[i % len(OTHERS)] for i, module in enumerate(strangers)}
+    """Each module's colour: always the same for a built-in one, in order of appearance for a user's."""
+    users = dict.fromkeys(r.case.module for r in records if r.case.module not in PALETTE)
+    return PALETTE | {module: OTHERS[i % len(OTHERS)] for i, module in enumerate(users)}
 
 
 def pale(colour: str) -> tuple[float, float, float]:
-    """Return the colour mixed with white, opaque."""
+    """The colour mixed with white, opaque."""
     r, g, b = (0.45 * part + 0.55 for part in to_rgb(colour))
     return r, g, b
 
 
 def marker(module: str) -> str:
-    """Return a module's marker, so that no reader depends on colour."""
+    """A module's marker, so that no reader depends on colour."""
     return MARKERS[list(PALETTE).index(module) % len(MARKERS)] if module in PALETTE else "h"
 
 

@@ -23,7 +23,7 @@ _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def superscript(number: int) -> str:
-    """Return a footnote's number in superscript digits; nothing for 0."""
+    """A footnote's number in superscript digits; nothing for 0."""
     return str(number).translate(_SUPERSCRIPTS) if number else ""
 
 
@@ -35,12 +35,10 @@ class GridView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         hidden: list[Heading] = []
-        for rank in (
-            0,
-            *sorted({heading.rank for heading in self.grid.headings if heading.rank}, reverse=True),
-        ):
+        ranks = sorted({heading.rank for heading in self.grid.headings if heading.rank}, reverse=True)
+        for rank in (0, *ranks):  # first with every column; then the columns of the highest rank go
             hidden += [heading for heading in self.grid.headings if rank and heading.rank == rank]
-            table = _table(self.grid, hidden)
+            table = _table(self.grid.without(hidden))
             if console.measure(table, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
                 break
         yield Text(self.grid.title, style="bold")
@@ -57,7 +55,7 @@ class GridView:
 
 
 def stacked(grids: Iterable[Grid]) -> RenderableType:
-    """Return grids one under the other, for rich."""
+    """Grids one under the other, for rich."""
     parts: list[RenderableType] = []
     for grid in grids:
         parts += ["", GridView(grid)]
@@ -68,10 +66,9 @@ def _note(text: str, style: str = "dim") -> RenderableType:
     return Constrain(Padding(Text(text, style=style), (0, 0, 0, 1)), LINE)
 
 
-def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
+def _table(grid: Grid) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    kept = [i for i, heading in enumerate(grid.headings) if heading not in hidden]
-    for heading in (grid.headings[i] for i in kept):
+    for heading in grid.headings:
         words = "\n".join((heading.header, heading.part, heading.unit))
         justify: Literal["left", "right"] = "right" if heading.is_number else "left"
         table.add_column(Text(words, justify=justify), justify=justify, no_wrap=heading.is_number)
@@ -80,7 +77,7 @@ def _table(grid: Grid, hidden: Iterable[Heading]) -> Table:
             table.add_section()
             table.add_row(Text(group.label, style="italic"))
         for row in group.rows:
-            table.add_row(*(_text(row[i]) for i in kept))
+            table.add_row(*map(_text, row))
     return table
 
 
@@ -89,7 +86,7 @@ def _text(cell: Cell) -> Text:
 
 
 def plain(grids: Iterable[Grid]) -> str:
-    """Return grids as text without colours, 120 columns wide."""
+    """Grids as text without colours, 120 columns wide."""
     console = Console(width=120, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(stacked(grids))
@@ -97,7 +94,7 @@ def plain(grids: Iterable[Grid]) -> str:
 
 
 def picture(grids: Iterable[Grid]) -> str:
-    """Return grids as a terminal of 150 columns shows them, as SVG."""
+    """Grids as a terminal of 150 columns shows them, as SVG."""
     console = Console(width=150, record=True, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(stacked(grids))
     return console.export_svg(title="ctxbench profile", theme=SVG_EXPORT_THEME)

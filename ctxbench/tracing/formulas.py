@@ -194,7 +194,7 @@ PER_OUTPUT: dict[str, int] = {
     "native_dropout_backward": 2,
     **dict.fromkeys(
         """
-        hardswish _prelu_kernel glu log_sigmoid_forward rrelu_with_noise hardtanh_backward
+        hardswish leaky_relu _prelu_kernel glu log_sigmoid_forward rrelu_with_noise hardtanh_backward
         hardsigmoid_backward hardswish_backward leaky_relu_backward elu_backward softplus_backward
         softshrink_backward hardshrink_backward _prelu_kernel_backward glu_backward log_sigmoid_backward
         """.split(),  # noqa: SIM905

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.files import written_whole
-from ctxbench.measure.fields import check_fields
+from ctxbench.networks.tensor_files import load_tensors
 from ctxbench.networks.weights import compare
 
 SHOWN = 3
@@ -31,15 +33,18 @@ class Checkpoint:
     """Empty in best.ckpt, which nobody goes on from."""
     scaler: dict[str, Any]
     """Of 16-mixed's loss; else empty."""
-    iteration: int
+    iteration: Annotated[int, Meta(ge=0)]
     """Steps done."""
     best: float | None
-    """Highest mIoU of the evaluations so far."""
+    """Highest mIoU of the evaluations so far, in percent."""
     samples: int
     """In the training set."""
     classes: list[str]
     config: str
     """:attr:`ctxbench.train.config.TrainConfig.digest`."""
+    evaluated: int | None = None
+    """The iteration of the last evaluation that ``best`` and the logs have in them; None in a file of an
+    earlier version, which was written after whatever evaluation was due."""
 
     def write(self, path: Path) -> None:
         """Write the file whole. Raises UserError where it cannot be written; the former one then stands."""
@@ -49,18 +54,17 @@ class Checkpoint:
     def read(cls, path: Path) -> "Checkpoint":
         """Read a file, on the CPU. Raises UserError where it is missing, damaged or not one of these."""
         try:
-            values = torch.load(path, map_location="cpu", weights_only=True)
-            check_fields(cls, values)
-            return cls(**values)
+            values = load_tensors(path)
+            return msgspec.convert(values, cls, strict=True)
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
-        except Exception as error:  # bytes that are no pickle can lead the unpickler anywhere
+        except Exception as error:  # values of other types, among them
             raise UserError(f"{path} is no checkpoint of ctxbench: {in_one_line(error)}") from error
 
 
 def write_tensors(path: Path, values: Mapping[str, Any]) -> None:
     """Write what torch.load reads with ``weights_only``. Raises UserError where it cannot be written."""
-    buffer = BytesIO()  # torch.save to a file hides what the system said of it, a full disk say
+    buffer = BytesIO()  # torch.save to a file hides what the system said of it, such as a full disk
     torch.save(dict(values), buffer)
     with written_whole(path) as new:
         new.write_bytes(buffer.getbuffer())
@@ -68,11 +72,12 @@ def write_tensors(path: Path, values: Mapping[str, Any]) -> None:
 
 def load_model(network: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
     """Load a network's weights, all of them. Raises UserError with the first keys that differ."""
+    state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     report = compare(network, state)
     different = [f"{key} is missing" for key in report.missing]
     different += [f"{key} is unknown" for key in report.unexpected]
-    different += [f"{key} is {found}, not {wanted}" for key, found, wanted in report.mismatched]
+    different += [f"{key} is {shape}, not {wanted}" for key, shape, wanted in report.mismatched]
     if different:
         more = f", and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
         raise UserError(f"{origin} is of another architecture: {', '.join(different[:SHOWN])}{more}")
-    network.load_state_dict(dict(state))
+    network.load_state_dict(state)

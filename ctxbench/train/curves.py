@@ -8,11 +8,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxbench.evaluate.evaluation import tables
 from ctxbench.files import write_text
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas, pale, save
+from ctxbench.table.terminal import plain
 from ctxbench.train.run import TrainedRun
 
 WINDOW = 25
@@ -53,13 +53,28 @@ def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:
     axes.plot(log["iteration"], mean, color=colour, linewidth=1.8, label=label)
 
 
+class Trained(TrainedRun):
+    """A finished run: ``str()`` is the tables it ends with, :meth:`to_frame` the scores of each class."""
+
+    def tables(self) -> list[Grid]:
+        """Of its evaluation, and of the gap to its baseline."""
+        return result(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per class, as of an evaluation."""
+        return self.evaluation.to_frame()
+
+    def __str__(self) -> str:
+        return plain(self.tables())
+
+
 def result(run: TrainedRun) -> list[Grid]:
     """The tables a run ends with: of its evaluation, and of the gap to its baseline."""
-    return [*tables(run.evaluation), *([] if run.baseline is None else [_gap(run, run.baseline)])]
+    return [*run.evaluation.tables(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
 
 
 def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
-    ours, theirs = run.evaluation, baseline.evaluation
+    with_context, without = run.evaluation, baseline.evaluation
     headings = [
         Heading("class", "class"),
         Heading("iou_pct", "IoU", run.config.title, "%"),
@@ -67,22 +82,23 @@ def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
         Heading("gap", "gap", "", "points"),
     ]
     rows = [
-        [Cell(name), *_pair(mine, other)]
-        for name, mine, other in zip(ours.classes, ours.iou, theirs.iou, strict=True)
+        [Cell(name), *_scores(iou, baseline_iou)]
+        for name, iou, baseline_iou in zip(with_context.classes, with_context.iou, without.iou, strict=True)
     ]
-    mean = [Cell("mean"), *_pair(ours.miou, theirs.miou)]
+    mean = [Cell("mean"), *_scores(with_context.miou, without.miou)]
     title = f"{run.config.title} against {baseline.config.title}"
     note = (
         "Both: the same data, seed, iterations and network but for the context module and GPM. The gap is of "
-        "the two together; `ctxbench paper table7` takes them apart."
+        "the two together; one more run with --context none takes them apart."
     )
     return Grid(title, headings, [Group("", rows), Group("", [mean])], notes=[note])
 
 
-def _pair(mine: float, other: float) -> list[Cell]:
+def _scores(score: float, baseline: float) -> list[Cell]:
+    """Both, and the gap between them; a class that neither truth nor prediction has is left empty."""
     return [
         Cell(EMPTY if math.isnan(v) else f"{v:{sign}.2f}")
-        for v, sign in ((mine, ""), (other, ""), (mine - other, "+"))
+        for v, sign in ((score, ""), (baseline, ""), (score - baseline, "+"))
     ]
 
 

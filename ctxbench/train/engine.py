@@ -1,11 +1,10 @@
-"""The processes and devices of a training, through Lightning Fabric."""
+"""The device, precision and processes of a training, through Lightning Fabric."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import TimeoutExpired
 
 import torch
 from lightning_fabric import Fabric
@@ -20,13 +19,41 @@ from ctxbench.subject import registry
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import CONFIG
 
-USAGE = 2
-"""Exit code of a process that stopped at bad input."""
+USAGE, INTERRUPTED = 2, 130
+"""Exit codes of a process that stopped at bad input, and of one that was interrupted."""
 
 
-def first_process() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process is the one that writes and prints; known before any other is started."""
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun started this process, and so all the others."""
+    return bool(TorchElasticEnvironment.detect())
+
+
+def world_size(config: TrainConfig) -> int:
+    """How many processes train together, on all nodes."""
+    return int(os.environ["WORLD_SIZE"]) if under_torchrun() else config.devices
+
+
+def local_world_size(config: TrainConfig) -> int:
+    """How many of them on this machine."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if under_torchrun() else config.devices
+
+
+def micro_batch_size(config: TrainConfig) -> int:
+    """Crops in one pass of one process. Raises UserError where the batch does not divide."""
+    parts = world_size(config) * config.accumulate
+    if config.batch % parts:
+        below, above = config.batch // parts * parts, -(-config.batch // parts) * parts
+        fits = f"{below} or {above}" if below else str(above)
+        raise UserError(
+            f"batch {config.batch} does not divide by {world_size(config)} processes × accumulate "
+            f"{config.accumulate} = {parts}: take {fits}"
+        )
+    return config.batch // parts
 
 
 def device_of(config: TrainConfig) -> str:
@@ -34,34 +61,13 @@ def device_of(config: TrainConfig) -> str:
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and _here(config) > torch.cuda.device_count():
-        raise UserError(f"{_here(config)} GPUs were asked for; torch sees {torch.cuda.device_count()}")
+    if device == "cuda" and local_world_size(config) > torch.cuda.device_count():
+        raise UserError(
+            f"{local_world_size(config)} GPUs were asked for; torch sees {torch.cuda.device_count()}"
+        )
     if device == "cpu" and config.precision == "16-mixed":
         raise UserError("16-mixed needs a GPU; on a CPU take 32-true, or bf16-mixed where it has bfloat16")
     return device
-
-
-def processes(config: TrainConfig) -> int:
-    """How many train together, on all nodes."""
-    return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else config.devices
-
-
-def _here(config: TrainConfig) -> int:
-    """How many of them on this machine."""
-    return int(os.environ["LOCAL_WORLD_SIZE"]) if TorchElasticEnvironment.detect() else config.devices
-
-
-def passes(config: TrainConfig) -> int:
-    """Crops in one pass of one process. Raises UserError where the batch does not divide."""
-    parts = processes(config) * config.accumulate
-    if config.batch % parts:
-        below, above = config.batch // parts * parts, -(-config.batch // parts) * parts
-        fits = f"{below} or {above}" if below else str(above)
-        raise UserError(
-            f"batch {config.batch} does not divide by {processes(config)} processes × accumulate "
-            f"{config.accumulate} = {parts}: take {fits}"
-        )
-    return config.batch // parts
 
 
 def precision_of(config: TrainConfig, device: str) -> Precision:
@@ -70,41 +76,20 @@ def precision_of(config: TrainConfig, device: str) -> Precision:
 
 
 def fabric_of(config: TrainConfig, device: str, precision: Precision) -> Fabric:
-    """The engine: torchrun's processes where it started us, else ``config.devices`` of its own."""
+    """The engine of :func:`world_size` processes; :func:`ctxbench.train.ranks.launched` starts them."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    elastic = TorchElasticEnvironment.detect()
-    here, world = _here(config), processes(config)
-    # parameters without gradient end DDP unless it looks for them, which takes time and ours do not need
-    strange = config.context not in (None, "none", *registry.SPECS)
-    ddp = DDPStrategy(find_unused_parameters=strange)
+    local, world = local_world_size(config), world_size(config)
+    # DDP waits for ever on a parameter that gets no gradient unless it searches for such ones at each step,
+    # which takes time: our own modules have none, a user's module may
+    user_module = config.context not in (None, "none", *registry.SPECS)
+    ddp = DDPStrategy(find_unused_parameters=user_module)
     return Fabric(
         accelerator=device,
-        devices=here,
-        num_nodes=world // here,
+        devices=local,
+        num_nodes=world // local,
         strategy=ddp if world > 1 else "auto",
-        plugins=[precision, TorchElasticEnvironment() if elastic else LightningEnvironment()],
+        plugins=[precision, TorchElasticEnvironment() if under_torchrun() else LightningEnvironment()],
     )
-
-
-@contextmanager
-def ending_together(fabric: Fabric) -> Iterator[None]:
-    """End the processes that Fabric started here when this one fails, and the reverse, in silence.
-
-    Those of torchrun are ended by torchrun.
-    """
-    children = getattr(fabric.strategy.launcher, "procs", [])
-    try:
-        yield
-    except BaseException as error:
-        for child in children:
-            try:
-                if isinstance(error, RuntimeError) and child.wait(timeout=5) == USAGE:
-                    raise SystemExit(USAGE) from error  # the connection broke: that process has said why
-            except TimeoutExpired:
-                continue
-            finally:
-                child.kill()
-        raise
 
 
 @contextmanager
@@ -113,13 +98,18 @@ def claimed(folder: Path, fresh: bool) -> Iterator[None]:
 
     Raises UserError where that cannot be, or, for a ``fresh`` run, where it already holds one.
     """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+
+    def refuse_another_run() -> None:
         if fresh and (folder / CONFIG).exists():
             raise UserError(
                 f"{folder} already holds a run: go on with it by --resume, or choose another --out"
             )
+
+    refuse_another_run()  # before anything is made
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        refuse_another_run()  # that another process has begun since
         yield
 
 

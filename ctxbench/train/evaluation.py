@@ -1,7 +1,6 @@
-"""Evaluate what lies in a folder: a training run, in one process or several, or predictions."""
+"""Evaluate a training run's network, in one process or several."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,15 +12,14 @@ from ctxbench.data.augment import normalise
 from ctxbench.data.check import readable
 from ctxbench.data.dataset import Labels, SegmentationSet
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import Evaluation, in_words, write_evaluation
-from ctxbench.evaluate.loop import Progress, evaluate, prediction_files, score
-from ctxbench.evaluate.pictures import spread, write_pictures
+from ctxbench.evaluate.evaluation import Evaluation, in_words
+from ctxbench.evaluate.files import write_with_pictures
+from ctxbench.evaluate.loop import evaluate
 from ctxbench.evaluate.predict import Setting, predict
-from ctxbench.train.engine import device_of, ending_together, fabric_of, first_process, precision_of
+from ctxbench.evaluate.predictions import Progress
+from ctxbench.train.engine import device_of, fabric_of, is_rank_zero, precision_of
+from ctxbench.train.ranks import launched
 from ctxbench.train.run import TrainedRun
-
-PICTURED = 4
-"""Images drawn with truth, prediction and error: so many, evenly spread over the split."""
 
 
 def open_split(
@@ -50,8 +48,8 @@ def evaluate_run(
     save_predictions: bool = False,
     out: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[Evaluation, Path]:
-    """Evaluate a run's network on ``dataset``; return what was found, and the folder it was written to.
+) -> Evaluation:
+    """Evaluate a run's network on ``dataset``; the evaluation says which folder it was written to.
 
     ``out`` is by default a folder of the run, named by data set, split, weights, setting and precision. In it
     are the evaluation, a picture of some images, and, where asked for, the predictions. With several
@@ -69,12 +67,11 @@ def evaluate_run(
     words += [] if setting.precision == "32-true" else [setting.precision]
     name = re.sub(r"[^\w.]+", "-", " ".join(words))
     folder = out or run.folder / "evaluations" / name
-    engine = replace(run.config, device=device, devices=devices, precision=setting.precision)
+    engine = run.config.changed(device=device, devices=devices, precision=setting.precision)
     kind = device_of(engine)
     fabric = fabric_of(engine, kind, precision_of(engine, kind))
-    fabric.launch()
-    place = str(fabric.device)
-    with ending_together(fabric):
+    with launched(fabric, engine, lambda: "evaluate with fewer --devices or --workers, or a smaller --batch"):
+        place = str(fabric.device)
         evaluation = evaluate(
             network,
             dataset,
@@ -86,7 +83,7 @@ def evaluate_run(
             batch=batch,
             workers=workers,
             save=folder / "predictions" if save_predictions else None,
-            progress=progress if first_process() else None,
+            progress=progress if is_rank_zero() else None,
         )
     evaluation = replace(
         evaluation,
@@ -98,13 +95,13 @@ def evaluate_run(
     )
 
     def labels(index: int) -> Labels:
-        found = predict(network, normalise(dataset.image(index))[None].to(place), setting)[0]
-        array: Labels = found.to(torch.uint8).cpu().numpy()
+        image = normalise(dataset.image(index))[None].to(place)  # (1, 3, H, W)
+        array: Labels = predict(network, image, setting)[0].to(torch.uint8).cpu().numpy()  # (H, W)
         return array
 
-    if first_process():
-        _write(folder, evaluation, dataset, labels)
-    return evaluation, folder
+    if is_rank_zero():
+        write_with_pictures(folder, evaluation, dataset, labels)
+    return replace(evaluation, folder=folder)
 
 
 def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
@@ -113,39 +110,12 @@ def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:
     return len(run.evaluations()) if chosen_by == (dataset.name, dataset.split) else 0
 
 
-def evaluate_predictions(
-    folder: Path,
-    dataset: SegmentationSet,
-    *,
-    skipped: tuple[str, ...] = (),
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Score a folder of predictions; with ``out``, write the evaluation and a picture of some there.
-
-    Raises UserError as :func:`ctxbench.evaluate.loop.score` does.
-    """
-    evaluation = replace(score(folder, dataset, progress=progress), skipped=skipped)
-    if out is not None:
-        files = prediction_files(folder, dataset)
-        _write(out, evaluation, dataset, lambda index: dataset.decode(files[index]))
-    return evaluation
-
-
-def _write(
-    folder: Path, evaluation: Evaluation, dataset: SegmentationSet, labels: Callable[[int], Labels]
-) -> None:
-    write_evaluation(folder, evaluation)
-    drawn = {index: labels(index) for index in spread(len(dataset), PICTURED)}
-    write_pictures(folder / "pictures.png", dataset, drawn)
-
-
 def _check_classes(run: TrainedRun, classes: list[str], dataset: SegmentationSet) -> None:
-    for number, (ours, theirs) in enumerate(zip(classes, dataset.classes, strict=False)):
-        if ours != theirs:
+    for number, (trained, wanted) in enumerate(zip(classes, dataset.classes, strict=False)):
+        if trained != wanted:
             raise UserError(
                 f"{run.folder} was trained for other classes than {dataset.name}'s: "
-                f"class {number} is {ours}, not {theirs}"
+                f"class {number} is {trained}, not {wanted}"
             )
     if len(classes) != len(dataset.classes):
         counts = f"{len(classes)} classes, {dataset.name} has {len(dataset.classes)}"

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 from lightning_fabric import seed_everything
 
@@ -20,6 +22,9 @@ from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import network_of
 
 log = logging.getLogger(__name__)
+
+Split = Literal["train_split", "eval_split"]
+"""The settings that name a split."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,10 @@ class Job:
     def prepare(cls, config: TrainConfig, *, begun: bool = False) -> "Job":
         """Open the data, build the network, load the weights it starts from, unless it has ``begun``.
 
-        Raises UserError for whatever of these does not do.
+        Raises UserError for whatever of these does not do; for a split, with the setting that names another.
         """
-        train_set, _ = _open(config, config.train_split)
-        eval_set, skipped = _open(config, config.eval_split or DATASETS[config.dataset].eval_split)
-        for dataset, key in ((train_set, "train_split"), (eval_set, "eval_split")):
-            if not dataset.labelled:
-                raise UserError(f"{dataset.name} {dataset.split} has no labels: set {key}")
+        train_set, _ = _open(config, "train_split")
+        eval_set, skipped = _open(config, "eval_split")
         seed_everything(config.seed, verbose=False)
         network = network_of(config, len(train_set.classes))
         loaded = "its own, of last.ckpt" if begun else _load(config, network, train_set.classes)
@@ -59,6 +61,11 @@ class Job:
 
     def check(self, checkpoint: Checkpoint, origin: Path) -> None:
         """Raise UserError where a checkpoint is not of this job."""
+        if checkpoint.iteration > self.iterations:
+            raise UserError(
+                f"{origin} is of iteration {checkpoint.iteration}, and the training has {self.iterations}: "
+                "it is damaged, or of another run"
+            )
         if checkpoint.samples != len(self.train_set):
             raise UserError(
                 f"{origin} was trained on {checkpoint.samples} samples, and {self.train_set.name} "
@@ -97,11 +104,35 @@ def _differing(before: Sequence[str], now: Sequence[str]) -> str:
     )
 
 
-def _open(config: TrainConfig, split: str | None) -> tuple[SegmentationSet, tuple[str, ...]]:
-    dataset = open_dataset(config.dataset, Path(config.root) if config.root else None, split)
+def _open(config: TrainConfig, key: Split) -> tuple[SegmentationSet, tuple[str, ...]]:
+    """The data set's split that a setting names, and its samples left out as unreadable."""
+    info = DATASETS.get(config.dataset)
+    root = Path(config.root) if config.root else None
+    split = getattr(config, key) or (getattr(info, key) if info else None)
+    try:
+        dataset = open_dataset(config.dataset, root, split)
+    except UserError as error:
+        others = _labelled(
+            config.dataset, root, [name for name in info.splits if name != split] if info else []
+        )
+        if not others:  # what is wrong is not the split
+            raise
+        raise UserError(f"{error}; for another split set {key}={' or '.join(others)}") from error
+    if not dataset.labelled:
+        raise UserError(f"{dataset.name} {dataset.split} has no labels: set {key}")
     if not config.skip_bad:
         return dataset, ()
     dataset, bad = readable(dataset)
     if bad:
         log.warning("%s %s: %d samples left out: %s", dataset.name, dataset.split, len(bad), ", ".join(bad))
     return dataset, tuple(bad)
+
+
+def _labelled(name: str, root: Path | None, splits: Sequence[str]) -> list[str]:
+    """Those splits of a data set that are there and can be trained on, or evaluated with."""
+    there = []
+    for split in splits:
+        with suppress(UserError):
+            if open_dataset(name, root, split).labelled:
+                there.append(split)
+    return there

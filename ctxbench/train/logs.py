@@ -17,16 +17,18 @@ EVALUATIONS = ("iteration", "epoch", "miou", "pixel_accuracy")
 
 
 class Logs:
-    """The logs in ``folder``, as they stood after ``start`` iterations: later rows, or torn ones, are cut.
+    """The logs in ``folder``, as they stood after ``start`` iterations, ``evaluated`` of them evaluated.
+
+    Later rows, and truncated ones, are cut.
 
     Each row is in its file before the call returns. Leaving the context, however that comes about, hands
     TensorBoard's events to their file and ends the thread that writes them. Raises UserError where a file
     cannot be written.
     """
 
-    def __init__(self, folder: Path, start: int) -> None:
+    def __init__(self, folder: Path, start: int, evaluated: int) -> None:
         self._train = _cut(folder / "train.csv", TRAIN, start)
-        self._evaluations = _cut(folder / "evaluations.csv", EVALUATIONS, start)
+        self._evaluations = _cut(folder / "evaluations.csv", EVALUATIONS, evaluated)
         self._folder = folder
         with writing(folder):
             # its thread may write after the working directory has changed

@@ -14,13 +14,16 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pandas as pd
 
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.evaluate.evaluation import Evaluation, read_evaluation
+from ctxbench.evaluate.evaluation import Evaluation
+from ctxbench.evaluate.files import read_evaluation
 from ctxbench.networks.network import Segmenter, build_network
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure, read_toml
@@ -28,11 +31,15 @@ from ctxbench.train.config import TrainConfig, configure, read_toml
 CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"
 LAST = "last.ckpt"
+EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run, finished or not. Raises UserError where ``folder`` holds none."""
+    """A run, finished or not, as it stood when each part of it was first asked for: a file is read once.
+
+    Raises UserError where ``folder`` holds none.
+    """
 
     folder: Path
 
@@ -40,33 +47,36 @@ class TrainedRun:
         if not (self.folder / CONFIG).is_file():
             raise UserError(f"{self.folder} holds no training run (no {CONFIG} in it)")
 
-    @property
+    @cached_property
     def config(self) -> TrainConfig:
-        """What was asked for."""
-        return configure(read_toml(self.folder / CONFIG))
+        """What was asked for. Raises UserError, naming the file, where it is not right."""
+        path = self.folder / CONFIG
+        settings = read_toml(path)
+        try:
+            return configure(settings)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
 
-    @property
+    @cached_property
     def baseline(self) -> "TrainedRun | None":
         """The run of the same network without a context module, if there is one."""
         folder = self.folder / "baseline"
         return TrainedRun(folder) if (folder / CONFIG).is_file() else None
 
-    @property
+    @cached_property
     def starts(self) -> list[dict[str, Any]]:
         """What is known of each start, the first one's and every resume's: when, from where, on what."""
         path = self.folder / ENVIRONMENT
         try:
-            starts: list[dict[str, Any]] = (
-                json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-            )
-        except (OSError, ValueError) as error:
+            starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+            return msgspec.convert(starts, list[dict[str, Any]], strict=True)
+        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
             raise UserError(f"{path} is not the file of a run: {in_one_line(error)}") from error
-        return starts
 
-    @property
+    @cached_property
     def evaluation(self) -> Evaluation:
         """Of the last weights, at the end."""
-        return read_evaluation(self.folder / "evaluation")
+        return read_evaluation(self.folder / EVALUATION)
 
     def checkpoint(self, which: Literal["best", "last"] = "last") -> Checkpoint:
         """The state after the last iteration that was kept, or the weights with the highest mIoU."""
@@ -111,4 +121,7 @@ def network_of(config: TrainConfig, classes: int) -> Segmenter:
 def _frame(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"there is no {path}: the run has not begun to train")
-    return pd.read_csv(path)
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        raise UserError(f"{path} is not the log of a run: {in_one_line(error)}") from error

@@ -1,8 +1,11 @@
-"""One step of training: passes forward and backward, their loss, and the optimizer's update."""
+"""One step of training: passes forward and backward, their loss, and the optimizer's update.
+
+N crops of a micro-batch, K classes, S the crop's side, R ranks.
+"""
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,20 @@ from torch.nn import SyncBatchNorm, functional
 from torch.optim import SGD, AdamW, Optimizer
 
 from ctxbench.data.dataset import IGNORE
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.networks.network import Segmenter
 from ctxbench.train.checkpoint import write_tensors
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.engine import USAGE, first_process
+from ctxbench.train.engine import is_rank_zero
+from ctxbench.train.ranks import rank_zero_says
+from ctxbench.train.stopping import Stop
 
 log = logging.getLogger(__name__)
 
 Batches = Iterator[tuple[Tensor, Tensor]]
+"""Images (N, 3, S, S) and labels (N, S, S)."""
+STATE = {"sgd": {"momentum_buffer"}, "adamw": {"step", "exp_avg", "exp_avg_sq"}}
+"""What the optimizers keep for each parameter."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Step:
     images_per_s: float
     wait_share: float
     """The part of its time spent waiting for data."""
+    stopping: bool = False
+    """Whether some rank was asked to stop after it."""
 
 
 class Stepper:
@@ -51,30 +61,54 @@ class Stepper:
         if fabric.world_size > 1:
             if fabric.device.type == "cuda":
                 SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-            elif first_process():
+            elif is_rank_zero():
                 log.warning("batch norm is not synchronised: SyncBatchNorm runs on GPUs alone")
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         network.to(memory_format=self.format)  # type: ignore[call-overload]
         self.network = network
         body = list(network.backbone.parameters())
-        known = set(body)
-        heads = [parameter for parameter in network.parameters() if parameter not in known]
-        groups = [{"params": body, "factor": 1.0}, {"params": heads, "factor": config.head_lr_factor}]
-        self.rule: Optimizer = (
+        in_body = set(body)
+        heads = [parameter for parameter in network.parameters() if parameter not in in_body]
+        groups: list[dict[str, Any]] = [
+            {"params": body, "factor": 1.0},
+            {"params": heads, "factor": config.head_lr_factor},
+        ]
+        # Fabric wraps an optimizer, and keeps no state of its own in the wrapper
+        self.raw_optimizer: Optimizer = (
             SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
             if config.optimizer == "sgd"
             else AdamW(groups, config.lr, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)
         )
         model: Any = torch.compile(network) if config.compile else network
-        self.model, self.optimizer = fabric.setup(model, self.rule)
+        self.model, self.optimizer = fabric.setup(model, self.raw_optimizer)
 
-    def load_state(self, optimizer: dict[str, Any], scaler: dict[str, Any]) -> None:
-        """Take up an optimizer and a loss scaler where they were kept."""
-        self.rule.load_state_dict(optimizer)
-        self.precision.load_state_dict(scaler)
+    def load_state(self, optimizer: Mapping[str, Any], scaler: Mapping[str, Any], origin: Path) -> None:
+        """Take up an optimizer and a loss scaler where they were kept.
 
-    def step(self, iteration: int, batches: Batches, folder: Path) -> Step:
+        Rates, decays and the like stay the configuration's. Raises UserError, naming ``origin``, where the
+        state is of another optimizer or of another network.
+        """
+        chosen = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.raw_optimizer.param_groups
+        ]
+        try:
+            self.raw_optimizer.load_state_dict(dict(optimizer))
+            self.precision.load_state_dict(dict(scaler))
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UserError(
+                f"{origin} has no state of {self.config.optimizer} that fits: {in_one_line(error)}"
+            ) from error
+        for group, values in zip(self.raw_optimizer.param_groups, chosen, strict=True):
+            group.update(values)
+        for parameter, state in self.raw_optimizer.state.items():
+            if misfit := _misfit(parameter, state, STATE[self.config.optimizer]):
+                raise UserError(f"{origin} has no state of {self.config.optimizer} that fits: {misfit}")
+
+    def step(self, iteration: int, batches: Batches, folder: Path, stop: Stop | None = None) -> Step:
         """Take step ``iteration``, the first being 1, with the next ``accumulate`` of ``batches``.
+
+        All ranks return the same, but for times: whether to ``stop`` after it, too.
 
         Raises UserError, before any weight has changed, where a loss is no number; ``folder`` then has the
         batch it came from.
@@ -82,11 +116,12 @@ class Stepper:
         config, fabric = self.config, self.fabric
         began, waited = time.perf_counter(), 0.0
         rate: float = config.lr * (1 - (iteration - 1) / self.iterations) ** config.power
-        for group in self.rule.param_groups:
+        for group in self.raw_optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         seeds = np.random.SeedSequence([config.seed, iteration, fabric.global_rank])
         seed_everything(int(seeds.generate_state(1)[0]), verbose=False)
-        losses = torch.zeros(fabric.world_size, 3, device=fabric.device)
+        # loss, main, auxiliary, and whether the rank was asked to stop: one reduction for all four
+        totals = torch.zeros(fabric.world_size, 4, device=fabric.device)  # (R, 4)
         offending = None
         for part in range(config.accumulate):
             asked = time.perf_counter()
@@ -96,15 +131,17 @@ class Stepper:
             labels = labels.to(fabric.device, non_blocking=True)
             with fabric.no_backward_sync(self.model, enabled=part + 1 < config.accumulate):
                 main, auxiliary = (
-                    cross_entropy(logits, labels) if logits is not None else losses.new_zeros(())
+                    cross_entropy(logits, labels) if logits is not None else totals.new_zeros(())
                     for logits in self.model(images)
                 )
                 loss = main + config.aux_weight * auxiliary
                 fabric.backward(loss / config.accumulate)
-            losses[fabric.global_rank] += torch.stack([loss, main, auxiliary]).detach() / config.accumulate
+            mine = torch.stack([loss, main, auxiliary]).detach() / config.accumulate  # (3,)
+            totals[fabric.global_rank, :3] += mine
             if not torch.isfinite(loss):
                 offending = {"images": images.cpu(), "labels": labels.cpu()}
-        every = fabric.all_reduce(losses, reduce_op="sum")
+        totals[fabric.global_rank, 3] = float(stop is not None and stop.asked)
+        every = fabric.all_reduce(totals, reduce_op="sum")
         assert isinstance(every, Tensor)
         if not torch.isfinite(every).all():
             self._stop(iteration, every[:, 0], offending, folder / "nan-batch.pt")
@@ -120,36 +157,54 @@ class Stepper:
             lr=rate,
             images_per_s=config.batch / spent,
             wait_share=waited / spent,
+            stopping=mean[3] > 0,
         )
 
     def _average_buffers(self) -> None:
-        """Give all processes the mean of what each has found in its images, such as EMAU's bases."""
+        """Give all ranks the mean of what each has gathered from its images, such as EMAU's bases."""
         buffers = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
         if self.fabric.world_size == 1 or not buffers:
             return
-        mean = self.fabric.all_reduce(torch.cat([buffer.flatten() for buffer in buffers]), reduce_op="mean")
+        flat = torch.cat([buffer.flatten() for buffer in buffers])  # (all elements,)
+        mean = self.fabric.all_reduce(flat, reduce_op="mean")
         assert isinstance(mean, Tensor)
         parts = torch.split(mean, [buffer.numel() for buffer in buffers])
         for buffer, part in zip(buffers, parts, strict=True):
-            buffer.copy_(part.view_as(buffer))
+            buffer.copy_(part.view_as(buffer))  # the buffer's own shape
 
     def _stop(self, iteration: int, losses: Tensor, offending: dict[str, Tensor] | None, path: Path) -> None:
-        """End all processes alike; the first whose loss is no number keeps its batch."""
+        """End all ranks alike; the first whose loss, of (R,), is no number keeps its batch."""
         first = int((~torch.isfinite(losses)).nonzero()[0])
         if self.fabric.global_rank == first and offending is not None:
             write_tensors(path, offending)
         self.fabric.barrier()
-        if not first_process():
-            raise SystemExit(USAGE)
         safer = "" if self.config.precision == "32-true" else ", or precision=32-true"
-        raise UserError(
-            f"the loss is {losses[first]:g} at iteration {iteration}; its batch is in {path}: "
-            f"look at it, or try an lr below {self.config.lr:g}{safer}"
-        )
+        with rank_zero_says():
+            raise UserError(
+                f"the loss is {losses[first]:g} at iteration {iteration}; its batch is in {path}: "
+                f"look at it, or try an lr below {self.config.lr:g}{safer}"
+            )
+
+
+def _misfit(parameter: Any, state: Any, wanted: set[str]) -> str:
+    """In what an optimizer's state of a parameter is not one of its own; empty where it is."""
+    if not isinstance(parameter, Tensor) or not isinstance(state, dict):
+        return "it is of another network"
+    kept = {key: value for key, value in state.items() if value is not None}
+    if kept and kept.keys() != wanted:
+        return f"it holds {', '.join(sorted(map(str, kept)))}, not {', '.join(sorted(wanted))}"
+    for key, value in kept.items():
+        if not isinstance(value, Tensor) or value.shape not in (parameter.shape, *[()] * (key == "step")):
+            return f"its {key} is of another shape than the parameter"
+    return ""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of (N, K, H, W) with (N, H, W) over pixels not ignored; 0 where all are."""
-    counted = (labels != IGNORE).sum().clamp(min=1)
+    """Mean cross entropy of logits (N, K, S, S) with labels (N, S, S) over pixels not ignored.
+
+    It is 0 where all are ignored.
+    """
+    counted = (labels != IGNORE).sum().clamp(min=1)  # ()
     # summed here, for a sum within cross_entropy differs from run to run on a GPU
-    return functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none").sum() / counted
+    by_pixel = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")  # (N, S, S)
+    return by_pixel.sum() / counted

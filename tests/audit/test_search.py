@@ -1,275 +1,146 @@
-"""A printed number is decoded: units read, habits counted by hand, printed digits of two papers found."""
+"""A module's printed number is decoded: what was put in comes out, from a user's file, and in sentences."""
 
-from collections.abc import Callable
-from itertools import islice
-from math import isclose
+from math import log
+from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor, nn
+from audit.blocks import CONV, OUT, PRODUCTS, C, H, W
 
 from ctxbench.audit import runs
-from ctxbench.audit.conventions import FLOPS, MEMORY, Choice, Seen, conventions, table_10
-from ctxbench.audit.decoding import Decoding
-from ctxbench.audit.quantity import Quantity
-from ctxbench.audit.runs import EVERY_CALL, LAST_CALL, OPERATIONS, Run
+from ctxbench.audit.quantity import CUT
+from ctxbench.audit.runs import LAST_CALL, OPERATIONS
 from ctxbench.audit.search import decode
-from ctxbench.audit.work import last_calls, of_leaves
-from ctxbench.counters import leaf_rule as paper
 from ctxbench.errors import UserError
-from ctxbench.paper.printed.table10 import table10
-from ctxbench.subject.bind import build
-from ctxbench.subject.registry import spec
+
+BLOCKS = Path(__file__).with_name("blocks.py")
+SMALL, FAILS, POINTWISE = (f"{BLOCKS}:{name}" for name in ("Small", "Fails", "Pointwise"))
+SHAPE = (1, C, H, W)
 
 CCNET_SHAPE = (1, 512, 97, 97)
 """CCNet's table (ICCV 2019) is for 769×769 images at output stride 8."""
 
 
-C, H, W, K = 16, 7, 23, 3
-CONV = 2 * C * C * H * W
-OUT = 2 * C * H * W
-PRODUCTS = (2 * C * W * H * W, 2 * C * H * K * W)
-
-
-class MatMul(nn.Module):
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b
-
-
-class Small(nn.Module):
-    """A biased convolution, a norm, a ReLU, and one product leaf called twice, with a functional sigmoid."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.project = nn.Conv2d(channels, 2 * channels, 1)
-        self.norm, self.relu, self.product = nn.BatchNorm2d(2 * channels), nn.ReLU(), MatMul()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.norm(self.project(x)))
-        square = self.product(y.mT, y)
-        return torch.sigmoid(y + self.product(y[..., :K], square[..., :K, :]))
-
-
-class Fails(Small):
-    """Runs at one size alone."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1] != W:
-            raise RuntimeError("so many columns, please")
-        return super().forward(x)
-
-
-SMALL, FAILS = f"{__name__}:Small", f"{__name__}:Fails"
-
-
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Build this file's modules by name, however pytest imported the file."""
-    classes = {SMALL: Small, FAILS: Fails}
-    monkeypatch.setattr("ctxbench.subject.registry._classes", classes)
-    monkeypatch.setattr("ctxbench.subject.resolve.canonical", lambda name: name)
-
-
-def small(view: str) -> Seen:
-    return Run(SMALL, (1, C, H, W), "single").seen(training=True)[view]
-
-
-@pytest.mark.parametrize(
-    ("text", "digits", "is_memory", "sizes"),
-    [
-        ("19.33G", "19.33", False, (10**9, 2**30)),
-        ("+43.1 GFLOPs", "43.1", False, (10**9, 2**30)),
-        ("2.4gmacs", "2.4", False, (10**9, 2**30)),
-        ("21.5M", "21.5", False, (10**6, 2**20)),
-        ("88.00MB", "88.00", True, (2**20, 10**6)),
-        ("1.2 GiB", "1.2", True, (2**30,)),
-    ],
-)
-def test_a_number_is_read_with_what_its_unit_may_mean(
-    text: str, digits: str, is_memory: bool, sizes: tuple[int, ...]
-) -> None:
-    quantity = Quantity.parse(text)
-    assert (quantity.digits, quantity.is_memory) == (digits, is_memory)
-    assert tuple(unit.size for unit in quantity.units) == sizes
-
-
-@pytest.mark.parametrize("text", ["19.33", "G", "19.33B", "-3G", "0.00G", "19,33G", "3 apples"])
-def test_what_is_no_number_with_a_unit_is_refused_by_name(text: str) -> None:
-    with pytest.raises(UserError, match="no printed number with a unit"):
-        Quantity.parse(text)
-
-
-def test_the_share_of_random_numbers_that_print_alike() -> None:
-    ten = Quantity.parse("10G")
-    prints = sum(ten.fits(5 * 4 ** (i / 100_000)) for i in range(100_000)) / 100_000
-    assert isclose(ten.width, prints, rel_tol=0.01)
-
-
-@pytest.mark.usefixtures("place")
-@pytest.mark.parametrize(
-    ("view", "products"), [(OPERATIONS, sum(PRODUCTS)), (EVERY_CALL, sum(PRODUCTS)), (LAST_CALL, PRODUCTS[1])]
-)
-def test_products_are_counted_call_by_call(view: str, products: int) -> None:
-    seen = small(view)
-    counted = [choice.number(seen) for choice in FLOPS["products"]]
-    assert counted[:3] == [CONV + products, 2 * (CONV + products), CONV + 2 * products]
-    assert counted[4:] == [CONV, 2 * CONV]
-
-
-@pytest.mark.usefixtures("place")
-def test_habits_on_top_of_products_by_hand() -> None:
-    leaves, operations = small(EVERY_CALL), small(OPERATIONS)
-    for seen in (leaves, operations):
-        assert FLOPS["bias"][1].number(seen) == OUT
-        assert [choice.number(seen) for choice in FLOPS["norm"]] == [0, OUT, 2 * OUT, 4 * OUT]
-        assert FLOPS["activation"][1].number(seen) == OUT
-    assert FLOPS["sigmoid"][1].number(leaves) == 0, "a functional sigmoid is no leaf"
-    assert FLOPS["sigmoid"][1].number(operations) == OUT
-
-
-@pytest.mark.usefixtures("place")
-def test_memory_habits_by_hand() -> None:
-    held = {choice.words: choice for choice in MEMORY["held"]}
-    products = (2 * C * W * W, OUT)
-    every, last = small(EVERY_CALL), small(LAST_CALL)
-    assert held["outputs of the leaf modules"].number(every) == 4 * (3 * OUT + sum(products))
-    assert held["outputs of the leaf modules"].number(last) == 4 * (3 * OUT + products[1])
-    assert held["outputs of the leaf modules with weights"].number(every) == 4 * 2 * OUT
-    assert held["everything the operations allocate"].number(every) is None
-    assert MEMORY["input"][1].number(every) == 4 * C * H * W
-    assert MEMORY["weights"][1].number(every) == 4 * (2 * C * C + 2 * C + 4 * C)
-
-
-@pytest.mark.usefixtures("place")
-def test_a_new_habit_is_one_line() -> None:
-    nothing, *_ = FLOPS["bias"]
-    habits = {**FLOPS, "mine": (nothing, Choice("a thousand", 1, lambda seen: 1000))}
-    before = {convention.value for convention in conventions(FLOPS, small(LAST_CALL))}
-    after = {convention.value for convention in conventions(habits, small(LAST_CALL))}
-    assert after == before | {value + 1000 for value in before}
-
-
-@pytest.mark.parametrize("module", sorted(table10()))
-def test_table_10s_convention_is_a_point_of_the_space(module: str) -> None:
-    row = spec(module).table10
-    options = {**row.options_at(64), **row.counted}
-
-    def published() -> nn.Module:
-        return build(module, 64, (12, 9), "published", **options)
-
-    shape = (1, 64, 12, 9)
-    calls = last_calls(of_leaves(published, shape))
-    seen = Seen(calls, 0, 0, sampled_outputs=4 * sum(call.sampled for call in calls))
-    counted = paper.count(published, shape)
-    assert table_10(FLOPS, seen) == round(counted["gflops"] * 1e9)
-    assert table_10(MEMORY, seen) == round(counted["mib"] * 2**20)
-    assert table_10(FLOPS, seen) in {convention.value for convention in conventions(FLOPS, seen)}
-
-
-@pytest.fixture(scope="module")
-def decoded() -> Callable[[str], Decoding]:
-    known: dict[str, Decoding] = {}
-
-    def of(module: str) -> Decoding:
-        row = table10()[module]
-        counted = spec(module).table10.counted  # LatentGNN's digits fit another configuration than its row's
-        if module not in known:
-            known[module] = decode(module, f"{row.gflops}G", f"{row.mib}MB", options=counted)
-        return known[module]
-
-    return of
-
-
-@pytest.mark.parametrize("module", sorted(table10()))
-def test_table_10_is_decoded(
-    module: str, decoded: Callable[[str], Decoding], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other batches, which would each cost three passes."""
     monkeypatch.setattr(runs, "BATCHES", ())
-    if module != "rcca":  # what no run reproduces is looked for in all of them
-        monkeypatch.setattr("ctxbench.audit.search.runs", lambda *asked: islice(runs.runs(*asked), 1))
-    decoding, row = decoded(module), table10()[module]
-    assert decoding.is_reproduced is (module != "rcca")
-    assert any(fit.is_table_10 for fit in decoding.of("both")) is (module != "rcca")
-    for fit in decoding.of("both"):
-        flops, memory = fit.readings
-        assert (f"{flops.value:.{len(row.gflops.partition('.')[2])}f}", f"{memory.value:.2f}") == (
-            row.gflops,
-            row.mib,
-        )
-    departures = [fit.departures for fit in decoding.of("both")]
-    assert departures == sorted(departures)
 
 
-def test_rcca_comes_out_as_known(decoded: Callable[[str], Decoding], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not reproduced; the projections alone, every call, at 2 per MAC, give 5.369, but 20 MiB."""
-    monkeypatch.setattr(runs, "BATCHES", ())
-    decoding = decoded("rcca")
-    plainest = decoding.of("FLOPs")[0].readings[0]
-    assert round(plainest.value, 3) == 5.369
-    assert plainest.words == "2 per MAC of convolutions, matrix products not counted (G = 10⁹)"
-    assert {fit.kind for fit in decoding.nearest} == {"both", "memory"}
-    assert "not reproduced; the nearest" in str(decoding)
-
-
+@pytest.mark.usefixtures("one_batch")
 @pytest.mark.parametrize(("module", "printed"), [("rcca", "16.5G"), ("ctxbench_modules.danet:PAM", "108G")])
-def test_ccnets_own_numbers_are_two_per_mac_of_every_call(
-    module: str, printed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "BATCHES", ())
-    fit = decode(module, printed, shape=CCNET_SHAPE).fits[0]
-    assert fit.readings[0].words == "2 per MAC of convolutions and matrix products (G = 10⁹)"
+def test_ccnets_own_numbers_are_two_per_mac_of_every_call(module: str, printed: str) -> None:
+    fit = decode(module, printed, shape=CCNET_SHAPE).outcomes["FLOPs"].fits[0]
+    assert fit.candidates[0].words == "2 per MAC of convolutions and matrix products (G = 10⁹)"
     assert fit.view == OPERATIONS
     assert fit.run.startswith("the published form")
 
 
-@pytest.mark.usefixtures("place")
-def test_a_convention_put_in_comes_out_with_its_departures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_convention_put_in_comes_out_with_its_deviations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "BATCHES", (2,))
-    shape = (1, C, H, W)
     value = 2 * (CONV + PRODUCTS[1]) + OUT
-    decoding = decode(SMALL, f"{value / 1e3}K", shape=shape)
-    fit = next(fit for fit in decoding.fits if fit.view == LAST_CALL)
-    assert fit.departures == 4
-    assert fit.readings[0].words.startswith("2 per MAC of convolutions and matrix products + 1 per ")
-    assert fit.readings[0].alike > 0, "there are as many biased outputs as elements of the ReLU"
+    outcome = decode(SMALL, f"{value / 1e3}K", shape=SHAPE).outcomes["FLOPs"]
+    fit = next(fit for fit in outcome.fits if fit.view == LAST_CALL)
+    assert fit.deviations == 4
+    assert fit.candidates[0].words.startswith("2 per MAC of convolutions and matrix products + 1 per ")
+    assert fit.candidates[0].n_equivalent > 0, "there are as many biased outputs as elements of the ReLU"
     larger = 2 * C * C * (H + 1) * (W + 1)
-    wider = decode(SMALL, f"{larger / 1e3}K", shape=shape)
+    wider = decode(SMALL, f"{larger / 1e3}K", shape=SHAPE).outcomes["FLOPs"]
     assert any(fit.run == f"input {H + 1}×{W + 1}" for fit in wider.fits)
 
 
-@pytest.mark.usefixtures("place")
-def test_chance_grows_with_departures_and_shrinks_with_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "BATCHES", ())
+@pytest.mark.usefixtures("one_batch")
+def test_a_number_that_was_cut_off_is_found() -> None:
+    """216.384 K are the plain MACs: rounded they print as 216.4, cut off as 216.3."""
+    fit = decode(SMALL, "216.3K", shape=SHAPE).outcomes["FLOPs"].fits[0]
+    assert (fit.printing, fit.deviations) == (CUT, 1)
+    assert fit.candidates[0].value == (CONV + sum(PRODUCTS)) / 1e3
+
+
+@pytest.mark.usefixtures("one_batch")
+@pytest.mark.parametrize("printed", ["215K", "217K", "1.2M"])
+def test_the_plain_count_is_told_whatever_else_fits(printed: str) -> None:
+    outcome = decode(SMALL, printed, shape=SHAPE).outcomes["FLOPs"]
+    plain = outcome.near_misses[-1]
+    assert plain.deviations == 0
+    assert plain.candidates[0].words == "MACs of convolutions and matrix products " + (
+        "(K = 10³)" if printed.endswith("K") else "(M = 10⁶)"
+    )
+    assert plain.run == "the single form"
+
+
+@pytest.mark.usefixtures("one_batch")
+def test_chance_grows_with_deviations_and_shrinks_with_digits() -> None:
     value = (CONV + sum(PRODUCTS)) / 1e3
-    few, many = (decode(SMALL, f"{text}K", shape=(1, C, H, W)) for text in (f"{value:.0f}", f"{value:.3f}"))
-    chances = [fit.by_chance for fit in few.fits]
+    few, many = (
+        decode(SMALL, f"{text}K", shape=SHAPE).outcomes["FLOPs"].fits
+        for text in (f"{value:.0f}", f"{value:.3f}")
+    )
+    chances = [fit.by_chance for fit in few]
     assert chances == sorted(chances)
-    assert few.fits[0].departures == many.fits[0].departures == 0
-    assert few.fits[0].by_chance > 50 * many.fits[0].by_chance
-    assert len(many.fits) < len(few.fits)
+    assert few[0].deviations == many[0].deviations == 0
+    assert few[0].by_chance > 50 * many[0].by_chance
+    assert len(many) < len(few)
 
 
-@pytest.mark.usefixtures("place")
-def test_the_frame_has_every_fit_and_near_miss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "BATCHES", ())
-    decoding = decode(SMALL, "987654.321G", "1.7GiB", shape=(1, C, H, W))
+@pytest.mark.usefixtures("one_batch")
+def test_the_frame_has_every_fit_and_near_miss() -> None:
+    decoding = decode(SMALL, "98.7654321M", "1.7MiB", shape=SHAPE)
     frame = decoding.to_frame()
     assert not frame["fits"].any()
     assert list(frame["kind"].unique()) == ["both", "FLOPs", "memory"]
-    assert (frame["error"] > 0.9).all()
     assert frame["expected_by_chance"].isna().all()
+    assert frame["printing"].isna().all()
+    alone = frame[frame["kind"] == "FLOPs"]
+    assert alone["log_distance"].is_monotonic_increasing
+    assert (alone["flops_error"] == alone["flops_m"] / 98.7654321 - 1).all()
 
 
-@pytest.mark.usefixtures("place")
-def test_a_departure_that_fails_is_told_and_the_run_asked_for_is_an_error() -> None:
-    decoding = decode(FAILS, "1.5K", shape=(1, C, H, W))
+def test_a_deviation_that_fails_is_told_and_the_run_asked_for_is_an_error() -> None:
+    decoding = decode(FAILS, "1.5M", shape=SHAPE)
     assert [reason.partition(" (")[0] for reason in decoding.not_tried] == [
         f"input {H + 1}×{W + 1}",
         f"input {H - 1}×{W - 1}",
     ]
     assert "so many columns, please" in str(decoding)
     with pytest.raises(UserError, match="so many columns, please"):
-        decode(FAILS, "1.5K", shape=(1, C, H, W + 1))
+        decode(FAILS, "1.5M", shape=(1, C, H, W + 1))
+
+
+def test_a_users_file_is_decoded_in_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 1×1 convolution of 16 to 16 channels at 7×23 has 41,216 MACs, and 82,432 FLOPs at 2 for each.
+
+    By chance: 41.2, 82.4 and, at 8×24, 49.2 are within a factor of two and take one deviation or none. Of
+    random numbers 0.1 / 82.4 / ln 4 round to 82.4; half as many more would fit 41.2, were they cut off to it.
+    """
+    monkeypatch.setattr(runs, "BATCHES", (2,))
+    assert f"{3.5 * 0.1 / 82.4 / log(4):.2g}" == "0.0031"
+    assert str(decode(POINTWISE, "82.4K", shape=SHAPE)) == (
+        f"""{POINTWISE}, input 1×16×7×23: what 82.4 K may count
+Runs: the single form; input 8×24; input 6×22; batch 2.
+
+82.4 K: fits 1 of 14 conventions with different numbers
+  1. 82.4320 K (1 deviation; 0.0031 expected by chance)
+     2 per MAC of convolutions and matrix products (K = 10³)
+     every operation is seen, functional ones too
+     the single form
+  Plainer, but with other digits:
+  – 41.2160 K (-50 %; 0 deviations)
+     MACs of convolutions and matrix products (K = 10³)
+     every operation is seen, functional ones too
+     the single form
+"""
+    )
+
+
+@pytest.mark.usefixtures("one_batch")
+@pytest.mark.parametrize("printed", ["99999999999999999999G", "41.2T", "0.000001K"])
+def test_a_number_that_nothing_comes_near_is_refused_with_what_is_nearest(printed: str) -> None:
+    with pytest.raises(UserError) as refused:
+        decode(POINTWISE, printed, shape=SHAPE)
+    (line,) = str(refused.value).splitlines()
+    assert "over 1000 times off from all that can be counted on an input of 1×16×7×23" in line
+    assert "the nearest is" in line
+    assert line.endswith("give the number's unit, and the input's channels and size, as they are in print")
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 4, 4), (1, 8, -3, 4)])

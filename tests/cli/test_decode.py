@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from audit.blocks import C, H, W
 
 from ctxbench.cli import main
 
@@ -13,6 +15,9 @@ Run = Callable[..., int]
 
 SWEEP = ("sweep", "emau", "reconet", "--channels", "8", "--values", "4,8,16")
 SMALL = ("--channels", "8", "--size", "6x5")
+
+BLOCKS = Path(__file__).parents[1] / "audit" / "blocks.py"
+OF_BLOCKS = ("--channels", str(C), "--size", f"{H}x{W}")
 
 
 @pytest.fixture
@@ -33,14 +38,38 @@ def test_decode_prints_the_fits(run: Run, capsys: pytest.CaptureFixture[str]) ->
     assert run("decode", "emau", f"{macs / 1000}K", *SMALL, "-o", "bases=4") == 0
     told = capsys.readouterr().out
     assert "MACs of convolutions and matrix products (K = 10³)" in told
-    assert "0 departures" in told
-    assert "the published form with bases=4, iterations=3" in told
+    assert "0 deviations" in told
+    assert "the published form with bases=4" in told
 
 
 def test_decode_exports_every_fit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("decode", "emau", "0.01M", "99MB", *SMALL, "--csv", "-") == 0
+    assert run("decode", "emau", "0.01M", "0.1MB", *SMALL, "--csv", "-") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert {row["kind"] for row in rows} == {"both", "FLOPs", "memory"}
+
+
+def test_decode_of_a_users_file_finds_a_number_that_was_cut_off(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plain MACs are 216.384 K, which round to 216.4."""
+    assert run("decode", f"{BLOCKS}:Small", "216.3K", *OF_BLOCKS) == 0
+    assert "1. 216.384 K (1 deviation; cut off, not rounded;" in capsys.readouterr().out
+
+
+def test_decode_of_a_users_file_tells_the_plain_count_beside_fits_by_chance(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("decode", f"{BLOCKS}:Small", "215K", *OF_BLOCKS) == 0
+    told = capsys.readouterr().out
+    assert told.index("216.384 K (+0.64 %; 0 deviations)") < told.index("1. 215.040 K (5 deviations; 0.")
+    assert "expected by chance, so may be chance)" in told
+
+
+def test_decode_tells_the_nearest_by_ratio_first(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """At most 82 K without the products, a third of what is printed, and with them 557 K, twice as much."""
+    assert run("decode", f"{BLOCKS}:Affinity", "250K", *OF_BLOCKS) == 0
+    nearest = next(re.finditer(r"^  (?:1\.|–) (\S+) K", capsys.readouterr().out, re.MULTILINE))
+    assert 250 < float(nearest[1]) < 600
 
 
 def test_sweep_prints_a_table_and_writes_nothing_unasked(
@@ -77,6 +106,7 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
     ("arguments", "why"),
     [
         (("decode", "emau", "19.33"), "no printed number with a unit"),
+        (("decode", "emau", "99999999999999999999G", *SMALL), "over 1000 times off from all that can be"),
         (("decode", "emua", "1G"), "did you mean emau"),
         (("decode", "emau", "1G", "--size", "3x"), "takes 64 or 64x48 (H x W), not '3x'"),
         (("sweep", "emau"), "give the values of the axis"),

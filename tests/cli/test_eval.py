@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ctxbench.cli import main
-from ctxbench.evaluate.evaluation import FILES, read_evaluation
+from ctxbench.evaluate.files import FILES, read_evaluation
 from ctxbench.train.checkpoint import Checkpoint
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import network_of

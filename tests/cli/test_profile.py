@@ -100,7 +100,8 @@ def test_profile_prints_a_row_for_each_module_and_writes_the_folder(
 ) -> None:
     assert profiled.returncode == 0, profiled.stderr
     assert all(title in profiled.stdout for title in ("TGM+TRM", "Non-Local", "EMAUnit", "Block"))
-    assert profiled.stderr == ""
+    lines = profiled.stderr.splitlines()  # none, unless the machine is so busy that it takes half a minute
+    assert all(line.startswith("ctxbench: measuring ") for line in lines), profiled.stderr
     written = {path.name for path in (folder / "run").iterdir()}
     assert {
         "run.json",
@@ -143,7 +144,7 @@ def test_records_hold_all_samples_and_the_environment(
     records = [json.loads(line) for line in lines]
     assert len({record["case_id"] for record in records}) == len(records) == 4
     for record in records:
-        assert record["schema_version"] == 1
+        assert record["schema_version"] == 2
         assert len(record["rounds_ms"]) >= 5
         assert record["environment"]["torch"]
 
@@ -171,11 +172,16 @@ def test_report_rebuilds_the_same_files_without_measuring(
     assert "run/summary.csv" in ran.stdout
 
 
-def test_explain_shows_where_the_cost_is_and_what_was_missed(cli: Cli) -> None:
-    ran = cli("explain", "block.py:Block", "--channels", "16", "--size", "9x7", "-o", "heads=4")
-    assert ran.returncode == 0, ran.stderr
-    assert "aten._scaled_dot_product_flash_attention_for_cpu.default" in ran.stdout
-    assert "fvcore gave nothing to these products: aten::scaled_dot_product_attention" in ran.stdout
+def test_explain_shows_where_the_cost_is_and_what_was_missed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "160")
+    arguments = ("block.py:Block", "--channels", "16", "--size", "9x7", "-o", "heads=4")
+    assert inside(monkeypatch, "explain", *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "aten._scaled_dot_product_flash_attention_for_cpu.default" in printed
+    assert "fvcore gave nothing to these products: aten::scaled_dot_product_attention" in printed
 
 
 def test_compare_of_a_run_with_itself_finds_nothing_slower(
@@ -192,21 +198,29 @@ def test_compare_of_runs_without_a_common_case_says_so_and_exits_3(
     assert cli("compare", "run", "piped").returncode == 3
 
 
-def test_a_crash_costs_its_own_row_only(cli: Cli, folder: Path) -> None:
-    ran = cli("profile", "block.py:Dies", "block.py:Block", *SMALL, "--counter", "none", "--out", "crash")
-    assert ran.returncode == 4
+def test_a_crash_costs_its_own_row_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    names = ("block.py:Dies", "block.py:Block")
+    assert inside(monkeypatch, "profile", *names, *SMALL, "--counter", "none", "--out", "crash") == 4
     status = {
         row["module"].rpartition(":")[2]: row["status"] for row in rows(folder / "crash" / "summary.csv")
     }
     assert status["Dies"] == "crashed"
     assert status["Block"] in ("ok", "noisy")
-    assert "SIGSEGV" in ran.stderr
+    assert "SIGSEGV" in capfd.readouterr().err
+
+
+def test_a_refusal_is_one_line_of_a_process_of_its_own_too(cli: Cli) -> None:
+    ran = cli("profile", "block.py:Missing")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert "not there" in ran.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("profile", "block.py:Missing"), "not there"),
         (("profile", "block.py:Block", "-o", "rank=3"), "no option 'rank'"),
         (("profile", "block.py:Pools", *SMALL), "(1, 16)"),
         (("profile", "nonlocal", "-o", "width=0"), "width"),
@@ -215,21 +229,6 @@ def test_a_crash_costs_its_own_row_only(cli: Cli, folder: Path) -> None:
         (("profile", "nope.py:Block"), "no file 'nope.py'"),
         (("profile", "--out", "block.py/run"), "cannot write"),
         (("profile", "--channels", "1000000", "--size", "1000000"), "limit"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_what_cannot_be_measured_is_refused_in_one_line(
-    cli: Cli, arguments: tuple[str, ...], said: str
-) -> None:
-    ran = cli(*arguments)
-    assert ran.returncode == 2, ran.stdout + ran.stderr
-    assert ran.stderr.count("\n") == 1
-    assert said in ran.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
         (("profile", "--size", "0"), "positive"),
         (("profile", "--size", "64x48x3"), "--size"),
         (("profile", "--channels", "many"), "--channels"),
@@ -264,13 +263,16 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     said: str,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    """In this process, whose fork server loads torch once for all of them; its own output counts too."""
     monkeypatch.chdir(folder)
     assert inside(monkeypatch, *arguments) == 2
-    error = capsys.readouterr().err
+    error = capfd.readouterr().err
     assert error.count("\n") == 1
-    assert said in error
+    assert (
+        said.lower() in error.lower()
+    )  # an argument is 'MODULE' or 'module', as the version of typer has it
 
 
 def inside(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
@@ -278,7 +280,7 @@ def inside(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
     monkeypatch.setattr(sys, "argv", ["ctxbench", *map(str, arguments)])
     with pytest.raises(SystemExit) as left:
         main()
-    return left.value.code
+    return left.value.code or 0  # success is None
 
 
 def test_a_defect_is_not_taken_for_a_slowdown(
@@ -301,7 +303,7 @@ def test_a_second_interrupt_still_tells_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ctxbench.api.profile", interrupt)
-    monkeypatch.setattr("ctxbench.report.run.write_report", interrupt)
+    monkeypatch.setattr("ctxbench.report.run.load_run", interrupt)
     assert inside(monkeypatch, "profile", "emau", "--out", tmp_path) == 130
     assert "--resume" not in capsys.readouterr().err
     (tmp_path / "run.json").write_text("{}")
@@ -345,7 +347,7 @@ def test_a_damaged_record_is_named_by_its_line(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_stopped_half_way_resumes_to_every_case_once(
-    cli: Cli, folder: Path, how: signal.Signals
+    folder: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = folder / f"stopped-{how.name}"
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}"}
@@ -357,22 +359,18 @@ def test_a_run_that_was_stopped_half_way_resumes_to_every_case_once(
         stderr=subprocess.PIPE,
     )
     journal = out / "journal.jsonl"
-    deadline = time.monotonic() + 60
-    while not (journal.exists() and b"round_ms" in journal.read_bytes()):
-        assert running.poll() is None
-        assert time.monotonic() < deadline
+    while running.poll() is None and not (journal.exists() and b"round_ms" in journal.read_bytes()):
         time.sleep(0.05)
-    running.send_signal(how)
-    _, said = running.communicate(timeout=60)
+    running.send_signal(how)  # which a process that ended by itself ignores: the exit code shows that
+    _, said = running.communicate()
+    assert running.returncode == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[how], said
     if how == signal.SIGINT:
-        assert running.returncode == 130
         assert b"--resume" in said
         assert {row["status"] for row in rows(out / "summary.csv")} >= {"interrupted"}
     plan = json.loads((out / "run.json").read_text())
     plan["settings"]["budget_s"] = 0.05
     (out / "run.json").write_text(json.dumps(plan))
-    ran = cli("profile", "--resume", str(out))
-    assert ran.returncode == 0, ran.stderr
+    assert inside(monkeypatch, "profile", "--resume", out) == 0
     assert sorted(row["module"] for row in rows(out / "summary.csv")) == ["a2net", "afnb", "emau"]
     assert len((out / "records.jsonl").read_text().splitlines()) == 3
 

@@ -1,11 +1,15 @@
 """``ctxbench train`` as a user runs it: its output, its exit codes, and two processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -50,6 +54,41 @@ def test_two_processes_train_one_network(folder: Path) -> None:
     assert "Traceback" not in complaints
 
 
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["ctxbench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_each_file_of_a_run_is_read_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One parse of a config.toml and one reading of an evaluation, of the run and of its baseline."""
+    read: Counter[str] = Counter()
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def read_file(path: Path, *args: Any, **kwargs: Any) -> Any:
+            read[path.as_posix()] += path.name in ("config.toml", "metrics.json")
+            return method(path, *args, **kwargs)
+
+        return read_file
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(Path, "read_text", counted(Path.read_text))
+    run = tmp_path / "run"
+    options = ["--set", "iterations=2", "--set", "baseline=true", "--out", str(run)]
+    files = [
+        run / f"{place}{name}"
+        for place in ("", "baseline/")
+        for name in ("config.toml", "evaluation/metrics.json")
+    ]
+    for command in (["--config", "tiny.toml", "--root", "data", *options], ["--resume", str(run)]):
+        read.clear()
+        assert call(monkeypatch, "train", *command) == 0
+        assert {path.as_posix(): 1 for path in files} == +read
+
+
 def test_an_interrupt_says_how_to_go_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,7 +101,9 @@ def test_an_interrupt_says_how_to_go_on(
         main()
     assert end.value.code == 130
     *_, complaint = capsys.readouterr().err.splitlines()
-    assert complaint == "ctxbench: interrupted; go on with: ctxbench train --resume stopped"
+    assert re.fullmatch(
+        r"ctxbench: interrupted .* iteration 2.*; go on with: ctxbench train --resume stopped", complaint
+    )
     assert set(threading.enumerate()) <= threads  # TensorBoard's would write to a closed run
 
 

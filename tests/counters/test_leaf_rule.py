@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ctxbench.audit.quantity import prints_as
 from ctxbench.counters import leaf_rule
-from ctxbench.paper.printed.table10 import fits, table10
+from ctxbench.paper.printed.table10 import table10
 from ctxbench.subject.bind import build
 from ctxbench.subject.presets import preset
 
@@ -67,7 +68,7 @@ def test_table_10_lands_on_the_printed_digits(module: str) -> None:
     row, printed = preset("table10").row(module), table10()[module]
     options = {**row.options(512), **row.rule_options}
     counted = leaf_rule.count(lambda: build(module, 512, (64, 64), "published", **options), (1, 512, 64, 64))
-    reproduced = fits(counted["gflops"], printed.gflops) and fits(counted["mib"], printed.mib)
+    reproduced = prints_as(counted["gflops"], printed.gflops) and prints_as(counted["mib"], printed.mib)
     assert reproduced is (module != "rcca"), counted
 
 

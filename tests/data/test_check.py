@@ -8,7 +8,7 @@ from PIL import Image
 
 from ctxbench.cli.app import main
 from ctxbench.data import DATASETS, IGNORE, open_dataset
-from ctxbench.data.check import check, readable, sample_picture
+from ctxbench.data.check import check_dataset, readable, sample_picture
 from ctxbench.data.dataset import Subset
 from ctxbench.errors import UserError
 
@@ -31,7 +31,9 @@ def spoilt(tmp_path: Path) -> Path:
 
 def test_check_names_every_bad_sample_and_counts_the_pixels_of_the_good(spoilt: Path) -> None:
     seen: list[tuple[int, int]] = []
-    found = check(open_dataset("folder", spoilt, "all"), lambda done, total: seen.append((done, total)))
+    found = check_dataset(
+        open_dataset("folder", spoilt, "all"), lambda done, total: seen.append((done, total))
+    )
     assert {found.dataset.stem(index): error.problem for index, error in found.problems} == {
         "lost": "missing", "range": "label out of range", "short": "unreadable", "small": "sizes differ",
         "text": "unreadable",
@@ -59,7 +61,7 @@ def test_a_set_of_bad_samples_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_authors_count_stands_beside_what_is_there(voc12: Path) -> None:
-    found = check(open_dataset("voc12", voc12, "val"))
+    found = check_dataset(open_dataset("voc12", voc12, "val"))
     assert found.expected == 1449
     assert (len(found.dataset), len(found.good)) == (445, 1)  # the tests unpack one of them
     assert "445 samples (the authors' split has 1449), 444 missing" in found.summary
@@ -137,3 +139,111 @@ def test_the_list_says_where_to_get_each(run: Callable[..., tuple[int, str, str]
     code, out, _ = run("list")
     assert code == 0
     assert all(name in out and info.source in out for name, info in DATASETS.items())
+    assert "mean IoU × 59/60 is printed as 60 classes by PyTorch-Encoding" in out  # pascal_context59
+
+
+def write(
+    root: Path, split: str, stem: str, image: np.ndarray, mask: np.ndarray, suffix: str = ".png"
+) -> None:
+    for kind, pixels in (("images", image), ("masks", mask)):
+        path = root / split / kind / f"{stem}{suffix if kind == 'masks' else '.png'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+def noise(seed: int, side: int = 16) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def two_halves(first: int, second: int, side: int = 16) -> np.ndarray:
+    return np.repeat(np.array([first, second], np.uint8), side // 2)[None].repeat(side, 0)
+
+
+def test_the_command_shows_what_the_values_mean(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    for split, seed in (("train", 0), ("val", 1)):
+        write(tmp_path, split, "a", noise(seed), two_halves(0, 255))
+    (tmp_path / "classes.txt").write_text("ground\nfigure\n")
+    code, out, err = run("check", "folder", tmp_path)
+    assert (code, err) == (0, "")
+    assert "Masks: classes.txt names the values 0, 255, in this order." in out
+    assert re.search(r"1 . figure\s+.\s+128 .\s+50\.00 . 255 ", out)
+    assert "Warning" not in out
+
+
+def test_the_command_refuses_what_can_be_read_in_two_ways(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    mask = two_halves(0, 255)
+    mask[3, 3] = 1
+    write(tmp_path, "train", "a", noise(0), mask)
+    code, out, err = run("check", "folder", tmp_path, "--split", "train")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "'255 figure', or '255 ignored'" in err
+
+
+def test_the_command_warns_of_classes_without_a_pixel(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    write(tmp_path, "train", "a", noise(0), two_halves(0, 2))
+    write(tmp_path, "val", "b", noise(1), two_halves(0, 1))
+    (tmp_path / "classes.txt").write_text("sky\nsea\nsand\nland\n")
+    code, out, _ = run("check", "folder", tmp_path)
+    assert code == 0
+    assert "Warning: folder train: no pixel of sea, land." in out
+    assert "Warning: folder val: no pixel of sand, land." in out
+
+
+def test_the_command_warns_of_samples_in_two_splits(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    write(tmp_path, "train", "a", noise(0), two_halves(0, 1))
+    write(tmp_path, "train", "b", noise(1), two_halves(0, 1))
+    write(tmp_path, "val", "other name", noise(1), two_halves(0, 1))
+    _, out, _ = run("check", "folder", tmp_path)
+    assert "Warning: folder: 1 images of val are in train too: other name is b." in out
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    (tmp_path / "val.txt").write_text("b\n")  # the same file
+    assert "1 images of val are in train too: b is b." in run("check", "folder", tmp_path)[1]
+
+
+def test_the_command_warns_of_lossy_masks(tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    write(tmp_path, "train", "a", noise(0), two_halves(0, 1), ".webp")
+    _, out, _ = run("check", "folder", tmp_path, "--split", "train")
+    assert "1 lossy masks (JPEG, or WebP's lossy kind)" in out
+
+
+def test_the_command_warns_of_12_bits_in_16(tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    grey = noise(0)[..., 0].astype(np.uint16) * 16  # 0 to 4080
+    write(tmp_path, "train", "a", grey, two_halves(0, 1))
+    _, out, _ = run("check", "folder", tmp_path, "--split", "train")
+    assert "1 images of 16 bits use 16 of 256 grey levels (12 bits in 16?)" in out
+    write(tmp_path, "train", "a", grey * 16, two_halves(0, 1))
+    assert "16 bits" not in run("check", "folder", tmp_path, "--split", "train")[1]
+
+
+def test_the_command_warns_of_turned_images_whose_masks_fit_either_way(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write(tmp_path, "train", "a", noise(0), two_halves(0, 1))
+    Image.fromarray(noise(0)).save(tmp_path / "train/images/a.png", exif=exif)
+    _, out, _ = run("check", "folder", tmp_path, "--split", "train")
+    assert "EXIF data turn 1 images whose masks would fit unturned too, such as a" in out
+    Image.fromarray(two_halves(0, 1)).save(tmp_path / "train/masks/a.png", exif=exif)
+    assert "EXIF" not in run("check", "folder", tmp_path, "--split", "train")[1]
+
+
+def test_the_command_allows_larger_images(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "train", "a", noise(0), two_halves(0, 1))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setenv("CTXBENCH_MAX_PIXELS", "")
+    code, _, err = run("check", "folder", tmp_path, "--split", "train")
+    assert code == 2
+    assert "CTXBENCH_MAX_PIXELS" in err
+    assert run("check", "folder", tmp_path, "--split", "train", "--max-pixels", 256)[0] == 0

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from ctxbench.data.dataset import IGNORE, FileSet, Pair, Subset, class_list, colormap
+from ctxbench.data.dataset import IGNORE, Subset, colormap
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import read_list
 from ctxbench.data.readers.ade20k import SceneParsing
 from ctxbench.data.reading import (
     BadSampleError,
@@ -17,7 +19,6 @@ from ctxbench.data.reading import (
     SizesDifferError,
     UnreadableFileError,
     read_image,
-    read_list,
 )
 
 

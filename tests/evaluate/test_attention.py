@@ -9,11 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
-from ctxbench.evaluate.attention import attention_module, heat_maps, look, random_ranks, write_attention
+from ctxbench.evaluate.attention import MOST, attention_module, heat_maps, random_ranks, write_attention
 from ctxbench.subject import bind
-from ctxbench.train.checkpoint import Checkpoint
-from ctxbench.train.config import configure
-from ctxbench.train.run import network_of
 
 
 class Stripes(nn.Module):
@@ -97,13 +94,6 @@ def test_a_picture_has_a_panel_for_each_map_and_the_truth(tmp_path: Path) -> Non
         assert wide.width > narrow.width
 
 
-def test_a_truth_that_is_coded_otherwise_than_predictions_is_refused(tmp_path: Path) -> None:
-    config = configure(
-        {"dataset": "coco", "root": "coco", "backbone": "resnet-tiny", "channels": 8, "crop": 65}
-    )
-    (tmp_path / "config.toml").write_text(config.to_toml())
-    weights = network_of(config, 1).state_dict()
-    Checkpoint(weights, {}, {}, 0, None, 0, ["x"], config.digest).write(tmp_path / "best.ckpt")
-    WHITE.save(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png: a mask of coco has a coding of its own; leave out --truth"):
-        look(tmp_path, tmp_path / "a.png", truth=tmp_path / "a.png")
+def test_more_maps_than_a_picture_holds_are_refused() -> None:
+    with pytest.raises(UserError, match=f"at most {MOST} maps are drawn in one picture, not {MOST + 1}"):
+        heat_maps(Pixels(Stripes()), WHITE, [0] * (MOST + 1))

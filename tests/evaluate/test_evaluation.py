@@ -1,4 +1,4 @@
-"""An evaluation's tables beside the paper's, and its files."""
+"""An evaluation's tables, what a paper on the shelf adds to them, and its files."""
 
 import json
 import math
@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctxbench import shelf
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import (
-    FILES,
-    PAPER_SCALES,
-    PRINTED,
-    Evaluation,
-    read_evaluation,
-    tables,
-    write_evaluation,
-)
+from ctxbench.evaluate.evaluation import MULTI_SCALES, Evaluation
+from ctxbench.evaluate.files import FILES, read_evaluation, write_evaluation
+from ctxbench.evaluate.tables import ClassRow, score_table
+from ctxbench.table.column import Column, Extra
+from ctxbench.table.grid import Grid
 
 
 def evaluation(dataset: str = "voc12", classes: int = 21, **changes: object) -> Evaluation:
@@ -40,59 +37,74 @@ def evaluation(dataset: str = "voc12", classes: int = 21, **changes: object) -> 
 
 
 def texts(made: Evaluation, table: int, group: int = 0) -> list[list[str]]:
-    return [[cell.text for cell in row] for row in tables(made)[table].groups[group].rows]
+    return [[cell.text for cell in row] for row in made.tables()[table].groups[group].rows]
 
 
-def test_voc_stands_beside_table_1_class_by_class() -> None:
-    rows = texts(evaluation(), 0)
-    assert [row[2] for row in rows[:2]] == ["–", "93.7"]  # the background is not printed, then aero
-    assert rows[20][2] == "83.1"  # tv
-    assert texts(evaluation(), 0, 1)[0][:3] == ["mean", f"{evaluation().miou:.2f}", "85.6"]
-    assert "test, 1456 images" in str(evaluation())
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No paper is on the shelf."""
+    monkeypatch.setattr(shelf, "offers", lambda kind: [])
 
 
-def test_voc_val_stands_beside_table_9_at_the_same_scales() -> None:
-    single = texts(evaluation(), 1)
-    assert single[-1] == ["RecoNet", "ResNet-101", "–", "81.40"]
-    multiple = texts(evaluation(scales=PAPER_SCALES, flip=True), 1)
-    assert multiple[-1][3] == "82.13"
-    assert len(single) == len(multiple) == 7  # the bare backbone has no score
+@pytest.mark.usefixtures("bare")
+def test_without_a_paper_the_tables_are_whole_and_name_none() -> None:
+    made = evaluation()
+    classes, scores = made.tables()
+    assert [heading.line for heading in classes.headings] == [
+        "class",
+        "IoU this run (%)",
+        "accuracy this run (%)",
+        "pixels in truth (%)",
+    ]
+    assert [len(group.rows) for group in classes.groups] == [21, 1]
+    assert scores.title == "mIoU and pixel accuracy"
+    assert [cell.text for cell in scores.groups[0].rows[0]] == [
+        "reconet", "resnet101", f"{made.pixel_accuracy:.2f}", f"{made.miou:.2f}"
+    ]  # fmt: skip
+    assert "Table" not in str(made)
 
 
-def test_sift_flow_stands_beside_table_5() -> None:
-    made = evaluation("sift_flow", 33, split="test", images=200)
-    assert texts(made, 1)[-1] == ["RecoNet", "–", "89.6", "46.8"]
-    assert texts(made, 1, 1)[0][1:] == ["resnet101", f"{made.pixel_accuracy:.2f}", f"{made.miou:.2f}"]
+@pytest.mark.usefixtures("bare")
+def test_classes_have_their_scores_and_the_mean_theirs() -> None:
+    confusion = np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]])
+    made = evaluation("folder", 3, confusion=confusion)
+    assert texts(made, 0) == [
+        ["class 0", "50.00", "75.00", "40.00"],
+        ["class 1", "57.14", "66.67", "60.00"],
+        ["class 2", "–", "–", "0.00"],
+    ]
+    assert texts(made, 0, 1) == [["mean", "53.57", "70.83", ""]]
 
 
-@pytest.mark.parametrize("dataset", list(PRINTED))
-def test_every_data_set_of_the_paper_has_its_table(dataset: str) -> None:
-    rows = texts(evaluation(dataset, PRINTED[dataset].classes), 1)
-    assert {"RecoNet"} <= {row[0] for row in rows}
+def a_papers_extra(made: Evaluation) -> Extra[ClassRow]:
+    """A second, tiny paper: it prints one class's IoU, and of the others says why not."""
+    printed: Column[ClassRow] = Column(
+        "theirs", "IoU", lambda row: "51.0" if row.number == 1 else None, "Table A", "%",
+        kind="text", beside="iou_pct", why=lambda row: "Table A has one class.",
+    )  # fmt: skip
+    last: Column[ClassRow] = Column("rank", "rank", lambda row: row.number, kind="int")
+    return Extra([last, printed], ["A note."], [f"A finding on {made.dataset}."])
 
 
-def test_a_data_set_the_paper_does_not_have_stands_alone() -> None:
-    assert [group.label for group in tables(evaluation("folder", 3))[1].groups] == [""]
+def a_papers_sheets(made: Evaluation) -> list[Grid]:
+    return [score_table("Beside Table A", [("", [made.score_row])])] if made.dataset == "theirs" else []
 
 
-def test_the_same_setting_is_said_to_be_the_same() -> None:
-    notes = tables(evaluation())[1].notes
-    assert "same split, images, classes, evaluation and backbone" in notes[-1]
-
-
-def test_every_difference_from_the_print_is_named() -> None:
-    made = evaluation("ade20k", 150, split="train", images=12, backbone="resnet50", network="mine")
-    note = tables(made)[1].notes[-1]
-    assert note == (
-        "The printed numbers are of another setting: split (train; printed: val); "
-        "images (12; printed: 2000); evaluation (single scale; printed: multi-scale and flip); "
-        "backbone (resnet50; printed: ResNet-101)."
-    )
-
-
-def test_weights_that_these_images_chose_are_no_setting_of_the_papers() -> None:
-    note = tables(evaluation(chosen_among=4))[1].notes[-1]
-    assert "another setting: weights (the best of 4 evaluations on these images; the paper" in note
+def test_a_paper_adds_columns_where_they_belong_and_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
+    offers = {"class_extra": [a_papers_extra], "evaluation_sheets": [a_papers_sheets]}
+    monkeypatch.setattr(shelf, "offers", lambda kind: offers[kind])
+    classes, sheet = evaluation("theirs", 3).tables()
+    assert [heading.name for heading in classes.headings] == [
+        "class", "iou_pct", "theirs", "accuracy_pct", "truth_pct", "rank"
+    ]  # fmt: skip
+    assert [row[2].text for row in classes.groups[0].rows] == ["–", "51.0", "–"]
+    assert classes.footnotes == ["Table A has one class."]
+    mean = [cell.text for cell in classes.groups[1].rows[0]]
+    assert (mean[0], mean[2], mean[4]) == ("mean", "–", "")
+    assert classes.notes[0] == "A note."
+    assert classes.findings == ["A finding on theirs."]
+    assert sheet.title == "Beside Table A"
+    assert evaluation("other", 3).tables()[1].title == "mIoU and pixel accuracy"
 
 
 def test_a_mean_says_over_how_many_classes() -> None:
@@ -111,7 +123,7 @@ def test_without_truth_nothing_is_measured_and_it_says_so(tmp_path: Path) -> Non
 
 
 def test_files_hold_the_evaluation(tmp_path: Path) -> None:
-    made = evaluation(scales=PAPER_SCALES, flip=True, sliding=512, skipped=("a", "b"), checkpoint="best")
+    made = evaluation(scales=MULTI_SCALES, flip=True, sliding=512, skipped=("a", "b"), checkpoint="best")
     assert {path.name for path in write_evaluation(tmp_path / "new", made)} == set(FILES)
     back = read_evaluation(tmp_path / "new")
     assert np.array_equal(back.confusion, made.confusion)
@@ -138,6 +150,17 @@ def forget_a_field(folder: Path) -> str:
     return "dataset"
 
 
+def a_field_of_another_type(folder: Path) -> str:
+    known = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps({**known, "images": "many"}))
+    return r"metrics\.json is not .*Expected `int`, got `str` - at `\$\.images`"
+
+
+def a_list(folder: Path) -> str:
+    (folder / "metrics.json").write_text("[1]")
+    return r"metrics\.json is not the file of an evaluation"
+
+
 def another_matrix(folder: Path) -> str:
     np.save(folder / "confusion.npy", np.zeros((2, 2), np.int64))
     return r"\(2, 2\) for 21 classes"
@@ -153,7 +176,10 @@ def no_matrix(folder: Path) -> str:
     return "confusion.npy"
 
 
-@pytest.mark.parametrize("spoil", [damage_json, forget_a_field, another_matrix, a_later_matrix, no_matrix])
+@pytest.mark.parametrize(
+    "spoil",
+    [damage_json, forget_a_field, a_field_of_another_type, a_list, another_matrix, a_later_matrix, no_matrix],
+)
 def test_a_damaged_folder_is_named(tmp_path: Path, spoil: object) -> None:
     write_evaluation(tmp_path, evaluation())
     assert callable(spoil)

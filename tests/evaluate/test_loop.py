@@ -14,8 +14,9 @@ from torch import nn
 from ctxbench.data.augment import normalise
 from ctxbench.data.dataset import IGNORE, Labels, SegmentationSet
 from ctxbench.errors import UserError
-from ctxbench.evaluate.loop import evaluate, prediction_folder, score
+from ctxbench.evaluate.loop import evaluate
 from ctxbench.evaluate.predict import predict
+from ctxbench.evaluate.predictions import evaluate_predictions, prediction_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ((70, 66), (66, 70), (70, 66), (80, 80), (70, 66), (50, 90), (66, 70))
@@ -123,9 +124,12 @@ def test_two_processes_find_what_one_finds_and_fail_as_one(tmp_path: Path) -> No
         subprocess.Popen([*command, str(rank), str(tmp_path)], env=env, stdout=subprocess.PIPE, text=True)
         for rank in (0, 1)
     ]
-    said = [rank.communicate(timeout=120)[0] for rank in ranks]
+    printed = [rank.communicate()[0].splitlines() for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0]
-    assert said == ["img_3.v1 cannot be read\n"] * 2
+    of_ctxbench = [
+        [line for line in lines if not line.startswith("[Gloo]")] for lines in printed
+    ]  # torch 2.9's
+    assert of_ctxbench == [["img_3.v1 cannot be read"]] * 2
     alone = evaluate(network(), Drawn(), flip=True).confusion
     for rank in (0, 1):
         assert np.array_equal(np.load(tmp_path / f"{rank}.npy"), alone)
@@ -135,53 +139,14 @@ def test_two_processes_find_what_one_finds_and_fail_as_one(tmp_path: Path) -> No
 def test_saved_predictions_score_as_the_network_did(tmp_path: Path, name: str) -> None:
     dataset = Drawn(name)
     found = evaluate(network(), dataset, batch=3, save=tmp_path)
-    assert np.array_equal(score(tmp_path, dataset).confusion, found.confusion)
+    assert np.array_equal(evaluate_predictions(tmp_path, dataset).confusion, found.confusion)
     home = prediction_folder(tmp_path, dataset)
     assert len(list(home.iterdir())) == len(dataset)
     if name == "voc12":
         assert home == tmp_path / "results/VOC2012/Segmentation/comp6_val_cls"
-        assert np.array_equal(score(home, dataset).confusion, found.confusion)
+        assert np.array_equal(evaluate_predictions(home, dataset).confusion, found.confusion)
     with Image.open(home / "img_0.v1.png") as picture:
         assert picture.mode == "P"
-
-
-def truth_as_files(folder: Path, dataset: SegmentationSet) -> None:
-    for i in range(len(dataset)):
-        dataset.encode(dataset.mask(i)).save(folder / f"{dataset.stem(i)}.png")
-
-
-def test_the_truth_scores_100(tmp_path: Path) -> None:
-    truth_as_files(tmp_path, Drawn())
-    found = score(tmp_path, Drawn())
-    assert (found.miou, found.pixel_accuracy) == (100.0, 100.0)
-
-
-def drop_one(folder: Path) -> str:
-    (folder / "img_4.v1.png").unlink()
-    return r"lacks 1 of 7 predictions, img_4\.v1\.png first"
-
-
-def shrink_one(folder: Path) -> str:
-    Image.new("P", (5, 4)).save(folder / "img_4.v1.png")
-    return r"img_4\.v1\.png is 4x5, its image 70x66 \(H x W\)"
-
-
-def leave_pixels_open(folder: Path) -> str:
-    Image.fromarray(np.full((70, 66), IGNORE, np.uint8)).save(folder / "img_4.v1.png")
-    return r"img_4\.v1\.png has pixels without a class"
-
-
-def use_no_class(folder: Path) -> str:
-    Image.fromarray(np.full((70, 66), 77, np.uint8)).save(folder / "img_4.v1.png")
-    return r"img_4\.v1\.png: label 77"
-
-
-@pytest.mark.parametrize("spoil", [drop_one, shrink_one, leave_pixels_open, use_no_class])
-def test_bad_predictions_are_named(tmp_path: Path, spoil: object) -> None:
-    truth_as_files(tmp_path, Drawn())
-    assert callable(spoil)
-    with pytest.raises(UserError, match=spoil(tmp_path)):
-        score(tmp_path, Drawn())
 
 
 def test_a_network_of_other_classes_is_refused() -> None:

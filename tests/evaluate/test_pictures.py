@@ -8,7 +8,7 @@ from PIL import Image
 
 from ctxbench.data.dataset import IGNORE, VOID_COLOUR, Labels, SegmentationSet
 from ctxbench.errors import UserError
-from ctxbench.evaluate.pictures import WRONG, colours, errors, legend_of, spread, write_pictures
+from ctxbench.evaluate.pictures import WRONG, colours, errors, evenly_spaced, legend_of, write_pictures
 
 TRUTH = np.array([[0, 1, 2, IGNORE]], np.uint8).repeat(6, 0)
 
@@ -35,8 +35,8 @@ class Striped(SegmentationSet):
 @pytest.mark.parametrize(
     ("count", "wanted", "indices"), [(9, 3, [0, 3, 6]), (2, 4, [0, 1]), (445, 4, [0, 111, 222, 333])]
 )
-def test_images_are_spread_evenly(count: int, wanted: int, indices: list[int]) -> None:
-    assert spread(count, wanted) == indices
+def test_images_are_evenly_spaced_evenly(count: int, wanted: int, indices: list[int]) -> None:
+    assert evenly_spaced(count, wanted) == indices
 
 
 def test_classes_have_the_colours_of_the_data_set() -> None:

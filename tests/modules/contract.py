@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ctxbench.paper.presets import configurations
+from ctxbench.paper.offers.presets import configurations
 from ctxbench.tracing import trace, views
 from ctxbench_modules.specs import SPECS
 

@@ -5,7 +5,7 @@ from modules.test_pspnet import SingleFormContract
 from torch import Tensor
 from torch.nn import functional
 
-from ctxbench.subject import bind
+from ctxbench.subject import registry
 from ctxbench_modules.deeplab import ASPP, ConvBN
 
 
@@ -17,13 +17,13 @@ class TestASPP(SingleFormContract):
         return super().build(*args, **{"rates": (1, 2, 3), **options})
 
     def test_one_value_per_channel_is_normalised_by_the_running_statistics(self) -> None:
-        module, x = self.built(bind.SINGLE), self.sample(1, size=(1, 1))
+        module, x = self.built(registry.SINGLE), self.sample(1, size=(1, 1))
         assert torch.equal(module.image.train()(x), module.image.eval()(x))
 
     @pytest.mark.parametrize("width", [None, 3])
     def test_the_equations(self, width: int | None) -> None:
         """Each convolution as a product with shifted copies, each normalisation written out."""
-        module, x = self.build(16, (7, 5), bind.SINGLE, width=width).double().eval(), self.sample()
+        module, x = self.build(16, (7, 5), registry.SINGLE, width=width).double().eval(), self.sample()
 
         def layer(block: ConvBN, y: Tensor) -> Tensor:
             conv, bn = block.conv, block.bn

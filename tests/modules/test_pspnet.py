@@ -6,7 +6,7 @@ from modules.contract import ModuleContract
 from torch import nn
 from torch.nn import functional
 
-from ctxbench.subject import bind
+from ctxbench.subject import registry
 from ctxbench_modules.pspnet import PPM
 
 
@@ -27,7 +27,7 @@ class SingleFormContract(ModuleContract):
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         cases = {
-            "implementation": (bind.SINGLE,),
+            "implementation": (registry.SINGLE,),
             "recording": self.recordings,
             "bad": self.bad_options,
         }
@@ -41,7 +41,7 @@ class TestPPM(SingleFormContract):
     recordings: ClassVar = {"ppm_semseg": {}}
 
     def test_one_value_per_channel_is_normalised_by_the_running_statistics(self) -> None:
-        module, x = self.built(bind.SINGLE, channels=8), self.sample(1, 8)
+        module, x = self.built(registry.SINGLE, channels=8), self.sample(1, 8)
         feature = module.features[0]
         assert torch.equal(feature.train()(x), feature.eval()(x))
 

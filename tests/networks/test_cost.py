@@ -1,4 +1,4 @@
-"""Whole networks' costs against closed forms, and against what Table 9 prints."""
+"""Whole networks' costs against closed forms, their table, and what a paper on the shelf adds to it."""
 
 import csv
 from pathlib import Path
@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from ctxbench import shelf
 from ctxbench.cli import app
 from ctxbench.errors import UserError
-from ctxbench.networks.cost import NetworkCosts, network_costs
+from ctxbench.networks.cost import NetworkCost, NetworkCosts
+from ctxbench.networks.counting import network_costs
+from ctxbench.table.column import Column, Extra
 
 CLASSES, RANK, C = 21, 64, 512
 
@@ -18,7 +21,7 @@ def up(side: int, stride: int) -> int:
     return -(-side // stride)
 
 
-def backbone_gmacs(layers: tuple[int, ...], width: int, side: int) -> float:
+def backbone_macs(layers: tuple[int, ...], width: int, side: int) -> int:
     """Convolutions of a deep-stem ResNet at output stride 8."""
     half, quarter, eighth = (up(side, stride) ** 2 for stride in (2, 4, 8))
     total = half * 9 * (3 * width + width * width + width * 2 * width)
@@ -29,7 +32,7 @@ def backbone_gmacs(layers: tuple[int, ...], width: int, side: int) -> float:
         total += before * inputs * planes + after * (9 * planes * planes + planes * out + inputs * out)
         total += (blocks - 1) * after * (out * planes + 9 * planes * planes + planes * out)
         inputs = out
-    return total / 1e9
+    return total
 
 
 def reconet_macs(side: int) -> tuple[int, int]:
@@ -44,57 +47,84 @@ def reconet() -> NetworkCosts:
     return network_costs(["reconet"])
 
 
-def test_the_backbone_in_both_conventions(reconet: NetworkCosts) -> None:
-    layers = (3, 4, 23, 3)
-    tried = {reading.words: reading.gflops for reading in reconet.backbone_table9.tried}
-    for side in ("512×512", "513×513"):
-        assert tried[f"MACs, at {side}"] == pytest.approx(backbone_gmacs(layers, 64, int(side[:3])))
-        assert tried[f"Table 10's rule, at {side}"] > tried[f"MACs, at {side}"]
-    assert reconet.networks[0].backbone_gmacs == tried["MACs, at 512×512"]
-    assert tried["MACs, at 512×512"] == pytest.approx(184.33, abs=0.005)
-    assert tried["MACs, at 513×513"] == pytest.approx(189.889, abs=0.0005)
-    assert reconet.backbone_table9.printed == "190.6"
-    assert str(reconet.backbone_table9) == "Table 10's rule, at 513×513; 1 of 4 ways tried"
+def leaf_flops(side: int) -> int:
+    """RecoNet's head by the leaf rule, classifier included."""
+    positions, convolutions = up(side, 8) ** 2, reconet_macs(side)[0]
+    # batch norm 2, ReLU 1, a global pooling (W + 1) times its output; of TGM + TRM the matrix products twice
+    norms = 2 * 3 * positions * C
+    pooling = C + (up(side, 8) + 1) * C
+    context = RANK * (C * C + 2 * positions) + 2 * C * positions
+    classifier = positions * C * CLASSES + positions * CLASSES
+    return convolutions + norms + pooling + context + classifier
+
+
+def test_the_backbone_is_its_closed_form(reconet: NetworkCosts) -> None:
+    (network,) = reconet.networks
+    assert network.backbone_macs == backbone_macs((3, 4, 23, 3), 64, 512)
+    assert network.backbone_macs == pytest.approx(184.33e9, abs=0.005e9)
 
 
 def test_reconets_increment_in_both_conventions(reconet: NetworkCosts) -> None:
     (network,) = reconet.networks
     convolutions, context = reconet_macs(512)
-    positions = 64 * 64
-    classifier = positions * C * CLASSES
-    assert network.increment_gmacs * 1e9 == pytest.approx(convolutions + classifier + context)
-    # the leaf rule: batch norm 2, ReLU 1, biases 1, a global pooling (W + 1) times its output, Table 10's TGM
-    table10 = RANK * (C * C + 2 * 64 * 64) + 2 * C * 64 * 64
-    norms = 2 * 3 * positions * C
-    gpm = C + (64 + 1) * C
-    leaf = convolutions + norms + gpm + table10
-    first = network.table9.fitting[0]
-    assert first.words == "Table 10's rule, no classifier, at 512×512"
-    assert first.gflops * 1e9 == pytest.approx(leaf, rel=1e-12)
-    with_classifier = leaf + classifier + positions * CLASSES
-    assert network.increment_leaf_gflops * 1e9 == pytest.approx(with_classifier, rel=1e-12)
-    assert network.table9.printed == "41.9"
+    assert network.increment_macs == convolutions + 64 * 64 * C * CLASSES + context
+    assert network.increment_leaf_flops == leaf_flops(512)
 
 
 def test_it_reads_as_a_table_and_as_a_frame(reconet: NetworkCosts) -> None:
     text = str(reconet)
-    for part in (
-        "512×512",
-        "184.3",
-        "42.07",
-        "41.95",
-        "41.9",
-        "reproduced¹",
-        "¹ reconet 41.9 G: Table 10's rule, no classifier, at 512×512; 3 of",
-        "not measured",
-    ):
+    for part in ("512×512", "184.3", "42.07", "41.95", "not measured"):
         assert part in text
     (row,) = reconet.to_frame().to_dict("records")
     (network,) = reconet.networks
-    assert row["increment_gmacs"] == network.increment_gmacs
-    assert (row["printed_gflops"], row["flops_verdict"]) == ("41.9", "reproduced")
-    assert row["fits"] == str(network.table9)
-    assert row["backbone"] == "resnet101"
+    assert row["increment_gmacs"] * 1e9 == pytest.approx(network.increment_macs, rel=1e-15)
+    assert row["peak_infer_mib"] * 2**20 == network.peak_infer_bytes
+    assert (row["backbone"], row["classes"], row["height"]) == ("resnet101", 21, 512)
+
+
+def made(**changes: Any) -> NetworkCosts:
+    counts: dict[str, Any] = {
+        "model": "mine", "height": 65, "width": 97, "backbone": "resnet-tiny", "classes": 3,
+        "backbone_macs": 1_500_000_000, "backbone_params": 1_234_567, "increment_macs": 20_000_000,
+        "increment_leaf_flops": 30_000_000, "head_params": 89_000, "peak_infer_bytes": 3 * 2**20,
+    }  # fmt: skip
+    return NetworkCosts("resnet-tiny", 3, (NetworkCost(**{**counts, **changes}),))
+
+
+def test_without_a_paper_the_table_is_whole_and_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "offers", lambda kind: [])
+    grid = made().grid()
+    assert [cell.text for cell in grid.groups[0].rows[0]] == [
+        "mine", "65×97", "1.500", "1.235", "0.02000", "0.03000", "0.08900", "3.000"
+    ]  # fmt: skip
+    assert grid.notes[0].startswith("MACs: multiply-accumulates")
+    assert "Leaf rule: leaf modules alone, last call wins" in grid.notes[0]
+    assert "Table" not in str(made())
+    assert list(made().to_frame().columns)[-3:] == ["backbone_params", "head_params", "peak_infer_mib"]
+
+
+def another_extra(costs: NetworkCosts) -> Extra[NetworkCost]:
+    """A second, tiny paper: it prints one network, calls the peak by its own name, and finds something."""
+    peak: Column[NetworkCost] = Column(
+        "peak_infer_mib", "memory", lambda cost: cost.peak_infer_bytes, unit="B"
+    )
+    printed: Column[NetworkCost] = Column(
+        "theirs", "Table A", lambda cost: "1.5", "printed", "G", kind="text"
+    )
+    raw: Column[NetworkCost] = Column("why", "", lambda cost: f"{cost.model} is theirs", kind="text")
+    return Extra([peak, printed, raw], ["A note."], ["A finding."])
+
+
+def test_a_paper_adds_columns_renames_ours_and_keeps_some_to_the_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shelf, "offers", lambda kind: [another_extra] if kind == "network_extra" else [])
+    grid = made().grid()
+    assert [heading.line for heading in grid.headings][-2:] == ["memory (B)", "Table A printed (G)"]
+    assert [cell.text for cell in grid.groups[0].rows[0]][-1] == "1.5"
+    assert (grid.notes[-1], grid.findings) == ("A note.", ["A finding."])
+    (row,) = made().to_frame().to_dict("records")
+    assert (row["theirs"], row["why"], row["peak_infer_mib"]) == ("1.5", "mine is theirs", 3 * 2**20)
 
 
 @pytest.mark.parametrize(("size", "side"), [(65, 9), ((128, 128), 16)])
@@ -103,13 +133,12 @@ def test_another_backbone_has_no_printed_number(size: int | tuple[int, int], sid
     (network,) = costs.networks
     height = network.height
     assert (network.height, network.width) == (size if isinstance(size, tuple) else (size, size))
-    assert network.backbone_gmacs == pytest.approx(backbone_gmacs((1, 1, 1, 1), 16, height))
-    assert network.increment_gmacs * 1e9 == pytest.approx(side**2 * (9 * 512 * 512 + 512 * 5))
+    assert network.backbone_macs == backbone_macs((1, 1, 1, 1), 16, height)
+    assert network.increment_macs == side**2 * (9 * 512 * 512 + 512 * 5)
     assert network.head_params == 9 * 512 * 512 + 2 * 512 + 512 * 5 + 5
-    assert network.table9 is None
-    assert costs.backbone_table9 is None
-    assert network.peak_infer_mib * 2**20 >= 4 * 5 * height**2
-    assert costs.to_frame()["printed_gflops"].isna().all()
+    assert network.peak_infer_bytes >= 4 * 5 * height**2
+    assert "printed_gflops" not in costs.to_frame()
+    assert "Table 9" not in str(costs)
 
 
 def test_too_small_an_input_is_refused() -> None:
@@ -135,8 +164,8 @@ def test_an_implementation_of_the_context_module_can_be_chosen() -> None:
         network_costs(["reconet"], context_options={"implementation": form}, **small).networks[0]
         for form in ("fast", "published")
     )
-    assert fast.increment_gmacs < published.increment_gmacs
-    assert fast.increment_leaf_gflops == published.increment_leaf_gflops
+    assert fast.increment_macs < published.increment_macs
+    assert fast.increment_leaf_flops == published.increment_leaf_flops
 
 
 BLOCKS = """

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from ctxbench.errors import UserError
 from ctxbench.networks.resnet import BACKBONES, ResNet, Stem, StrideIn
 from ctxbench.networks.weights import load_weights
+from ctxbench.train.checkpoint import Checkpoint
 
 State = dict[str, Tensor]
 
 REAL = Path(os.environ.get("CTXBENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CAFFE = REAL / "resnet50_caffe_imagenet_backbone_fp16.safetensors"
 PHOTOS = REAL / "voc2012_subset.tar"
+NO_DATA = f"no {CAFFE.name} or no {PHOTOS.name} in {REAL} (set CTXBENCH_DATA)"
 
 
 def small(stem: Stem = "deep", stride_in: StrideIn = "3x3") -> ResNet:
@@ -87,7 +89,77 @@ def test_safetensors_load_and_say_what_they_are(tmp_path: Path) -> None:
     )
     report = load_weights(backbone, tmp_path / "weights.safetensors")
     torch.testing.assert_close(backbone.state_dict()["conv1.weight"], state["conv1.weight"])
-    assert str(report) == f"{len(state)} keys matched; the file says: a: 1, m: 3, style: caffe, z: 2"
+    assert (
+        str(report)
+        == f"{len(state)} keys matched; read under 'module.'; the file says: a: 1, m: 3, style: caffe, z: 2"
+    )
+
+
+def below(state: State, prefix: str) -> State:
+    return {f"{prefix}{key}": value for key, value in state.items()}
+
+
+HEAD = {"decode_head.conv.weight": torch.ones(2, 2), "auxiliary_head.bias": torch.ones(2)}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["backbone.", "module.", "encoder.", "module.backbone.", "module.encoder.", "model.net.", "encoder_q."],
+)
+def test_a_whole_networks_backbone_is_read_under_its_prefix_and_that_is_said(
+    prefix: str, tmp_path: Path
+) -> None:
+    state, backbone = trained(), small()
+    torch.save({"state_dict": {**below(state, prefix), **HEAD}}, tmp_path / "weights.pth")
+    report = load_weights(backbone, tmp_path / "weights.pth")
+    assert report.prefix == prefix
+    assert str(report) == (
+        f"{len(state)} keys matched; read under {prefix!r}; "
+        "2 outside it left out: decode_head.conv.weight, auxiliary_head.bias"
+    )
+    for key, value in backbone.state_dict().items():
+        torch.testing.assert_close(value, state[key], rtol=0, atol=0)
+
+
+def test_layouts_are_known_under_a_prefix_too(tmp_path: Path) -> None:
+    state, backbone = trained(), small()
+    torch.save(below(renamed(state, MMSEGMENTATION), "backbone."), tmp_path / "weights.pth")
+    load_weights(backbone, tmp_path / "weights.pth")
+    torch.testing.assert_close(backbone.state_dict()["conv1.6.weight"], state["conv1.6.weight"])
+
+
+@pytest.mark.parametrize("second", ["", "backbone."])
+def test_a_usual_place_comes_before_others(second: str, tmp_path: Path) -> None:
+    state, backbone = trained(), small()
+    other = {key: torch.zeros_like(value) for key, value in state.items()}
+    torch.save({**below(other, "teacher."), **below(state, second)}, tmp_path / "weights.pth")
+    if second:
+        assert load_weights(backbone, tmp_path / "weights.pth").prefix == second
+        torch.testing.assert_close(backbone.state_dict()["bn1.bias"], state["bn1.bias"])
+    else:
+        with pytest.raises(UserError, match=r"unexpected: teacher\."):  # not of a whole network: a mixture
+            load_weights(backbone, tmp_path / "weights.pth")
+
+
+def test_of_two_backbones_none_is_guessed(tmp_path: Path) -> None:
+    both = {**below(trained(), "encoder_q."), **below(trained(), "encoder_k.")}
+    torch.save(both, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"holds 2 ResNets, under encoder_q\., encoder_k\.: keep the one"):
+        load_weights(small(), tmp_path / "weights.pth")
+
+
+def test_what_was_tried_is_said_where_no_resnet_is_found(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.ones(2)}, tmp_path / "weights.pth")
+    with pytest.raises(
+        UserError, match=r"no layer1\.0\.conv1\.weight either, under module\., backbone\., enc"
+    ):
+        load_weights(small(), tmp_path / "weights.pth")
+
+
+def test_what_does_not_fit_under_a_prefix_says_where_it_was_read(tmp_path: Path) -> None:
+    torch.save(below(trained("plain"), "backbone."), tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"read under 'backbone\.', does not fit .* it needs stem=plain"):
+        load_weights(small(), tmp_path / "weights.pth")
 
 
 def without(state: State, *keys: str) -> State:
@@ -137,6 +209,48 @@ def test_code_is_refused_and_never_run(tmp_path: Path) -> None:
     assert not (tmp_path / "harmed").exists()
 
 
+def cut_short(path: Path) -> None:
+    torch.save(trained(), path)
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def a_script(path: Path) -> None:
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path)  # type: ignore[no-untyped-call]
+
+
+HOLDS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a module": (
+        lambda path: torch.save(nn.Linear(2, 2), path),
+        "pickled code (torch.nn.modules.linear.Linear)",
+    ),
+    "an array": (lambda path: torch.save({"a": np.float64(3)}, path), "pickled code (numpy"),
+    "a script": (a_script, "a TorchScript archive, which is code and never run"),
+    "a page": (lambda path: path.write_text("<!DOCTYPE html>\n<html>"), "a pickle of more than tensors"),
+    "half a file": (cut_short, "a zip archive that is cut short"),
+    "zeros": (lambda path: path.write_bytes(bytes(20_000)), "a tar archive, or nothing but zeros"),
+    "nothing": (lambda path: path.write_bytes(b""), "no tensors (EOFError"),
+}
+
+
+@pytest.mark.parametrize("kind", HOLDS)
+def test_what_a_file_holds_is_said_in_our_words(
+    kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """torch's own words are several lines with colours, which advise to load the file as code."""
+    write, what = HOLDS[kind]
+    write(tmp_path / "last.ckpt")
+    recwarn.clear()
+    for read in (lambda path: load_weights(small(), path), Checkpoint.read):
+        with pytest.raises(UserError) as raised:
+            read(tmp_path / "last.ckpt")
+        message = str(raised.value)
+        assert "last.ckpt" in message
+        assert f"it holds {what}" in message
+        assert not {"\n", "\x1b"} & set(message)
+        assert "weights_only" not in message
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut short"])
 def test_unreadable_files_are_named(name: str, content: bytes, tmp_path: Path) -> None:
@@ -181,7 +295,7 @@ def strangeness(backbone: ResNet, images: Tensor) -> float:
     return torch.stack(seen).mean().item()
 
 
-@pytest.mark.skipif(not (CAFFE.is_file() and PHOTOS.is_file()), reason=f"no weights and photos in {REAL}")
+@pytest.mark.skipif(not (CAFFE.is_file() and PHOTOS.is_file()), reason=NO_DATA)
 def test_real_weights_know_photographs_where_the_stride_is_right() -> None:
     images = photographs(4)
     found = {}

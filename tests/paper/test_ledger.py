@@ -12,7 +12,7 @@ from ctxbench.paper.ledger import Claim, ledger, ledger_sheet
 from ctxbench.paper.sheet import VERDICTS, Sheet
 from ctxbench.paper.tables import growth as growing
 from ctxbench.paper.tables.growth import growth
-from ctxbench.report.sweep import TOWARDS, Growth
+from ctxbench.report.growth import TOWARDS, Growth
 from ctxbench.subject.case import Case
 from ctxbench.table.grid import Grid
 
@@ -157,8 +157,8 @@ def test_an_order_that_drifts_to_the_claim_must_come_near_it() -> None:
         found = Growth(case, "gmacs", n, y, 2.0, slope, slope - 0.01, slope + 0.01, last)
         assert found.verdict == TOWARDS
         row = growing._order("size", found)
-        assert row["reason"].endswith("more than 0.1 from the claim") == (row["verdict"] == "differs")
-        return str(row["verdict"])
+        assert row.reason.endswith("more than 0.1 from the claim") == (row.verdict == "differs")
+        return row.verdict
 
     assert [judged(last) for last in (0.3, 1.85, 1.95)] == ["differs", "differs", "reproduced"]
 

@@ -133,7 +133,7 @@ def opened(page: Path, script: str, tmp_path: Path) -> dict[str, object]:
         f"--user-data-dir={tmp_path / 'profile'}",
         f"file://{tmp_path}/frame.html",
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"<pre>(.+?)</pre>", ran.stdout, flags=re.S)
     assert found, ran.stderr
     told: dict[str, object] = json.loads(

@@ -3,7 +3,8 @@ from dataclasses import replace
 from synthetic import record, records, rounds
 
 from ctxbench.measure.records import Record
-from ctxbench.table.grid import Grid, grid
+from ctxbench.report.layout import grid
+from ctxbench.table.grid import Grid
 
 
 def column(table: Grid, name: str) -> list:

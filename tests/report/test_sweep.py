@@ -13,8 +13,9 @@ from synthetic import record
 from ctxbench.api import cases
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
-from ctxbench.report.sweep import ABOVE, AS_CLAIMED, BELOW, TOWARDS, UNDECIDED, Growth, Sweep, axis_of, sweep
-from ctxbench.report.sweep_sheet import latex, markdown, sweep_figure, write_sweep
+from ctxbench.report.growth import ABOVE, AS_CLAIMED, BELOW, TOWARDS, UNDECIDED, Growth, axis_of
+from ctxbench.report.sweep import sweep
+from ctxbench.report.sweep_sheet import Sweep, latex, markdown, sweep_figure, write_sweep
 
 SIDES = (16, 32, 64, 128)
 

@@ -41,7 +41,8 @@ def test_without_a_table_10_row_there_is_no_comparison() -> None:
 
 
 def test_every_line_of_a_markdown_table_has_as_many_cells() -> None:
-    text = markdown([*records(), record("emau", 32, 32, rounds_ms=[], status="crashed", reason="a | b")])
+    rows = [*records(), record("emau", 32, 32, rounds_ms=[], status="crashed", reason="a | b")]
+    text = markdown(grids(rows), rows)
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.M)
     assert len(tables) == 3
     for table in tables:
@@ -49,7 +50,7 @@ def test_every_line_of_a_markdown_table_has_as_many_cells() -> None:
 
 
 def test_markdown_says_the_papers_claims_in_words() -> None:
-    text = markdown(records())
+    text = markdown(grids(records()), records())
     assert "each of the 64 ranks makes 2" in text
     assert "about 70×" in text
     assert "| 5.37 | 1.949 | 41.33 |" in text
@@ -65,7 +66,7 @@ def balanced(text: str) -> bool:
 
 
 def test_latex_has_booktabs_rules_and_aligned_cells() -> None:
-    text = latex(records() + records(32, 32))
+    text = latex(grids(records() + records(32, 32)))
     assert balanced(text)
     for tabular in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", text, flags=re.S):
         columns = re.match(r"\\begin\{tabular\}\{@\{\}([lr]+)@\{\}\}", tabular)
@@ -100,7 +101,7 @@ def test_markdown_cells_stay_cells(text: str) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path: Path) -> None:
     head, tail = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n", "\\end{document}\n"
-    (tmp_path / "table.tex").write_text(head + latex(records()) + tail)
+    (tmp_path / "table.tex").write_text(head + latex(grids(records())) + tail)
     subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"], cwd=tmp_path, check=True
     )

@@ -21,8 +21,9 @@ from ctxbench.evaluate.predict import Setting
 from ctxbench.files import locked, write_text
 from ctxbench.study.estimate import TIMED, Estimate, estimate
 from ctxbench.study.executor import Progress
-from ctxbench.study.grid import LOCK, Cell, Result, check, planned, run_grid
-from ctxbench.study.significance import Difference, differences, holm, power_in_words
+from ctxbench.study.grid import LOCK, check, planned, run_grid
+from ctxbench.study.rows import Result, Row, compare
+from ctxbench.study.significance import holm, power_in_words
 from ctxbench.study.trial import PLAN, SCORES, SINGLE_SCALE, Trial, read_plan, words, write_plan
 from ctxbench.train.config import TrainConfig, configure
 from ctxbench.train.run import TrainedRun
@@ -31,12 +32,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FLIP = Setting((1.0,), flip=True)
 
 
-def grid(data: Path) -> list[Cell]:
+def grid(data: Path) -> list[Row]:
     """A row, one that evaluates it otherwise, and one that goes on from it at length."""
     config = configure(TINY, {"root": str(data), "iterations": 2, "evaluate_every": 0})
-    short = Cell("short", config)
-    long = Cell("long", replace(config, iterations=60), start=short)
-    return [short, Cell("flipped", config, FLIP), long]
+    short = Row("short", config)
+    long = Row("long", replace(config, iterations=60), start=short)
+    return [short, Row("flipped", config, FLIP), long]
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +78,13 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> None:
-    cells = grid(data)
-    first, second = (cells[index].trial(0) for index in (0, 2))
+    rows = grid(data)
+    first, second = (rows[index].trial(0) for index in (0, 2))
     assert [name for name, trial in read_plan(killed).items() if trial.finished(killed)] == [first.name]
     done = (first.home(killed) / SCORES, first.home(killed) / "last.ckpt")
     before = [path.stat().st_mtime_ns for path in done]
     seen: list[Progress] = []
-    short, flipped, long = run_grid(cells, [0], killed, progress=seen.append)
+    short, flipped, long = run_grid(rows, [0], killed, progress=seen.append)
 
     assert [path.stat().st_mtime_ns for path in done] == before
     run = TrainedRun(second.home(killed))
@@ -99,21 +100,55 @@ def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> Non
     assert (seen[-1].fraction, seen[-1].finished, seen[-1].failed, seen[-1].active) == (1.0, 1, 0, ())
 
 
-def test_cells_that_train_the_same_share_a_run(config: TrainConfig) -> None:
-    plain = Cell("plain", config)
-    tuned = Cell("tuned", replace(config, lr=0.001), FLIP, start=plain)
-    trials = planned([tuned, plain, Cell("flipped", config, FLIP), Cell("again", config)], [0, 1])
+STOPPED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from study.test_grid import grid
+from ctxbench.study.grid import run_grid
+row = grid(Path(sys.argv[1]))[0]
+row = replace(row, config=replace(row.config, iterations=300, checkpoint_every=0))
+run_grid([row], [0], Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_grid_that_is_interrupted_keeps_what_its_runs_have_done(
+    number: signal.Signals, data: Path, tmp_path: Path
+) -> None:
+    paths = os.pathsep.join(str(ROOT / part) for part in ("", "modules", "tests"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(data), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = "runs/*/train.csv"
+    while process.poll() is None and not [p for p in tmp_path.glob(log) if p.read_bytes().count(b"\n") > 3]:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    (path,) = tmp_path.glob(log)
+    run = TrainedRun(path.parent)
+    assert 0 < run.checkpoint().iteration == len(run.log()) < 300
+
+
+def test_rows_that_train_the_same_share_a_run(config: TrainConfig) -> None:
+    plain = Row("plain", config)
+    tuned = Row("tuned", replace(config, lr=0.001), FLIP, start=plain)
+    trials = planned([tuned, plain, Row("flipped", config, FLIP), Row("again", config)], [0, 1])
     assert [trial.config.seed for trial in trials.values()] == [0, 0, 1, 1]
     start, second = list(trials.values())[:2]
     assert (start.labels, start.settings) == (("plain", "flipped", "again"), (SINGLE_SCALE, FLIP))
     assert (second.labels, second.start, second.settings) == (("tuned",), start.name, (FLIP,))
-    untuned = Cell("", tuned.config)
+    untuned = Row("", tuned.config)
     assert untuned.trial(0).name != second.name
 
 
 def test_a_plan_is_read_as_it_was_written(config: TrainConfig, tmp_path: Path) -> None:
-    plain = Cell("plain", replace(config, scale=(0.75, 1.5)))
-    trials = planned([plain, Cell("tuned", config, FLIP, start=plain)], [0, 3])
+    plain = Row("plain", replace(config, scale=(0.75, 1.5)))
+    trials = planned([plain, Row("tuned", config, FLIP, start=plain)], [0, 3])
     write_plan(tmp_path, trials)
     assert read_plan(tmp_path) == trials
     for text in ("[]", "{", '{"a": {}}', '{"a": 1}'):
@@ -134,10 +169,10 @@ def test_a_plan_is_read_as_it_was_written(config: TrainConfig, tmp_path: Path) -
 def test_a_failed_run_costs_its_rows_alone(
     script: str, reason: str, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = Cell("plain", config)
-    cells = [plain, Cell("tuned", config, start=plain), Cell("done", replace(config, momentum=0.8))]
+    plain = Row("plain", config)
+    rows = [plain, Row("tuned", config, start=plain), Row("done", replace(config, momentum=0.8))]
     known = {words(SINGLE_SCALE): {"miou_pct": 50.0, "device": "a machine"}}
-    home = cells[2].trial(0).home(tmp_path / "grid")
+    home = rows[2].trial(0).home(tmp_path / "grid")
     home.mkdir(parents=True)
     (home / SCORES).write_text(json.dumps(known))
     (home / "config.toml").write_text(config.to_toml())
@@ -147,7 +182,7 @@ def test_a_failed_run_costs_its_rows_alone(
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    first, second, done = run_grid(cells, [0], tmp_path / "grid")
+    first, second, done = run_grid(rows, [0], tmp_path / "grid")
     assert re.fullmatch(reason, first.reasons[0])
     assert re.fullmatch(f"the run it starts from failed: {reason}", second.reasons[0])
     assert (first.mean, second.mean) == (None, None)
@@ -186,12 +221,12 @@ def test_the_estimate_is_of_timed_iterations(config: TrainConfig, monkeypatch: p
         for rank in (10, 30, 50)
     }
     multi = Setting((1.0, 2.0), flip=True)
-    cells = [Cell(str(rank), ranked[rank]) for rank in (30, 50, 10)] + [Cell("multi", ranked[50], multi)]
-    trials = planned(cells, [0, 1])
+    rows = [Row(str(rank), ranked[rank]) for rank in (30, 50, 10)] + [Row("multi", ranked[50], multi)]
+    trials = planned(rows, [0, 1])
     found = estimate(list(trials.values()), jobs=2)
     assert timed.ranks == [10, 50]
     assert (found.runs, found.iterations) == (6, 6000)
-    assert (found.cheapest_s, found.dearest_s) == pytest.approx((0.1, 0.5))
+    assert (found.cheapest_s, found.costliest_s) == pytest.approx((0.1, 0.5))
     assert found.seconds is not None
     by_rank = {trials[name].config.context_options["rank"]: s for name, s in found.seconds.items()}
     extra = by_rank[10] - 100  # the start of a process
@@ -207,16 +242,16 @@ def test_an_estimate_that_fails_says_so(config: TrainConfig, monkeypatch: pytest
         return {"a": "out of luck"}
 
     monkeypatch.setattr("ctxbench.study.estimate.run_trials", broken)
-    found = estimate([Cell("a", config).trial(0)], jobs=1)
+    found = estimate([Row("a", config).trial(0)], jobs=1)
     assert (found.hours, found.iterations) == (None, 2)
     assert str(found).endswith("their time is not measured: out of luck")
     assert str(Estimate(1, 2, 1, 0.5, 0.5, {"a": 1800.0})).endswith("all take about 0.5 h.")
 
 
 def test_bad_settings_end_a_grid_before_it_starts(config: TrainConfig, tmp_path: Path) -> None:
-    cells = [Cell("a", config), Cell("b", replace(config, weights="nowhere.pth"))]
+    rows = [Row("a", config), Row("b", replace(config, weights="nowhere.pth"))]
     with pytest.raises(UserError, match="no file of weights at"):
-        run_grid(cells, [0], tmp_path, say=print)
+        run_grid(rows, [0], tmp_path, say=print)
     assert not (tmp_path / "runs").exists()
 
 
@@ -226,44 +261,50 @@ def test_what_cannot_be_trained_is_told_before_anything_is(
     folder = tmp_path / "grid"
     for change, why in (({"root": "nowhere"}, "nowhere"), ({"weights": "nowhere.pth"}, "no file of weights")):
         with pytest.raises(UserError, match=why):
-            check([Cell("a", replace(config, **change))], [0], folder)
+            check([Row("a", replace(config, **change))], [0], folder)
     check(grid(data), [0], folder)
     assert not folder.exists()
 
 
 def test_of_a_finished_grid_no_data_are_asked_for(config: TrainConfig, tmp_path: Path) -> None:
-    cell = Cell("a", replace(config, root="nowhere"))
-    home = cell.trial(0).home(tmp_path)
+    row = Row("a", replace(config, root="nowhere"))
+    home = row.trial(0).home(tmp_path)
     home.mkdir(parents=True)
     (home / SCORES).write_text(json.dumps({words(SINGLE_SCALE): {"miou_pct": 50.0}}))
-    check([cell], [0], tmp_path)
+    check([row], [0], tmp_path)
     with pytest.raises(UserError, match="nowhere"):
-        check([cell], [0, 1], tmp_path)
+        check([row], [0, 1], tmp_path)
 
 
 def test_a_folder_in_use_is_told_before_anything_is_trained(config: TrainConfig, tmp_path: Path) -> None:
     with locked(tmp_path, LOCK), pytest.raises(UserError, match="is being written by another process"):
-        check([Cell("a", config)], [0], tmp_path)
-    check([Cell("a", config)], [0], tmp_path)
+        check([Row("a", config)], [0], tmp_path)
+    check([Row("a", config)], [0], tmp_path)
 
 
-def test_differences_are_tested_seed_by_seed() -> None:
-    ours, other = {0: 70.1, 1: 71.0, 2: 69.5, 3: 80.0}, {0: 68.0, 1: 69.9, 2: 66.0}
+def results(config: TrainConfig, *scores: tuple[dict[int, float], int | None]) -> list[Result]:
+    """Results by seed, each with the index of the one it is compared with."""
+    return [Result(Row("", config, reference=reference), miou) for miou, reference in scores]
+
+
+def test_gains_are_tested_seed_by_seed(config: TrainConfig) -> None:
+    better, other = {0: 70.1, 1: 71.0, 2: 69.5, 3: 80.0}, {0: 68.0, 1: 69.9, 2: 66.0}
     worse = {0: 68.1, 1: 69.7, 2: 66.3}
-    found = differences([None, (ours, other), (worse, other), ({0: 1.0}, {0: 0.5}), ({}, other)])
-    assert (found[0], found[4]) == (None, None)
-    assert found[1] is not None
-    assert found[2] is not None
-    assert (found[1].seeds, found[1].mean) == (3, pytest.approx((2.1 + 1.1 + 3.5) / 3))
+    scores = [(other, None), (better, 0), (worse, 0), ({0: 0.5}, None), ({0: 1.0}, 3), ({}, 0)]
+    first, gained, lost, _, single, nothing = compare(results(config, *scores))
+    assert (first.gain, first.p, nothing.gain, nothing.p) == (None, None, None, None)
+    assert (gained.gains, gained.gain) == (
+        pytest.approx([2.1, 1.1, 3.5]),
+        pytest.approx((2.1 + 1.1 + 3.5) / 3),
+    )
     raw = [
         float(stats.ttest_rel([row[seed] for seed in range(3)], list(other.values())).pvalue)
-        for row in (ours, worse)
+        for row in (better, worse)
     ]
-    assert [found[1].p, found[2].p] == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
-    assert found[3] == Difference(0.5, 1, None)
-    assert not found[3].significant
-    same = differences([(other, other)])[0]
-    assert same == Difference(0.0, 3, 1.0)
+    assert [gained.p, lost.p] == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
+    assert (single.gain, single.p, single.significant) == (0.5, None, False)
+    same = compare(results(config, (other, None), (other, 0)))[1]
+    assert (same.gain, same.p) == (0.0, 1.0)
 
 
 def test_holms_correction() -> None:
@@ -281,8 +322,12 @@ def test_holms_correction() -> None:
         (9.0, None, "not significant"),
     ],
 )
-def test_a_direction_needs_significance(mean: float, p: float | None, direction: str) -> None:
-    assert Difference(mean, 3, p).direction(printed=0.6) == direction
+def test_a_direction_needs_significance(
+    mean: float, p: float | None, direction: str, config: TrainConfig
+) -> None:
+    reference = Result(Row("", config, printed="50.0"), {0: 50.0})
+    row = Row("", config, reference=0, printed="50.6")
+    assert Result(row, {0: 50.0 + mean}, reference=reference, p=p).direction == direction
 
 
 def test_few_seeds_are_said_to_see_little() -> None:
@@ -291,7 +336,7 @@ def test_few_seeds_are_said_to_see_little() -> None:
 
 
 def test_mean_and_scatter_are_over_the_seeds_there_are(config: TrainConfig) -> None:
-    cell = Cell("a", config)
-    found = Result(cell, {0: 70.0, 2: 74.0}, {1: "lost"})
+    row = Row("a", config)
+    found = Result(row, {0: 70.0, 2: 74.0}, {1: "lost"})
     assert (found.mean, found.sd) == (72.0, pytest.approx(8**0.5))
-    assert (Result(cell, {0: 70.0}).sd, Result(cell, {}).mean) == (None, None)
+    assert (Result(row, {0: 70.0}).sd, Result(row, {}).mean) == (None, None)

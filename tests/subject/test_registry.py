@@ -58,8 +58,8 @@ def test_every_spec_names_a_class_that_builds_and_the_forms_it_has(name: str) ->
         module = bind.build(name, channels, (9, 7))
         assert module.in_channels == channels
         has_forms = "implementation" in inspect.signature(type(module)).parameters
-        assert registry.SPECS[name].forms == (("fast", "published") if has_forms else (bind.SINGLE,))
-        assert getattr(module, "implementation", bind.SINGLE) == registry.SPECS[name].forms[0]
+        assert registry.SPECS[name].forms == (("fast", "published") if has_forms else (registry.SINGLE,))
+        assert getattr(module, "implementation", registry.SINGLE) == registry.SPECS[name].forms[0]
 
 
 def test_a_class_in_a_file_is_built_with_its_channels_and_options(block: str) -> None:

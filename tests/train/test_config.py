@@ -1,17 +1,21 @@
 """Settings: where each comes from, what is refused, and that a file holds them all."""
 
+import subprocess
+import sys
 import tomllib
-from dataclasses import replace
+import types
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from ctxbench.data import DATASETS
+from ctxbench import shelf
+from ctxbench.cli.values import options
 from ctxbench.errors import UserError
-from ctxbench.paper import printed
+from ctxbench.networks.resnet import Stem, StrideIn
 from ctxbench.train.config import TrainConfig, assignments, configure, read_toml
-from ctxbench.train.presets import PRESETS, configured
+from ctxbench.train.presets import Preset, configured, presets
 
 UNUSUAL = {
     "model": "reconet",
@@ -25,7 +29,7 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("layer", [{}, UNUSUAL, {"epochs": 3}, *(p.settings for p in PRESETS.values())])
+@pytest.mark.parametrize("layer", [{}, UNUSUAL, {"epochs": 3}, *(p.settings for p in presets().values())])
 def test_a_file_holds_all_of_a_configuration(layer: dict[str, Any]) -> None:
     config = configure(layer)
     again = configure(tomllib.loads(config.to_toml()))
@@ -33,9 +37,9 @@ def test_a_file_holds_all_of_a_configuration(layer: dict[str, Any]) -> None:
     assert again.digest == config.digest
 
 
-def test_later_layers_are_first_in_right() -> None:
+def test_later_layers_take_precedence() -> None:
     config = configured({"dataset": "sift_flow", "lr": 0.1, "crop": 257}, {"lr": 0.2})
-    assert (config.lr, config.crop, config.epochs) == (0.2, 257, PRESETS["sift_flow"].settings["epochs"])
+    assert (config.lr, config.crop, config.epochs) == (0.2, 257, presets()["sift_flow"].settings["epochs"])
 
 
 def test_another_data_sets_preset_leaves_the_data_set() -> None:
@@ -46,7 +50,22 @@ def test_another_data_sets_preset_leaves_the_data_set() -> None:
 
 
 def test_without_a_data_set_it_is_the_generated_one() -> None:
-    assert configured() == PRESETS["synthetic"].config
+    assert configured() == presets()["synthetic"].config
+
+
+def test_a_paper_offers_presets_from_the_shelf(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = types.ModuleType("a_second_paper")
+    offer.PRESETS = {  # type: ignore[attr-defined]
+        name: Preset(name, {"dataset": name, "lr": 0.125}, "", "", "", "") for name in ("zoo", "synthetic")
+    }
+    monkeypatch.setitem(sys.modules, "a_second_paper", offer)
+    shelf.put("a second paper", {"training_presets": "a_second_paper:PRESETS"})
+    try:
+        assert configured({"dataset": "zoo"}).lr == 0.125
+        assert configured().lr == 0.005  # the generated set's own stands
+    finally:
+        shelf.take_away("a second paper")
+    assert "zoo" not in presets()
 
 
 def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
@@ -61,18 +80,28 @@ def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
     [
         ({"weight_decy": 0.1}, "no setting 'weight_decy'; did you mean weight_decay"),
         ({"zzz": 1}, "no setting 'zzz'; there are model, context, "),
-        ({"lr": "fast"}, "lr is 'fast', not a finite number"),
-        ({"batch": True}, "batch is True, not int"),
-        ({"precision": "8"}, "precision is '8', not '32-true' or 'bf16-mixed' or '16-mixed'"),
-        ({"lr": float("nan")}, "lr is nan, not a finite number"),
-        ({"lr": 0}, "lr must be positive, not 0"),
-        ({"evaluate_every": -1}, "evaluate_every must not be negative, as -1 is"),
-        ({"crop": 64}, "crop must be at least 65 pixels, not 64"),
-        ({"seed": 1 << 32}, r"seed must be below 2\*\*32, not 4294967296"),
-        ({"momentum": -1}, "momentum is at least 0 and below 1, not -1"),
-        ({"optimizer": "adamw", "momentum": 1}, "momentum is at least 0 and below 1, not 1"),
-        ({"weight_decay": -1}, "weight_decay must not be negative, as -1 is"),
-        ({"scale": [2.0, 0.5]}, r"scale is a range such as \[0.5, 2.0\], not \[2.0, 0.5\]"),
+        ({"lr": "fast"}, "lr is 'fast', not a positive number"),
+        ({"batch": True}, "batch is True, not a positive whole number"),
+        ({"precision": "8"}, "precision is '8', not '32-true', 'bf16-mixed' or '16-mixed'"),
+        ({"stem": "shallow"}, "stem is 'shallow', not 'deep', 'deep-narrow' or 'plain'"),
+        ({"lr": float("nan")}, "lr is nan, not a positive number"),
+        ({"aux_weight": float("inf")}, "aux_weight is inf, not a finite number"),
+        ({"lr": 0}, "lr is 0, not a positive number"),
+        ({"epochs": 10**400}, "epochs is 1000*, not a positive number"),
+        ({"evaluate_every": -1}, "evaluate_every is -1, not a whole number from 0 up"),
+        ({"crop": 64}, "crop is 64, not a whole number of at least 65 pixels"),
+        ({"seed": 1 << 32}, r"seed is 4294967296, not a whole number from 0 up, and below 2\*\*32"),
+        ({"momentum": -1}, "momentum is -1, not a number from 0 up, and below 1"),
+        ({"optimizer": "adamw", "momentum": 1.0}, "momentum is 1.0, not a number from 0 up, and below 1"),
+        ({"weight_decay": -1}, "weight_decay is -1, not a number from 0 up"),
+        ({"scale": [2.0, 0.5]}, r"scale is \[2.0, 0.5\], not a range such as \[0.5, 2.0\]"),
+        ({"scale": [0.5]}, r"scale is \[0.5\], not a range"),
+        ({"scale": [0.5, "x"]}, r"scale is \[0.5, 'x'\], not a range"),
+        ({"flip": "no"}, "flip is 'no', not true or false"),
+        ({"root": 3}, "root is 3, not a text"),
+        ({"context_options": 3}, "context_options is 3, not a table of options"),
+        ({"context_options": {"rank": None}}, "context_options.rank is None, which config.toml cannot hold"),
+        ({"context_options": {"bins": [1, {2}]}}, r"context_options.bins is \[1, \{2\}\], which config.toml"),
     ],
 )
 def test_what_makes_no_sense_is_named(layer: dict[str, Any], said: str) -> None:
@@ -82,17 +111,58 @@ def test_what_makes_no_sense_is_named(layer: dict[str, Any], said: str) -> None:
 
 def test_assignments_are_toml_or_bare_words() -> None:
     pairs = ["lr=1e-2", "flip=false", "dataset=sift_flow", "scale=[1.0, 1.5]", "root=C:\\a=b"]
-    options = ["context_options.rank=32", "context_options.mode=fast"]
-    assert assignments([*pairs, *options]) == {
+    of_context = ["context_options.rank=32", "context_options.mode=fast", "context_options.bins=(1, 2)"]
+    assert assignments([*pairs, *of_context]) == {
         "lr": 0.01,
         "flip": False,
         "dataset": "sift_flow",
         "scale": [1.0, 1.5],
         "root": "C:\\a=b",
-        "context_options": {"rank": 32, "mode": "fast"},
+        "context_options": {"rank": 32, "mode": "fast", "bins": (1, 2)},
     }
     with pytest.raises(UserError, match=r"--set takes KEY=VALUE, such as lr=0\.01, not 'lr'"):
         assignments(["lr"])
+
+
+@pytest.mark.parametrize("text", ["False", "false", "True", "1e-3", "[1, 2]", "'a b'", "word", "a=b", "-3"])
+def test_an_option_is_typed_as_profile_types_it(text: str) -> None:
+    assert assignments([f"context_options.flag={text}"]) == {"context_options": options([f"flag={text}"])}
+
+
+def test_a_setting_is_checked_where_it_is_changed() -> None:
+    assert TrainConfig().changed(devices=2) == replace(TrainConfig(), devices=2)
+    with pytest.raises(UserError, match="devices is 0, not a positive whole number"):
+        TrainConfig().changed(devices=0)
+
+
+def test_the_choices_are_the_backbones() -> None:
+    declared = get_type_hints(TrainConfig)
+    assert (declared["stem"], declared["stride_in"]) == (Stem, StrideIn)
+
+
+REPORTS = Path(__file__).resolve().parents[2] / "reports"
+RUNS = sorted(REPORTS.rglob("config.toml"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.parent.relative_to(REPORTS)))
+def test_runs_of_earlier_versions_are_still_read(path: Path) -> None:
+    """A run of an ablation has the digest in its folder's name."""
+    config = configure(read_toml(path))
+    assert tomllib.loads(config.to_toml()) == read_toml(path)
+    if "ablation" in path.parts:
+        digest = replace(config, seed=0, init=None).digest
+        assert path.parent.name.startswith(f"{digest}-seed{config.seed}")
+
+
+def test_a_wrong_setting_is_refused_before_torch_is_imported() -> None:
+    code = (
+        "import sys\nfrom ctxbench.cli import main\n"
+        "sys.argv = ['ctxbench', 'train', '--set', 'weight_decy=1']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    print(end.code, 'torch' in sys.modules)\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout == "2 False\n"
+    assert "did you mean weight_decay" in process.stderr
 
 
 def test_files_that_are_no_settings_are_named(tmp_path: Path) -> None:
@@ -118,34 +188,8 @@ def test_the_baseline_is_the_network_without_context() -> None:
     assert replace(bare, global_pool=True, baseline=True, **kept) == config
 
 
-# of section 4.1 and 4.2
-SCHEDULE = {
-    "coco": (0.004, 30),
-    "voc12aug": (0.001, 80),
-    "voc12": (1e-5, 50),
-    "pascal_context": (0.001, 80),
-    "coco_stuff": (0.001, 180),
-    "ade20k": (0.01, 120),
-    "sift_flow": (0.0025, 80),
-}
-
-
-@pytest.mark.parametrize("name", SCHEDULE)
-def test_presets_are_the_papers(name: str) -> None:
-    config = PRESETS[name].config
-    assert (config.lr, config.epochs) == SCHEDULE[name]
-    assert (config.batch, config.crop, config.scale, config.momentum) == (16, 512, (0.5, 2.0), 0.9)
-    assert (config.weight_decay, config.power, config.aux_weight, config.colour) == (1e-4, 0.9, 0.2, 0)
-    known = DATASETS[name]
-    assert {config.train_split or known.train_split, known.eval_split} <= set(known.splits)
-
-
-@pytest.mark.parametrize(
-    ("name", "table"),
-    [("voc12", 2), ("pascal_context", 3), ("coco_stuff", 4), ("sift_flow", 5), ("ade20k", 6)],
-)
-def test_presets_promise_what_the_paper_printed(name: str, table: int) -> None:
-    rows = [row for row in printed.rows(table) if row["method"] == "RecoNet"]
-    scores = [row["miou"] for row in rows if row.get("backbone", "ResNet-101") == "ResNet-101"]
-    assert PRESETS[name].expected.startswith(f"{scores[0]} % mIoU")
-    assert f"Table {table}" in PRESETS[name].expected
+def test_every_setting_is_described_in_the_page() -> None:
+    page = (REPORTS.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].split("`")[1] for row in rows] == [item.name for item in fields(TrainConfig)]
+    assert [row for row in rows if not row[-1].strip(" |")] == []

@@ -27,9 +27,10 @@ from ctxbench.files import locked
 from ctxbench.train.config import configure
 from ctxbench.train.job import Job
 from ctxbench.train.logs import EVALUATIONS, Logs
-from ctxbench.train.loop import Progress, resume, train
+from ctxbench.train.loop import resume, train
 from ctxbench.train.run import TrainedRun
 from ctxbench.train.step import cross_entropy
+from ctxbench.train.training import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,10 +151,10 @@ def test_a_run_interrupted_between_checkpoints_comes_to_the_same_weights(
 
     with pytest.raises(KeyboardInterrupt):
         train(unbroken.config, tmp_path / "run", progress=interrupt)
-    assert TrainedRun(tmp_path / "run").checkpoint().iteration == 3
+    assert TrainedRun(tmp_path / "run").checkpoint().iteration == 4  # kept before the evaluation after 4
     run = resume(tmp_path / "run")
     assert same_weights(run, unbroken)
-    assert [start["from_iteration"] for start in run.starts] == [0, 3]
+    assert [start["from_iteration"] for start in run.starts] == [0, 4]
     assert [start["torch"] for start in run.starts] == [torch.__version__] * 2
 
 
@@ -257,7 +258,7 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(settings: dict[str, Any],
 def test_a_network_that_diverged_has_no_score(settings: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="scores are no numbers"):
         train(configure(settings, {"lr": 1e38, "iterations": 1}), tmp_path / "run")
-    assert not list((tmp_path / "run").glob("*.ckpt"))
+    assert [path.name for path in (tmp_path / "run").glob("*.ckpt")] == ["last.ckpt"]
     assert TrainedRun(tmp_path / "run").evaluations().empty
 
 
@@ -346,7 +347,7 @@ def test_a_disk_that_is_full_for_the_logs_is_one_error(
     monkeypatch.setattr(SummaryWriter, call, full)
 
     def write() -> None:
-        with Logs(tmp_path, 0) as logs:
+        with Logs(tmp_path, 0, 0) as logs:
             logs.evaluation(dict.fromkeys(EVALUATIONS, 0))
             logs.flush()
 
@@ -431,19 +432,19 @@ class Own(nn.Module):
 WORKER = """
 import sys, torch
 from pathlib import Path
-from ctxbench.train import loop as training
+from ctxbench.train import loop, training
 from ctxbench.train.config import configure
 
-run = training._Training.run
+run = training.Training.run
 
 
 def kept(self):
     run(self)
-    torch.save(self.job.network.state_dict(), f"rank{self.fabric.global_rank}.pt")
+    torch.save(self.job.network.state_dict(), f"rank{self.session.fabric.global_rank}.pt")
 
 
-training._Training.run = kept
-training.train(configure(dict(eval(sys.argv[1]))), Path("run"))
+training.Training.run = kept
+loop.train(configure(dict(eval(sys.argv[1]))), Path("run"))
 """
 
 

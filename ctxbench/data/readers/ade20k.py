@@ -3,8 +3,8 @@
 from itertools import chain
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, class_list
-from ctxbench.data.reading import first_of
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import first_of
 
 FOLDERS = {"train": "training", "val": "validation"}
 
@@ -22,7 +22,7 @@ def open_ade20k(root: Path, split: str) -> SceneParsing:
     """
     homes = (root, root / "ADEChallengeData2016")
     images = first_of(*(home / "images" / FOLDERS[split] for home in homes))
-    masks = images.parents[1] / "annotations" / FOLDERS[split]
+    masks = first_of(images.parents[1] / "annotations" / FOLDERS[split])
     stems = {path.stem for path in chain(images.glob("*.jpg"), masks.glob("*.png"))}
     pairs = [Pair(stem, images / f"{stem}.jpg", masks / f"{stem}.png") for stem in sorted(stems)]
     codes, names = class_list("ade20k")

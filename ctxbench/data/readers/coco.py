@@ -1,4 +1,7 @@
-"""COCO for pre-training: its 20 classes that PASCAL VOC has, everything else background."""
+"""COCO for pre-training: its 20 classes that PASCAL VOC has, everything else background.
+
+In the shape comments: H and W are the height and width of a picture.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair, colormap
+from ctxbench.data.dataset import IGNORE, Labels, colormap
+from ctxbench.data.file_set import FileSet, Pair
+from ctxbench.data.paths import first_of
 from ctxbench.data.readers.voc import CLASSES
-from ctxbench.data.reading import LabelRangeError, UnreadableFileError, first_of, open_picture, read_labels
+from ctxbench.data.reading import LabelRangeError, UnreadableFileError, open_picture, read_labels
 from ctxbench.errors import UserError, in_one_line
 
 VOC_OF_COCO = {
@@ -32,10 +37,14 @@ PANOPTIC = 200
 
 
 class CocoSet(FileSet):
-    """COCO's pictures with VOC's classes; how the masks are told, its subclasses know."""
+    """COCO's pictures with VOC's classes; each subclass decodes one form of masks."""
 
     def __init__(self, split: str, pairs: Sequence[Pair]) -> None:
         super().__init__("coco", split, pairs, CLASSES, palette=colormap(len(CLASSES)))
+
+    def mask_values(self) -> list[str]:
+        """Nothing: the files hold COCO's categories or segments."""
+        return [""] * (len(self.classes) + 1)
 
 
 class Segment(NamedTuple):
@@ -60,16 +69,16 @@ class PanopticSet(CocoSet):
         self.segments = segments
 
     def truth(self, index: int) -> Labels:
-        """The mask as its file has it. Raises LabelRangeError for a segment the annotation does not list."""
+        """The mask as its file has it (H×W). Raises LabelRangeError for a segment no annotation lists."""
         path, segments = self.mask_path(index), self.segments[index]
         values = read_labels(path).astype(np.uint32)
         if values.ndim == 3:
-            values = values @ np.array([1, 1 << 8, 1 << 16], np.uint32)
-        found, where = np.unique(values, return_inverse=True)
-        labels = [IGNORE if number == 0 else segments.get(int(number), -1) for number in found]
+            values = values @ np.array([1, 1 << 8, 1 << 16], np.uint32)  # (H, W)
+        numbers, places = np.unique(values, return_inverse=True)
+        labels = [IGNORE if number == 0 else segments.get(int(number), -1) for number in numbers]
         if -1 in labels:
-            raise LabelRangeError(f"{path}: segment {found[labels.index(-1)]} is not in its annotation")
-        return np.array(labels, np.uint8)[where].reshape(values.shape)
+            raise LabelRangeError(f"{path}: segment {numbers[labels.index(-1)]} is not in its annotation")
+        return np.array(labels, np.uint8)[places].reshape(values.shape)  # (H, W)
 
 
 class InstanceSet(CocoSet):
@@ -83,14 +92,13 @@ class InstanceSet(CocoSet):
         self.pictures = pictures
 
     def truth(self, index: int) -> Labels:
-        """The mask drawn. Raises UnreadableFileError where an annotation is damaged."""
+        """The mask drawn (H×W). Raises UnreadableFileError where an annotation is damaged."""
         height, width, segments = self.pictures[index]
-        labels = np.zeros((height, width), np.uint8)
+        labels = np.zeros((height, width), np.uint8)  # (H, W)
         for segment in sorted(segments, key=lambda segment: -segment.area):
             try:
                 if isinstance(segment.shape, list):
-                    for polygon in segment.shape:
-                        labels[polygon_mask(polygon, height, width)] = segment.label
+                    labels[polygon_mask(segment.shape, height, width)] = segment.label
                 else:
                     labels[run_length_mask(segment.shape["counts"], height, width)] = segment.label
             except (ValueError, KeyError, TypeError, IndexError) as error:
@@ -106,7 +114,7 @@ class PixelMapSet(CocoSet):
     """
 
     def truth(self, index: int) -> Labels:
-        """The mask as its file has it, every category that VOC has not as background.
+        """The mask as its file has it (H×W), every category that VOC has not as background.
 
         Raises LabelRangeError for a value that is no category, UnreadableFileError for grey with alpha.
         """
@@ -118,43 +126,54 @@ class PixelMapSet(CocoSet):
         first, last, unlabeled = 1, STUFF, 255
         if values.ndim == 3:
             values, first, last, unlabeled = values[..., 0], 0, PANOPTIC, 0
-        known = [TO_VOC.get(category, 0) for category in range(first, last + 1)]
+        classes = [TO_VOC.get(category, 0) for category in range(first, last + 1)]
         table = np.full(1 << 16, -1, np.int16)
-        table[: len(known)] = known
+        table[: len(classes)] = classes
         table[unlabeled] = IGNORE
-        labels = table[values]
+        labels = table[values]  # (H, W)
         if (stray := labels < 0).any():
             raise LabelRangeError(
                 f"{path}: label {values[stray][0]} is no category of COCO: "
-                f"0 to {len(known) - 1}, and {unlabeled} unlabeled"
+                f"0 to {len(classes) - 1}, and {unlabeled} unlabeled"
             )
         return labels.astype(np.uint8)
 
 
-def polygon_mask(corners: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels, H×W, whose centres lie in a polygon, given as x, y, x, y, … from the picture's corner.
+def polygon_mask(polygons: Sequence[NDArray[np.float64]], height: int, width: int) -> NDArray[np.bool_]:
+    """The pixels (H×W) of an object outlined by polygons, each x, y, x, y, … from the picture's corner.
 
-    A pixel is inside where an odd number of edges lie to its left. Raises ValueError where ``corners`` are no
-    pairs.
+    COCO's own raster (pycocotools), which is not that of pixel centres: it enlarges outlines a little.
+    Raises ValueError where a polygon has fewer than three corners, or one far outside the picture.
     """
-    x, y = corners.reshape(-1, 2).T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    centres = np.arange(height)[:, None] + 0.5
-    row, edge = ((y <= centres) != (next_y <= centres)).nonzero()
-    along = (row + 0.5 - y[edge]) / (next_y - y)[edge]
-    column = np.ceil(x[edge] + along * (next_x - x)[edge] - 0.5).clip(0, width).astype(int)
-    edges = np.zeros((height, width + 1), np.int32)
-    np.add.at(edges, (row, column), 1)
-    inside: NDArray[np.bool_] = edges.cumsum(axis=1)[:, :width] % 2 == 1
-    return inside
+    from pycocotools import mask
+
+    for corners in polygons:
+        if len(corners) < 6 or len(corners) % 2:  # pycocotools takes four numbers for a box
+            raise ValueError(f"a polygon has {len(corners)} numbers, not a pair for each of three corners")
+        # its raster walks along every edge, so that a huge number would take for ever
+        if not np.isfinite(corners).all() or np.abs(corners).max() > 4 * max(height, width) + 100:
+            raise ValueError(f"a polygon reaches far beyond {height}x{width}")
+    runs = mask.merge(mask.frPyObjects([corners.tolist() for corners in polygons], height, width))
+    return run_length_mask(runs["counts"].decode("ascii"), height, width)
+
+
+def _require_pycocotools(path: Path) -> None:
+    try:
+        import pycocotools  # noqa: F401
+    except ImportError:
+        raise UserError(
+            f"{path} outlines objects by polygons, which COCO's own code draws: pip install 'ctxbench[coco]' "
+            "(pycocotools)"
+        ) from None
 
 
 def run_length_mask(counts: Sequence[int] | str, height: int, width: int) -> NDArray[np.bool_]:
-    """COCO's run lengths as a mask, H×W: alternately pixels outside and inside, column by column.
+    """COCO's run lengths as a mask (H×W): alternately pixels outside and inside, column by column.
 
     ``counts`` are numbers or COCO's text of them: six bits a character from "0" on, the lowest five bits of
     the number first, the sixth set where more follow; from the third on, differences to the last but one.
-    Raises ValueError where they do not add up to the mask's size.
+    Raises ValueError where they do not add up to the mask's size (pycocotools would fill the rest with what
+    is in memory there).
     """
     runs: list[int] = []
     if isinstance(counts, str):
@@ -171,7 +190,8 @@ def run_length_mask(counts: Sequence[int] | str, height: int, width: int) -> NDA
         runs = list(counts)
     if min(runs, default=0) < 0 or sum(runs) != height * width:
         raise ValueError(f"run lengths add up to {sum(runs)}, not to {height}x{width}")
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # (W·H,), down the columns
+    return inside.reshape(width, height).T  # (H, W)
 
 
 def open_coco(root: Path, split: str) -> FileSet:
@@ -188,22 +208,23 @@ def open_coco(root: Path, split: str) -> FileSet:
     panoptic = [home / f"panoptic_{name}.json" for home, name in homes]
     instances = [home / f"instances_{name}.json" for home, name in homes]
     maps = [root / kind / name for kind in ("stuffthingmaps", "annotations") for name in names]
-    found = first_of(*panoptic, *instances, *maps)
-    if found in panoptic:
-        return _panoptic(found, images, split)
-    if found in instances:
-        return _instances(found, images, split)
-    paths = sorted(path for path in found.glob("*.png") if not path.stem.endswith("TrainIds"))
+    masks = first_of(*panoptic, *instances, *maps)
+    if masks in panoptic:
+        return _panoptic(masks, images, split)
+    if masks in instances:
+        return _instances(masks, images, split)
+    paths = sorted(path for path in masks.glob("*.png") if not path.stem.endswith("TrainIds"))
     pairs = [Pair(path.stem, images / f"{path.stem}.jpg", path) for path in paths]
     return PixelMapSet(split, pairs)
 
 
 def _panoptic(path: Path, images: Path, split: str) -> PanopticSet:
     pairs, segments = [], []
+    folder = first_of(path.with_suffix(""))  # distributed as a zip within the zip of the annotations
     with _annotations(path) as content:
         names = {image["id"]: image["file_name"] for image in content.get("images", ())}
         for picture in content["annotations"]:
-            mask = path.with_suffix("") / picture["file_name"]
+            mask = folder / picture["file_name"]
             image = images / names.get(picture["image_id"], f"{mask.stem}.jpg")
             pairs.append(Pair(image.stem, image, mask))
             segments.append(
@@ -216,18 +237,22 @@ def _panoptic(path: Path, images: Path, split: str) -> PanopticSet:
 
 
 def _instances(path: Path, images: Path, split: str) -> InstanceSet:
+    polygons = False
     with _annotations(path) as content:
         pictures: dict[int, Picture] = {
             image["id"]: (int(image["height"]), int(image["width"]), []) for image in content["images"]
         }
-        for one in content["annotations"]:
-            if label := TO_VOC.get(int(one["category_id"])):
-                shape = one["segmentation"]
-                if isinstance(shape, list):  # as arrays they take a tenth of the memory
-                    shape = [np.array(polygon, np.float32) for polygon in shape]
-                pictures[one["image_id"]][2].append(Segment(label, float(one["area"]), shape))
+        for annotation in content["annotations"]:
+            if label := TO_VOC.get(int(annotation["category_id"])):
+                shape = annotation["segmentation"]
+                if isinstance(shape, list):  # as arrays they take a fifth of the memory
+                    polygons = True
+                    shape = [np.array(polygon, np.float64) for polygon in shape]
+                pictures[annotation["image_id"]][2].append(Segment(label, float(annotation["area"]), shape))
         files = (images / image["file_name"] for image in content["images"])
         pairs = [Pair(file.stem, file, path) for file in files]
+    if polygons:
+        _require_pycocotools(path)
     return InstanceSet(split, pairs, list(pictures.values()))
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, class_list
-from ctxbench.data.reading import first_of, read_list
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import first_of, read_list
 
 
 def open_coco_stuff(root: Path, split: str) -> FileSet:
@@ -13,7 +13,7 @@ def open_coco_stuff(root: Path, split: str) -> FileSet:
     of the same values that the authors' DeepLab scripts make of them. The PNGs of COCO-Stuff's API also hold
     183, any thing, and 255; both are ignored.
     """
-    homes = (root, root / "cocostuff-10k-v1.1")
+    homes = (root, root / "cocostuff-10k-v1.1")  # the folder in the archive
     home = first_of(*(home / "imageLists" / f"{split}.txt" for home in homes)).parents[1]
     masks = home / "annotations"
     suffix = ".mat" if next(masks.glob("*.mat"), None) else ".png"

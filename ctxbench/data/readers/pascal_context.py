@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ctxbench.data.dataset import IGNORE, FileSet, Labels, Pair, class_list
+from ctxbench.data.dataset import IGNORE, Labels
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import first_of, read_list
 from ctxbench.data.readers.voc import devkit
-from ctxbench.data.reading import LabelRangeError, first_of, read_labels, read_list
+from ctxbench.data.reading import LabelRangeError, read_labels
 
 LABELS = 459
 """How many labels the authors' ``LabelMap`` has; all but 59 are rare, and background here."""
@@ -18,7 +20,7 @@ class ContextSet(FileSet):
     """PASCAL-Context. With 60 classes, 0 is the background; with 59 it is ignored, and they begin at 0."""
 
     def decode(self, path: Path) -> Labels:
-        """Read a mask or a prediction; the authors' ``.mat`` files have their own 459 labels.
+        """Read a mask or a prediction (H×W); the authors' ``.mat`` files have their own 459 labels.
 
         Raises LabelRangeError for a value that is no label.
         """
@@ -33,7 +35,12 @@ class ContextSet(FileSet):
         background = self.classes[0] == "background"
         table = np.full(LABELS + 1, 0 if background else IGNORE, np.uint8)
         table[numbers] = np.arange(len(numbers)) + background
-        return table[values]
+        return table[values]  # (H, W)
+
+    def mask_values(self) -> list[str]:
+        """The values of the PNGs, or nothing for .mat files."""
+        mats = any(pair.mask and pair.mask.suffix == ".mat" for pair in self.pairs)
+        return [""] * (len(self.classes) + 1) if mats else super().mask_values()
 
 
 def open_pascal_context(root: Path, split: str, *, background: bool = True) -> ContextSet:
@@ -47,12 +54,14 @@ def open_pascal_context(root: Path, split: str, *, background: bool = True) -> C
     numbers, names = class_list("pascal_context")
     by_alphabet = [sorted(numbers).index(number) + 1 for number in numbers]
     plain = range(1, len(numbers) + 1)
+    # where masks may lie: the suffix, and the values of the classes in predictions and in masks that are PNGs
+    # (the .mat files have the authors' 459 labels, which decode maps to the 59)
     forms = {
-        "trainval": (".mat", plain),  # of predictions; decode knows the masks' labels
+        "trainval": (".mat", plain),
         "SegmentationClassContext": (".png", by_alphabet),
         "59_context_labels": (".png", plain),
     }
-    above = dict.fromkeys((root, *(home, *home.parents[:2]), root / "pascal-context"))
+    above = dict.fromkeys((root, home, *home.parents[:2], root / "pascal-context"))
     masks = first_of(*(place / form for place in above for form in forms))
     suffix, codes = forms[masks.name]
     lists = home / "ImageSets"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ctxbench.data.dataset import FileSet, Pair, class_list
-from ctxbench.data.reading import first_of, read_list
+from ctxbench.data.file_set import FileSet, Pair, class_list
+from ctxbench.data.paths import first_of, read_list
 
 SCENES = "spatial_envelope_256x256_static_8outdoorcategories"
 
@@ -12,8 +12,8 @@ def open_sift_flow(root: Path, split: str) -> FileSet:
     """SIFT-Flow, test 200 images (the authors' TestSet1).
 
     Masks are ``SemanticLabels/…/*.mat`` (``S``: 0 void, ignored, 1..33). The split to train on is
-    fcn_trainval.txt or trainval.txt where there is one (2486, two images without labels left out), else every
-    image that is not in the test split (2488).
+    fcn_trainval.txt or trainval.txt where there is one (2486: two images without labels are left out), else
+    every image that is not in the test split (2488).
     """
     images = first_of(*(home / "Images" / SCENES for home in (root, root / "SiftFlowDataset")))
     home = images.parents[1]

@@ -2,11 +2,14 @@
 
 Each image has one key, a coloured patch on its left or right border, and patterned regions, all further from
 it than a ResNet-tiny with an FCN head can see (55 pixels at most, from a pixel's logits). A region's class is
-its pattern together with the key's colour. So whoever sees the pattern alone can but guess among the colours:
-a quarter of the regions' pixels right, and an IoU of 1/7 in each class but the background.
+its pattern together with the key's colour. So a network that sees the pattern alone can only guess among the
+four colours: a quarter of the regions' pixels right, and an IoU of 1/7 in each class but the background.
 
-A pair, rather than fewer classes permuted by the key: so the pattern and the key each tell something alone,
-and training from nothing takes hold at once. Mirroring left to right changes no class.
+A class is a pair of pattern and key; the key does not permute fewer classes. So pattern and key each tell
+something alone, and training from random weights makes progress from the start. Mirroring left to right
+changes no class.
+
+In the shape comments: SIDE is the height and width of an image, h and w are those of a region.
 """
 
 from functools import lru_cache
@@ -33,7 +36,8 @@ COUNTS = {"train": 512, "val": 64}
 def _draw(seed: int, split: str, index: int) -> tuple[NDArray[np.uint8], Labels]:
     """Pixels (SIDE, SIDE, 3) and labels (SIDE, SIDE)."""
     rng = np.random.default_rng((seed, list(COUNTS).index(split), index))
-    pixels = rng.normal(rng.uniform(105, 150), 14, (SIDE, SIDE, 1)) + rng.normal(0, 6, (SIDE, SIDE, 3))
+    grey = rng.normal(rng.uniform(105, 150), 14, (SIDE, SIDE, 1))
+    pixels = grey + rng.normal(0, 6, (SIDE, SIDE, 3))  # (SIDE, SIDE, 3)
     labels = np.zeros((SIDE, SIDE), np.uint8)
 
     key = int(rng.integers(len(KEYS)))
@@ -44,20 +48,22 @@ def _draw(seed: int, split: str, index: int) -> tuple[NDArray[np.uint8], Labels]
         rng.uniform(-15, 15), 15, (height, KEY_WIDTH, 1)
     )
 
-    y, x = np.ogrid[:SIDE, :SIDE]
+    y, x = np.ogrid[:SIDE, :SIDE]  # (SIDE, 1), (1, SIDE)
     for _ in range(3):
         pattern = int(rng.integers(len(PATTERNS)))
         height, width = (int(rng.integers(28, limit + 1)) for limit in (64, SIDE - KEY_WIDTH - FAR))
         top = int(rng.integers(SIDE - height + 1))
         left = int(rng.integers(KEY_WIDTH + FAR, SIDE - width + 1))
         frequency = 2 * np.pi / rng.uniform(7, 10)
-        wave = np.sin(frequency * y + rng.uniform(0, 2 * np.pi))
+        wave = np.sin(frequency * y + rng.uniform(0, 2 * np.pi))  # (SIDE, 1), or (SIDE, SIDE) for checks
         if PATTERNS[pattern] == "checks":
             wave = wave * np.sin(frequency * x + rng.uniform(0, 2 * np.pi))
-        here = slice(top, top + height), slice(left, left + width)
-        grey = rng.uniform(105, 150) + rng.uniform(35, 60) * np.broadcast_to(wave, labels.shape)[here]
-        pixels[here] = (grey + rng.normal(0, 12, grey.shape))[..., None]
-        labels[here] = 1 + pattern * len(KEYS) + key
+        region = slice(top, top + height), slice(left, left + width)
+        grey = (
+            rng.uniform(105, 150) + rng.uniform(35, 60) * np.broadcast_to(wave, labels.shape)[region]
+        )  # (h, w)
+        pixels[region] = (grey + rng.normal(0, 12, grey.shape))[..., None]  # (h, w, 1), alike in all channels
+        labels[region] = 1 + pattern * len(KEYS) + key
 
     if rng.random() < 0.5:
         pixels, labels = pixels[:, ::-1], labels[:, ::-1]

@@ -10,13 +10,13 @@ from importlib.resources import files
 
 @cache
 def rows(table: int) -> tuple[dict[str, str], ...]:
-    """Return Table 1 to 10's rows by column name, as printed; an empty text is an empty cell."""
+    """Table 1 to 10's rows by column name, as printed; an empty text is an empty cell."""
     return _read(f"table{table}")
 
 
 @cache
 def claims() -> tuple[dict[str, str], ...]:
-    """Return what the paper's text claims about cost: a name for each claim, its section, its words."""
+    """What the paper's text claims about cost: a name for each claim, its section, its words."""
     return _read("claims")
 
 

@@ -24,16 +24,10 @@ class PrintedRow:
 
 @cache
 def table10() -> dict[str, PrintedRow]:
-    """Return the printed rows by module key, in the table's order."""
+    """The printed rows by module key, in the table's order."""
     return {row["module"]: PrintedRow(**row) for row in rows(10)}
 
 
 def printed(module: str) -> PrintedRow | None:
-    """Return the printed row of a module; None for a module the table does not have."""
+    """The printed row of a module; None for a module the table does not have."""
     return table10().get(module)
-
-
-def fits(value: float | None, text: str) -> bool:
-    """Tell whether ``value`` prints as ``text`` at the decimals of ``text`` (24.125 prints as 24.12)."""
-    decimals = len(text.partition(".")[2])
-    return value is not None and f"{value:.{decimals}f}" == text

@@ -1,11 +1,11 @@
 """Figure 5: what a trained network's sub-attention maps A_i · X activate in images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,12 +13,13 @@ from PIL import Image
 from ctxbench.data.reading import loaded, open_picture
 from ctxbench.errors import UserError
 from ctxbench.evaluate.attention import attention_module, heat_maps, random_ranks, write_attention
-from ctxbench.evaluate.pictures import Pixels, colours, spread
+from ctxbench.evaluate.pictures import Pixels, colours, evenly_spaced
 from ctxbench.files import writing
 from ctxbench.networks.network import Segmenter
 from ctxbench.paper import provenance
 from ctxbench.paper.sheet import Sheet, unmeasured
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, frame, lay_out
+from ctxbench.table.grid import Grid
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.evaluation import open_split
 from ctxbench.train.run import TrainedRun, network_of
@@ -30,6 +31,33 @@ SHOWN = 3
 
 Sample = tuple[str, Callable[[], tuple[Image.Image, Pixels | None]]]
 """An image's name, and how to read it with its truth in colours, where that is known."""
+
+
+class Drawn(NamedTuple):
+    """An image drawn: the ranks of its maps and the rule that chose them, and how far the maps are alike."""
+
+    image: str
+    ranks: tuple[int, ...]
+    rule: str
+    correlation: float | None
+    untrained: float | None
+    """The same of the network before its training."""
+    picture: Path
+
+
+COLUMNS: tuple[Column[Drawn], ...] = (
+    Column("image", "image", lambda row: row.image, kind="text"),
+    Column("ranks", "ranks", lambda row: " ".join(map(str, row.ranks)), kind="text"),
+    Column("rule", "rule", lambda row: row.rule, kind="text"),
+    Column(
+        "correlation", "correlation", lambda row: row.correlation, "this run", "r", format="{:.2f}".format
+    ),
+    Column(
+        "untrained_correlation", "correlation", lambda row: row.untrained, "untrained", "r",
+        format="{:.2f}".format,
+    ),
+    Column("picture", "picture", lambda row: row.picture.name, kind="text"),
+)  # fmt: skip
 
 
 def fig5(
@@ -59,29 +87,20 @@ def fig5(
     samples = list(map(_file, images)) or _own(trained)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    pictures, rows = [], []
+    rows = []
     for number, (name, read) in enumerate(samples, 1):
         image, truth = read()
         maps = heat_maps(network, image, drawn)
         path = write_attention(folder / f"fig5_{number}.png", image, maps, drawn, truth)
-        pictures.append(path)
-        rows.append(
-            {
-                "image": name,
-                "ranks": " ".join(map(str, drawn)),
-                "rule": rule,
-                "correlation": correlation(maps),
-                "untrained_correlation": correlation(heat_maps(fresh, image, drawn)),
-                "picture": path.name,
-            }
-        )
+        untrained = correlation(heat_maps(fresh, image, drawn))
+        rows.append(Drawn(name, tuple(drawn), rule, correlation(maps), untrained, path))
     config = trained.config
     weights = f"best weights, iteration {checkpoint.iteration}"
     about = f"{config.title}, {config.backbone}, {config.dataset}, {weights}"
-    frame = pd.DataFrame(rows)
-    grid = _grid(frame, f"{run.resolve().name}, seed {config.seed} · {about}")
+    grid = _grid(rows, f"{run.resolve().name}, seed {config.seed} · {about}")
     grid.notes.append(f"The run was {provenance.trained([trained.starts], config.precision)}.")
-    return Sheet("fig5", TITLE, grid, frame, f"maps: {source}", pictures=tuple(pictures))
+    pictures = tuple(row.picture for row in rows)
+    return Sheet("fig5", TITLE, grid, frame(COLUMNS, rows), f"maps: {source}", pictures=pictures)
 
 
 def has_maps(run: Path) -> bool:
@@ -97,44 +116,32 @@ def has_maps(run: Path) -> bool:
 
 def correlation(maps: Sequence[NDArray[np.float32]]) -> float | None:
     """Mean over all pairs of maps of Pearson's r between their pixels; None where no pair varies."""
-    varied = [each.ravel() for each in maps if np.ptp(each) > 0]
-    found = [float(np.corrcoef(one, other)[0, 1]) for one, other in combinations(varied, 2)]
-    return float(np.mean(found)) if found else None
+    varied = [each.ravel() for each in maps if np.ptp(each) > 0]  # (H·W,) each
+    coefficients = [float(np.corrcoef(one, other)[0, 1]) for one, other in combinations(varied, 2)]
+    return float(np.mean(coefficients)) if coefficients else None
 
 
-def _grid(frame: pd.DataFrame, about: str) -> Grid:
-    headings = [Heading(name, name) for name in ("image", "ranks", "rule")]
-    headings += [
-        Heading("correlation", "correlation", "this run", "r"),
-        Heading("untrained_correlation", "correlation", "untrained", "r"),
-        Heading("picture", "picture"),
-    ]
-    rows = [
-        [Cell(EMPTY if pd.isna(value) else _text(value)) for value in row]
-        for row in frame.itertuples(index=False)
-    ]
-    grid = Grid(f"{TITLE} · {about}", headings, [Group("", rows)])
+def _grid(rows: Sequence[Drawn], about: str) -> Grid:
+    grid = lay_out(f"{TITLE} · {about}", COLUMNS, [("", rows)])
     grid.notes += [
         "Each map is the mean over channels of |A_i · X|, stretched from its least to its greatest value.",
         "The paper chose its four maps at random and gives neither ranks, images nor a number: no verdict.",
-    ]
-    grid.notes.append(
         "Correlation: Pearson's r between two maps of an image, the mean over pairs. Untrained: of the same "
-        "network with random weights."
-    )
-    ranges = [_span(frame[name]) for name in ("correlation", "untrained_correlation")]
-    if all(ranges):
+        "network with random weights.",
+    ]
+    trained, untrained = _span(row.correlation for row in rows), _span(row.untrained for row in rows)
+    if trained and untrained:
         grid.findings.append(
             "The paper says that the maps mainly focus on different parts of the image. Here maps of one "
-            f"image correlate by {ranges[0]}, with random weights by {ranges[1]} (1: the same parts, 0: "
+            f"image correlate by {trained}, with random weights by {untrained} (1: the same parts, 0: "
             "unrelated ones)."
         )
     return grid
 
 
-def _span(values: "pd.Series[float]") -> str:
-    found = values.dropna()
-    return f"{found.min():.2f} to {found.max():.2f}" if len(found) else ""
+def _span(values: Iterable[float | None]) -> str:
+    measured = [value for value in values if value is not None]
+    return f"{min(measured):.2f} to {max(measured):.2f}" if measured else ""
 
 
 def _untrained(config: TrainConfig, classes: int) -> Segmenter:
@@ -142,10 +149,6 @@ def _untrained(config: TrainConfig, classes: int) -> Segmenter:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(config.seed)
         return network_of(config, classes).eval()
-
-
-def _text(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _file(path: Path) -> Sample:
@@ -165,4 +168,4 @@ def _own(run: TrainedRun) -> list[Sample]:
         name = f"{dataset.name} {dataset.split} {dataset.stem(index)}"
         return name, lambda: (dataset.image(index), colours(dataset.mask(index), dataset))
 
-    return [sample(index) for index in spread(len(dataset), SHOWN)]
+    return [sample(index) for index in evenly_spaced(len(dataset), SHOWN)]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
-from ctxbench.paper.presets import TABLE10
+from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.sheet import DIFFERS, Sheet
 from ctxbench.paper.tables.table10 import RANK
-from ctxbench.report.sweep import AS_CLAIMED, TOWARDS, Growth, sweep, title_of
+from ctxbench.report.growth import AS_CLAIMED, TOWARDS, Growth, title_of
+from ctxbench.report.sweep import sweep
 from ctxbench.subject import registry
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
-from ctxbench.table.column import significant
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.tracing import trace
 
 TITLE = "Orders of growth and rank claimed in section 4, counted"
@@ -34,16 +33,68 @@ NEAR = 0.1
 GENERATORS = ("channel", "height", "width")
 """The parts of TGM+TRM that are its TGM."""
 
-HEADINGS = (
-    Heading("subject", "subject"),
-    Heading("claimed", "claimed"),
-    Heading("axis", "grows with"),
-    Heading("exponent", "exponent", "fitted", "1"),
-    Heading("interval", "exponent", "95 % interval", "1"),
-    Heading("claimed_exponent", "exponent", "claimed", "1"),
-    Heading("ratio", "MACs ÷ claimed", "", "×"),
-    Heading("verdict", "verdict"),
-)
+
+@dataclass(frozen=True)
+class Claimed:
+    """A claim of section 4 about a subject, and what was counted for it: an exponent, ratios, or a rank.
+
+    ``exponent`` with the ends of its interval, ``last_exponent`` between the last two points and
+    ``claimed_exponent`` are over the ``axis``, which is ``letter`` in the O(·). ``ratio_lo`` to ``ratio_hi``
+    are MACs over the claimed expression. ``range`` says where it was counted.
+    """
+
+    subject: str
+    claimed: str
+    axis: str
+    range: str
+    verdict: str
+    reason: str = ""
+    letter: str | None = None
+    form: str | None = None
+    exponent: float | None = None
+    ci_lo: float | None = None
+    ci_hi: float | None = None
+    last_exponent: float | None = None
+    claimed_exponent: float | None = None
+    ratio_lo: float | None = None
+    ratio_hi: float | None = None
+    rank: int | None = None
+
+
+def _interval(row: Claimed) -> str | None:
+    return None if row.ci_lo is None or row.ci_hi is None else f"{row.ci_lo:.2f} to {row.ci_hi:.2f}"
+
+
+def _ratios(row: Claimed) -> str | None:
+    if row.ratio_lo is None or row.ratio_hi is None:
+        return None
+    low, high = significant(row.ratio_lo, 3), significant(row.ratio_hi, 3)
+    return low if low == high else f"{low} to {high}"
+
+
+COLUMNS: tuple[Column[Claimed], ...] = (
+    Column("subject", "subject", lambda row: row.subject, kind="text"),
+    Column("claimed", "claimed", lambda row: row.claimed, kind="text"),
+    Column("axis", "grows with", lambda row: row.axis, kind="text"),
+    raw("letter", lambda row: row.letter, "text"),
+    Column("exponent", "exponent", lambda row: row.exponent, "fitted", "1", digits=3),
+    Column("interval", "exponent", _interval, "95 % interval", "1", kind="text", in_frame=False),
+    raw("ci_lo", lambda row: row.ci_lo),
+    raw("ci_hi", lambda row: row.ci_hi),
+    raw("last_exponent", lambda row: row.last_exponent),
+    Column("claimed_exponent", "exponent", lambda row: row.claimed_exponent, "claimed", "1", digits=1),
+    raw("form", lambda row: row.form, "text"),
+    raw("range", lambda row: row.range, "text"),
+    Column("ratio", "MACs ÷ claimed", _ratios, unit="×", kind="text", in_frame=False),
+    Column(
+        "verdict", "verdict", lambda row: row.verdict, kind="text",
+        note=lambda row: f"{row.reason}." if row.reason else "",
+    ),
+    raw("reason", lambda row: row.reason, "text"),
+    raw("ratio_lo", lambda row: row.ratio_lo),
+    raw("ratio_hi", lambda row: row.ratio_hi),
+    raw("rank", lambda row: row.rank, "int"),
+)  # fmt: skip
 
 
 def growth(*, source: str) -> Sheet:
@@ -51,9 +102,9 @@ def growth(*, source: str) -> Sheet:
 
     ``source`` is the sheet's origin.
     """
-    frame = pd.DataFrame([*_orders(), *_stages(), _rank()])
-    grid = Grid(f"{TITLE} · around input {'×'.join(map(str, PAPER_SHAPE))}, rank {RANK}", list(HEADINGS))
-    grid.groups.append(Group("", [_cells(grid, row) for row in frame.to_dict("records")]))
+    rows = [*_orders(), *_stages(), _rank()]
+    title = f"{TITLE} · around input {'×'.join(map(str, PAPER_SHAPE))}, rank {RANK}"
+    grid = lay_out(title, COLUMNS, [("", rows)])
     grid.notes.append(
         "MACs of every convolution and matrix product; exponents of the fast forms, stages of the published "
         "one. Exponents: least squares on log-log, with Student's interval of the slope; the counts have no "
@@ -63,7 +114,7 @@ def growth(*, source: str) -> Sheet:
         "claims have it. A stage is as claimed where its MACs are one multiple of the expression, within a "
         "factor of two, at every shape."
     )
-    return Sheet("growth", TITLE, grid, frame, source)
+    return Sheet("growth", TITLE, grid, frame(COLUMNS, rows), source)
 
 
 def _case(module: str, form: str = "fast", **changed: Any) -> Case:
@@ -73,7 +124,7 @@ def _case(module: str, form: str = "fast", **changed: Any) -> Case:
     return replace(case, **changed)
 
 
-def _orders() -> list[dict[str, Any]]:
+def _orders() -> list[Claimed]:
     """A row for each module and axis of a claimed order."""
     rows = []
     for module in (SUBJECT, BASELINE):
@@ -84,37 +135,38 @@ def _orders() -> list[dict[str, Any]]:
         if module == SUBJECT:
             lines.append([_case(module, options={"rank": rank}) for rank in RANKS])
         for cases in lines:
-            found = sweep(cases)
-            rows += [_order(found.axis, g) for g in found.growths if g.quantity == "gmacs"]
+            swept = sweep(cases)
+            rows += [_order(swept.axis, growth) for growth in swept.growths if growth.quantity == "gmacs"]
     return rows
 
 
-def _order(axis: str, found: Growth) -> dict[str, Any]:
-    known = registry.spec(found.case.module)
-    at = f", at {found.case.height}×{found.case.width}" if axis != "size" else ""
-    near = found.last is not None and found.claimed is not None and abs(found.last - found.claimed) <= NEAR
-    why = "" if found.verdict == AS_CLAIMED else found.verdict
+def _order(axis: str, growth: Growth) -> Claimed:
+    spec = registry.spec(growth.case.module)
+    at = f", at {growth.case.height}×{growth.case.width}" if axis != "size" else ""
+    last, claimed = growth.last, growth.claimed
+    near = last is not None and claimed is not None and abs(last - claimed) <= NEAR
+    why = "" if growth.verdict == AS_CLAIMED else growth.verdict
     far = "" if near else f"the last slope is more than {NEAR} from the claim"
-    return {
-        "subject": known.title if known else found.case.module,
-        "claimed": known.complexity if known else "",
-        "axis": title_of(axis)[0].removeprefix("option ") + at,
-        "letter": title_of(axis)[1],
-        "exponent": found.slope,
-        "ci_lo": found.low,
-        "ci_hi": found.high,
-        "last_exponent": found.last,
-        "claimed_exponent": found.claimed,
-        "form": found.case.implementation,
-        "range": _range(axis, found),
-        "verdict": REPRODUCED if found.verdict in (AS_CLAIMED, TOWARDS) and near else DIFFERS,
-        "reason": ", ".join(filter(None, (why, far))),
-    }
+    return Claimed(
+        subject=spec.title if spec else growth.case.module,
+        claimed=spec.complexity if spec else "",
+        axis=title_of(axis)[0].removeprefix("option ") + at,
+        letter=title_of(axis)[1],
+        exponent=growth.slope,
+        ci_lo=growth.low,
+        ci_hi=growth.high,
+        last_exponent=last,
+        claimed_exponent=claimed,
+        form=growth.case.implementation,
+        range=_range(axis, growth),
+        verdict=REPRODUCED if growth.verdict in (AS_CLAIMED, TOWARDS) and near else DIFFERS,
+        reason=", ".join(filter(None, (why, far))),
+    )
 
 
-def _range(axis: str, found: Growth) -> str:
+def _range(axis: str, growth: Growth) -> str:
     """The ends of a sweep, and what stood still: ``128 to 1024, at 256×256, rank 64``."""
-    case, ends = found.case, [f"{x:g}" for x in (found.x[0], found.x[-1])]
+    case, ends = growth.case, [f"{x:g}" for x in (growth.x[0], growth.x[-1])]
     fixed = {"channels": f"C {case.channels}", "size": f"{case.height}×{case.width}", "rank": ""}
     if rank := case.options.get("rank"):
         fixed["rank"] = f"rank {rank}"
@@ -122,7 +174,7 @@ def _range(axis: str, found: Growth) -> str:
     return f"{' to '.join(ends)}, at {at}"
 
 
-def _stages() -> list[dict[str, Any]]:
+def _stages() -> list[Claimed]:
     """A row for each stage of TGM+TRM: its MACs for one rank over the claimed expression, shape by shape."""
     shapes = [(c, h, w) for c in CHANNELS[:2] for h, w in ((32, 32), (64, 32), (64, 96))]
     ratios: dict[str, list[float]] = {stage: [] for stage in STAGES}
@@ -135,51 +187,34 @@ def _stages() -> list[dict[str, Any]]:
         ratios["TRM"].append(trm / RANK / (c * h * w))
     low, high = ("×".join(map(str, shape)) for shape in (shapes[0], shapes[-1]))
     return [
-        {
-            "subject": f"{stage}, one rank",
-            "claimed": claim,
-            "axis": f"{len(shapes)} shapes",
-            "ratio_lo": min(ratios[stage]),
-            "ratio_hi": max(ratios[stage]),
-            "form": "published",
-            "range": f"C, H, W of {low} to {high}, rank {RANK}",
-            "verdict": REPRODUCED if max(ratios[stage]) < 2 * min(ratios[stage]) else DIFFERS,
-            "reason": "",
-        }
+        Claimed(
+            subject=f"{stage}, one rank",
+            claimed=claim,
+            axis=f"{len(shapes)} shapes",
+            ratio_lo=min(ratios[stage]),
+            ratio_hi=max(ratios[stage]),
+            form="published",
+            range=f"C, H, W of {low} to {high}, rank {RANK}",
+            verdict=REPRODUCED if max(ratios[stage]) < 2 * min(ratios[stage]) else DIFFERS,
+        )
         for stage, claim in STAGES.items()
     ]
 
 
-def _rank() -> dict[str, Any]:
+def _rank() -> Claimed:
     """The rank of a random tensor of the paper's shape, unfolded along the channels.
 
     A tensor's rank is at least that of each of its unfoldings.
     """
     _, channels, height, width = PAPER_SHAPE
-    unfolded = np.random.default_rng(0).standard_normal((channels, height * width))
+    unfolded = np.random.default_rng(0).standard_normal((channels, height * width))  # (C, H·W)
     rank = int(np.linalg.matrix_rank(unfolded))
-    return {
-        "subject": "rank of X",
-        "claimed": str(RANK),
-        "axis": "a random tensor",
-        "rank": rank,
-        "range": f"{channels}×{height}×{width}",
-        "verdict": REPRODUCED if rank <= RANK else DIFFERS,
-        "reason": f"at least {rank}, the rank of a random X of {channels}×{height}×{width}, unfolded along C",
-    }
-
-
-def _cells(grid: Grid, row: Mapping[Any, Any]) -> list[Cell]:
-    def number(name: str, digits: int = 3) -> str:
-        return EMPTY if pd.isna(row[name]) else significant(row[name], digits)
-
-    interval = f"{row['ci_lo']:.2f} to {row['ci_hi']:.2f}" if number("ci_lo") != EMPTY else EMPTY
-    low, high = number("ratio_lo"), number("ratio_hi")
-    return [
-        *(Cell(row[name]) for name in ("subject", "claimed", "axis")),
-        Cell(number("exponent")),
-        Cell(interval),
-        Cell(number("claimed_exponent", 1)),
-        Cell(low if low == high else f"{low} to {high}"),
-        Cell(row["verdict"], note=grid.footnote(f"{row['reason']}.") if row["reason"] else 0),
-    ]
+    return Claimed(
+        subject="rank of X",
+        claimed=str(RANK),
+        axis="a random tensor",
+        rank=rank,
+        range=f"{channels}×{height}×{width}",
+        verdict=REPRODUCED if rank <= RANK else DIFFERS,
+        reason=f"at least {rank}, the rank of a random X of {channels}×{height}×{width}, unfolded along C",
+    )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 
 from ctxbench.errors import UserError
@@ -17,42 +15,30 @@ from ctxbench.measure.records import Record
 from ctxbench.measure.stats import NOISY
 from ctxbench.paper.comparison import (
     BASELINE,
-    NOT_MEASURED,
-    NOT_REPRODUCIBLE,
-    REPRODUCED,
     SUBJECT,
     Comparison,
     compare,
+    in_words,
+    ratio,
 )
-from ctxbench.paper.comparison_sheet import TITLE, table10_grid
-from ctxbench.paper.presets import TABLE10
-from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow, fits
+from ctxbench.paper.comparison_sheet import FORMS, ROW, TITLE, Forms, Row
+from ctxbench.paper.offers.presets import TABLE10
+from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow
 from ctxbench.paper.printed.table10 import table10 as printed_rows
 from ctxbench.paper.provenance import origin
 from ctxbench.paper.sheet import Sheet
-from ctxbench.report.columns import FIXED, LATENCY_CI, reason, status
+from ctxbench.report.columns import LATENCY_CI, status
 from ctxbench.report.plots import bars
-from ctxbench.subject import bind
+from ctxbench.subject import bind, registry
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, validate
-from ctxbench.table.column import significant
-from ctxbench.table.grid import EMPTY, Cell, Grid, Heading
+from ctxbench.table.column import frame, lay_out, significant
+from ctxbench.table.grid import EMPTY
 
 RANK = 64
 """Of TGM+TRM in Table 10."""
 QUICK_S = 0.5
 """Budget of latency sampling for each case of a quick run."""
-FORMS = ("published", "fast")
-
-MEASURED = {
-    "gflops": "uniform FLOPs",
-    "peak_pred_mib": "peak predicted",
-    "mem_alloc_mib": "peak measured",
-    "lat_median_ms": "latency",
-}
-"""Columns of a record that stand beside the comparison, for both forms; with the words over them."""
-
-Forms = Mapping[str, Record]
 
 
 def table10(
@@ -77,13 +63,12 @@ def table10(
     as_printed = name == "table10"
     run = _run(out / name, _cases(channels, size, rank, device), _settings(quick), command, progress)
     forms = _by_module(run.records)
-    rows = compare(run.records) if as_printed else _unprinted(forms)
+    comparisons = compare(run.records) if as_printed else _unprinted(forms)
+    rows = [Row(comparison, forms[comparison.module]) for comparison in comparisons]
     at = f"input {'×'.join(map(str, shape))}, rank {rank}"
-    grid = table10_grid(
-        rows, TITLE if as_printed else f"Table 10 at {at}: by its own rule, and by a uniform one"
-    )
-    _add_measured(grid, rows, forms)
-    grid.findings += _in_words(forms, as_printed)
+    title = TITLE if as_printed else f"Table 10 at {at}: by its own rule, and by a uniform one"
+    grid = lay_out(title, ROW, [("", rows)])
+    grid.findings += [*(in_words(comparisons) if as_printed else []), *_in_words(forms, as_printed)]
     grid.notes += [
         "Own rule: leaf modules alone, last call wins. Uniform: MACs of every convolution and matrix "
         "product, every call; FLOPs are 2·MACs + element-wise operations. Peak: above parameters and input.",
@@ -93,7 +78,7 @@ def table10(
         name,
         f"Table 10 · complexity of context modules, {at}",
         grid,
-        pd.DataFrame([_numbers(row, forms[row.module]) for row in rows]),
+        frame(ROW, rows),
         origin(device, run.plan.command, run.plan.environments[device], run.plan.created_at),
         figure=bars(run.records),
     )
@@ -180,54 +165,32 @@ def _refuse_another(folder: Path, cases: Sequence[Case], settings: Settings) -> 
 
 def _by_module(records: Sequence[Record]) -> dict[str, Forms]:
     """Each module's records by form; a module of a single form has it under both."""
-    found: dict[str, dict[str, Record]] = {}
+    modules: dict[str, dict[str, Record]] = {}
     for record in records:
         form = record.case.implementation
-        names = FORMS if form == bind.SINGLE else (form,)
-        found.setdefault(record.case.module, {}).update(dict.fromkeys(names, record))
-    return dict(found.items())
+        names = FORMS if form == registry.SINGLE else (form,)
+        modules.setdefault(record.case.module, {}).update(dict.fromkeys(names, record))
+    return dict(modules.items())
 
 
 def _unprinted(forms: Mapping[str, Forms]) -> list[Comparison]:
     """The rows at a shape of which the paper printed nothing."""
-
-    def gmacs(module: str, form: str) -> float | None:
-        macs = forms[module][form].macs
-        return None if macs is None else macs / 1e9
-
-    def ratio(module: str, form: str) -> float | None:
-        value, unit = gmacs(module, form), gmacs(SUBJECT, form)
-        return value / unit if value is not None and unit else None
-
+    subject = forms[SUBJECT]
     shape = "×".join(map(str, PAPER_SHAPE))
     return [
         Comparison(
-            PrintedRow(module, printed.label, "", ""),
-            forms[module]["published"].leaf_rule,
-            gmacs(module, "published"),
-            gmacs(module, "fast"),
-            ratio(module, "published"),
-            ratio(module, "fast"),
+            printed=PrintedRow(module, printed.label, "", ""),
+            paper=forms[module]["published"].leaf_rule,
+            published_macs=forms[module]["published"].macs,
+            fast_macs=forms[module]["fast"].macs,
+            published_ratio=ratio(forms[module]["published"].macs, subject["published"].macs),
+            fast_ratio=ratio(forms[module]["fast"].macs, subject["fast"].macs),
             verdict="",
             reason=f"printed for {shape} and rank {RANK} alone",
             options=forms[module]["published"].case.options,
         )
         for module, printed in printed_rows().items()
     ]
-
-
-def _add_measured(grid: Grid, rows: Sequence[Comparison], forms: Mapping[str, Forms]) -> None:
-    """Set the columns of :data:`MEASURED` behind the comparison."""
-    columns = [(FIXED[name], words, form) for name, words in MEASURED.items() for form in FORMS]
-    grid.headings += [
-        Heading(f"{form}_{column.name}", words, form, column.unit) for column, words, form in columns
-    ]
-    for row, cells in zip(rows, grid.groups[0].rows, strict=True):
-        for column, _, form in columns:
-            record = forms[row.module][form]
-            shown = column.text(record)
-            why = column.why(record) if shown is None and column.why else ""
-            cells.append(Cell(shown or EMPTY, note=grid.footnote(why) if why else 0))
 
 
 def _noise(records: Sequence[Record]) -> list[str]:
@@ -242,67 +205,30 @@ def _noise(records: Sequence[Record]) -> list[str]:
 
 def _in_words(forms: Mapping[str, Forms], as_printed: bool) -> list[str]:
     """What the uniform numbers say of TGM+TRM beside Non-Local, in sentences computed from them."""
-    said = []
+    sentences = []
     subject, baseline = forms[SUBJECT], forms[BASELINE]
     if not as_printed and subject["fast"].macs and baseline["fast"].macs:
         counts = {form: _over(baseline, subject, form, lambda record: record.macs) for form in FORMS}
-        said.append(
+        sentences.append(
             f"Here Non-Local takes {counts['published']} times the MACs of TGM+TRM in the published forms, "
             f"{counts['fast']} times in the fast ones."
         )
     peaks = {form: _over(subject, baseline, form, lambda record: record.peak_pred_bytes) for form in FORMS}
     if EMPTY not in peaks.values():
-        said.append(
+        sentences.append(
             f"TGM+TRM's predicted peak is {peaks['published']} times Non-Local's in the published forms, "
             f"where it keeps a map for every rank, {peaks['fast']} times in the fast ones."
         )
     times = {form: _over(baseline, subject, form, lambda record: record.latency.median_ms) for form in FORMS}
-    noisy = any(status(record) == "noisy" for of in (subject, baseline) for record in of.values())
+    noisy = any(status(record) == "noisy" for record in (*subject.values(), *baseline.values()))
     if EMPTY not in times.values() and not noisy:
-        said.append(
+        sentences.append(
             f"On {subject['fast'].case.device} a call of Non-Local takes {times['published']} times as long "
             f"as one of TGM+TRM in the published forms, {times['fast']} times in the fast ones."
         )
-    return said
+    return sentences
 
 
 def _over(a: Forms, b: Forms, form: str, value: Callable[[Record], float | None]) -> str:
     above, below = value(a[form]), value(b[form])
     return significant(above / below, 2) if above is not None and below else EMPTY
-
-
-def _numbers(row: Comparison, forms: Forms) -> dict[str, Any]:
-    """A row of the frame."""
-    case = forms["fast"].case
-    numbers: dict[str, Any] = {
-        "module": row.module,
-        "label": row.printed.label,
-        "config": case.config,
-        "channels": case.channels,
-        "height": case.height,
-        "width": case.width,
-        "device": case.device,
-        "dtype": case.dtype,
-        "printed_gflops": row.printed.gflops or None,
-        "paper_gflops": row.paper.get("gflops"),
-        "paper_every_call_gflops": row.paper.get("every_call_gflops"),
-        "flops_verdict": _verdict(row.paper.get("gflops"), row.printed.gflops),
-        "printed_mib": row.printed.mib or None,
-        "paper_mib": row.paper.get("mib"),
-        "paper_every_call_mib": row.paper.get("every_call_mib"),
-        "memory_verdict": _verdict(row.paper.get("mib"), row.printed.mib),
-    }
-    for form in FORMS:
-        for name in ("gmacs", *MEASURED, "lat_ci_lo_ms", "lat_ci_hi_ms"):
-            numbers[f"{form}_{name}"] = FIXED[name].value(forms[form])
-    failed = [record.status for record in forms.values() if record.status != "ok"]
-    why = [row.reason, row.note, *(reason(record) for record in forms.values() if record.status != "ok")]
-    return {**numbers, "status": (failed or ["ok"])[0], "reason": " ".join(filter(None, why))}
-
-
-def _verdict(value: float | None, printed: str) -> str | None:
-    if value is None:
-        return NOT_MEASURED
-    if not printed:
-        return None
-    return REPRODUCED if fits(value, printed) else NOT_REPRODUCIBLE

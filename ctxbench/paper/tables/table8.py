@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ctxbench.networks.resnet import feature_size
 from ctxbench.paper import printed
+from ctxbench.paper.ablation.settings import MS_FLIP, Study, trained
 from ctxbench.paper.ablation.sheet import sheet, signed
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table7 import RANK
 from ctxbench.study.executor import Show
-from ctxbench.study.grid import Cell
-from ctxbench.study.study import MS_FLIP, Compared, Row, Study, trained
+from ctxbench.study.rows import Result, Row
 from ctxbench.train.config import TrainConfig
 
 TITLE = "Table 8 of the paper, tensor rank"
@@ -31,9 +31,9 @@ def table8(
 
     Raises UserError as :func:`ctxbench.study.grid.run_grid` does.
     """
-    found = trained(rank_rows(study), study, folder, progress, say)
+    results = trained(rank_rows(study), study, folder, progress, say)
     notes = [_bound_in_words(study)]
-    return sheet("table8", TITLE, study, found, in_words(found), notes, command)
+    return sheet("table8", TITLE, study, results, in_words(results), notes, command)
 
 
 def rank_rows(study: Study) -> list[Row]:
@@ -42,44 +42,37 @@ def rank_rows(study: Study) -> list[Row]:
     if study.quick:
         ranks = {rank: ranks[rank] for rank in QUICK_RANKS}
     reference = list(ranks).index(RANK)
-    cells = {
-        rank: Cell(
-            f"rank {rank}",
-            study.config(True, context="reconet", context_options={"rank": rank}, auxiliary=True),
-            MS_FLIP,
-        )
-        for rank in ranks
-    }
     bound = _least_side(study.config(True))
     return [
         Row(
-            cells[rank],
-            ranks[rank],
-            None if rank == RANK else reference,
+            f"rank {rank}",
+            study.config(True, context="reconet", context_options={"rank": rank}, auxiliary=True),
+            MS_FLIP,
+            reference=None if rank == RANK else reference,
+            printed=printed_miou,
             note=f"above {bound}, the feature map's least side" if rank > bound else "",
         )
-        for rank in ranks
+        for rank, printed_miou in ranks.items()
     ]
 
 
-def in_words(found: Sequence[Compared]) -> list[str]:
+def in_words(results: Sequence[Result]) -> list[str]:
     """The paper's two findings on rank, and whether they appeared."""
-    measured = [one for one in found if one.result.mean is not None]
-    others = [one for one in found if one.difference is not None]
+    measured = [result for result in results if result.mean is not None]
+    others = [result for result in results if result.gain is not None]
     if not others:
         return ["Not measured: there is no rank beside 64 to compare with it."]
-    best = max(measured, key=lambda one: one.result.mean or 0)
+    best = max(measured, key=lambda result: result.mean or 0)
     return [_best(best, others), _not_monotone(others)]
 
 
-def _best(best: Compared, others: Sequence[Compared]) -> str:
+def _best(best: Result, others: Sequence[Result]) -> str:
     claim = f"The paper: rank {RANK} is best"
-    if best.difference is not None:
-        sure = "significantly" if best.difference.significant else "though not significantly"
-        gain = signed(best.difference.mean)
-        words = f"{best.row.cell.label} is best, by {gain} points, {sure}"
+    if best.gain is not None:
+        sure = "significantly" if best.significant else "though not significantly"
+        words = f"{best.row.label} is best, by {signed(best.gain)} points, {sure}"
         return f"{claim}. Here it did not appear in the means: {words}."
-    behind = [one.row.cell.label for one in others if (d := one.difference) and d.significant and d.mean < 0]
+    behind = [other.row.label for other in others if other.significant and (other.gain or 0.0) < 0]
     if len(behind) == len(others):
         return f"{claim}. Here it appeared: all other ranks are significantly behind."
     some = (
@@ -88,21 +81,20 @@ def _best(best: Compared, others: Sequence[Compared]) -> str:
     return f"{claim}. Here it has the highest mean too, but it is not significant: {some}."
 
 
-def _not_monotone(others: Sequence[Compared]) -> str:
+def _not_monotone(others: Sequence[Result]) -> str:
     claim = "The paper: a larger rank does not always do better"
-    above = [one for one in others if one.row.cell.config.context_options["rank"] > RANK]
+    above = [other for other in others if other.row.config.context_options["rank"] > RANK]
     if not above:
         return f"{claim}. Here: not measured, no rank above {RANK}."
-    gains = {one.row.cell.label: one.difference for one in above if one.difference is not None}
-    words = ", ".join(f"{label} {signed(gain.mean)}" for label, gain in gains.items())
-    worse = [gain for gain in gains.values() if gain.mean < 0]
-    if any(gain.significant for gain in worse):
-        said = "it appeared: a rank above 64 is significantly worse"
+    words = ", ".join(f"{other.row.label} {signed(other.gain or 0.0)}" for other in above)
+    worse = [other for other in above if (other.gain or 0.0) < 0]
+    if any(other.significant for other in worse):
+        verdict = "it appeared: a rank above 64 is significantly worse"
     elif worse:
-        said = f"not significant: a rank above {RANK} has a lower mean, as scatter alone may give"
+        verdict = f"not significant: a rank above {RANK} has a lower mean, as scatter alone may give"
     else:
-        said = f"it did not appear: no rank above {RANK} is worse"
-    return f"{claim}. Here {said} ({words} points to rank {RANK})."
+        verdict = f"it did not appear: no rank above {RANK} is worse"
+    return f"{claim}. Here {verdict} ({words} points to rank {RANK})."
 
 
 def _sides(config: TrainConfig) -> tuple[int, int, int]:

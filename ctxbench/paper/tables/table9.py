@@ -9,9 +9,16 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ctxbench.audit.quantity import Quantity
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
-from ctxbench.paper.increments import TABLE9_SIDES, Decode, Increment, backbone_alone, decode, increments
+from ctxbench.paper.increments import (
+    GIGA,
+    TABLE9_SIDES,
+    Decode,
+    Increment,
+    backbone_alone,
+    decode,
+    increments,
+)
 from ctxbench.paper.own_runs import OwnRun, Placed, for_table
 from ctxbench.paper.printed import plain_name, rows
 from ctxbench.paper.sheet import Sheet
@@ -29,10 +36,10 @@ HEADINGS = (
     Heading("method", "method"),
     Heading("printed", "FLOPs", "printed", "G"),
     Heading("verdict", "FLOPs", "verdict"),
-    *(
-        Heading(f"{form}_gmacs_{side}", f"MACs, {form}", f"{side}²", "G")
-        for form in ("published", "fast")
-        for side in TABLE9_SIDES
+    *(Heading(f"published_gmacs_{side}", "MACs, published", f"{side}²", "G") for side in TABLE9_SIDES),
+    *(  # the first to give way where the room is short: nothing printed is held against them
+        Heading(f"fast_gmacs_{side}", "MACs, fast", f"{side}²", "G", rank)
+        for rank, side in enumerate(TABLE9_SIDES, start=1)
     ),
     *(Heading(f"rule_gflops_{side}", "Table 10's rule", f"{side}²", "G") for side in TABLE9_SIDES),
     *(
@@ -50,15 +57,15 @@ def table9(
     runs: Sequence[OwnRun] = (),
     *,
     source: str,
-    placing: bool = False,
+    skip_other_datasets: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Sheet:
     """Count every network of Table 9 and place ``runs`` beside its mIoU; nothing is run.
 
     ``source`` is the origin of the counts; ``progress`` is told each method before it is counted. Runs of
-    another data set are left out with ``placing``, else refused: UserError names the first.
+    another data set are left out with ``skip_other_datasets``, else refused: UserError names the first.
     """
-    chosen, none = for_table(runs, 9, placing=placing)
+    chosen, none = for_table(runs, 9, skip_other_datasets=skip_other_datasets)
     none = none or "none of the runs given is of this network at these scales"
     placed = miou_columns(chosen)
     grid = Grid(TITLE, list(HEADINGS))
@@ -97,19 +104,17 @@ def _cells(
 ) -> list[Cell]:
     of_side = [found[side] for side in TABLE9_SIDES]
     numbers = [
-        *(each.gmacs for each in of_side),
-        *(each.fast_gmacs for each in of_side),
-        *(each.rule for each in of_side),
+        *(each.macs for each in of_side),
+        *(each.fast_macs for each in of_side),
+        *(each.rule_flops for each in of_side),
     ]
-    chance = ""
-    if decoded.fitting:
-        count = _departures(decoded)
-        chance = (
-            f"; {count} departure{'s' * (count != 1)}, by chance {significant(_by_chance(decoded), 2)} fits"
-        )
+    best, chance = decoded.best, ""
+    if best.by_chance is not None:
+        departures = f"{best.deviations} departure{'s' * (best.deviations != 1)}"
+        chance = f"; {departures}, by chance {significant(best.by_chance, 2)} fits"
     note = grid.footnote(f"{row['method']} {row['flops_g']} G: {decoded}{chance}.")
     cells = [Cell(row["method"]), Cell(row["flops_g"]), Cell(decoded.verdict, note=note)]
-    cells += [Cell(significant(number, 5)) for number in numbers]
+    cells += [Cell(significant(number / GIGA, 5)) for number in numbers]
     for name in SCORES:
         cells.append(Cell(row[name] or EMPTY))
         cells.append(_score(grid, name, scores, none))
@@ -127,22 +132,6 @@ def _score(grid: Grid, name: str, scores: Mapping[str, Placed] | None, none: str
     return Cell(f"{placed.value:.2f}", note=note)
 
 
-def _departures(decoded: Decode) -> int:
-    """Of the plainest way that fits."""
-    return int(decoded.fitting[0].departures)
-
-
-def _by_chance(decoded: Decode) -> float:
-    """The fits that a random number would have on average among ways of no more departures than the plainest.
-
-    Ways that give the same number are one.
-    """
-    printed = Quantity.parse(f"{decoded.printed}G")
-    limit = _departures(decoded)
-    values = {way.gflops for way in decoded.tried if way.departures <= limit and printed.is_near(way.gflops)}
-    return printed.width * len(values)
-
-
 def _numbers(
     row: Mapping[str, str],
     found: Mapping[int, Increment],
@@ -157,21 +146,21 @@ def _numbers(
     }
     for side, each in found.items():
         numbers |= {
-            f"published_gmacs_{side}": each.gmacs,
-            f"fast_gmacs_{side}": each.fast_gmacs,
-            f"rule_gflops_{side}": each.rule,
-            f"classifier_gmacs_{side}": each.classifier,
+            f"published_gmacs_{side}": each.macs / GIGA,
+            f"fast_gmacs_{side}": each.fast_macs / GIGA,
+            f"rule_gflops_{side}": each.rule_flops / GIGA,
+            f"classifier_gmacs_{side}": each.classifier_macs / GIGA,
         }
-    first = decoded.fitting[0] if decoded.fitting else decoded.nearest
+    best = decoded.best
     numbers |= {
         "flops_verdict": decoded.verdict,
-        "flops_decode": first.words,
-        "flops_decode_gflops": first.gflops,
-        "ways_fitting": len(decoded.fitting),
+        "flops_decode": best.candidates[0].words,
+        "flops_decode_gflops": best.candidates[0].value,
+        "ways_fitting": decoded.ways_fitting,
         "ways_tried": len(decoded.tried),
-        "departures": _departures(decoded) if decoded.fitting else None,
-        "fits_by_chance": _by_chance(decoded) if decoded.fitting else None,
-        "flops_reason": "" if decoded.fitting else str(decoded),
+        "departures": best.deviations if best.is_fit else None,
+        "fits_by_chance": best.by_chance,
+        "flops_reason": "" if best.is_fit else str(decoded),
     }
     for name in SCORES if scores is not None else ():
         placed = scores.get(name) if scores else None
@@ -223,7 +212,7 @@ def _figure(counted: Mapping[str, Mapping[int, Increment]]) -> Figure:
             zip(TABLE9_SIDES, (PALETTE["a2net"], PALETTE["nonlocal"]), strict=True)
         ):
             y = [n + (i - (len(TABLE9_SIDES) - 1) / 2) * height for n in range(len(methods))]
-            values = [counted[row["method"]][side].gmacs for row in methods]
+            values = [counted[row["method"]][side].macs / GIGA for row in methods]
             axes.barh(y, values, height, color=colour, label=f"MACs at {side}×{side}")
         axes.plot(
             [float(row["flops_g"]) for row in methods],

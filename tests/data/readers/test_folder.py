@@ -84,7 +84,7 @@ def test_a_list_may_take_another_splits_samples(tmp_path: Path) -> None:
 def test_classes_are_the_same_for_every_split(tmp_path: Path) -> None:
     fill(tmp_path, {f"{kind}/{split}/{split}.png": value for kind, value in (("images", 0), ("masks", 4))
                     for split in ("train", "val")})  # fmt: skip
-    fill(tmp_path, {"masks/train/train.png": 1})
+    fill(tmp_path, {"masks/train/train.png": 0})
     assert open_dataset("folder", tmp_path, "train").classes == tuple("01234")
 
 
@@ -115,12 +115,13 @@ def test_black_and_white_masks_have_two_classes(tmp_path: Path) -> None:
 
 
 def test_greys_of_three_channels_are_the_same_numbers_in_every_mask(tmp_path: Path) -> None:
-    few, more = ([[[value] * 3 for value in row]] for row in ([0, 128, 128], [0, 128, 255]))
+    few, more = ([[[value] * 3 for value in row]] for row in ([0, 128, 128], [0, 128, 64]))
     fill(tmp_path, {f"images/{stem}.png": [[0, 0, 0]] for stem in "ab"})
     fill(tmp_path, {"masks/a.png": few, "masks/b.png": more})
     dataset = open_dataset("folder", tmp_path, "all")
-    assert dataset.mask(0).tolist() == [[0, 128, 128]]  # VOC's colour of label 7
-    assert dataset.mask(1).tolist() == [[0, 128, IGNORE]]
+    assert dataset.classes == ("0", "64", "128")
+    assert dataset.mask(0).tolist() == [[0, 2, 2]]  # 128, 128, 128 is VOC's colour of label 7
+    assert dataset.mask(1).tolist() == [[0, 2, 1]]
 
 
 def test_colours_without_a_list_are_classes_of_their_own(tmp_path: Path) -> None:

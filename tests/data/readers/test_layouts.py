@@ -3,18 +3,21 @@
 import json
 import pickle
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
 from ctxbench.data import DATASETS, IGNORE, open_dataset
-from ctxbench.data.check import check
-from ctxbench.data.readers.coco import polygon_mask, run_length_mask
+from ctxbench.data.check import check_dataset
+from ctxbench.data.readers.coco import run_length_mask
 from ctxbench.errors import UserError
 
 SIZE = (3, 4)
@@ -85,6 +88,30 @@ def test_segmentation_class_aug(voc: Path) -> None:
     assert (open_dataset("voc12aug", voc, "train").mask(1) == 9).all()
 
 
+def test_mmsegmentations_voc_aug_reads_vocs_own_masks_where_sbd_has_none(voc: Path) -> None:
+    """Its converter makes PNGs of SBD's masks, and lists VOC's own images beside them."""
+    home = voc / "VOCdevkit/VOC2012"
+    lists(home / "ImageSets/Segmentation", trainaug="ad", aug="d")
+    save(home / "SegmentationClassAug/d.png", 9)
+    for listed in ("trainaug", "aug"):
+        train = open_dataset("voc12aug", voc, "train")
+        assert [train.stem(index) for index in range(len(train))] == ["a", "d"]
+        assert train.mask(0)[0].tolist() == [0, 15, 255, 20]
+        assert (train.mask(1) == 9).all()
+        (home / f"ImageSets/Segmentation/{listed}.txt").unlink()
+
+
+def test_sbd_is_found_where_mmsegmentation_wants_it(voc: Path) -> None:
+    sbd = voc / "VOCdevkit/VOCaug/dataset"
+    lists(sbd, train="b", val="d")
+    (sbd / "cls").mkdir()
+    classes = np.full(SIZE, 7, np.uint8)
+    savemat(sbd / "cls/d.mat", {"GTcls": {"Segmentation": classes}})
+    train = open_dataset("voc12aug", voc / "VOCdevkit", "train")
+    assert [train.stem(index) for index in range(len(train))] == ["a", "d"]
+    assert (train.mask(1) == 7).all()
+
+
 def context(root: Path, folder: str, mask: str, values: Sequence[int]) -> Path:
     home = root / "VOC2010"
     lists(home / "ImageSets/Main", train="a", val="")
@@ -142,10 +169,11 @@ def test_a_thing_of_coco_stuff_that_is_not_used_is_no_class(tmp_path: Path) -> N
         open_dataset("coco_stuff", tmp_path, "train").mask(0)
 
 
-def instances(root: Path, *objects: Mapping[str, Any]) -> Path:
-    save(root / "train2017/a.jpg")
+def instances(root: Path, *objects: Mapping[str, Any], size: tuple[int, int] = SIZE) -> Path:
+    (root / "train2017").mkdir(parents=True)
+    Image.new("RGB", size[::-1]).save(root / "train2017/a.jpg")
     content = {
-        "images": [{"id": 7, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}],
+        "images": [{"id": 7, "file_name": "a.jpg", "height": size[0], "width": size[1]}],
         "annotations": [{"image_id": 7, "iscrowd": 0, **one} for one in objects],
     }
     (root / "annotations").mkdir()
@@ -164,16 +192,63 @@ def test_coco_instances_draw_the_smaller_object_over_the_larger(tmp_path: Path) 
     assert mask.tolist() == [[8, 8, 0, 0], [8, 15, 15, 0], [8, 8, 0, 0]]
 
 
-@pytest.mark.parametrize(
-    "corners", [[0.2, 0.3, 7.9, 1.1, 3.5, 6.8], [1, 1, 6, 1, 6, 5, 1, 5], [-3, -3, 20, 4, 2, 20]]
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.lists(st.floats(-2, 44, width=32), min_size=6, max_size=14).filter(
+            lambda each: len(each) % 2 == 0
+        ),
+        min_size=1,
+        max_size=3,
+    )
 )
-def test_a_polygon_holds_the_pixels_whose_centres_it_holds(corners: list[float]) -> None:
-    from matplotlib.path import Path as Outline
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_polygons_have_cocos_own_raster(
+    tmp_path_factory: pytest.TempPathFactory, polygons: list[list[float]]
+) -> None:
+    from pycocotools import mask as reference
 
-    centres = np.stack(np.meshgrid(np.arange(8) + 0.5, np.arange(7) + 0.5), axis=-1).reshape(-1, 2)
-    expected = Outline(np.reshape(corners, (-1, 2))).contains_points(centres).reshape(7, 8)
-    assert np.array_equal(polygon_mask(np.array(corners, np.float32), 7, 8), expected)
-    assert expected.any()
+    root = tmp_path_factory.mktemp("polygons")
+    instances(root, {"category_id": 1, "area": 2, "segmentation": polygons}, size=(40, 40))
+    drawn = open_dataset("coco", root, "train").mask(0)
+    expected = reference.decode(reference.merge(reference.frPyObjects(polygons, 40, 40)))
+    assert np.array_equal(drawn > 0, expected)
+
+
+@pytest.mark.parametrize(
+    ("polygon", "message"),
+    [
+        ([0, 0, 3, 2], "a polygon has 4 numbers"),
+        ([0, 0, 3, 2, 1e9, 5], "a polygon reaches far beyond 3x4"),
+        ([0, 0, 3, 2, float("nan"), 5], "a polygon reaches far beyond 3x4"),
+    ],
+)
+def test_a_polygon_that_is_none_is_named(tmp_path: Path, polygon: list[float], message: str) -> None:
+    root = instances(tmp_path, {"category_id": 1, "area": 2, "segmentation": [polygon]})
+    with pytest.raises(UserError, match=f"an object of a cannot be drawn: ValueError: {message}"):
+        open_dataset("coco", root, "train").mask(0)
+
+
+def test_polygons_without_pycocotools_say_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polygon = {"category_id": 1, "area": 2, "segmentation": [[0, 0, 4, 0, 4, 3]]}
+    runs = {"category_id": 1, "area": 2, "segmentation": {"counts": [0, 12], "size": SIZE}}
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(UserError, match=r"pip install 'ctxbench\[coco\]' \(pycocotools\)"):
+        open_dataset("coco", instances(tmp_path / "polygons", polygon), "train")
+    assert open_dataset("coco", instances(tmp_path / "runs", runs), "train").mask(0).all()
+
+
+def test_a_panoptic_zip_still_packed_is_one_line(tmp_path: Path) -> None:
+    save(tmp_path / "train2017/a.jpg")
+    (tmp_path / "annotations").mkdir()
+    annotations = [{"image_id": n, "file_name": f"{n}.png", "segments_info": []} for n in range(50)]
+    path = tmp_path / "annotations/panoptic_train2017.json"
+    path.write_text(json.dumps({"annotations": annotations}))
+    path.with_suffix(".zip").write_bytes(b"")
+    with pytest.raises(UserError, match=r"panoptic_train2017\.zip may hold: unpack it there"):
+        open_dataset("coco", tmp_path, "train")
 
 
 def test_a_damaged_annotation_is_named(tmp_path: Path) -> None:
@@ -233,7 +308,7 @@ def test_coco_pixel_maps(tmp_path: Path) -> None:
     ],
 )
 def test_a_coco_pixel_map_of_something_else_is_named(tmp_path: Path, values: Any, said: str) -> None:
-    found = check(open_dataset("coco", coco_map(tmp_path, values), "train"))
+    found = check_dataset(open_dataset("coco", coco_map(tmp_path, values), "train"))
     assert "(the authors' split of 2017 has 118287)" in found.summary
     ((_, error),) = found.problems
     assert re.search(said, str(error))
@@ -258,10 +333,10 @@ def test_a_split_of_full_ade20k_is_told_below_its_root(full_ade: Path) -> None:
 
 def test_an_unreadable_mask_of_full_ade20k_is_one_bad_sample(full_ade: Path) -> None:
     (full_ade / "images/ADE/training/street/a_seg.png").write_bytes(b"no picture")
-    assert [error.problem for _, error in check(open_dataset("ade20k_full", full_ade, "train")).problems] == [
-        "unreadable"
-    ]
-    assert not check(open_dataset("ade20k_full", full_ade, "val")).problems
+    assert [
+        error.problem for _, error in check_dataset(open_dataset("ade20k_full", full_ade, "train")).problems
+    ] == ["unreadable"]
+    assert not check_dataset(open_dataset("ade20k_full", full_ade, "val")).problems
 
 
 def test_a_class_of_full_ade20k_keeps_the_name_that_some_file_gives(full_ade: Path) -> None:

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.evaluate.evaluation import PAPER_SCALES, PRINTED, Evaluation, write_evaluation
+from ctxbench.evaluate.evaluation import MULTI_SCALES, Evaluation
+from ctxbench.evaluate.files import write_evaluation
 from ctxbench.paper import printed
+from ctxbench.paper.offers.evaluations import PRINTED
+from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.own_runs import REPORTED, OwnRun, place, read_runs
 from ctxbench.paper.sheet import VERDICTS, write_sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns, results_table
 from ctxbench.table.terminal import plain
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.presets import PRESETS
 
 
 def scoring(miou: float, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -38,7 +40,7 @@ def own(dataset: str, miou: float = 50.0, *, known_training: bool = True, **chan
         network="reconet",
         backbone="resnet101",
         checkpoint="last",
-        scales=PAPER_SCALES,
+        scales=MULTI_SCALES,
         flip=True,
         seconds=1.0,
     )
@@ -208,7 +210,7 @@ def test_a_run_of_another_data_set_is_refused_by_name(table: int) -> None:
 
 def test_all_tables_place_each_run_where_it_belongs() -> None:
     runs = [own("ade20k"), own("voc12aug"), own("pascal_context59")]
-    sheets = [results_table(n, runs, source="here", placing=True) for n in range(1, 7)]
+    sheets = [results_table(n, runs, source="here", skip_other_datasets=True) for n in range(1, 7)]
     assert [sheet.name for sheet in sheets] == [f"table{n}" for n in range(1, 7)]
     placed = {s.name for s in sheets[1:] if "folder" in s.frame and s.frame["folder"].notna().any()}
     assert placed == {"table2", "table3", "table6"}
@@ -263,11 +265,11 @@ def test_a_training_is_read_with_its_evaluations_and_its_stages(tmp_path: Path) 
     write_evaluation(final / "evaluation", replace(evaluation, scales=(1.0,)))
     write_evaluation(final / "evaluations" / "ms", evaluation)
     found = read_runs([final])
-    assert [run.evaluation.scales for run in found] == [PAPER_SCALES, (1.0,)]
+    assert [run.evaluation.scales for run in found] == [MULTI_SCALES, (1.0,)]
     assert found[0].config == last
     assert read_runs([final / "evaluations" / "ms"])[0].config == last
-    assert "trained before" not in "".join(found[0].departures(2))
-    assert "trained before on (coco, voc12aug; paper: nothing)" in found[0].departures(1)
+    assert "trained before" not in "".join(found[0].differing_settings(2))
+    assert "trained before on (coco, voc12aug; paper: nothing)" in found[0].differing_settings(1)
 
 
 def test_predictions_in_a_runs_folder_are_not_taken_for_the_runs(tmp_path: Path) -> None:

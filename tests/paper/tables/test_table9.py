@@ -8,7 +8,7 @@ import pytest
 from paper.tables.test_table1_to_6 import own
 
 from ctxbench.errors import UserError
-from ctxbench.networks.cost import network_costs
+from ctxbench.networks.counting import network_costs
 from ctxbench.paper import printed
 from ctxbench.paper.increments import Increment
 from ctxbench.paper.own_runs import OwnRun
@@ -23,10 +23,8 @@ GMACS = {"deeplabv3plus": 80.0, "pspnet": 77.5, "danet": 110.0, "psanet": 90.0, 
 
 def counted(gmacs: float) -> dict[int, Increment]:
     """An increment of so much at 512, and a little more at 513, all in convolutions."""
-    return {
-        side: Increment(side, gmacs * scale, 0.0, {}, 0.0, gmacs * scale, 0.0, gmacs * scale)
-        for side, scale in ((512, 1.0), (513, 1.03))
-    }
+    counts = {512: round(gmacs * 1e9), 513: round(1.03 * gmacs * 1e9)}
+    return {side: Increment(side, macs, 0, {}, 0, macs, 0, macs) for side, macs in counts.items()}
 
 
 @pytest.fixture
@@ -107,7 +105,7 @@ def test_a_run_is_said_to_be_evaluated_where_it_was(made: Any) -> None:
 
 
 def test_runs_of_other_data_sets_are_not_said_to_be_none(made: Any) -> None:
-    sheet = made(runs=[own("ade20k", 40.0)], placing=True)
+    sheet = made(runs=[own("ade20k", 40.0)], skip_other_datasets=True)
     why = "of the runs given none is of voc12 or voc12aug"
     assert set(sheet.frame["miou_ss_reason"].dropna()) == {why}
     assert any(f"mIoU: not measured, {why}" in note for note in sheet.grid.notes)
@@ -124,7 +122,9 @@ def test_profile_says_of_every_network_what_the_sheet_says() -> None:
     backbone, *networks = [note for note in sheet.grid.footnotes if " G: " in note]
     for note, profiled_note in zip(networks, costs.grid().footnotes, strict=True):
         assert plain_name(note).startswith(plain_name(profiled_note).removesuffix("."))
-    assert backbone.startswith(f"ResNet-101 190.6 G: {costs.backbone_table9};")
+    (finding,) = costs.grid().findings
+    decoding = finding.removeprefix("resnet101 alone, 190.6 G in Table 9: ").removesuffix(".")
+    assert backbone.startswith(f"ResNet-101 190.6 G: {decoding};")
 
 
 def test_a_run_of_another_data_set_is_refused_by_name(made: Any) -> None:

@@ -1,0 +1,235 @@
+"""The one search for what gives a printed number: ways to count, from any source, held against the digits.
+
+The words, here and in all of ``audit``:
+
+========== ====================================================================================
+candidate  one way to count: the number it gives, in words, and its deviations from plain counting
+deviation  one step away from plain counting, which is the MACs of every product of the block as asked for
+source     candidates that may stand together: all were counted in the same view of the same run
+match      for each printed number one candidate, all of one source
+fit        a match whose candidates all end in the printed digits, by one printing
+near miss  a match that is no fit, but at most half as far off as any with fewer deviations
+========== ====================================================================================
+
+A fit is no proof: among many candidates some fit any number by chance. So each says how many would.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import inf, prod
+from typing import NamedTuple
+
+from ctxbench.audit.quantity import PRINTINGS, Printing, Quantity
+
+MAY_BE_CHANCE = 0.1
+"""Fits of a random number, on average, from which on a fit is marked as one that chance may have made."""
+
+
+class Candidate(NamedTuple):
+    """One way to count: its value in the printed unit, what was counted, in words, and how far from plain.
+
+    ``n_equivalent`` is how many other ways give the same value, ``is_leaf_rule`` whether this is the rule of
+    :mod:`ctxbench.counters.leaf_rule`, which is known from print and comes first among equals.
+    """
+
+    value: float
+    words: str
+    deviations: int
+    is_leaf_rule: bool = False
+    n_equivalent: int = 0
+
+
+class Source(NamedTuple):
+    """For each printed number its candidates, no two of one value. ``deviations`` are the source's own."""
+
+    candidates: tuple[tuple[Candidate, ...], ...]
+    deviations: int = 0
+    run: str = ""
+    view: str = ""
+
+    @property
+    def size(self) -> int:
+        """How many matches it could make."""
+        return prod(map(len, self.candidates))
+
+
+@dataclass(frozen=True)
+class Match:
+    """For each printed number one candidate. ``run`` and ``view`` say what was run and what was seen of it.
+
+    ``deviations`` counts those of the candidates, of their source and of the printing. A fit has the
+    ``printing`` and ``by_chance``: how many fits random numbers (log-uniform, within a factor of two of the
+    printed ones) have on average among matches of no more deviations. A near miss has neither.
+    ``distance`` is the largest |ln(value / printed)|.
+    """
+
+    candidates: tuple[Candidate, ...]
+    run: str
+    view: str
+    deviations: int
+    distance: float
+    printing: Printing | None = None
+    by_chance: float | None = None
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it gives the printed digits."""
+        return self.printing is not None
+
+    @property
+    def is_leaf_rule(self) -> bool:
+        """Whether every number is as the leaf rule has it."""
+        return all(candidate.is_leaf_rule for candidate in self.candidates)
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether a random number would fit nearly as well."""
+        return self.by_chance is not None and self.by_chance >= MAY_BE_CHANCE
+
+
+def distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Of candidates with one value the one of fewest deviations, the first where that is a tie."""
+    equivalent: Counter[float] = Counter()
+    plainest: dict[float, Candidate] = {}
+    for candidate in candidates:
+        equivalent[candidate.value] += 1
+        plainest.setdefault(candidate.value, candidate)
+        if candidate.deviations < plainest[candidate.value].deviations:
+            plainest[candidate.value] = candidate
+    return tuple(
+        candidate._replace(n_equivalent=equivalent[value] - 1) for value, candidate in plainest.items()
+    )
+
+
+def fits(
+    sources: Iterable[Source], quantities: Sequence[Quantity], printings: Sequence[Printing] = PRINTINGS
+) -> list[Match]:
+    """Every match that ends in the printed digits, the plainest first, the leaf rule first among equals."""
+    sources = list(sources)
+    expected = _expected_by_chance(sources, quantities, printings)
+    matches = []
+    for source in sources:
+        promising = [
+            [candidate for candidate in of if any(p.gives(candidate.value, q.digits) for p in printings)]
+            for of, q in zip(source.candidates, quantities, strict=True)
+        ]
+        for candidates in product(*promising):
+            printing = _printing(candidates, quantities, printings)
+            if printing is not None:
+                deviations = _deviations(source, candidates) + printing.deviations
+                matches.append(
+                    _match(source, candidates, quantities, deviations, printing, expected(deviations))
+                )
+    return sorted(matches, key=lambda match: (match.deviations, not match.is_leaf_rule))
+
+
+def near_misses(
+    sources: Iterable[Source],
+    quantities: Sequence[Quantity],
+    printings: Sequence[Printing] = PRINTINGS,
+    *,
+    fewer_than: float = inf,
+) -> list[Match]:
+    """The near misses, and in any case the nearest match of all: the nearest first, and so the plainest last.
+
+    Only those with fewer than so many deviations: what is plainer than the plainest fit can be told so.
+    """
+    nearest: dict[int, Match] = {}
+    for source in sources:
+        for candidates in _nearest(source, quantities):
+            deviations = _deviations(source, candidates)
+            match = _match(source, candidates, quantities, deviations)
+            if (
+                deviations < fewer_than
+                and (deviations not in nearest or match.distance < nearest[deviations].distance)
+                and _printing(candidates, quantities, printings) is None
+            ):
+                nearest[deviations] = match
+    by_deviations = [match for _, match in sorted(nearest.items())]
+    misses: list[Match] = []
+    for match in by_deviations:
+        if not misses or match.distance <= misses[-1].distance / 2:
+            misses.append(match)
+    nearest_of_all = min(by_deviations, key=lambda match: match.distance, default=None)
+    if nearest_of_all is not None and nearest_of_all not in misses:
+        misses.append(nearest_of_all)
+    return misses[::-1]
+
+
+def _match(
+    source: Source,
+    candidates: tuple[Candidate, ...],
+    quantities: Sequence[Quantity],
+    deviations: int,
+    printing: Printing | None = None,
+    by_chance: float | None = None,
+) -> Match:
+    distance = max(q.distance(c.value) for c, q in zip(candidates, quantities, strict=True))
+    return Match(candidates, source.run, source.view, deviations, distance, printing, by_chance)
+
+
+def _deviations(source: Source, candidates: Iterable[Candidate]) -> int:
+    return source.deviations + sum(candidate.deviations for candidate in candidates)
+
+
+def _printing(
+    candidates: Iterable[Candidate], quantities: Sequence[Quantity], printings: Iterable[Printing]
+) -> Printing | None:
+    """The first printing by which all end in the printed digits: who cuts one number off cuts them all."""
+    pairs = list(zip(candidates, quantities, strict=True))
+    return next((p for p in printings if all(p.gives(c.value, q.digits) for c, q in pairs)), None)
+
+
+def _nearest(source: Source, quantities: Sequence[Quantity]) -> Iterator[tuple[Candidate, ...]]:
+    """Every combination of the candidates that are, for each number of deviations, nearest in print."""
+    by_deviations: list[dict[int, Candidate]] = []
+    for candidates, quantity in zip(source.candidates, quantities, strict=True):
+        nearest: dict[int, Candidate] = {}
+        for candidate in candidates:
+            best = nearest.setdefault(candidate.deviations, candidate)
+            if quantity.distance(candidate.value) < quantity.distance(best.value):
+                nearest[candidate.deviations] = candidate
+        by_deviations.append(nearest)
+    return product(*(nearest.values() for nearest in by_deviations))
+
+
+def _expected_by_chance(
+    sources: Iterable[Source], quantities: Sequence[Quantity], printings: Sequence[Printing]
+) -> Callable[[int], float]:
+    """From a number of deviations to the fits that random numbers have on average with no more of them."""
+    near: Counter[int] = Counter()  # deviations to matches within a factor of two
+    for source in sources:
+        combined = Counter({source.deviations: 1})
+        for candidates, quantity in zip(source.candidates, quantities, strict=True):
+            combined = _convolved(
+                combined, Counter(c.deviations for c in candidates if quantity.is_near(c.value))
+            )
+        near.update(combined)
+
+    def expected(limit: int) -> float:
+        return sum(
+            matches * _share(quantities, [p for p in printings if deviations + p.deviations <= limit])
+            for deviations, matches in near.items()
+        )
+
+    return expected
+
+
+def _convolved(a: Mapping[int, int], b: Mapping[int, int]) -> Counter[int]:
+    sums: Counter[int] = Counter()
+    for (i, n), (j, m) in product(a.items(), b.items()):
+        sums[i + j] += n * m
+    return sums
+
+
+def _share(quantities: Sequence[Quantity], printings: Sequence[Printing]) -> float:
+    """The share of random numbers that end in the printed digits by any printing: inclusion–exclusion."""
+    return sum(
+        (-1.0) ** (size + 1) * prod(quantity.share(*group) for quantity in quantities)
+        for size in range(1, len(printings) + 1)
+        for group in combinations(printings, size)
+    )

@@ -1,0 +1,111 @@
+"""How far long work has come, on stderr: bars on a terminal, a line now and then without one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from ctxbench.cli.app import say
+
+if TYPE_CHECKING:
+    from ctxbench.measure.session import RunProgress
+
+EVERY_S = 30.0
+"""Without a terminal, a line is printed when none was for so long, and where one is asked for."""
+
+
+class Show(Protocol):
+    """Shows that ``done`` of ``total`` of a task is done; a ``total`` of 1.0 is shown in percent."""
+
+    def __call__(self, task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
+        """``text`` says what is being done. With ``line``, it is printed even where lines are few."""
+
+
+@contextmanager
+def display(*, quiet: bool = False) -> Iterator[Show]:
+    """What shows progress while the block runs; ``quiet`` shows nothing."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet:
+        yield _nothing
+    elif not console.is_terminal:
+        yield _Lines()
+    else:
+        with _bars(console) as show:
+            yield show
+
+
+def _nothing(task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
+    pass
+
+
+class _Lines:
+    """A line for a task when none was printed for a while, and when one is asked for."""
+
+    def __init__(self) -> None:
+        self._began = self._printed = time.monotonic()
+
+    def __call__(self, task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
+        now = time.monotonic()
+        if not line and now - self._printed < EVERY_S:
+            return
+        self._printed = now
+        gone = now - self._began
+        left = f", about {_duration(gone * (total - done) / done)} left" if 0 < done < total else ""
+        say(
+            ", ".join(filter(None, (f"{task} {_amount(done, total)}", text)))
+            + f", {_duration(gone)} gone{left}"
+        )
+
+
+def _amount(done: float, total: float) -> str:
+    return f"{100 * done:.0f} %" if total == 1.0 and isinstance(total, float) else f"{done:.0f}/{total:.0f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def _bars(console: object) -> Iterator[Show]:
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:32}"), BarColumn(bar_width=20), TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[text]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bars:  # type: ignore[arg-type]
+        tasks: dict[str, TaskID] = {}
+
+        def show(task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
+            if task not in tasks:
+                tasks[task] = bars.add_task(task, total=total, amount="", text="")
+            bars.update(tasks[task], completed=done, total=total, amount=_amount(done, total), text=text)
+
+        yield show
+
+
+def counting(show: Show, task: str) -> Callable[[int, int], None]:
+    """What counts a task's things done."""
+    return lambda done, total: show(task, done, total)
+
+
+def measuring(show: Show) -> Callable[[RunProgress], None]:
+    """What shows how far a run's measurements are."""
+
+    def tell(state: RunProgress) -> None:
+        shape = "x".join(map(str, state.case.shape))
+        cases = f"{state.recorded} of {state.total} cases"
+        show(
+            "measuring",
+            state.fraction,
+            1.0,
+            f"{cases}, {state.activity} {state.case.module.rpartition('/')[2]} {shape}",
+        )
+
+    return tell

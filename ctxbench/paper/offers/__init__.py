@@ -1,0 +1,1 @@
+"""What the paper puts on the shelf, a file for each kind of offer (:mod:`ctxbench.shelf`)."""

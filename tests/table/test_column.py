@@ -1,0 +1,154 @@
+"""A column said once: what the grid, the frame and each drawer make of it."""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ctxbench.table.column import Column, frame, lay_out, raw
+from ctxbench.table.grid import EMPTY, Grid, Heading
+from ctxbench.table.latex import grid_latex
+from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.terminal import GridView
+
+
+@dataclass(frozen=True)
+class Block:
+    name: str
+    macs: int | None
+    reason: str = ""
+
+
+COLUMNS: tuple[Column[Block], ...] = (
+    Column("name", "block", lambda block: block.name, kind="text"),
+    Column(
+        "macs", "MACs", lambda block: block.macs, unit="G", kind="int", scale=1e-9,
+        why=lambda block: block.reason, less_is_better=True,
+    ),
+    Column("size", "size", lambda block: "large", kind="text", in_frame=False),
+    raw("reason", lambda block: block.reason, "text"),
+)  # fmt: skip
+BLOCKS = [Block("one", 2_378_170_368), Block("two", None, "out of memory")]
+
+
+def test_a_grid_shows_what_the_frame_has_at_full_precision() -> None:
+    grid = lay_out("Costs", COLUMNS, [("", BLOCKS)])
+    assert [heading.name for heading in grid.headings] == ["name", "macs", "size"]
+    assert [[cell.text for cell in row] for row in grid.groups[0].rows] == [
+        ["one", "2.378", "large"],
+        ["two", EMPTY, "large"],
+    ]
+    assert grid.footnotes == ["out of memory"]
+    numbers = frame(COLUMNS, BLOCKS)
+    assert list(numbers.columns) == ["name", "macs", "reason"]
+    assert numbers["macs"][0] == 2_378_170_368
+    assert numbers["macs"][1] is pd.NA
+
+
+def test_the_best_of_a_group_is_set_off_in_columns_where_less_is_better() -> None:
+    grid = lay_out("Costs", COLUMNS, [("", BLOCKS)], best=lambda column, rows: rows[0])
+    assert [[cell.best for cell in row] for row in grid.groups[0].rows] == [[False, True, False], [False] * 3]
+
+
+def test_a_column_is_taken_over_by_a_table_whose_rows_hold_its_rows() -> None:
+    marked = replace(COLUMNS[1], mark=lambda block: "~", note=lambda block: f"of {block.name}")
+    outer: Column[tuple[int, Block]] = marked.of(lambda row: row[1])
+    assert outer.heading == COLUMNS[1].heading
+    grid = lay_out("", [outer], [("", list(enumerate(BLOCKS)))])
+    assert [row[0].text for row in grid.groups[0].rows] == ["~2.378", EMPTY]
+    assert grid.footnotes == ["of one", "out of memory"]
+
+
+@given(st.one_of(st.none(), st.just(""), st.just(math.nan)))
+def test_nothing_is_never_shown_as_a_number(value: object) -> None:
+    column: Column[int] = Column("x", "x", lambda row: value)
+    assert column.text(0) is None
+
+
+def headings() -> st.SearchStrategy[list[Heading]]:
+    """Headings of distinct names, of any rank, in LaTeX or not; the first, which stays, is a name."""
+    each = st.builds(
+        Heading,
+        st.just(""),
+        st.sampled_from(["MACs", "memory", "latency"]),
+        st.sampled_from(["", "fast", "published"]),
+        st.sampled_from(["", "G", "MiB"]),
+        rank=st.integers(0, 4),
+        in_print=st.booleans(),
+    )
+    numbered = st.lists(each, max_size=9).map(
+        lambda some: [replace(heading, name=f"c{i}") for i, heading in enumerate(some)]
+    )
+    return numbered.map(lambda some: [Heading("name", "name"), *some])
+
+
+def grid_of(shown: list[Heading]) -> Grid:
+    """A grid whose cells are the names of their columns."""
+    rows = [Block("row", None)]
+    columns = [
+        Column(
+            heading.name, heading.header, lambda row, name=heading.name: name, heading.part, heading.unit,
+            kind="text", rank=heading.rank, in_print=heading.in_print,
+        )
+        for heading in shown
+    ]  # fmt: skip
+    return lay_out("A table", columns, [("", rows)])
+
+
+def drawn(grid: Grid, width: int) -> tuple[list[str], str]:
+    """The lines of a grid in a terminal, and after them what is said to be hidden."""
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(GridView(grid))
+    table, _, note = captured.get().partition("Not shown at this width:")
+    return table.splitlines(), " ".join(note.split()).rstrip(".")
+
+
+@given(headings(), st.integers(40, 160))
+def test_columns_give_way_by_rank_and_are_named(shown: list[Heading], width: int) -> None:
+    grid = grid_of(shown)
+    narrowest, _ = drawn(grid.without([heading for heading in shown if heading.rank]), 1000)
+    assume(max(map(len, narrowest)) <= width)  # else even what never gives way has no room
+    lines, note = drawn(grid, width)
+    assert max(map(len, lines)) <= width
+    (row,) = (lines[at + 1] for at, line in enumerate(lines) if line.startswith("─"))
+    kept = [heading for heading in shown if heading.name in row.split()]
+    hidden = [heading for heading in shown if heading not in kept]
+    lowest = min((heading.rank for heading in hidden), default=5)
+    assert lowest > 0  # those of rank 0 never give way
+    assert all(heading.rank < lowest for heading in kept)
+    assert note == ", ".join(h.line for h in sorted(hidden, key=lambda heading: -heading.rank))
+
+
+@given(headings())
+def test_print_has_the_columns_meant_for_it_and_markdown_all(shown: list[Heading]) -> None:
+    grid = grid_of(shown)
+    body = grid_latex(grid, "", "tab:x").split("\\midrule\n")[1].split(" \\\\")[0]
+    assert body.split(" & ") == [heading.name for heading in shown if heading.in_print]
+    assert f"| {' | '.join(heading.name for heading in shown)} |" in grid_markdown(grid)
+
+
+@given(headings())
+def test_spans_hold_every_heading_once_and_neighbours_of_one_header(shown: list[Heading]) -> None:
+    spans = grid_of(shown).spans()
+    assert [heading for span in spans for heading in span.headings] == grid_of(shown).headings
+    assert all(heading.header == span.header for span in spans for heading in span.headings)
+    assert all(one.header != two.header for one, two in pairwise(spans))
+    ends = [span.start + len(span.headings) for span in spans]
+    assert [span.start for span in spans] == [0, *ends[:-1]]
+
+
+def test_a_table_without_columns_still_has_its_notes() -> None:
+    grid = grid_of([Heading("name", "name", rank=1)]).without([Heading("name", "name", rank=1)])
+    assert (grid.headings, grid.groups[0].rows) == ([], [[]])
+
+
+@pytest.mark.parametrize("value", [0, 123_456_789])
+def test_calls_are_whole(value: int) -> None:
+    column: Column[int] = Column("calls", "calls", lambda row: row, unit="×", kind="int", format=str)
+    assert column.text(value) == str(value)
