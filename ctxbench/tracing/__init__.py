@@ -1,6 +1,7 @@
 """Record a module once, as operations with shapes, bytes, module paths and storage lifetimes."""
 
+from ctxbench.tracing.formulas import register_formula
 from ctxbench.tracing.ops import MemoryEvent, Op, Trace
 from ctxbench.tracing.record import trace
 
-__all__ = ["MemoryEvent", "Op", "Trace", "trace"]
+__all__ = ["MemoryEvent", "Op", "Trace", "register_formula", "trace"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
@@ -52,7 +51,7 @@ def peak_bytes(trace: Trace, block: int = 1) -> int:
 
 def unknown_ops(trace: Trace) -> dict[str, int]:
     """Operations whose cost is not known, with how often each ran; they add nothing to any count."""
-    return dict(Counter(op.name for op in trace.ops if op.kind == "unknown"))
+    return trace.unknown_ops
 
 
 @dataclass(frozen=True)
@@ -85,10 +84,10 @@ def _group(ops: Iterable[Op], key: Callable[[Op], str]) -> list[Share]:
 
 
 def by_op(trace: Trace, phase: Phase = "forward") -> list[Share]:
-    """Cost by operation, dearest first; views, which are free, are left out."""
+    """Cost by operation, most expensive first; views, which are free, are left out."""
     return _group((op for op in trace.ops if op.phase == phase and op.kind != "view"), lambda op: op.name)
 
 
 def by_module(trace: Trace, phase: Phase = "forward") -> list[Share]:
-    """Cost by innermost module path, dearest first; the root's own operations stand under ``""``."""
+    """Cost by innermost module path, most expensive first; the root's own operations stand under ``""``."""
     return _group((op for op in trace.ops if op.phase == phase and op.kind != "view"), lambda op: op.module)
