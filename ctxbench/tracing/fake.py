@@ -50,7 +50,9 @@ def undisturbed() -> Iterator[None]:
         torch.compiler.set_stance("force_eager"),
         warnings.catch_warnings(),
     ):
-        warnings.filterwarnings("ignore", message="Using `torch.compile\\(module\\)` when there are global hooks")
+        warnings.filterwarnings(
+            "ignore", message="Using `torch.compile\\(module\\)` when there are global hooks"
+        )
         torch._C._set_graph_executor_optimize(False)
         try:
             yield

@@ -119,7 +119,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 kind=kind,
                 macs=macs,
                 elementwise=elementwise,
-                bytes=0 if kind == "view" or not outputs or _only_allocates(func) else _moved(inputs, outputs),
+                bytes=0
+                if kind == "view" or not outputs or _only_allocates(func)
+                else _moved(inputs, outputs),
             )
         )
         self.memory.op = len(self.ops) - 1

@@ -12,7 +12,9 @@ from torch import Tensor
 from ctxbench.tracing.formulas.registry import Call, elementwise, per_input, per_output
 
 per_input(1, "sum mean amax amin max min argmax argmin prod aminmax any all count_nonzero nansum bincount")
-per_input(1, "cumsum cumprod cummax cummin logcumsumexp _cummax_helper _cummin_helper histc hash_tensor trace")
+per_input(
+    1, "cumsum cumprod cummax cummin logcumsumexp _cummax_helper _cummin_helper histc hash_tensor trace"
+)
 per_input(2, "norm linalg_vector_norm")
 per_input(3, "var var_mean std std_mean logsumexp dist renorm")
 per_input(5, "_softmax _safe_softmax _log_softmax")
@@ -42,7 +44,9 @@ per_input(1, "reflection_pad1d_backward reflection_pad2d_backward reflection_pad
 per_input(1, "replication_pad1d_backward replication_pad2d_backward replication_pad3d_backward")
 per_input(1, "upsample_nearest1d_backward upsample_nearest2d_backward upsample_nearest3d_backward")
 per_input(1, "_upsample_nearest_exact1d_backward _upsample_nearest_exact2d_backward")
-per_input(1, "_upsample_nearest_exact3d_backward fractional_max_pool2d_backward fractional_max_pool3d_backward")
+per_input(
+    1, "_upsample_nearest_exact3d_backward fractional_max_pool2d_backward fractional_max_pool3d_backward"
+)
 per_output(1, "_adaptive_avg_pool2d_backward _adaptive_avg_pool3d_backward")
 per_output(1, "max_pool2d_with_indices_backward max_pool3d_with_indices_backward")
 
@@ -239,4 +243,3 @@ def _antialiased_backward(call: Call) -> int:
     (height, width), (out_height, out_width) = call.out.shape[-2:], call.input.shape[-2:]
     rows, columns = _taps(height, out_height, _reach(call)), _taps(width, out_width, _reach(call))
     return prod(call.input.shape[:-2]) * (2 * sum(rows) * sum(columns) - out_height * out_width)
-
