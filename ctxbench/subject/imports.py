@@ -56,7 +56,7 @@ def import_file(path: Path) -> ModuleType:
 
 
 def import_module(name: str, folder: Path) -> ModuleType:
-    """The module ``name`` as Python finds it, or else in ``folder``. Raises UserError where neither has it."""
+    """The module ``name`` as Python finds it, else in ``folder``. Raises UserError where neither has it."""
     top = name.partition(".")[0]
     if importlib.util.find_spec(top) is None and PathFinder.find_spec(top, [str(folder)]):
         return _home(folder.resolve()).load(name.split("."), name)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._C import DispatchKey
+from torch._higher_order_ops.cond import cond_op
 
 LINEAR = torch.ops.aten.linear.default
 
@@ -29,12 +30,34 @@ def linear_is_noticed() -> Iterator[None]:
     functions, the C++ of recurrent layers, scripted modules. A function mode would be simpler, but attention
     layers leave their fused path where one is on.
     """
-    library = torch.library.Library("aten", "IMPL")
-    library.impl("linear", _noted_linear, "AutogradCPU")
+    library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+    library.impl("linear", _noted_linear, "AutogradCPU")  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        library._destroy()
+        library._destroy()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def branches_run_plainly() -> Iterator[None]:
+    """While this lasts, ``torch.cond`` takes a branch as an ``if`` does.
+
+    Torch compiles both, to which a recording can say nothing, and cannot differentiate them uncompiled.
+    """
+    kernels = cond_op.py_kernels
+    before = kernels[DispatchKey.Autograd]
+    kernels[DispatchKey.Autograd] = plain_cond
+    cond_op._dispatch_cache.clear()
+    try:
+        yield
+    finally:
+        kernels[DispatchKey.Autograd] = before
+        cond_op._dispatch_cache.clear()
+
+
+def plain_cond(predicate: Any, if_true: Any, if_false: Any, operands: Sequence[Any]) -> Any:
+    """Run the branch that ``predicate`` tells; among fake tensors this raises, as every look at data does."""
+    return (if_true if bool(predicate) else if_false)(*operands)
 
 
 def _noted_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -21,7 +21,7 @@ GUESSES: dict[torch.dtype, bool | int | float] = {torch.bool: True}
 @contextmanager
 def guessed_values() -> Iterator[None]:
     """Among fake tensors: where a module asks for a value, it gets a guess instead of an exception."""
-    with _GuessedArrays(), _GuessedOperations():
+    with _GuessedArrays(), _GuessedOperations():  # type: ignore[no-untyped-call]
         yield
 
 

@@ -24,7 +24,13 @@ from ctxbench.errors import UserError
 
 Subject = nn.Module | Callable[[], nn.Module]
 
-DATA_DEPENDENT = (DataDependentOutputException, DynamicOutputShapeException)
+
+
+class NeedsDataError(Exception):
+    """Something was asked of a fake tensor that only its data could tell."""
+
+
+DATA_DEPENDENT = (DataDependentOutputException, DynamicOutputShapeException, NeedsDataError)
 """What a module raises among fake tensors when it asks for a value."""
 
 
@@ -33,7 +39,7 @@ def fake_tensors() -> FakeTensorMode:
 
     Torch's own default hands out a null pointer, and native code that reads there ends the process.
     """
-    with torch._functorch.config.patch(fake_tensor_allow_unsafe_data_ptr_access=False):  # type: ignore[no-untyped-call]
+    with torch._functorch.config.patch(fake_tensor_allow_unsafe_data_ptr_access=False):
         return FakeTensorMode(allow_non_fake_inputs=True)
 
 
@@ -84,7 +90,7 @@ def fake_module(
 
 def is_uninitialised(module: nn.Module) -> bool:
     """Whether it holds lazy layers that have met no input yet."""
-    return any(map(is_lazy, (*module.parameters(), *module.buffers())))  # type: ignore[no-untyped-call]
+    return any(map(is_lazy, (*module.parameters(), *module.buffers())))
 
 
 def _initialised(module: nn.Module, shape: tuple[int, int, int, int] | None) -> nn.Module:
@@ -101,7 +107,7 @@ def _initialised(module: nn.Module, shape: tuple[int, int, int, int] | None) -> 
 
 
 def _on_meta(tensor: Tensor) -> Any:
-    if is_lazy(tensor):  # type: ignore[no-untyped-call]
+    if is_lazy(tensor):
         return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]
     moved = tensor.detach().to("meta")
     return nn.Parameter(moved, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else moved
@@ -113,15 +119,16 @@ def copy_module(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module)
     memo: dict[int, Any] = {id(b): _fresh(b) for b in module.buffers() if isinstance(b, UninitializedBuffer)}
     for part in module.modules():
-        for name, value in vars(part).items():
-            if name not in ("_parameters", "_buffers", "_modules"):
+        own = {name: value for name, value in vars(part).items() if name not in ("_parameters", "_modules")}
+        for value in (*own.pop("_buffers").values(), *own.values()):
+            if id(value) not in memo:
                 _share_if_uncopyable(value, memo)
     return copy.deepcopy(module, memo)
 
 
 def _fresh(buffer: UninitializedBuffer) -> UninitializedBuffer:
     """Torch copies lazy parameters, and has forgotten lazy buffers."""
-    return UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)
+    return UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
 
 
 def _share_if_uncopyable(value: Any, memo: dict[int, Any]) -> None:
@@ -130,8 +137,8 @@ def _share_if_uncopyable(value: Any, memo: dict[int, Any]) -> None:
         return
     try:
         copy.deepcopy(value)
-    except Exception:  # whatever a user's object raises
-        memo[id(value)] = value
+    except Exception:  # whatever a user's object raises; torch cannot copy sparse tensors in rows
+        memo[id(value)] = value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def convert(module: nn.Module, dtype: torch.dtype, memory_format: torch.memory_format) -> None:

@@ -10,12 +10,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
+from ctxbench.tracing.fake import NeedsDataError
 from ctxbench.tracing.ops import MemoryEvent
 
 
 def parts(tensor: Tensor) -> tuple[Tensor, ...]:
-    """The dense tensors that hold a tensor's data: itself, or the indices and values of a sparse one."""
+    """The dense tensors that hold a tensor's data: itself, or the indices and values of a sparse one.
+
+    Raises NeedsDataError for a sparse tensor that is fake: how many elements it stores is data.
+    """
+    if tensor.layout != torch.strided and isinstance(tensor, FakeTensor):
+        raise NeedsDataError("a sparse tensor's size depends on its data")
     if tensor.layout == torch.sparse_coo:
         return tensor._indices(), tensor._values()
     if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
@@ -110,6 +117,10 @@ class Lifetimes:
         """What autograd saved and still holds, number to bytes. A module's own attributes are not in it."""
         alive = {storage.number for storage in self._live.values()}
         return {number: size for number, size in self._packed.items() if number in alive}
+
+    def alive(self) -> dict[int, int]:
+        """Every storage that lives now, number to bytes, whoever holds it."""
+        return {storage.number: storage.size for storage in self._live.values()}
 
     def ignore(self, tensor: Tensor) -> None:
         """Take a storage that the measurement itself made out of the timeline."""

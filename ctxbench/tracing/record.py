@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import get_gradient_edge
+from torch import nn
 
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.tracing.child import in_child
 from ctxbench.tracing.estimate import guessed_values
 from ctxbench.tracing.fake import (
     DATA_DEPENDENT,
+    NeedsDataError,
     Subject,
-    convert,
     copy_module,
     fake_module,
     fake_tensors,
@@ -27,13 +25,10 @@ from ctxbench.tracing.fake import (
 from ctxbench.tracing.formulas.registry import load_entry_points
 from ctxbench.tracing.host import available_bytes
 from ctxbench.tracing.lifetimes import tensor_bytes
+from ctxbench.tracing.one_pass import Pass, Recording
 from ctxbench.tracing.ops import Trace
-from ctxbench.tracing.recorder import Recorder
-from ctxbench.tracing.views import peak_bytes
 
 __all__ = ["DATA_DEPENDENT", "Subject", "fake_module", "trace"]
-
-CLONED = "its first layer works in place, which autograd forbids on its input: given a clone of it"
 
 
 def trace(
@@ -61,7 +56,7 @@ def trace(
     itself raises comes through.
     """
     load_entry_points()
-    wanted = _Pass(shape, dtype, layout, mode)
+    wanted = Pass(shape, dtype, layout, mode)
     with undisturbed():
         try:
             return _on_fake_tensors(subject, wanted)
@@ -69,37 +64,50 @@ def trace(
             raise
         except Exception as error:
             failure = error
-        note = f"recorded on real tensors: {_reason(failure)}"
-        try:
-            need = _estimate(subject, wanted)
-            if need.bytes > (available := available_bytes()):
-                raise UserError(
-                    f"on real tensors it would take {need} and {available:,} are available "
-                    f"(fake ones do not do: {_reason(failure)})"
-                )
-            return in_child(partial(_on_real_tensors, subject, wanted, note))
-        except UserError as error:
-            raise error from failure
-        except Exception as error:
-            raise _memory_error(error, need) from failure
+        return _in_child(subject, wanted, failure)
+
+
+def _on_fake_tensors(subject: Subject, wanted: Pass) -> Trace:
+    fake = fake_tensors()
+    module = fake_module(subject, fake, wanted.shape)
+    with fake:
+        return Recording(module, wanted).run()
+
+
+def _in_child(subject: Subject, wanted: Pass, failure: Exception) -> Trace:
+    """Record on real tensors, in a process of its own; ``failure`` is why fake ones do not do."""
+    reason = _reason(failure)
+    need = _estimate(subject, wanted)
+    if need.bytes > (available := available_bytes()):
+        raise UserError(
+            f"on real tensors it would take {need}, and {available:,} are available "
+            f"(on fake ones it fails: {reason})"
+        ) from failure
+    try:
+        return in_child(partial(_on_real_tensors, subject, wanted, f"recorded on real tensors: {reason}"))
+    except Exception as error:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise UserError(f"on real tensors it takes more memory than there is; {need} estimated") from error
+        raise error from failure
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, NeedsDataError):
+        return str(failure)
+    return "its control flow depends on data" if isinstance(failure, DATA_DEPENDENT) else in_one_line(failure)
+
+
+def _on_real_tensors(subject: Subject, wanted: Pass, note: str) -> Trace:
+    module = copy_module(subject) if isinstance(subject, nn.Module) else subject()
+    if is_uninitialised(module):
+        with torch.no_grad():
+            module(torch.randn(wanted.shape))
+    recorded = Recording(module, wanted).run()
+    return replace(recorded, tensors="real", note="; ".join(filter(None, (note, recorded.note))))
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What is to be recorded."""
-
-    shape: tuple[int, int, int, int]
-    dtype: torch.dtype
-    layout: Literal["contiguous", "channels_last"]
-    mode: Literal["infer", "train"]
-
-    @property
-    def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
-
-
-@dataclass(frozen=True)
-class _Estimate:
+class Estimate:
     """Bytes a pass takes, weights and input among them; ``complete`` where it was followed to its end."""
 
     bytes: int
@@ -109,112 +117,21 @@ class _Estimate:
         return f"{'about' if self.complete else 'at least'} {self.bytes:,} bytes"
 
 
-def _reason(error: Exception) -> str:
-    return "its control flow depends on data" if isinstance(error, DATA_DEPENDENT) else in_one_line(error)
-
-
-def _memory_error(error: Exception, need: _Estimate) -> Exception:
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return UserError(f"on real tensors it takes more than there is ({need} were estimated)")
-    return error
-
-
-def _on_fake_tensors(subject: Subject, wanted: _Pass) -> Trace:
-    fake = fake_tensors()
-    return _record(fake_module(subject, fake, wanted.shape), fake, wanted)
-
-
-def _on_real_tensors(subject: Subject, wanted: _Pass, note: str) -> Trace:
-    module = copy_module(subject) if isinstance(subject, nn.Module) else subject()
-    if is_uninitialised(module):
-        with torch.no_grad():
-            module(torch.randn(wanted.shape))
-    recorded = _record(module, nullcontext(), wanted)
-    notes = "; ".join(filter(None, (note, recorded.note)))
-    return replace(recorded, tensors="real", note=notes)
-
-
-def _estimate(subject: Subject, wanted: _Pass) -> _Estimate:
+def _estimate(subject: Subject, wanted: Pass) -> Estimate:
     """What real tensors would take: of as much of the pass as can be followed with values guessed."""
     fake = fake_tensors()
     try:
         module = fake_module(subject, fake, wanted.shape)
-    except Exception:  # it will fail on real tensors too, or cannot be followed at all
-        return _Estimate(0, complete=False)
-    recorders: list[Recorder] = []
+    except Exception:  # it fails on real tensors too, or cannot be followed at all
+        return Estimate(0, complete=False)
+    recording, complete = Recording(module, wanted), True
     try:
-        recorded = _record(module, fake, wanted, guessed_values(), recorders)
-    except Exception:
-        peak, complete = recorders[-1].memory.peak() if recorders else 0, False
-    else:
-        peak, complete = peak_bytes(recorded), True
-    weights = sum(map(tensor_bytes, (*module.parameters(), *module.buffers())))
+        with fake, guessed_values():
+            recording.run()
+    except Exception:  # followed as far as that
+        complete = False
+    peak = recording.recorder.memory.peak() if recording.recorder else 0
+    given = (*module.parameters(), *module.buffers())
+    weights = sum(tensor_bytes(tensor) for tensor in given if tensor.layout == torch.strided)
     size = torch.empty((), dtype=wanted.dtype).element_size()
-    return _Estimate(weights + size * int(torch.Size(wanted.shape).numel()) + peak, complete)
-
-
-def _record(
-    module: nn.Module,
-    tensors: AbstractContextManager[Any],
-    wanted: _Pass,
-    guesses: AbstractContextManager[Any] | None = None,
-    recorders: list[Recorder] | None = None,
-) -> Trace:
-    """Prepare module and input, and run them; once more with a clone where the input may not be changed."""
-    train = wanted.mode == "train"
-    with tensors, guesses or nullcontext():
-        convert(module, wanted.dtype, wanted.memory_format)
-        module.train(train)
-        x = torch.empty(wanted.shape, dtype=wanted.dtype)
-        if isinstance(tensors, nullcontext):
-            x.normal_()
-        x = x.contiguous(memory_format=wanted.memory_format).requires_grad_(train)
-        try:
-            return _run(module, x, x, wanted, recorders)
-        except RuntimeError as error:
-            if not (train and "leaf Variable that requires grad" in str(error)):
-                raise
-        return replace(_run(module, x, x.clone(), wanted, recorders), note=CLONED)
-
-
-def _run(
-    module: nn.Module, x: Tensor, given: Tensor, wanted: _Pass, recorders: list[Recorder] | None
-) -> Trace:
-    """Run the module on ``given``, the leaf ``x`` or a clone of it, forward and in training backward."""
-    train = wanted.mode == "train"
-    recorder = Recorder(module, [*module.parameters(), *module.buffers(), x, given])
-    if recorders is not None:
-        recorders.append(recorder)
-    saved: dict[int, int] = {}
-    with recorder.recording(train), torch.set_grad_enabled(train):
-        y = module(given)
-        _check_output(y, wanted.shape)
-        output_shape = tuple(y.shape)
-        if train:
-            upstream = torch.ones_like(y)
-            recorder.memory.ignore(upstream)
-            edge, output = get_gradient_edge(y), recorder.memory.number(y)
-            del y  # autograd holds what it needs of the output; the recording must not hold more
-            saved = recorder.memory.saved()
-            recorder.phase = "backward"
-            torch.autograd.backward(edge, upstream)
-            recorder.memory.revive(output)  # in a real pass the caller keeps it
-    return Trace(
-        shape=tuple(wanted.shape),
-        output_shape=output_shape,
-        dtype=str(wanted.dtype).removeprefix("torch."),
-        layout=wanted.layout,
-        mode=wanted.mode,
-        params=sum(p.numel() for p in module.parameters()),
-        ops=tuple(recorder.ops),
-        events=tuple(recorder.memory.events),
-        saved=saved,
-    )
-
-
-def _check_output(y: object, shape: tuple[int, int, int, int]) -> None:
-    wanted = f"one tensor (N={shape[0]}, C', H, W)"
-    if not isinstance(y, Tensor):
-        raise UserError(f"the module returned {type(y).__name__}; a context module returns {wanted}")
-    if y.ndim != 4 or y.shape[0] != shape[0]:
-        raise UserError(f"the module returned shape {tuple(y.shape)}; a context module returns {wanted}")
+    return Estimate(weights + size * torch.Size(wanted.shape).numel() + peak, complete)

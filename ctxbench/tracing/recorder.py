@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass_type
 from torch.utils._pytree import tree_leaves
 
-from ctxbench.tracing.eager import bias_is_added_in_place, linear_is_noticed
+from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
 from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, workspace_bytes
 from ctxbench.tracing.formulas.memory import with_workspace
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
@@ -40,12 +40,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._during: list[str] = [""]  # ... and what it changed to
 
     @contextmanager
-    def recording(self, train: bool) -> Iterator[None]:
-        """While this lasts, everything that runs in this thread is recorded."""
+    def recording(self, with_hooks: bool) -> Iterator[None]:
+        """While this lasts, everything that runs in this thread is recorded; saved tensors by hooks."""
         with ExitStack() as stack:
-            if train:
+            if with_hooks:
                 stack.enter_context(saved_tensors_hooks(self.memory.pack, lambda tensor: tensor))
             stack.enter_context(linear_is_noticed())
+            stack.enter_context(branches_run_plainly())
             stack.enter_context(self)
             enter, leave = (
                 register_module_forward_pre_hook(self._enter),
@@ -96,10 +97,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Of ``torch.cond``, the branch that is taken; other operators that take functions run whole."""
-        if func.name() == "cond":
-            predicate, if_true, if_false, operands = args
+        if func.name() == "cond":  # it comes here under inference mode alone
             with self:
-                return (if_true if bool(predicate) else if_false)(*operands)
+                return plain_cond(*args)
         return self._run(func, args, kwargs)
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -60,8 +60,11 @@ def test_any_neighbours_in_any_order_stay_apart(
 
 @pytest.mark.parametrize(
     "late",
-    ["from utils import WIDTH", "import utils; WIDTH = utils.WIDTH"]
-    + ["import importlib; WIDTH = importlib.import_module('utils').WIDTH"],
+    [
+        "from utils import WIDTH",
+        "import utils; WIDTH = utils.WIDTH",
+        "import importlib; WIDTH = importlib.import_module('utils').WIDTH",
+    ],
 )
 def test_what_is_imported_in_forward_is_the_blocks_own_too(tmp_path: Path, late: str) -> None:
     import torch

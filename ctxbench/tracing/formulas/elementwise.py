@@ -84,7 +84,6 @@ def _nll_loss(call: Call) -> int:
     return call["target"].numel() * (1 if call["reduction"] else 0)
 
 
-per_input(0, "nll_loss_backward nll_loss2d_backward")
 
 
 @elementwise(
@@ -169,8 +168,8 @@ def _indexed(x: Tensor, indices: Sequence[Tensor | None]) -> int:
     if any(index.dtype in (torch.bool, torch.uint8) for index in given):
         return x.numel()  # a mask: at most all of them
     used = [size for size, index in zip(x.shape, indices, strict=False) if index is not None]
-    together = torch.broadcast_shapes(*(index.shape for index in given))
-    return x.numel() // max(prod(used), 1) * prod(together)
+    together = torch.broadcast_shapes(*(index.shape for index in given))  # type: ignore[no-untyped-call]
+    return int(x.numel() // max(prod(used), 1) * prod(together))
 
 
 @elementwise("_unsafe_masked_index_put_accumulate")
@@ -243,3 +242,21 @@ def _antialiased_backward(call: Call) -> int:
     (height, width), (out_height, out_width) = call.out.shape[-2:], call.input.shape[-2:]
     rows, columns = _taps(height, out_height, _reach(call)), _taps(width, out_width, _reach(call))
     return prod(call.input.shape[:-2]) * (2 * sum(rows) * sum(columns) - out_height * out_width)
+
+
+@elementwise("grid_sampler_3d_backward")
+def _grid_sample_3d_backward(call: Call) -> int:
+    passes = sum(map(int, call["output_mask"]))
+    return call.input.numel() * (15 if call["interpolation_mode"] == 0 else 0) * passes
+
+
+@elementwise("_cdist_backward _pdist_backward")
+def _distances_backward(call: Call) -> int:
+    """For each element of each pair a difference, its share of the distance, and a sum."""
+    return 3 * int(call["grad"].numel()) * call.out.shape[-1]
+
+
+@elementwise("_embedding_bag _embedding_bag_forward_only")
+def _embedding_bag(call: Call) -> int:
+    """One addition, or comparison, for each element of each row that is looked up."""
+    return int(call["indices"].numel()) * call["weight"].shape[1]

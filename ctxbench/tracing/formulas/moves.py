@@ -16,7 +16,7 @@ MOVES = frozenset(
 
     index index_select gather take take_along_dim embedding masked_select index_copy index_fill put
     masked_fill masked_scatter masked_scatter_backward where _unsafe_index _unsafe_masked_index
-    masked_fill_backward _masked_scale_backward
+    masked_fill_backward nll_loss_backward nll_loss2d_backward
 
     empty empty_like empty_strided empty_permuted new_empty new_empty_strided zeros zeros_like new_zeros ones
     ones_like new_ones full full_like new_full fill zero eye arange range linspace logspace scalar_tensor

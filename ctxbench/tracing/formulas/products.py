@@ -58,8 +58,16 @@ def _convolution_backward(call: Call) -> tuple[int, int]:
 
 @product("linear")
 def _linear(call: Call) -> tuple[int, int]:
-    """x (…, I) with a weight (O, I): one MAC for each element of x and each output feature."""
+    """A linear layer: x (…, I) with a weight (O, I): one MAC for each element of x and each output feature."""
     return call["input"].numel() * call["weight"].shape[0], 0 if call["bias"] is None else call.out.numel()
+
+
+@product("linear_backward")
+def _linear_backward(call: Call) -> tuple[int, int]:
+    """The gradients of input and weight, as many MACs each as forward; nested tensors come here whole."""
+    mask = call["output_mask"]
+    macs = call["grad_output"].numel() * call["weight"].shape[1] * (int(mask[0]) + int(mask[1]))
+    return macs, call["grad_output"].numel() if mask[2] else 0
 
 
 @product("_trilinear")
@@ -91,17 +99,27 @@ def _by_product(call: Call) -> bool:
     return call["p"] == 2 and (mode == 1 or (mode == 0 and rows > EUCLIDEAN_ROWS))
 
 
+@product("_euclidean_dist")
+def _euclidean_distances(call: Call) -> tuple[int, int]:
+    return _distances_by_product(call, *call.args[:2])
+
+
+def _distances_by_product(call: Call, x1: Tensor, x2: Tensor) -> tuple[int, int]:
+    """‖a‖² − 2·a·b + ‖b‖² as one product over C + 2 columns; then clamped, and the root taken."""
+    pairs = call.out.numel()
+    norms = 2 * (x1.numel() + x2.numel()) + x1.numel()  # squared and summed, and −2·x1
+    return pairs * (x1.shape[-1] + 2), norms + 2 * pairs
+
+
 @product("_cdist_forward")
 def _distances(call: Call) -> tuple[int, int]:
-    """Distances of rows (…, P, C), (…, R, C). Euclidean ones of many rows are a product over C + 2.
+    """Distances of rows (…, P, C) and (…, R, C); Euclidean ones of many rows by a product.
 
     Otherwise a difference, its power and a sum for each of P·R·C elements; one root for each of P·R.
     """
-    width, pairs = call["x1"].shape[-1], call.out.numel()
     if _by_product(call):
-        norms = 2 * (call["x1"].numel() + call["x2"].numel()) + call["x1"].numel()  # and −2·x1
-        return pairs * (width + 2), norms + 2 * pairs  # clamped, and the root
-    return 0, pairs * (3 * width + 1)
+        return _distances_by_product(call, call["x1"], call["x2"])
+    return 0, call.out.numel() * (3 * call["x1"].shape[-1] + 1)
 
 
 @product(

@@ -142,10 +142,10 @@ def _operation_name(op: Any) -> str:
         return (namespace + "::" + name.partition(".")[0]).removeprefix("aten::").rstrip("_")
     if isinstance(op, (torch._ops.OpOverload, torch._ops.HigherOrderOperator)):
         return base_name(op)
-    name = getattr(op, "_qualified_op_name", None) or getattr(op, "_qualname", None)
-    if not isinstance(name, str):
+    qualified = getattr(op, "_qualified_op_name", None) or getattr(op, "_qualname", None)
+    if not isinstance(qualified, str):
         raise TypeError(f"{op!r} is no operation: give torch.ops.namespace.name or 'namespace::name'")
-    return name.removeprefix("aten::").rstrip("_")
+    return qualified.removeprefix("aten::").rstrip("_")
 
 
 def base_name(func: Any) -> str:
@@ -154,7 +154,7 @@ def base_name(func: Any) -> str:
     An operator that takes functions, as ``torch.cond``, has a name alone.
     """
     if isinstance(func, torch._ops.HigherOrderOperator):
-        return func.name()
+        return str(func.name())  # type: ignore[no-untyped-call]
     return str(func._schema.name).removeprefix("aten::").rstrip("_")
 
 
