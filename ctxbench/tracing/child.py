@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import pickle
@@ -64,6 +65,7 @@ def in_child(call: Callable[[], T]) -> T:
 def _run(call: Callable[[], Any], sender: Connection) -> NoReturn:
     """In the child: answer, and leave without any of the parent's clean-up."""
     try:
+        faulthandler.disable()  # how it died is said by the parent, in one line
         torch.set_num_threads(1)
         _limit_memory(available_bytes())
         try:

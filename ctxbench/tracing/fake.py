@@ -25,7 +25,6 @@ from ctxbench.errors import UserError
 Subject = nn.Module | Callable[[], nn.Module]
 
 
-
 class NeedsDataError(Exception):
     """Something was asked of a fake tensor that only its data could tell."""
 
@@ -118,9 +117,10 @@ def copy_module(module: nn.Module) -> nn.Module:
     with contextlib.suppress(Exception):
         return copy.deepcopy(module)
     memo: dict[int, Any] = {id(b): _fresh(b) for b in module.buffers() if isinstance(b, UninitializedBuffer)}
+    torchs_own = vars(nn.Module())  # hooks among it, which lead back to the module
     for part in module.modules():
-        own = {name: value for name, value in vars(part).items() if name not in ("_parameters", "_modules")}
-        for value in (*own.pop("_buffers").values(), *own.values()):
+        own = [value for name, value in vars(part).items() if name not in torchs_own]
+        for value in (*part._buffers.values(), *own):
             if id(value) not in memo:
                 _share_if_uncopyable(value, memo)
     return copy.deepcopy(module, memo)
@@ -136,7 +136,7 @@ def _share_if_uncopyable(value: Any, memo: dict[int, Any]) -> None:
         memo[id(value)] = value.clone_state()
         return
     try:
-        copy.deepcopy(value)
+        copy.deepcopy(value, dict(memo))
     except Exception:  # whatever a user's object raises; torch cannot copy sparse tensors in rows
         memo[id(value)] = value.detach().clone() if isinstance(value, Tensor) else value
 

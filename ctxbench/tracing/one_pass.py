@@ -15,7 +15,9 @@ from ctxbench.tracing.ops import Trace
 from ctxbench.tracing.recorder import Recorder
 
 CLONED = "its first layer works in place, which autograd forbids on its input: given a clone of it"
-NO_HOOKS = "torch.func allows no hooks on saved tensors: all that lived after the forward pass counts as saved"
+NO_HOOKS = (
+    "torch.func allows no hooks on saved tensors: all that lived after the forward pass counts as saved"
+)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,10 @@ def _on_fake_tensors(subject: Subject, wanted: Pass) -> Trace:
 def _in_child(subject: Subject, wanted: Pass, failure: Exception) -> Trace:
     """Record on real tensors, in a process of its own; ``failure`` is why fake ones do not do."""
     reason = _reason(failure)
-    need = _estimate(subject, wanted)
+    try:
+        need = in_child(partial(_estimate, subject, wanted))
+    except UserError:  # with guessed values it crashes; with true ones it may not
+        need = Estimate(0, complete=False)
     if need.bytes > (available := available_bytes()):
         raise UserError(
             f"on real tensors it would take {need}, and {available:,} are available "
@@ -87,7 +90,9 @@ def _in_child(subject: Subject, wanted: Pass, failure: Exception) -> Trace:
         return in_child(partial(_on_real_tensors, subject, wanted, f"recorded on real tensors: {reason}"))
     except Exception as error:
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-            raise UserError(f"on real tensors it takes more memory than there is; {need} estimated") from error
+            raise UserError(
+                f"on real tensors it takes more memory than there is; {need} estimated"
+            ) from error
         raise error from failure
 
 

@@ -84,8 +84,6 @@ def _nll_loss(call: Call) -> int:
     return call["target"].numel() * (1 if call["reduction"] else 0)
 
 
-
-
 @elementwise(
     """
     native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update
