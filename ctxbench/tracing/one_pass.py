@@ -42,7 +42,7 @@ class Pass:
 
 @dataclass
 class Recording:
-    """Runs passes of one module; ``recorder`` is the last one's, which a pass that failed leaves as it was."""
+    """Runs passes of one module; ``recorder`` is the last one's, also where that pass failed."""
 
     module: nn.Module
     wanted: Pass
@@ -51,8 +51,8 @@ class Recording:
     def run(self) -> Trace:
         """Prepare module and input and record the pass, in whatever mode of tensors is on.
 
-        Where autograd refuses what eager training would meet in a network (a first layer that works in place
-        on the input, which is a leaf here alone), or hooks on saved tensors, the pass is run once more so that
+        Where autograd refuses what it would not refuse inside a network (a first layer that works in place on
+        the input, which is a leaf here alone), or torch.func refuses hooks, the pass is run once more so that
         it is not refused, and the trace's note says so.
         """
         wanted = self.wanted

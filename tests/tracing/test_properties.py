@@ -1,5 +1,6 @@
-"""Equalities that hold for every network, over random ones: odd sides, rectangles, batches of one to three."""
+"""Equalities that hold for every network, over random ones: odd sides, rectangles, batches of 1 to 3."""
 
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -43,7 +44,7 @@ class Products(nn.Module):
 
     def __init__(self, widths: list[int], equation: str) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.equation = equation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def test_linear_layers_and_einsum(n: int, h: int, w: int, widths: list[int], equ
     """Over more than one term each: a sum of one is no product of matrices but an element-wise one."""
     recorded = trace(lambda: Products(widths, equation), (n, widths[0], h, w))
     tokens = n * h * w
-    layers = tokens * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    layers = tokens * sum(a * b for a, b in pairwise(widths))
     assert views.macs(recorded) == layers + EINSUMS[equation](n, h * w, widths[-1])
 
 

@@ -232,19 +232,19 @@ def _macs_of_checked() -> int:
 
 
 def test_what_the_module_raises_comes_through_with_where_it_was_raised() -> None:
-    class Own(ValueError):
+    class OwnError(ValueError):
         def __init__(self, one: int, two: int) -> None:
             super().__init__(f"{one} and {two}")
 
     class Fails(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             assert torch.isfinite(x).all()
-            raise (ZeroDivisionError("no map") if x.shape[0] == 2 else Own(1, 2))
+            raise (ZeroDivisionError("no map") if x.shape[0] == 2 else OwnError(1, 2))
 
     with pytest.raises(ZeroDivisionError, match="no map") as error:
         trace(Fails(), SHAPE)
     assert any("test_real.py" in note for note in error.value.__notes__)
-    with pytest.raises(RuntimeError, match="Own: 1 and 2"):
+    with pytest.raises(RuntimeError, match="OwnError: 1 and 2"):
         trace(Fails(), (1, C, H, W))
 
 

@@ -7,7 +7,7 @@ This is the one place where the conventions ``macs`` and ``flops`` are defined.
   complex numbers counts once, though a processor spends four real ones on it. Of a sparse matrix only the
   elements that it stores are multiplied.
 * **Element-wise operations**: one per output element of a point-wise operation (a sigmoid is one, and so is
-  a loss, with one more for its sum); what is not point-wise is in :mod:`~ctxbench.tracing.formulas.elementwise`.
+  a loss, with one more for its sum); for what is not, see :mod:`~ctxbench.tracing.formulas.elementwise`.
   A bias inside a convolution or an ``addmm`` is one addition per output element.
 * **FLOPs** are 2·MACs + element-wise operations.
 * Moving, making and comparing data (views, copies, concatenation, indexing, sorting, random numbers) costs

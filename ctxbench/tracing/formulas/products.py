@@ -58,7 +58,7 @@ def _convolution_backward(call: Call) -> tuple[int, int]:
 
 @product("linear")
 def _linear(call: Call) -> tuple[int, int]:
-    """A linear layer: x (…, I) with a weight (O, I): one MAC for each element of x and each output feature."""
+    """Of x (…, I) with a weight (O, I): one MAC for each element of x and each output feature."""
     return call["input"].numel() * call["weight"].shape[0], 0 if call["bias"] is None else call.out.numel()
 
 
