@@ -60,7 +60,8 @@ class Recording:
         self.module.train(wanted.train)
         x = torch.randn(wanted.shape, dtype=wanted.dtype)
         x = x.contiguous(memory_format=wanted.memory_format).requires_grad_(wanted.train)
-        given, hooks, notes = x, wanted.train, []
+        given, hooks = x, wanted.train
+        notes: list[str] = []
         while True:
             try:
                 return replace(self._run(x, given, hooks), note="; ".join(notes))

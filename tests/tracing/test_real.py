@@ -304,3 +304,8 @@ def test_more_memory_than_the_estimate_said_is_refused_where_it_is_taken() -> No
 def test_addresses_of_fake_tensors_are_refused_not_null() -> None:
     with fake_tensors(), pytest.raises(RuntimeError, match="data pointer"):
         torch.ones(3).data_ptr()
+
+
+def test_among_fake_tensors_there_are_no_real_ones_to_fall_back_to() -> None:
+    with fake_tensors(), pytest.raises(record.DATA_DEPENDENT):
+        trace(Checked, SHAPE)

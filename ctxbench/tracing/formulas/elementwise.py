@@ -81,7 +81,7 @@ per_output(1, "soft_margin_loss_backward")
 @elementwise("nll_loss_forward nll_loss2d_forward")
 def _nll_loss(call: Call) -> int:
     """Each target picks one element; where they are summed up, one addition each."""
-    return call["target"].numel() * (1 if call["reduction"] else 0)
+    return int(call["target"].numel()) if call["reduction"] else 0
 
 
 @elementwise(
@@ -251,10 +251,10 @@ def _grid_sample_3d_backward(call: Call) -> int:
 @elementwise("_cdist_backward _pdist_backward")
 def _distances_backward(call: Call) -> int:
     """For each element of each pair a difference, its share of the distance, and a sum."""
-    return 3 * int(call["grad"].numel()) * call.out.shape[-1]
+    return int(3 * call["grad"].numel() * call.out.shape[-1])
 
 
 @elementwise("_embedding_bag _embedding_bag_forward_only")
 def _embedding_bag(call: Call) -> int:
     """One addition, or comparison, for each element of each row that is looked up."""
-    return int(call["indices"].numel()) * call["weight"].shape[1]
+    return int(call["indices"].numel() * call["weight"].shape[1])
