@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import psutil
 import torch
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.tracing.host import available_bytes
 
 T = TypeVar("T")
@@ -24,25 +26,65 @@ T = TypeVar("T")
 STUCK_S = 60.0
 """Wall-clock time without any CPU time, after which a child is given up: it waits for a lost lock."""
 LOOK_S = 2.0
+LOST_THREADS = "autograd's threading in combination with fork"
+"""What torch says where a fork has lost the threads that autograd runs for a GPU."""
 
 
 def in_child(call: Callable[[], T]) -> T:
-    """What ``call`` returns, computed in a fork of this process; its exceptions are raised here.
+    """What ``call`` returns, computed in another process; its exceptions are raised here.
+
+    That is a fork of this one, which can run whatever this one can. Where there is no fork, or autograd has
+    threads for a GPU (which a fork has lost), it is a new one, which ``call`` is sent to.
 
     The child computes in one thread (the others do not survive a fork), and may not take more memory than
     there is: beyond that an allocation fails there, and this process, or another, is not killed for it.
 
-    Where the system has no fork, it is called in this process. Raises UserError where the child is killed,
-    as by a fault in native code, or makes no progress.
+    Raises UserError where the child is killed, as by a fault in native code, or makes no progress, or where
+    ``call`` cannot be sent to a new process.
     """
     if not hasattr(os, "fork"):
-        return call()
+        return in_new_process(call)
+    try:
+        return _in_fork(call)
+    except RuntimeError as error:
+        if LOST_THREADS not in str(error):
+            raise
+    return in_new_process(call)
+
+
+def in_new_process(call: Callable[[], T]) -> T:
+    """As :func:`in_child`, in a new interpreter: ``call`` has to be one that can be pickled."""
+    try:
+        sent = pickle.dumps(call)
+    except Exception as error:  # whatever a user's class does when it is pickled
+        raise UserError(f"it needs a new process and cannot be sent there: {in_one_line(error)}") from error
+    code = f"import sys; sys.path[:] = {sys.path!r}; from ctxbench.tracing.child import _answer; _answer()"
+    ran = subprocess.run([sys.executable, "-c", code], input=sent, stdout=subprocess.PIPE, check=False)
+    if ran.returncode or not ran.stdout:
+        raise UserError(f"the process that recorded it {_death(ran.returncode)}")
+    result: T = _opened(ran.stdout)
+    return result
+
+
+def _answer() -> NoReturn:
+    """In a new process: take the call from the input, and answer; what the call prints goes to stderr."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def send(answer: bytes) -> None:
+        output.write(answer)
+        output.flush()
+
+    _run(pickle.loads(sys.stdin.buffer.read()), send)
+
+
+def _in_fork(call: Callable[[], T]) -> T:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: threads do not survive; see above
         pid = os.fork()
     if pid == 0:
-        _run(call, sender)
+        _run(call, sender.send_bytes)
     sender.close()
     try:
         answer = _wait(receiver, pid)
@@ -55,14 +97,18 @@ def in_child(call: Callable[[], T]) -> T:
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if answer is None:
         raise UserError(f"the process that recorded it {_death(code)}")
-    value, error = pickle.loads(answer)
-    if error is not None:
-        raise error
-    result: T = value
+    result: T = _opened(answer)
     return result
 
 
-def _run(call: Callable[[], Any], sender: Connection) -> NoReturn:
+def _opened(answer: bytes) -> Any:
+    value, error = pickle.loads(answer)
+    if error is not None:
+        raise error
+    return value
+
+
+def _run(call: Callable[[], Any], send: Callable[[bytes], Any]) -> NoReturn:
     """In the child: answer, and leave without any of the parent's clean-up."""
     try:
         faulthandler.disable()  # how it died is said by the parent, in one line
@@ -72,7 +118,7 @@ def _run(call: Callable[[], Any], sender: Connection) -> NoReturn:
             answer = pickle.dumps((call(), None))
         except BaseException as error:
             answer = _pickled(error)
-        sender.send_bytes(answer)
+        send(answer)
     finally:
         os._exit(0)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tokens import LooksAtValues
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
@@ -309,3 +310,20 @@ def test_addresses_of_fake_tensors_are_refused_not_null() -> None:
 def test_among_fake_tensors_there_are_no_real_ones_to_fall_back_to() -> None:
     with fake_tensors(), pytest.raises(record.DATA_DEPENDENT):
         trace(Checked, SHAPE)
+
+
+def _loses_its_threads(call: object) -> None:
+    raise RuntimeError(f"Unable to handle {child.LOST_THREADS}-based multiprocessing.")
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_where_a_fork_cannot_run_backward_a_new_process_does(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a backward pass on a GPU, whose threads a fork has lost: simulated, there is no GPU here."""
+    monkeypatch.setattr(child, "_in_fork", _loses_its_threads)
+    run = trace(LooksAtValues(), SHAPE, mode=mode)
+    assert run.tensors == "real"
+    assert [op.name for op in run.ops if "sigmoid" in op.name][:1] == ["aten.sigmoid.default"]
+    with pytest.raises(UserError, match="needs a new process and cannot be sent there"):
+        trace(nn.Sequential(Locked(), LooksAtValues()), SHAPE, mode=mode)
