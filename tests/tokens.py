@@ -1,4 +1,4 @@
-"""A block several tests share."""
+"""Blocks that several tests share."""
 
 from torch import Tensor, nn
 
@@ -15,3 +15,11 @@ class Tokens(nn.Module):
         attends = isinstance(self.layer, nn.MultiheadAttention)
         y = self.layer(t, t, t, need_weights=False)[0] if attends else self.layer(t)
         return y.transpose(1, 2).reshape_as(x)
+
+
+class LooksAtValues(nn.Module):
+    """A block that fake tensors cannot run: a check of its input, then a sigmoid."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.isfinite().all()
+        return x.sigmoid()

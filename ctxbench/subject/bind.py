@@ -60,7 +60,7 @@ def build(
 ) -> nn.Module:
     """Build a context module for (N, ``channels``, H, W) inputs.
 
-    ``size`` is (H, W); it reaches only modules whose weights depend on it. A stranger's class is given its
+    ``size`` is (H, W); it reaches only modules whose weights depend on it. A third-party class is given its
     channels under whichever of the usual names its constructor has; what else it needs comes as options.
 
     Raises UserError naming the option or the value that does not fit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -51,8 +52,9 @@ class Trace:
     """One recorded pass: forward, and in mode ``train`` backward too.
 
     ``events`` leave out parameters, buffers, the input and the upstream gradient. ``saved`` are the storages
-    (number to bytes) that autograd keeps for the backward pass, without parameters, buffers and the input.
-    ``note`` says where the recording departed from plain eager execution on fake tensors.
+    (number to bytes) that autograd saves for the backward pass (as torch's saved_tensors_hooks shows them),
+    without parameters, buffers and the input. ``tensors`` says whether the pass ran on fake tensors or was
+    computed; ``note`` why, and where else the recording departed from plain eager execution.
     """
 
     shape: tuple[int, ...]
@@ -65,6 +67,17 @@ class Trace:
     events: tuple[MemoryEvent, ...]
     saved: dict[int, int]
     note: str = ""
+    tensors: Literal["fake", "real"] = "fake"
+
+    @property
+    def unknown_ops(self) -> dict[str, int]:
+        """Operations whose cost is not known, with how often each ran; they add nothing to any count."""
+        return dict(Counter(op.name for op in self.ops if op.kind == "unknown"))
+
+    @property
+    def lower_bound(self) -> bool:
+        """Whether its counts are lower bounds: some operation ran whose cost is not known."""
+        return any(op.kind == "unknown" for op in self.ops)
 
     def to_frame(self) -> pd.DataFrame:
         """Every operation in order, a column per field of :class:`Op`, and its FLOPs."""

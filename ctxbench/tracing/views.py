@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
@@ -52,7 +51,7 @@ def peak_bytes(trace: Trace, block: int = 1) -> int:
 
 def unknown_ops(trace: Trace) -> dict[str, int]:
     """Operations whose cost is not known, with how often each ran; they add nothing to any count."""
-    return dict(Counter(op.name for op in trace.ops if op.kind == "unknown"))
+    return trace.unknown_ops
 
 
 @dataclass(frozen=True)

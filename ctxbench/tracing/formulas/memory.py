@@ -1,0 +1,72 @@
+"""Memory that an operation takes and no fake kernel shows: inside it, and in a workspace that it returns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ctxbench.tracing.formulas.registry import base_name
+
+PAGE = 4096
+LINE = 64
+
+
+def workspace_bytes(func: Any, args: Sequence[Any]) -> int:
+    """Bytes that a fused operation allocates and frees inside, before its output.
+
+    Multi-head attention holds queries, keys and values beside its scores; an encoder layer then its hidden
+    features. Workspaces of convolution and GEMM libraries are not known here.
+    """
+    match base_name(func):
+        case "_native_multi_head_attention":
+            query, key, _, width, heads = args[:5]
+            hidden = 0
+        case "_transformer_encoder_layer_fwd":
+            query, width, heads = args[:3]
+            key, hidden = query, args[14].shape[0]
+        case _:
+            return 0
+    batch, length = query.shape[:2]
+    attention = 3 * width + heads * int(key.shape[1])
+    return int(batch * length * max(attention, hidden + 2 * width) * query.element_size())
+
+
+def with_workspace(func: Any, args: Sequence[Any], out: Any) -> Any:
+    """The result of a fake kernel, with the workspace that the real one returns for the backward pass.
+
+    An LSTM layer of oneDNN keeps one; its fake kernel returns an empty tensor in its place.
+    """
+    if base_name(func) != "mkldnn_rnn_layer" or not args[-1]:
+        return out
+    workspace = out[3]
+    if workspace.numel():
+        return out
+    return (*out[:3], workspace.new_empty(_lstm_workspace(args[0], hidden=args[6].shape[-1])))
+
+
+def _lstm_workspace(x: Tensor, hidden: int) -> int:
+    """Bytes oneDNN 3 keeps of one LSTM layer over ``x`` (T, N, I), each buffer on pages of its own.
+
+    Gates and cell outputs of every step, then states and their gradients of T + 1 steps and two layers; rows
+    are padded to cache lines. The gradients of states are float32 whatever the weights are.
+    """
+    (steps, batch, width), size = x.shape, x.element_size()
+    state_rows = 2 * (steps + 1) * batch
+    widest = max(width, hidden)
+    buffers = [
+        steps * batch * _row_bytes(4 * hidden, size),
+        steps * batch * _row_bytes(hidden, size),
+        state_rows * _row_bytes(widest, size),
+        state_rows * _row_bytes(widest, 4),
+        state_rows * _row_bytes(widest, 4),
+        state_rows * hidden * size,
+        state_rows * hidden * 4,
+    ]
+    return sum(-(-buffer // PAGE) * PAGE for buffer in buffers)
+
+
+def _row_bytes(elements: int, size: int) -> int:
+    """A row padded to whole cache lines, and by one more where rows would fall on the same cache sets."""
+    per_line = LINE // size
+    padded = -(-elements // per_line) * per_line
+    return (padded + per_line if padded % 256 == 0 else padded) * size
