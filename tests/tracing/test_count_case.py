@@ -6,6 +6,7 @@ import pytest
 import torch
 from blocks import case  # noqa: F401  a fixture
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import ctxbench
 from ctxbench.counters.describe import describe
@@ -14,7 +15,6 @@ from ctxbench.networks.heads import ContextHead
 from ctxbench.report.sweep import sweep
 from ctxbench.subject.case import Case
 from ctxbench.tracing import NotCounted, Trace, count_case, trace_case, views
-from ctxbench.tracing.record import FakeTensorMode
 
 MakeCase = Callable[..., Case]
 
