@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,6 @@ from ctxbench.data.augment import Augment
 from ctxbench.data.loader import train_loader
 from ctxbench.errors import UserError
 from ctxbench.files import locked
-from ctxbench.table.column import lay_out
-from ctxbench.table.grid import EMPTY
-from ctxbench.train import curves
 from ctxbench.train.config import configure
 from ctxbench.train.job import Job
 from ctxbench.train.logs import EVALUATIONS, Logs
@@ -203,18 +199,6 @@ def test_a_baseline_is_trained_beside_it_and_the_gap_stated(settings: dict[str, 
     kept, bare = run.checkpoint().model, run.baseline.checkpoint().model
     assert {key for key in kept if key.startswith("head.context")}
     assert not {key for key in bare if key.startswith("head.context")}
-
-
-def test_a_class_that_neither_truth_nor_prediction_has_leaves_its_gap_empty() -> None:
-    rows = [curves.ClassGap("road", 50.126, 51.0), curves.ClassGap("moon", nan, nan)]
-    grid = lay_out("A gap", curves._gap_columns("one", "two"), [("", rows)])
-    assert [heading.line for heading in grid.headings] == [
-        "class", "IoU one (%)", "IoU two (%)", "gap (points)",
-    ]  # fmt: skip
-    assert [[cell.text for cell in row] for row in grid.groups[0].rows] == [
-        ["road", "50.13", "51.00", "-0.87"],
-        ["moon", EMPTY, EMPTY, EMPTY],
-    ]
 
 
 def test_a_context_module_of_ones_own_is_found_from_anywhere(
