@@ -25,8 +25,10 @@ from ctxbench.data.reading import BadSampleError, open_picture, orientation, rea
 from ctxbench.data.survey import lossy_masks
 from ctxbench.errors import UserError
 from ctxbench.files import written_whole
+from ctxbench.table.column import Column, frame, raw
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
 OnSample = Callable[[int, int], None]
@@ -49,6 +51,42 @@ class Sample:
     digest: bytes
     levels: int
     turned: bool
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """A class, by its name and its number, with its pixels and the ``total`` that they are a share of.
+
+    What is ignored has no number and is a share of all pixels; a class is one of those that are not ignored.
+    ``values`` are what stands for it in the mask files, empty where that varies.
+    """
+
+    name: str
+    number: int | None
+    pixels: int
+    total: int
+    values: str
+
+    @property
+    def share_pct(self) -> float | None:
+        """In %; None where there is no pixel at all."""
+        return 100 * self.pixels / self.total if self.total else None
+
+
+def _share_in_words(row: ClassShare) -> str:
+    whole = " of all" if row.number is None else ""
+    return "" if row.share_pct is None else f"{row.share_pct:.2f}{whole}"
+
+
+MASK_VALUES: Column[ClassShare] = Column("mask_values", "in the masks", lambda row: row.values, kind="text")
+COLUMNS: tuple[Column[ClassShare], ...] = (
+    Column("number", "", lambda row: row.number, kind="int", format=str),
+    Column("class", "class", lambda row: row.name, kind="text"),
+    Column("pixels", "pixels", lambda row: row.pixels, kind="int", format=str),
+    Column("share", "share %", _share_in_words, format=str, in_frame=False),
+    raw("share_pct", lambda row: row.share_pct),
+    MASK_VALUES,
+)
 
 
 @dataclass(frozen=True)
@@ -115,25 +153,36 @@ class Check:
             )
         return lines
 
+    @property
+    def shares(self) -> list[ClassShare]:
+        """Each class, and, last, what is ignored."""
+        pixels = self.pixels.tolist()
+        names, values = [*self.dataset.classes, "ignored"], self.dataset.mask_values()
+        labelled, everything = sum(pixels[:-1]), sum(pixels)
+        return [
+            ClassShare(name, label, count, labelled, value)
+            if label < len(self.dataset.classes)
+            else ClassShare(name, None, count, everything, value)
+            for label, (name, count, value) in enumerate(zip(names, pixels, values, strict=True))
+        ]
+
     def table(self) -> Table:
         """Each class's share of the pixels that are not ignored, the share of these, and their values."""
         from rich.table import Table
 
-        values = self.dataset.mask_values()
-        table = Table("", "class", "pixels", "share %", *["in the masks"] * any(values))
-        for column in (table.columns[0], *table.columns[2:4]):
-            column.justify = "right"
-        pixels = self.pixels
-        labelled, everything = pixels[:-1].sum(), pixels.sum()
-        rows = [
-            (str(label), name, str(count), f"{100 * count / labelled:.2f}" if labelled else "")
-            for label, (name, count) in enumerate(zip(self.dataset.classes, pixels, strict=False))
-        ]
-        ignored = f"{100 * pixels[-1] / everything:.2f} of all" if everything else ""
-        rows.append(("", "ignored", str(pixels[-1]), ignored))
-        for row, value in zip(rows, values, strict=True):
-            table.add_row(*row, *[value] * any(values))
+        shares, table = self.shares, Table()
+        shown = [column for column in COLUMNS if column.in_grid]
+        if not any(row.values for row in shares):
+            shown.remove(MASK_VALUES)  # in files of polygons, say, no value stands for a class
+        for column in shown:
+            table.add_column(column.header, justify="left" if column.kind == "text" else "right")
+        for row in shares:
+            table.add_row(*(column.text(row) or "" for column in shown))
         return table
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per class, then one of what is ignored: pixels as integers, shares in %."""
+        return frame(COLUMNS, self.shares)
 
 
 def check_dataset(dataset: SegmentationSet, progress: OnSample | None = None) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 
 from ctxbench.files import write_text, writing
 from ctxbench.paper.comparison import NOT_MEASURED, NOT_REPRODUCIBLE, REPRODUCED
-from ctxbench.table.grid import Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, frame, lay_out
+from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import save
@@ -63,9 +65,8 @@ def unmeasured(name: str, title: str, reason: str, command: str, *, source: str)
     ``source`` is its origin.
     """
     row = {"table": name, "verdict": NOT_MEASURED, "reason": reason, "command": command}
-    headings = [Heading(key, key) for key in row]
-    grid = Grid(title, headings, [Group("", [[Cell(text) for text in row.values()]])])
-    return Sheet(name, title, grid, pd.DataFrame([row]), source)
+    columns: list[Column[dict[str, str]]] = [Column(key, key, itemgetter(key), kind="text") for key in row]
+    return Sheet(name, title, lay_out(title, columns, [("", [row])]), frame(columns, [row]), source)
 
 
 def write_sheet(sheet: Sheet, folder: Path) -> list[Path]:

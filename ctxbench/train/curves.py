@@ -1,6 +1,6 @@
 """What a finished training is looked at by: its curve, its table, its report."""
 
-import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.files import write_text
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, lay_out
+from ctxbench.table.grid import Grid
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas, pale, save
 from ctxbench.table.terminal import plain
@@ -73,33 +74,41 @@ def result(run: TrainedRun) -> list[Grid]:
     return [*run.evaluation.tables(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
 
 
+@dataclass(frozen=True)
+class ClassGap:
+    """A class's IoU in %, and the baseline's; NaN of a class that neither truth nor prediction has."""
+
+    name: str
+    iou: float
+    baseline_iou: float
+
+
+def _gap_columns(title: str, baseline: str) -> list[Column[ClassGap]]:
+    """Of runs by their titles."""
+    return [
+        Column("class", "class", lambda row: row.name, kind="text"),
+        Column("iou_pct", "IoU", lambda row: row.iou, title, "%", format="{:.2f}".format),
+        Column(
+            "baseline_iou_pct", "IoU", lambda row: row.baseline_iou, baseline, "%", format="{:.2f}".format
+        ),
+        Column(
+            "gap_points", "gap", lambda row: row.iou - row.baseline_iou, "", "points", format="{:+.2f}".format
+        ),
+    ]
+
+
 def _gap(run: TrainedRun, baseline: TrainedRun) -> Grid:
     with_context, without = run.evaluation, baseline.evaluation
-    headings = [
-        Heading("class", "class"),
-        Heading("iou_pct", "IoU", run.config.title, "%"),
-        Heading("baseline_iou_pct", "IoU", baseline.config.title, "%"),
-        Heading("gap", "gap", "", "points"),
-    ]
-    rows = [
-        [Cell(name), *_scores(iou, baseline_iou)]
-        for name, iou, baseline_iou in zip(with_context.classes, with_context.iou, without.iou, strict=True)
-    ]
-    mean = [Cell("mean"), *_scores(with_context.miou, without.miou)]
-    title = f"{run.config.title} against {baseline.config.title}"
-    note = (
+    scores = zip(with_context.classes, with_context.iou, without.iou, strict=True)
+    rows = [ClassGap(*of_class) for of_class in scores]
+    mean = ClassGap("mean", with_context.miou, without.miou)
+    title, against = run.config.title, baseline.config.title
+    grid = lay_out(f"{title} against {against}", _gap_columns(title, against), [("", rows), ("", [mean])])
+    grid.notes.append(
         "Both: the same data, seed, iterations and network but for the context module and GPM. The gap is of "
         "the two together; one more run with --context none takes them apart."
     )
-    return Grid(title, headings, [Group("", rows), Group("", [mean])], notes=[note])
-
-
-def _scores(score: float, baseline: float) -> list[Cell]:
-    """Both, and the gap between them; a class that neither truth nor prediction has is left empty."""
-    return [
-        Cell(EMPTY if math.isnan(v) else f"{v:{sign}.2f}")
-        for v, sign in ((score, ""), (baseline, ""), (score - baseline, "+"))
-    ]
+    return grid
 
 
 def write_report(run: TrainedRun) -> list[Path]:

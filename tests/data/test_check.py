@@ -1,8 +1,10 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -44,6 +46,30 @@ def test_check_names_every_bad_sample_and_counts_the_pixels_of_the_good(spoilt: 
         "folder all: 7 samples, 1 missing, 1 label out of range, 2 unreadable, 1 sizes"
     )
     assert seen == [(done, 7) for done in range(1, 8)]
+
+
+def test_what_is_ignored_is_a_share_of_all_pixels_and_a_class_of_those_labelled(spoilt: Path) -> None:
+    check = check_dataset(open_dataset("folder", spoilt, "all"))
+    frame = check.to_frame()
+    assert frame["class"].tolist() == ["ground", "figure", "ignored"]
+    assert frame["number"].tolist() == [0, 1, pd.NA]
+    assert frame["pixels"].tolist() == [2, 4, 2]
+    assert frame["share_pct"].tolist() == pytest.approx([100 * 2 / 6, 100 * 4 / 6, 100 * 2 / 8])
+    assert frame["mask_values"].tolist() == ["0", "1", "255"]
+    table = check.table()
+    assert [(column.header, column.justify) for column in table.columns] == [
+        ("", "right"), ("class", "left"), ("pixels", "right"), ("share %", "right"), ("in the masks", "left"),
+    ]  # fmt: skip
+    assert [list(column.cells)[-1] for column in table.columns] == ["", "ignored", "2", "25.00 of all", "255"]
+
+
+def test_a_table_says_nothing_of_values_that_masks_do_not_have(spoilt: Path) -> None:
+    check = check_dataset(open_dataset("folder", spoilt, "all"))
+    check.dataset.mask_values = lambda: [""] * 3  # type: ignore[method-assign]
+    assert [column.header for column in check.table().columns] == ["", "class", "pixels", "share %"]
+    nothing = replace(check, samples=())
+    assert [next(iter(column.cells)) for column in nothing.table().columns] == ["0", "ground", "0", ""]
+    assert nothing.to_frame()["share_pct"].isna().all()
 
 
 def test_readable_leaves_out_the_bad_samples(spoilt: Path) -> None:

@@ -1,8 +1,10 @@
 """A column said once: what the grid, the frame and each drawer make of it."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -152,3 +154,14 @@ def test_a_table_without_columns_still_has_its_notes() -> None:
 def test_calls_are_whole(value: int) -> None:
     column: Column[int] = Column("calls", "calls", lambda row: row, unit="×", kind="int", format=str)
     assert column.text(value) == str(value)
+
+
+def test_no_other_folder_lays_headings_out_by_hand() -> None:
+    package = Path(__file__).resolve().parents[2] / "ctxbench"
+    by_hand = [
+        path
+        for path in package.rglob("*.py")
+        if path.parent != package / "table"
+        and re.search(r"\bHEADINGS\b|\bHeading\(", path.read_text("utf-8"))
+    ]
+    assert by_hand == []

@@ -190,6 +190,12 @@ def test_a_baseline_is_trained_beside_it_and_the_gap_stated(settings: dict[str, 
     assert run.baseline is not None
     gap = run.evaluation.miou - run.baseline.evaluation.miou
     assert f"The gap is **{gap:+.2f} points**" in (run.folder / "report.md").read_text()
+    *_, gaps = run.tables()
+    scores = (run.evaluation.miou, run.baseline.evaluation.miou, gap)
+    assert [cell.text for cell in gaps.groups[1].rows[0]] == [
+        "mean", f"{scores[0]:.2f}", f"{scores[1]:.2f}", f"{scores[2]:+.2f}",
+    ]  # fmt: skip
+    assert [row[0].text for row in gaps.groups[0].rows] == list(run.evaluation.classes)
     kept, bare = run.checkpoint().model, run.baseline.checkpoint().model
     assert {key for key in kept if key.startswith("head.context")}
     assert not {key for key in bare if key.startswith("head.context")}
@@ -433,6 +439,9 @@ WORKER = """
 import sys, torch
 from pathlib import Path
 from ctxbench.train import loop, training
+from ctxbench.table.column import lay_out
+from ctxbench.table.grid import EMPTY
+from ctxbench.train import curves
 from ctxbench.train.config import configure
 
 run = training.Training.run

@@ -6,9 +6,7 @@ difference is compared, never a digit.
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
-import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,20 +19,67 @@ from ctxbench.report.plots import GREY
 from ctxbench.study.rows import Result
 from ctxbench.study.significance import LEVEL, power_in_words
 from ctxbench.study.trial import words
-from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
+from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.style import PALETTE, STYLE, canvas
 
-HEADINGS = (
-    Heading("label", "row"),
-    Heading("backbone", "backbone"),
-    Heading("printed_miou_pct", "printed", "mIoU", "%"),
-    Heading("printed_gain_points", "printed", "gain", "points"),
-    Heading("miou_pct", "here", "mIoU ± sd", "%"),
-    Heading("seeds", "here", "n", "seeds"),
-    Heading("gain_points", "here", "gain", "points"),
-    Heading("p_holm", "here", "p", "Holm"),
-    Heading("direction", "direction"),
-)
+
+def signed(value: float) -> str:
+    """A difference in points: ``+1.2``, with a minus sign that is one."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _starred(result: Result) -> str:
+    """The gain with a star where it is significant; empty without one."""
+    return "" if result.gain is None else signed(result.gain) + " *" * result.significant
+
+
+def _mean_and_sd(result: Result) -> str:
+    spread = f" ± {result.sd:.1f}" if result.sd is not None else ""
+    return "" if result.mean is None else f"{result.mean:.1f}{spread}"
+
+
+def _direction(result: Result) -> str:
+    """Whether the printed direction appeared, or that none was measured; empty where nothing is compared."""
+    return result.direction or ("" if result.row.reference is None else NOT_MEASURED)
+
+
+def _remark(result: Result) -> str:
+    return result.remark
+
+
+# What people read as one, a mean with its spread or a gain with its star, stands in its parts in the frame.
+COLUMNS: tuple[Column[Result], ...] = (
+    Column("label", "row", lambda result: result.row.label, kind="text"),
+    raw("dataset", lambda result: result.row.config.dataset, "text"),
+    Column("backbone", "backbone", lambda result: result.row.config.backbone, kind="text"),
+    raw("iterations", lambda result: result.row.config.iterations or None, "int"),
+    raw("epochs", lambda result: None if result.row.config.iterations else result.row.config.epochs),
+    raw("evaluation", lambda result: words(result.row.setting), "text"),
+    Column("printed_miou_pct", "printed", lambda result: result.row.printed, "mIoU", "%", kind="text"),
+    Column(
+        "printed_gain_points", "printed", lambda result: result.printed_gain, "gain", "points", format=signed
+    ),
+    Column(
+        "miou_pct", "here", _mean_and_sd, "mIoU ± sd", "%",
+        kind="text", note=_remark, why=_remark, in_frame=False,
+    ),
+    raw("miou_mean_pct", lambda result: result.mean),
+    raw("miou_sd_points", lambda result: result.sd),
+    raw(
+        "miou_by_seed_pct",
+        lambda result: " ".join(f"{seed}:{miou:.4f}" for seed, miou in result.miou.items()),
+        "text",
+    ),
+    Column("seeds", "here", lambda result: len(result.miou), "n", "seeds", kind="int", format=str),
+    Column("starred_gain_points", "here", _starred, "gain", "points", kind="text", in_frame=False),
+    raw("gain_points", lambda result: result.gain),
+    Column("p_holm", "here", lambda result: result.p, "p", "Holm", format=lambda p: f"{p:.2g}"),
+    Column("direction_in_words", "direction", _direction, kind="text", in_frame=False),
+    raw("direction", lambda result: result.direction or None, "text"),
+    raw("verdict", lambda result: NOT_MEASURED if result.mean is None else None, "text"),
+    raw("reason", lambda result: result.remark or None, "text"),
+    raw("device", lambda result: "; ".join(result.devices) or None, "text"),
+)  # fmt: skip
 
 
 def sheet(
@@ -47,8 +92,7 @@ def sheet(
     command: Sequence[str],
 ) -> Sheet:
     """The table, its raw numbers and its figure."""
-    table = Grid(f"{title} · {study.about}", list(HEADINGS))
-    table.groups.append(Group("", [_cells(table, result) for result in results]))
+    table = lay_out(f"{title} · {study.about}", COLUMNS, [("", results)])
     table.findings += findings
     references = {result.reference.row.label for result in results if result.reference is not None}
     against = "the row before" if len(references) > 1 else next(iter(references))
@@ -66,60 +110,10 @@ def sheet(
         table.notes.append(f"No weights were given for {' and '.join(bare)}: trained from random ones.")
     if devices := dict.fromkeys(device for result in results for device in result.devices):
         table.notes.append(f"Scores are of networks evaluated on {' and '.join(devices)}.")
-    frame = pd.DataFrame([_record(result) for result in results])
     runs = [starts for result in results for starts in result.starts]
     made = trained(runs, study.config(larger=False).precision) if runs else "nothing was trained"
-    return Sheet(name, title, table, frame, f"{made} · {shlex.join(command)}", _figure(results, study))
-
-
-def signed(value: float) -> str:
-    """A difference in points: ``+1.2``, with a minus sign that is one."""
-    return f"{value:+.1f}".replace("-", "−")
-
-
-def _marked(result: Result) -> str:
-    """The gain with a star where it is significant."""
-    return EMPTY if result.gain is None else signed(result.gain) + " *" * result.significant
-
-
-def _cells(table: Grid, result: Result) -> list[Cell]:
-    note = table.footnote(result.remark) if result.remark else 0
-    spread = f" ± {result.sd:.1f}" if result.sd is not None else ""
-    return [
-        Cell(result.row.label),
-        Cell(result.row.config.backbone),
-        Cell(result.row.printed),
-        Cell(EMPTY if result.printed_gain is None else signed(result.printed_gain)),
-        Cell(EMPTY if result.mean is None else f"{result.mean:.1f}{spread}", note=note),
-        Cell(str(len(result.miou))),
-        Cell(_marked(result)),
-        Cell(EMPTY if result.p is None else f"{result.p:.2g}"),
-        Cell(result.direction or (EMPTY if result.row.reference is None else NOT_MEASURED)),
-    ]
-
-
-def _record(result: Result) -> dict[str, Any]:
-    config = result.row.config
-    return {
-        "label": result.row.label,
-        "dataset": config.dataset,
-        "backbone": config.backbone,
-        "iterations": config.iterations or None,
-        "epochs": None if config.iterations else config.epochs,
-        "evaluation": words(result.row.setting),
-        "printed_miou_pct": float(result.row.printed),
-        "printed_gain_points": result.printed_gain,
-        "miou_mean_pct": result.mean,
-        "miou_sd_points": result.sd,
-        "miou_by_seed_pct": " ".join(f"{seed}:{miou:.4f}" for seed, miou in result.miou.items()),
-        "seeds": len(result.miou),
-        "gain_points": result.gain,
-        "p_holm": result.p,
-        "direction": result.direction or None,
-        "verdict": NOT_MEASURED if result.mean is None else None,
-        "reason": result.remark or None,
-        "device": "; ".join(result.devices) or None,
-    }
+    origin = f"{made} · {shlex.join(command)}"
+    return Sheet(name, title, table, frame(COLUMNS, results), origin, _figure(results, study))
 
 
 def _figure(results: Sequence[Result], study: Study) -> Figure:
@@ -148,7 +142,7 @@ def _mark(axes: Axes, y: int, result: Result) -> None:
     axes.errorbar(result.mean, y, xerr=result.sd, fmt="|", color=colour, capsize=4, markersize=12)
     if result.gain is not None:
         axes.annotate(
-            _marked(result),
+            _starred(result),
             (result.mean, y),
             (0, 7),
             textcoords="offset points",

@@ -21,6 +21,7 @@ from ctxbench.paper.tables.table8 import rank_rows, table8
 from ctxbench.study.grid import planned
 from ctxbench.study.rows import Result, Row, compare
 from ctxbench.study.trial import SINGLE_SCALE
+from ctxbench.table.grid import EMPTY
 
 START = {"cpu": "A CPU", "torch": "9.9", "ctxbench": "1.2.3", "began": "2026-01-02T03:04:05+00:00"}
 SIFT = Study("sift_flow", root=Path("data"), weights={"resnet101": Path("r101.pth")})
@@ -118,6 +119,10 @@ def test_directions_are_of_the_printed_gains(tmp_path: Path, monkeypatch: pytest
     assert frame["direction"].fillna("").tolist() == [
         "", "appeared", "appeared", "did not appear", "not significant", "appeared", "appeared",
     ]  # fmt: skip
+    assert [row[2].text for row in sheet.grid.groups[0].rows] == [row.printed for row in rows]
+    assert [row[5].text for row in sheet.grid.groups[0].rows] == ["3"] * 7
+    assert (frame["seeds"].tolist(), str(frame["iterations"].dtype)) == ([3] * 7, "Int64")
+    assert frame["epochs"].tolist() == [80] * 6 + [50]
     assert frame["gain_points"][1:].tolist() == pytest.approx([9, 2, -2, 0.01, 2, 2])
     assert frame["printed_gain_points"][1:].tolist() == pytest.approx([9.9, 0.6, 0.6, 1.6, 0.7, 0.8])
     assert frame["miou_sd_points"][0] == pytest.approx(3.0, abs=0.1)
@@ -148,6 +153,13 @@ def test_a_failed_row_is_not_measured_and_says_why(tmp_path: Path, monkeypatch: 
     assert sheet.frame["verdict"].fillna("").tolist() == ["", "not measured", *[""] * 5]
     assert sheet.frame["reason"][1] == "seed 0: out of memory; seed 1: out of memory; seed 2: lost"
     assert sheet.grid.footnotes == [sheet.frame["reason"][1]]
+    cells = [[(cell.text, cell.note) for cell in row[4:]] for row in sheet.grid.groups[0].rows]
+    nothing = (EMPTY, 0)
+    assert cells[0][2:] == [nothing] * 3  # nothing stands before the first row
+    assert cells[1] == [(EMPTY, 1), ("0", 0), nothing, nothing, ("not measured", 0)]
+    assert cells[2][1:] == [("3", 0), nothing, nothing, ("not measured", 0)]  # its reference failed
+    assert cells[3][2] == ("+2.0 *", 0)
+    assert sheet.frame["direction"].isna().tolist() == [True] * 3 + [False] * 4
     assert sheet.frame["direction"][3] == "appeared"
     assert sheet.frame[["gain_points", "p_holm"]].iloc[[1, 2]].isna().all(axis=None)
     assert sheet.grid.findings[0].endswith("Here: not measured.")

@@ -16,6 +16,7 @@ from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables import table9 as module
 from ctxbench.paper.tables.table9 import table9
+from ctxbench.table.grid import EMPTY
 from ctxbench.table.terminal import plain
 
 GMACS = {"deeplabv3plus": 80.0, "pspnet": 77.5, "danet": 110.0, "psanet": 90.0, "ccnet": 99.0, "emanet": 43.1}
@@ -48,17 +49,36 @@ def test_each_printed_number_has_its_verdict(made: Any) -> None:
     assert "nearest 113.30 G (-3.4 %)" in frame.loc["DANet", "flops_reason"]
 
 
-def test_a_fit_says_its_departures_and_how_many_chance_would_give(made: Any) -> None:
+def test_a_fit_says_its_deviations_and_how_many_chance_would_give(made: Any) -> None:
     sheet = made()
     frame = sheet.frame.set_index("method")
     # two numbers, at 512 and 513; a random one prints as 77.5 with probability log(77.55 / 77.45) / log(4)
     chance = 2 * log(77.55 / 77.45) / log(4)
     assert frame.loc["PSPNet", "fits_by_chance"] == pytest.approx(chance)
-    assert frame.loc["PSPNet", "departures"] == 0
-    assert frame.loc["DANet", ["departures", "fits_by_chance"]].isna().all()
+    assert frame.loc["PSPNet", "deviations"] == 0
+    assert frame.loc["DANet", ["deviations", "fits_by_chance"]].isna().all()
     note = next(note for note in sheet.grid.footnotes if note.startswith("PSPNet"))
-    assert note.endswith(f"ways tried; 0 departures, by chance {chance:.2g} fits.")
+    assert note.endswith(f"ways tried; 0 deviations, by chance {chance:.2g} fits.")
+    assert "departure" not in " ".join([*frame.columns, *sheet.grid.footnotes, *sheet.grid.notes])
     assert not any("by chance" in note for note in sheet.grid.footnotes if note.startswith("DANet"))
+
+
+def test_columns_of_one_heading_stand_side_by_side_and_csv_goes_size_by_size(made: Any) -> None:
+    sheet = made(reconet=42.0701234)
+    assert [(span.header, len(span.headings)) for span in sheet.grid.spans()] == [
+        ("method", 1), ("FLOPs", 2), ("MACs, published", 2), ("MACs, fast", 2), ("Table 10's rule", 2),
+        ("mIoU, SS", 2), ("mIoU, MS/Flip", 2),
+    ]  # fmt: skip
+    names = list(sheet.frame.columns)
+    assert names.index("classifier_gmacs_512") < names.index("published_gmacs_513")
+    assert names.index("rule_gflops_513") < names.index("flops_verdict")
+    backbone, heads = sheet.grid.groups
+    texts = [cell.text for cell in heads.rows[-1]]
+    assert texts[:4] == ["RecoNet", "41.9", "not reproducible", "42.070"]
+    assert texts[-4:] == ["81.40", EMPTY, "82.13", EMPTY]
+    assert [(cell.text, cell.note) for cell in backbone.rows[0][-4:]] == [(EMPTY, 0)] * 4  # it has no score
+    assert sheet.frame["published_gmacs_512"].iloc[-1] == 42.0701234  # 42.070 is for people
+    assert str(sheet.frame["deviations"].dtype) == "Int64"
 
 
 @pytest.mark.parametrize(("reconet", "order"), [(42.0, "less"), (44.0, "more")])
@@ -86,11 +106,16 @@ def test_without_a_run_the_scores_are_empty_with_the_reason(made: Any) -> None:
 
 def test_a_run_stands_in_its_networks_row(made: Any) -> None:
     score = float(next(row["miou_ms_flip"] for row in printed.rows(9) if row["method"] == "RecoNet"))
-    frame = made(runs=[own("voc12", score, known_training=False)]).frame.set_index("method")
+    sheet = made(runs=[own("voc12", score, known_training=False)])
+    frame = sheet.frame.set_index("method")
     assert frame.loc["RecoNet", "miou_ms_flip_pct"] == pytest.approx(score, abs=0.005)
     assert frame.loc["RecoNet", "miou_ms_flip_verdict"] == "differs"
     assert "training not known" in frame.loc["RecoNet", "miou_ms_flip_reason"]
     assert frame.loc["RecoNet", "miou_ss_verdict"] == "not measured"
+    run_ss, _, run_ms = sheet.grid.groups[1].rows[-1][-3:]
+    assert (run_ss.text, run_ms.text) == (EMPTY, f"{score:.2f}")
+    assert sheet.grid.footnotes[run_ss.note - 1].startswith("mIoU not measured: none of the runs given is of")
+    assert sheet.grid.footnotes[run_ms.note - 1].startswith("mIoU differs: ")
     assert frame.loc["EMANet", "miou_ms_flip_verdict"] == "not measured"
     assert frame.loc["EMANet", "miou_ms_flip_reason"].startswith("none of the runs given is of this network")
 
