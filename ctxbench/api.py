@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ctxbench.train.training import Progress as TrainingProgress
 
 Subject: TypeAlias = "str | nn.Module"
+Formula: TypeAlias = "int | Callable[..., int]"
 Shape = tuple[int, int, int, int]
 SHAPE: Shape = (1, 512, 64, 64)
 """(N, C, H, W) of the input, where none is given."""
@@ -523,6 +524,26 @@ def decode(
     from ctxbench.audit.search import decode as search
 
     return search(module, *printed, shape=shape, options=options)
+
+
+def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:
+    """Say what an operation of your own costs, for every count made in this process from now on.
+
+    ``op`` is the operation (``torch.ops.mine.double``, or what ``torch.library.custom_op`` returned) or its
+    name, ``"mine::double"``. ``macs`` are its multiply–accumulates, ``flops`` 2·MACs and what it does element
+    by element; where one is left out, ``flops`` is 2·``macs``, or ``macs`` is 0. Each is a number, or a
+    function that is called as the operation was, with ``out=`` its result (of which only the shape is there),
+    and returns one. An installed package offers formulas by an entry point of the group ``ctxbench.formulas``:
+    a function without arguments that makes these calls.
+
+    Raises ValueError where neither is given, and TypeError where ``op`` is no operation.
+
+    >>> import ctxbench
+    >>> ctxbench.register_formula("mine::double", flops=lambda x, out: out.numel())
+    """
+    from ctxbench.tracing import register_formula as register
+
+    register(op, macs=macs, flops=flops)
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:

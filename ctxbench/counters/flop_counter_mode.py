@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from ctxbench.counters import Build, Shape
 from ctxbench.counters.common import lost_ops, quietly, result
 from ctxbench.tracing import trace
-from ctxbench.tracing.record import fake_module
+from ctxbench.tracing.fake import fake_module, fake_tensors, undisturbed
 
 
 def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
     """MACs by FlopCounterMode; ``missed`` have no formula in its registry."""
     known = {str(packet) for packet in flop_registry}
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with quietly():
-        module = fake_module(build, fake).eval()
+    fake = fake_tensors()
+    with quietly(), undisturbed():
+        module = fake_module(build, fake, shape).eval()
         with fake, FlopCounterMode(display=False) as counter:
             module(torch.empty(shape))
         lost = lost_ops(trace(build, shape), lambda op: op.name.rpartition(".")[0] in known)

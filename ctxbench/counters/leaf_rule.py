@@ -26,11 +26,10 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
-from ctxbench.tracing.record import DATA_DEPENDENT, fake_module
+from ctxbench.tracing.fake import DATA_DEPENDENT, fake_module, fake_tensors, undisturbed
 
 T = TypeVar("T")
 See = Callable[[str, nn.Module, list[Tensor], Tensor], T]
@@ -91,11 +90,11 @@ def leaf_calls(build: Build, shape: Shape, see: See[T]) -> list[T]:
 
     Nothing is computed unless the module's control flow depends on data.
     """
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    try:
-        return _hooked(fake_module(build, fake), shape, fake, see)
-    except DATA_DEPENDENT:
-        with torch.random.fork_rng(devices=[]):
+    fake = fake_tensors()
+    with undisturbed():
+        try:
+            return _hooked(fake_module(build, fake, shape), shape, fake, see)
+        except DATA_DEPENDENT:
             return _hooked(build(), shape, nullcontext(), see)
 
 

@@ -68,7 +68,8 @@ def trace_case(
 def reason_of(error: BaseException) -> str:
     """What a module raised, in one line; where a batch norm had one value, which one, and the way out."""
     if str(error).startswith(ONE_VALUE):
-        layer = _innermost_layer(error)
+        # what was raised in a process of its own has lost its frames; its cause, on fake tensors, has them
+        layer = _innermost_layer(error) or (_innermost_layer(error.__cause__) if error.__cause__ else "")
         which = f"the normalisation {layer!r}" if layer else "a normalisation"
         return f"{which} has one value a channel to take a variance of in training; --batch 2 measures it"
     return in_one_line(error)

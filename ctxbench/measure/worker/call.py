@@ -78,7 +78,15 @@ def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) ->
         with torch.inference_mode():
             return runtime.run(x)
 
-    first = runtime.run(x) if train else infer()  # (N, C', H, W)
+    works_in_place = False
+    try:
+        first = runtime.run(x) if train else infer()  # (N, C', H, W)
+    except RuntimeError as error:
+        if not train or "leaf Variable that requires grad" not in str(error):
+            raise
+        # its first layer works in place, which autograd forbids on a leaf: inside a network its input is none
+        works_in_place = True
+        first = runtime.run(x.clone())
     shape = check_output(case, first)
     upstream = torch.empty_like(first) if train else None  # (N, C', H, W), in the output's memory format
     del first  # and its graph: two passes at once would need more memory than one is predicted to
@@ -88,7 +96,7 @@ def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) ->
         upstream.copy_(torch.randn(shape, generator=generator))
 
         def forward_backward() -> Tensor:
-            y = runtime.run(x)
+            y = runtime.run(x.clone() if works_in_place else x)
             torch.autograd.backward(y, upstream)
             return y
 

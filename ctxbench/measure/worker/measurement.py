@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ctxbench.counters import COUNTERS
 from ctxbench.counters.describe import describe
@@ -19,7 +18,7 @@ from ctxbench.measure.worker.call import MeasuredCall, build_call, check_output,
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
-from ctxbench.tracing.record import fake_module
+from ctxbench.tracing.fake import fake_module, fake_tensors, undisturbed
 
 
 class Measurement:
@@ -66,11 +65,12 @@ class Measurement:
         Raises UserError where what it returns has the wrong shape, or not always the same. A module that
         fails in another way may yet run on real tensors: its row will tell.
         """
-        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        fake = fake_tensors()
         try:
-            module = fake_module(partial(build_case, self._case), fake).eval()
-            with fake, torch.no_grad():
-                first, second = (module(torch.empty(self._case.shape)) for _ in range(2))
+            with undisturbed():
+                module = fake_module(partial(build_case, self._case), fake, self._case.shape).eval()
+                with fake, torch.no_grad():
+                    first, second = (module(torch.empty(self._case.shape)) for _ in range(2))
         except (Exception, SystemExit):  # a user's module may raise anything at all
             return
         check_output(self._case, second, check_output(self._case, first))

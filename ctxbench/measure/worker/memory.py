@@ -10,11 +10,11 @@ import gc
 import os
 from pathlib import Path
 
-import psutil
 import torch
 from torch.autograd.profiler import profile
 
 from ctxbench.measure.worker.call import MeasuredCall
+from ctxbench.tracing import host
 
 Measured = tuple[dict[str, int], dict[str, str]]
 """Fields of a record in bytes, and reasons for those that were not measured."""
@@ -31,14 +31,7 @@ def available_bytes(device: str) -> int:
     """Memory that can still be had on ``device``; on the CPU also within the limit of the container."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
-    host = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")
-    limit, used = group / "memory.max", group / "memory.current"
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        reclaimable = int(stat.get("inactive_file", 0))  # page cache, which the kernel gives back
-        return min(host, int(text) - int(used.read_text()) + reclaimable)
-    return host
+    return host.available_bytes()
 
 
 def _cuda(call: MeasuredCall, device: str) -> Measured:
