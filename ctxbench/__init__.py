@@ -14,34 +14,43 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ctxbench.api import (
+        attention,
+        check_data,
         compare,
         count,
         count_networks,
         decode,
         environment,
+        evaluate,
         explain,
         profile,
+        register_formula,
+        report,
         sweep,
         trace,
+        train,
     )
     from ctxbench.errors import UserError
+    from ctxbench.paper.regenerate import paper
     from ctxbench.report.run import load_run
     from ctxbench.subject.bind import build
-    from ctxbench.subject.registry import register
+    from ctxbench.subject.registry import catalogue, register
 
 _HOME = {
     "UserError": "ctxbench.errors",
-    "build": "ctxbench.subject.bind",
-    "evaluate": "ctxbench.api",
-    "check_data": "ctxbench.api",
     "attention": "ctxbench.api",
+    "build": "ctxbench.subject.bind",
+    "catalogue": "ctxbench.subject.registry",
+    "check_data": "ctxbench.api",
     "compare": "ctxbench.api",
     "count": "ctxbench.api",
     "count_networks": "ctxbench.api",
     "decode": "ctxbench.api",
     "environment": "ctxbench.api",
+    "evaluate": "ctxbench.api",
     "explain": "ctxbench.api",
     "load_run": "ctxbench.report.run",
+    "paper": "ctxbench.paper.regenerate",
     "profile": "ctxbench.api",
     "register": "ctxbench.subject.registry",
     "register_formula": "ctxbench.api",
@@ -56,6 +65,7 @@ __all__ = [
     "UserError",
     "attention",
     "build",
+    "catalogue",
     "check_data",
     "compare",
     "count",
@@ -65,6 +75,7 @@ __all__ = [
     "evaluate",
     "explain",
     "load_run",
+    "paper",
     "profile",
     "register",
     "register_formula",
@@ -83,6 +94,12 @@ def _loaded(name: str) -> "Any":
 
 class _Folder(ModuleType):
     """A folder of ctxbench that has the name of a verb, such as ``report``: called, it is that verb."""
+
+    @property
+    def __signature__(self) -> "Any":
+        from inspect import signature
+
+        return signature(_loaded(self.__name__.rpartition(".")[2]))
 
     def __call__(self, *arguments: "Any", **keywords: "Any") -> "Any":
         return _loaded(self.__name__.rpartition(".")[2])(*arguments, **keywords)

@@ -1,7 +1,8 @@
 """The Python interface: one function a verb. The command line parses, calls these, and prints the results.
 
-Every result is a table by ``str()``, and a frame by ``to_frame()`` where it has rows. Importing this file, or
-looking a function up, imports no torch; a call imports what it needs.
+What counts, measures or scores returns a result that is a table by ``str()`` and a frame by ``to_frame()``.
+What writes files returns their paths, what looks at a machine or a data set plain Python. Importing
+``ctxbench``, or looking a function up in it, imports no torch; a call imports what it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.subject.case import Case, Layout, Mode
-from ctxbench.subject.cases import Modules, Size, cases
+from ctxbench.subject.cases import Modules, Size, cases, listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,13 +78,14 @@ def profile(
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
     ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
-    under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which is gone on
-    with as it was begun. What could not be measured is in the records, with a reason.
+    under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which goes on
+    with its own settings. What could not be measured is in the records, with a reason.
 
     Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
     measured in the folder. A class defined in a script is imported from it by the processes that measure, so
     the script's own work belongs under ``if __name__ == "__main__":``.
     """
+    from ctxbench.counters import installed
     from ctxbench.measure import session
     from ctxbench.measure.folder import Settings
     from ctxbench.report.run import Profile, write_report
@@ -111,7 +113,7 @@ def profile(
             device=device,
             compile=compile,
         )
-        settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=tuple(counters))
+        settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
         run = session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
     profiled = Profile.of(run, folder)
     write_report(profiled)
@@ -138,7 +140,7 @@ def count_networks(
         raise UserError("name a network to count, such as reconet or reconet,pspnet")
     return network_costs(
         names,
-        sizes=[sizes] if isinstance(sizes, int) else sizes,
+        sizes=listed(sizes),
         backbone=backbone,
         context=context,
         context_options=options or {},
@@ -251,7 +253,7 @@ def explain(
     The counters and the leaf rule see the published operation order, where there is one. Raises UserError as
     :func:`trace` does; what a counter makes of the module never fails the rest.
     """
-    from ctxbench.counters import COUNTERS, leaf_rule
+    from ctxbench.counters import COUNTERS, installed, leaf_rule
     from ctxbench.report.explain import Explanation
     from ctxbench.subject import bind
     from ctxbench.tracing import views
@@ -262,7 +264,7 @@ def explain(
     return Explanation(
         count=count(module, shape, preset=preset, implementation=implementation, options=options),
         trace=recorded(mode=mode, implementation=implementation),
-        counters={name: COUNTERS[name](build, shape) for name in counters},
+        counters={name: COUNTERS[name](build, shape) for name in installed(counters)},
         counted_macs=views.macs(recorded(implementation=published)),
         leaf_rule=leaf_rule.count(build, shape),
     )
@@ -294,15 +296,18 @@ def sweep(
 
     ``axis`` is "size", "height", "width", "channels" or an option such as "rank"; ``values`` are three or
     more along it. MACs and peak memory come from traces; with ``latency`` it is measured too, in processes
-    of their own, and kept in the folder ``out``; ``resume`` is the folder of one that was interrupted,
-    which is gone on with as it was begun. Raises UserError where the values are fewer than three or not the
-    axis's, or a module cannot be built or run.
+    of their own, and kept in the folder ``out``, which gets the table and the figure either way; ``resume``
+    is the folder of one that was interrupted, which goes on with its own settings. Raises UserError where
+    the values are fewer than three or not the axis's, or a module cannot be built or run.
     """
     from ctxbench.measure.folder import Settings
-    from ctxbench.report import sweep as growth
+    from ctxbench.report import sweep as sweeping
+    from ctxbench.report.sweep_sheet import write_sweep
 
     if resume is not None:
-        return growth.resume(Path(resume), progress=progress)
+        swept = sweeping.resume(Path(resume), progress=progress)
+        write_sweep(Path(resume), swept)
+        return swept
     if axis != "size" and (pair := next((value for value in values if not isinstance(value, int)), None)):
         raise UserError(f"the axis {axis} takes whole numbers, not {pair}")
 
@@ -326,7 +331,7 @@ def sweep(
     }
     of_option = [{"options": {**(options or {}), axis: value}} for value in values]
     along = [changes[axis]] if axis in changes else of_option
-    return growth.sweep(
+    swept = sweeping.sweep(
         [case for change in along for case in cases(modules, **{**fixed, **change})],
         latency=latency,
         out=Path(out) if out else None,
@@ -334,6 +339,9 @@ def sweep(
         command=command,
         progress=progress,
     )
+    if out is not None:
+        write_sweep(Path(out), swept)
+    return swept
 
 
 def train(
@@ -365,7 +373,8 @@ def train(
     context module's. ``out`` is a folder that holds no run yet, by default one under ``runs/``; ``resume`` is
     the folder of an interrupted training, which goes on to the weights it would have had.
 
-    Raises UserError for bad input, where the folder will not do, and where the loss is no number.
+    Raises UserError for bad input, a folder that holds a run or cannot be written, and a loss that is no
+    number.
     """
     if resume is None:
         from ctxbench.train.presets import requested
@@ -421,7 +430,8 @@ def evaluate(
     ``flip``; ``sliding`` is the side of square windows in pixels, 2/3 of it apart. Files go to ``out``, by
     default a folder of the run; ``progress`` is told how many images are done, of how many.
 
-    Raises UserError where the run, the data set, the device or a sample will not do.
+    Raises UserError where the run has no such weights, they are for other classes, or the data set, the
+    device or a sample is refused.
     """
     from ctxbench.evaluate.predict import Setting
     from ctxbench.evaluate.predictions import evaluate_predictions
@@ -523,18 +533,18 @@ def decode(
     """
     from ctxbench.audit.search import decode as search
 
-    return search(module, *printed, shape=shape, options=options)
+    return search(module, *printed, shape=_four(shape), options=options)
 
 
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:
     """Say what an operation of your own costs, for every count made in this process from now on.
 
     ``op`` is the operation (``torch.ops.mine.double``, or what ``torch.library.custom_op`` returned) or its
-    name, ``"mine::double"``. ``macs`` are its multiply–accumulates, ``flops`` 2·MACs and what it does element
-    by element; where one is left out, ``flops`` is 2·``macs``, or ``macs`` is 0. Each is a number, or a
-    function that is called as the operation was, with ``out=`` its result (of which only the shape is there),
-    and returns one. An installed package offers formulas by an entry point of the group ``ctxbench.formulas``:
-    a function without arguments that makes these calls.
+    name, ``"mine::double"``. ``macs`` are its multiply–accumulates, ``flops`` 2·MACs and what it does
+    element by element; where one is left out, ``flops`` is 2·``macs``, or ``macs`` is 0. Each is a number,
+    or a function that is called as the operation was, with ``out=`` its result (of which only the shape is
+    there), and returns one. An installed package offers formulas by an entry point of the group
+    ``ctxbench.formulas``: a function without arguments that makes these calls.
 
     Raises ValueError where neither is given, and TypeError where ``op`` is no operation.
 
@@ -558,6 +568,12 @@ def new_folder() -> Path:
     return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
 
 
+def _four(shape: Shape) -> Shape:
+    if len(shape) != 4:
+        raise UserError(f"a shape is (N, C, H, W), not {tuple(shape)}")
+    return shape
+
+
 def _case(
     name: str,
     shape: Shape,
@@ -566,9 +582,7 @@ def _case(
     options: Mapping[str, Any] | None,
     **more: Any,
 ) -> Case:
-    if len(shape) != 4:
-        raise UserError(f"a shape is (N, C, H, W), not {tuple(shape)}")
-    batch, channels, height, width = shape
+    batch, channels, height, width = _four(shape)
     forms = [implementation] if implementation else []
     (case,) = cases(
         name,

@@ -25,27 +25,16 @@ from typing import Any
 
 GROUP = "ctxbench.papers"
 
-_put: dict[str, Mapping[str, str]] = {}
-
-
-def put(name: str, offers: Mapping[str, str]) -> None:
-    """Put a paper on the shelf of this process alone, as an entry point would for all."""
-    _put[name] = offers
-
-
-def take_away(name: str) -> None:
-    """Undo :func:`put`."""
-    del _put[name]
-
 
 def offers(kind: str) -> list[Any]:
     """What the papers offer of a kind, in the order of their names."""
-    papers = {**_installed(), **_put}
+    papers = installed()
     return [_loaded(papers[name][kind]) for name in sorted(papers) if kind in papers[name]]
 
 
 @cache
-def _installed() -> dict[str, Mapping[str, str]]:
+def installed() -> dict[str, Mapping[str, str]]:
+    """The papers of all installed packages: by name, the kinds of offers and where each stands."""
     from importlib.metadata import entry_points
 
     return {point.name: point.load() for point in entry_points(group=GROUP)}

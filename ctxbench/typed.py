@@ -3,6 +3,7 @@
 What is wrong is said with its place, as a JSON path: ``Expected `int`, got `str` - at `$.case.height```.
 """
 
+import ast
 import sys
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -64,3 +65,11 @@ def _refuse_unknown(values: object, declared: Any, path: str) -> None:
     elif get_origin(declared) in (list, tuple) and isinstance(values, list | tuple):
         for value in values:
             _refuse_unknown(value, get_args(declared)[0], f"{path}[...]")
+
+
+def literal(text: str) -> Any:
+    """A value as ``-o`` takes it: a Python literal, ``true``, ``false``, or a bare word."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {"true": True, "false": False}.get(text.lower(), text)

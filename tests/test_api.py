@@ -214,6 +214,19 @@ def test_options_of_a_block_may_be_named_like_arguments_of_ours(strangers: str) 
         (lambda file: ctxbench.trace(Gate(8), (1, 8, 4, 5), options={"k": 3}), "built already"),
         (lambda file: ctxbench.trace("emau", (1, 8, 4, 5), options={"channels": 3}), "channels is no option"),
         (lambda file: ctxbench.profile([Gate(8)]), "give a name or a class"),
+        (
+            lambda file: ctxbench.explain("emau", (1, 8, 4, 5), counters=["foo"]),
+            "unknown counter 'foo'; one of",
+        ),
+        (lambda file: ctxbench.count("emau", (1, 8.0, 4, 5)), "channels must be a positive integer, not 8.0"),
+        (
+            lambda file: ctxbench.decode("emau", "1G", shape=(1, 8)),
+            r"a shape is \(N, C, H, W\), not \(1, 8\)",
+        ),
+        (lambda file: ctxbench.count_networks("fcn", sizes="64"), "sides of at least 65, not 64×64"),
+        (lambda file: ctxbench.count_networks("fcn", sizes=[True]), "sides of at least 65, not True×True"),
+        (lambda file: ctxbench.compare("a", "b", threshold=float("nan")), "the threshold must be 0 or more"),
+        (lambda file: ctxbench.evaluate(), "either a training run's folder or a folder of predictions"),
         (lambda file: ctxbench.profile("emauu"), "did you mean emau"),
     ],
 )
@@ -303,10 +316,19 @@ def test_a_case_of_a_preset_is_the_same_case_spelled_out() -> None:
     assert spelled_out.rule_options == of_preset.rule_options != {}
 
 
+def test_a_sweep_writes_what_it_was_asked_to(tmp_path: Path) -> None:
+    swept = ctxbench.sweep("se", axis="channels", values=[16, 32, 64], size=8, out=tmp_path / "swept")
+    assert {"sweep.csv", "sweep.md", "sweep.tex", "sweep.png"} <= {
+        p.name for p in (tmp_path / "swept").iterdir()
+    }
+    assert len(swept.to_frame()) == 3
+
+
 def test_a_folder_with_the_name_of_a_verb_is_that_verb(tmp_path: Path) -> None:
     importlib.import_module("ctxbench.report.run")  # binds the folder where the verb is looked up
     with pytest.raises(ctxbench.UserError, match="holds no run"):
         ctxbench.report(tmp_path)
+    assert inspect.signature(ctxbench.report) == inspect.signature(api.report)
 
 
 def test_an_option_is_for_every_module_or_for_the_one_it_names() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_paper import OFFERS, PRINTED
+from tiny_paper import PRINTED
 
 import ctxbench
 from ctxbench import shelf
@@ -19,10 +19,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def tiny() -> Iterator[None]:
-    shelf.put("tiny", OFFERS)
+def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tiny paper, installed: its package's metadata lie where Python looks for packages."""
+    site = tmp_path_factory.mktemp("site")
+    metadata = site / "tiny_paper-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-paper\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[ctxbench.papers]\ntiny = tiny_paper:OFFERS\n")
+    monkeypatch.syspath_prepend(site)
+    shelf.installed.cache_clear()
     yield
-    shelf.take_away("tiny")
+    shelf.installed.cache_clear()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -56,7 +63,7 @@ def test_a_record_of_no_row_gets_nothing_from_either_paper(tmp_path: Path) -> No
     assert len(grids(run.records)) == 1
 
 
-def test_taken_away_it_is_gone() -> None:
+def test_not_installed_it_is_gone() -> None:
     assert "tiny" not in presets()
 
 

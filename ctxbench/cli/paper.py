@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -79,37 +79,31 @@ def paper(
     writes the claim ledger and index.html. What is finished in the folder is not done again. Exit codes:
     0 all measured, 2 bad input, 3 nothing measured, 4 some rows not measured (they say why), 130 interrupted.
     """
-    from ctxbench.paper.ablation.settings import Study
-    from ctxbench.paper.make import Request, make, make_all
-    from ctxbench.train.config import assignments
+    from ctxbench.paper.regenerate import paper as regenerate
 
     if table in TAKES:
         shared.refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
     try:
         with progress.display() as show:
-            request = Request(
+            sheets = regenerate(
+                table,
                 out=out,
-                runs=tuple(run or ()),
+                runs=run or (),
                 channels=channels,
-                size=values.sides(size),
+                size=size,
                 rank=rank,
-                device=device or "cpu",
+                device=device,
                 quick=quick,
-                study=Study(
-                    dataset=dataset,
-                    root=root,
-                    device=_trainer(device, table),
-                    weights=_files(weights or []),
-                    n_seeds=seeds,
-                    quick=quick,
-                    settings=assignments(set_ or []),
-                ),
+                dataset=dataset,
+                root=root,
+                weights=_files(weights or []),
+                seeds=seeds,
+                settings=set_ or (),
                 command=["ctxbench", *sys.argv[1:]],
                 measuring=progress.measuring(show),
                 training=_training(show),
                 say=say,
             )
-            sheets = make_all(request) if table == "all" else [make(table, request)]
     except KeyboardInterrupt:
         say(f"interrupted; the same command goes on with what {out} holds")
         raise typer.Exit(INTERRUPTED) from None
@@ -117,18 +111,6 @@ def paper(
     asked, missing = (sum(part) for part in zip(*(sheet.tally for sheet in sheets), strict=True))
     if missing:
         raise typer.Exit(NOTHING_MEASURED if missing == asked else SOME_NOT_MEASURED)
-
-
-def _trainer(device: str | None, table: str) -> Literal["auto", "cpu", "cuda"]:
-    if device is None or table == "table10":
-        return "auto"
-    if device == "cpu":
-        return "cpu"
-    if device == "cuda":
-        return "cuda"
-    raise UserError(
-        f"trainings take cpu or cuda, which is the first GPU that CUDA_VISIBLE_DEVICES shows; not {device!r}"
-    )
 
 
 def _files(pairs: list[str]) -> dict[str, Path]:

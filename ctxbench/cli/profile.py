@@ -81,7 +81,7 @@ def profile(
 ) -> None:
     """Count and measure modules, and write a report; or count whole networks beside Table 9.
 
-    MACs, FLOPs, memory, latency, other counters' numbers and the paper's own column.
+    MACs, FLOPs, memory, latency, other counters' numbers and, where a paper prints the case, its own.
     Writes a folder with records, tables and figures. Exit codes: 0 all measured, 2 bad input, 3 nothing
     measured, 4 some cases not measured (their rows say why), 130 interrupted.
     """

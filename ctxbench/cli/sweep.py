@@ -68,7 +68,7 @@ def sweep(
     two points, and a verdict. Exit codes as those of profile.
     """
     from ctxbench import api
-    from ctxbench.report.sweep_sheet import latex, markdown, sweep_grid, write_sweep
+    from ctxbench.report.sweep_sheet import latex, markdown, sweep_grid
 
     exports = {"csv": csv, "md": md, "tex": tex}
     along = (values.sizes if axis == "size" else values.integers)("--values")(points)
@@ -110,8 +110,6 @@ def sweep(
         if folder is not None and (folder / "run.json").exists():
             say(f"interrupted; go on with: ctxbench sweep --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    if folder is not None:
-        write_sweep(folder, growth)
     draw: dict[str, Callable[[], str]] = {
         "csv": lambda: str(growth.to_frame().to_csv(index=False)),
         "md": lambda: markdown(growth),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
+from ctxbench.typed import literal
 
 A_DAY_S = 24 * 60 * 60
 
@@ -107,28 +107,20 @@ def options(pairs: list[str] | None) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key.replace(".", "").isidentifier():
             raise UserError(f"-o takes KEY=VALUE or MODULE.KEY=VALUE, not {pair!r}")
-        try:
-            chosen[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):  # a bare word is a string
-            chosen[key] = {"true": True, "false": False}.get(text.lower(), text)
+        chosen[key] = literal(text)
     return chosen
 
 
 def counters(names: list[str] | None) -> tuple[str, ...]:
     """Names of counters that are installed; ``none`` alone is no counter."""
-    from ctxbench.counters import COUNTERS, DEFAULT, available
+    from ctxbench.counters import DEFAULT, installed
 
     chosen = tuple(split(names)) if names else DEFAULT
     if chosen == ("none",):
         return ()
-    for name in chosen:
-        if name == "none":
-            raise UserError(f"--counter none stands alone, not beside {', '.join(chosen)}")
-        if name not in COUNTERS:
-            raise UserError(f"unknown counter {name!r}; one of {', '.join(COUNTERS)}, or none")
-        if not available(name):
-            raise UserError(f"the counter {name} is not installed: pip install 'ctxbench[counters]'")
-    return chosen
+    if "none" in chosen:
+        raise UserError(f"--counter none stands alone, not beside {', '.join(chosen)}")
+    return installed(chosen)
 
 
 def threshold(text: str) -> float:

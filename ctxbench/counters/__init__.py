@@ -8,14 +8,14 @@ not, each the most expensive first; ``reason`` says why ``gmacs`` is None.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.counters.answer import refusal
-from ctxbench.errors import in_one_line
+from ctxbench.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,3 +56,14 @@ program, and no other library's opinion: FLOPs and bytes by a rule that papers h
 def available(name: str) -> bool:
     """Whether the library behind a counter is installed."""
     return find_spec(name) is not None
+
+
+def installed(names: str | Sequence[str]) -> tuple[str, ...]:
+    """The counters of these names. Raises UserError for one that is unknown, or whose library is missing."""
+    chosen = (names,) if isinstance(names, str) else tuple(names)
+    for name in chosen:
+        if name not in COUNTERS:
+            raise UserError(f"unknown counter {name!r}; one of {', '.join(COUNTERS)}, or none")
+        if not available(name):
+            raise UserError(f"the counter {name} is not installed: pip install 'ctxbench[counters]'")
+    return chosen

@@ -45,7 +45,7 @@ def network_costs(
     """
     shapes = [size if isinstance(size, tuple) else (size, size) for size in sizes]
     for height, width in shapes:
-        if min(height, width) < MIN_SIDE:
+        if {type(height), type(width)} != {int} or min(height, width) < MIN_SIDE:
             raise UserError(f"a network takes sides of at least {MIN_SIDE}, not {height}×{width}")
     networks = [
         _cost(model, shape, backbone, context, context_options, classes)

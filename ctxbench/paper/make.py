@@ -18,7 +18,6 @@ from ctxbench.paper.page import write_page
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.provenance import origin, put_together
 from ctxbench.paper.sheet import Sheet, unmeasured, write_sheet
-from ctxbench.paper.tables import table10 as complexity
 from ctxbench.paper.tables.fig5 import fig5, has_maps
 from ctxbench.paper.tables.growth import growth
 from ctxbench.paper.tables.table1_to_6 import results_table
@@ -26,8 +25,9 @@ from ctxbench.paper.tables.table7 import component_rows, table7
 from ctxbench.paper.tables.table8 import rank_rows, table8
 from ctxbench.paper.tables.table9 import table9
 from ctxbench.paper.tables.table10 import RANK, table10
-from ctxbench.study import grid as ablation
+from ctxbench.paper.tables.table10 import check as check_table10
 from ctxbench.study.executor import Show
+from ctxbench.study.grid import check as check_grid
 from ctxbench.train.run import CONFIG, TrainedRun
 
 ABLATION = "ablation"
@@ -90,8 +90,8 @@ def make_all(request: Request) -> list[Sheet]:
     """Make everything that can be made, the ledger first, and the index page.
 
     What cannot is there with its reason and the command that would make it; files of it that are there
-    already stay. Raises UserError, before anything is written, where what is asked for will not do: runs,
-    data set, settings, Table 10's cases, a folder in use; and where the folder cannot be written.
+    already stay. Raises UserError, before anything is written, where a run, the data set, a setting, a case
+    of Table 10 or a folder in use is refused; and where the folder cannot be written.
     """
     _check(request)
     request = replace(request, skip_other_datasets=True)
@@ -112,9 +112,9 @@ def make_all(request: Request) -> list[Sheet]:
 
 def _check(request: Request) -> None:
     read_runs(request.runs)
-    complexity.check(request.out, **request.table10)
+    check_table10(request.out, **request.table10)
     rows = [*component_rows(request.study), *rank_rows(request.study)]
-    ablation.check(rows, request.study.seeds, request.out / ABLATION)
+    check_grid(rows, request.study.seeds, request.out / ABLATION)
 
 
 def _missed(name: str, reason: str, request: Request) -> Sheet:

@@ -16,6 +16,7 @@ from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.style import save
+from ctxbench.table.terminal import plain
 
 DIFFERS = "differs"
 VERDICTS = (REPRODUCED, DIFFERS, NOT_REPRODUCIBLE, NOT_MEASURED)
@@ -40,6 +41,13 @@ class Sheet:
     origin: str
     figure: Figure | None = None
     pictures: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return plain([self.grid])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The raw numbers, a row for each row of the table."""
+        return self.frame
 
     @property
     def verdicts(self) -> pd.DataFrame:

@@ -120,7 +120,7 @@ def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) 
 
     Raises UserError where a folder holds no run or is damaged, or the threshold is negative.
     """
-    if threshold < 0:
+    if not threshold >= 0:  # nor NaN
         raise UserError(f"the threshold must be 0 or more, not {threshold:g}")
     a, b = read_run(Path(run_a)), read_run(Path(run_b))
     of_a, of_b = ({record.case.id: record for record in run.records} for run in (a, b))

@@ -24,7 +24,7 @@ def sweep(
 ) -> Sweep:
     """Count cases that differ along one axis, and fit how each module's cost grows with it.
 
-    ``cases`` are as from :func:`ctxbench.api.cases`: ``sweep(cases("nonlocal", sizes=[16, 32, 64]))``. MACs
+    ``cases`` are as from ``ctxbench.subject.cases``: ``sweep(cases("nonlocal", sizes=[16, 32, 64]))``. MACs
     and peak memory come from traces, which take no memory and next to no time. ``latency`` measures too: in
     processes of their own, interleaved, kept in the folder ``out`` from which :func:`resume` can go on.
 

@@ -29,7 +29,7 @@ def cases(
     channels: int | Sequence[int] = 512,
     sizes: int | Sequence[Size] = 64,
     options: Mapping[str, Any] | None = None,
-    implementations: Sequence[str] = (),
+    implementations: str | Sequence[str] = (),
     batch: int = 1,
     dtype: str = "float32",
     layout: Layout = "contiguous",
@@ -52,8 +52,12 @@ def cases(
     spelled_out = []
     for name, row in wanted:
         first = bind.implementations(name)[0] if name in registry.SPECS else registry.SINGLE
-        forms = implementations or (first,)
-        for width, size, form in product(_listed(channels), _listed(sizes), forms):
+        forms = (
+            [implementations]
+            if isinstance(implementations, str) and implementations
+            else implementations or (first,)
+        )
+        for width, size, form in product(listed(channels), listed(sizes), forms):
             height, breadth = size if isinstance(size, tuple) else (size, size)
             own = {**(row.options(width) if row else {}), **chosen[name]}
             case = Case(
@@ -122,5 +126,6 @@ def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, di
     return shares
 
 
-def _listed(values: int | Sequence[T]) -> Sequence[int | T]:
-    return [values] if isinstance(values, int) else values
+def listed(values: int | Sequence[T]) -> Sequence[int | T]:
+    """A single value as a list of it; one that is of no use at all is refused when its case is checked."""
+    return values if isinstance(values, (list, tuple, range)) else [values]  # type: ignore[list-item]

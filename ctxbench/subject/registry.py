@@ -32,18 +32,20 @@ _classes: dict[str, type[nn.Module]] = {}  # by target, where this process has t
 T = TypeVar("T", bound="type[nn.Module]")
 
 
-def register(name: str, *, title: str = "", **known: Any) -> Callable[[T], T]:
+def register(
+    name: str, *, title: str = "", paper: str = "", year: int = 0, url: str = "", complexity: str = ""
+) -> Callable[[T], T]:
     """Class decorator: make a module available to ``ctxbench`` under ``name`` in this process.
 
-    ``known`` are further fields of :class:`Spec` (``paper``, ``year``, ``url``, ``complexity``).
-    Raises ValueError if the name is taken.
+    The keywords are what ``ctxbench list`` and the tables say of it; ``complexity`` is the order that its
+    paper claims, such as ``"O(CHW)"``. Raises ValueError if the name is taken.
     """
 
     def add(cls: T) -> T:
         target = place(cls)
         if (taken := _specs().get(name)) and taken.target != target:
             raise ValueError(f"the module name {name!r} is taken by {taken.target}")
-        _registered[name] = Spec(name, title or name, target, **{"paper": "", **UNKNOWN, **known})
+        _registered[name] = Spec(name, title or name, target, paper, year, url, complexity, (SINGLE,))
         _classes[target] = cls
         return cls
 

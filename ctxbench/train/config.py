@@ -3,7 +3,6 @@
 Imports no torch, so that a wrong setting is refused at once.
 """
 
-import ast
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from ctxbench.train.kinds import (
     Range,
     Seed,
 )
+from ctxbench.typed import literal
 
 FREE = frozenset(("root", "workers", "device", "devices", "checkpoint_every", "log_every", "baseline"))
 """Settings that may be changed in a run's config.toml before it is resumed: samples and steps stay the same.
@@ -192,14 +192,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path} is no TOML: {error}") from error
-
-
-def literal(text: str) -> Any:
-    """A value as ``-o`` takes it: a Python literal, ``true``, ``false``, or a bare word."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def assignments(pairs: Sequence[str]) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class TrainedRun:
 
     def checkpoint(self, which: Literal["best", "last"] = "last") -> Checkpoint:
         """The state after the last iteration that was kept, or the weights with the highest mIoU."""
+        if which not in ("best", "last"):
+            raise UserError(f"a run keeps its best and its last weights, not its {which!r}")
         path = self.folder / f"{which}.ckpt"
         if not path.is_file():
             raise UserError(f"{self.folder} holds no {path.name}: the run has not come to its first")
