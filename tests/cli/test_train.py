@@ -15,9 +15,9 @@ import pytest
 import tomli_w
 from tiny import TINY, tiny_folder
 
-from ctxbench.cli import main
-from ctxbench.cli.train import _settings
+from ctxbench.cli import main, values
 from ctxbench.train.logs import Logs
+from ctxbench.train.presets import requested
 from ctxbench.train.run import TrainedRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,9 +66,9 @@ def test_options_of_the_context_module_are_typed_alike(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("[context_options]\nrank = 3\nmode = 'slow'\n")
     pairs = ["rank=8", "flag=False", "word=fast"]
     expected = {"rank": 8, "flag": False, "word": "fast"}
-    by_option = _settings({}, tmp_path / "own.toml", [], pairs, None)
-    by_setting = _settings({}, None, [f"context_options.{pair}" for pair in pairs], [], None)
-    both = _settings({}, None, ["context_options.rank=9"], pairs, None)
+    by_option = requested({}, tmp_path / "own.toml", [], values.options(pairs), None)
+    by_setting = requested({}, None, [f"context_options.{pair}" for pair in pairs], {}, None)
+    both = requested({}, None, ["context_options.rank=9"], values.options(pairs), None)
     assert by_option.context_options == by_setting.context_options == expected
     assert both.context_options == {**expected, "rank": 9}
 

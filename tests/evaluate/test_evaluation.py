@@ -128,7 +128,8 @@ def test_files_hold_the_evaluation(tmp_path: Path) -> None:
     back = read_evaluation(tmp_path / "new")
     assert np.array_equal(back.confusion, made.confusion)
     assert str(back) == str(made)
-    assert replace(back, confusion=made.confusion).__dict__ == made.__dict__
+    assert replace(back, confusion=made.confusion, folder=None).__dict__ == made.__dict__
+    assert back.folder == tmp_path / "new"
 
 
 def test_tables_are_written_in_every_form(tmp_path: Path) -> None:
