@@ -1,7 +1,9 @@
-"""Write the pages that follow from the code: the catalogue of modules and the command reference.
+"""Write the six pages that follow from the code, those of :data:`PAGES`.
 
-And the README's table of the paper's claims, which follows from ``reports/paper/ledger.md``.
-``python docs/generate.py`` writes them; ``tests/test_docs.py`` fails where they are stale.
+The catalogue of modules, the references of the command line, of the Python interface and of a training's
+settings, the text of ``ctxbench --help``, and in the README the table of the paper's claims, which follows
+from ``reports/paper/ledger.md``. ``python docs/generate.py`` writes them; ``tests/test_docs.py`` fails where
+they are stale.
 """
 
 import ast
