@@ -20,7 +20,7 @@ from ctxbench.train.launch.engine import device_of
 from ctxbench.train.launch.stopping import stopping
 from ctxbench.train.run import TrainedRun
 
-LOCK = "ablation.lock"
+LOCK = "grid.lock"
 
 
 def run_grid(
