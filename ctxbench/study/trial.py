@@ -1,4 +1,4 @@
-"""One run of a grid of trainings, in a process of its own: trained or gone on with, evaluated, its scores kept.
+"""One run of a grid of trainings, in a process of its own: trained or resumed, evaluated, its scores kept.
 
 ``python -m ctxbench.study.trial FOLDER NAME COMMAND…`` does the run of that name in the plan of a
 grid's folder; COMMAND is what the run's records name as theirs. The process exits on the end of its
