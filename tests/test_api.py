@@ -297,7 +297,7 @@ def test_a_name_is_one_block_and_a_preset_another() -> None:
         ctxbench.UserError, match="the preset table10 has no 'cbam'; it has reconet, nonlocal"
     ):
         cases("cbam", preset="table10")
-    with pytest.raises(ctxbench.UserError, match="no preset named 'table11'; there are table10"):
+    with pytest.raises(ctxbench.UserError, match="no preset named 'table11'; presets: table10"):
         cases("afnb", preset="table11")
 
 

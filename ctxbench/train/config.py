@@ -233,8 +233,8 @@ def configure(*layers: Mapping[str, Any]) -> TrainConfig:
     A layer's context_options replace an earlier one's.
 
     Raises:
-        UserError: a setting is unknown (it names the nearest ones), or has a value that will not do (it says
-            which would).
+        UserError: a setting is unknown (the nearest ones are named), its value is of another type or out of
+            its range (what it takes is said), or both epochs and iterations are given.
 
     """
     values: dict[str, Any] = {}

@@ -74,12 +74,12 @@ def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainCo
     Later layers take precedence. Where none names a data set, it is the generated one.
 
     Raises:
-        UserError: a preset or a setting is unknown, or a setting has a value that will not do.
+        UserError: a preset or a setting is unknown, or a value is of another type or out of its range.
 
     """
     by_name = presets()
     if preset is not None and preset not in by_name:
-        raise UserError(f"there is no preset {preset!r}; there are {', '.join(by_name)}")
+        raise UserError(f"no preset named {preset!r}; presets: {', '.join(by_name)}")
     named = next((layer["dataset"] for layer in reversed(layers) if "dataset" in layer), SYNTHETIC.name)
     base = by_name.get(preset or named) if isinstance(named, str) else None
     return configure(base.settings if base else {}, *layers)

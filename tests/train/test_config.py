@@ -45,7 +45,7 @@ def test_later_layers_take_precedence() -> None:
 def test_another_data_sets_preset_leaves_the_data_set() -> None:
     config = configured({"dataset": "folder"}, preset="ade20k")
     assert (config.dataset, config.lr) == ("folder", 0.01)
-    with pytest.raises(UserError, match="no preset 'ade'; there are synthetic, "):
+    with pytest.raises(UserError, match="no preset named 'ade'; presets: synthetic, "):
         configured(preset="ade")
 
 
