@@ -90,9 +90,8 @@ def make_all(request: Request) -> list[Sheet]:
     """Make everything that can be made, the ledger first, and the index page.
 
     What cannot is there with its reason and the command that would make it; files of it that are there
-    already stay. Raises UserError, before anything is written, where a run or the data set cannot be read,
-    a setting or one of Table 10's cases is refused, or a folder is in use; and where the folder cannot be
-    written.
+    already stay. Raises UserError, before anything is written, where a run, the data set, a setting, a case
+    of Table 10 or a folder in use is refused; and where the folder cannot be written.
     """
     _check(request)
     request = replace(request, skip_other_datasets=True)
