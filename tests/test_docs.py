@@ -44,6 +44,16 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [place for place in places if not (page.parent / place).exists()] == []
 
 
+PLACE = re.compile(r"(?<![\w./-])(?:ctxbench|modules|tests|docs|reports)/[\w./-]*")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_place_in_this_repository_that_a_page_names_is_there(page: Path) -> None:
+    """Beside links: a path in code marks or in prose. `NAME` stands for a name that the reader gives."""
+    named = {place.rstrip(".") for place in PLACE.findall(page.read_text(encoding="utf-8"))}
+    assert sorted(place for place in named if "NAME" not in place and not (ROOT / place).exists()) == []
+
+
 def test_every_command_is_in_the_reference() -> None:
     from ctxbench.cli import app
 

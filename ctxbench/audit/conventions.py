@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from ctxbench.audit.work import Call, Kind
+from ctxbench.audit.work import Call, CallKind
 
 ITEM_BYTES = 4
 """float32, in which the literature counts memory."""
@@ -52,7 +52,7 @@ Aspects = Mapping[str, tuple[Treatment, ...]]
 """The treatments of each aspect, the plain one first."""
 
 
-def total(kind: Kind, field: str, times: int = 1) -> Callable[[Seen], int]:
+def total(kind: CallKind, field: str, times: int = 1) -> Callable[[Seen], int]:
     """``times`` the sum of a field over the calls of a kind."""
     return lambda seen: times * sum(getattr(call, field) for call in seen.calls if call.kind == kind)
 

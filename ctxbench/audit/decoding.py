@@ -15,11 +15,12 @@ from ctxbench.subject import registry
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 6
+MAX_MATCHES = 6
 """How many fits, and how many near misses, the text shows of each kind; the frame has them all."""
 LINE = 100
 
-Kind = Literal["both", "FLOPs", "memory"]
+Printed = Literal["both", "FLOPs", "memory"]
+"""Which of the printed numbers an outcome is of: one of them, or both by one convention."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class Outcome:
     @property
     def shown_fits(self) -> list[Match]:
         """The plainest few, and the leaf rule wherever it stands."""
-        return [*self.fits[:SHOWN], *(fit for fit in self.fits[SHOWN:] if fit.is_leaf_rule)]
+        return [*self.fits[:MAX_MATCHES], *(fit for fit in self.fits[MAX_MATCHES:] if fit.is_leaf_rule)]
 
     @property
     def shown_misses(self) -> tuple[Match, ...]:
         """The nearest few, and the plainest."""
         plainest = self.near_misses[-1:]
-        return (*self.near_misses[:-1][: SHOWN - 1], *plainest)
+        return (*self.near_misses[:-1][: MAX_MATCHES - 1], *plainest)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Decoding:
     module: str
     shape: Shape
     runs: tuple[str, ...]
-    outcomes: Mapping[Kind, Outcome]
+    outcomes: Mapping[Printed, Outcome]
     not_tried: tuple[str, ...] = ()
 
     @property
@@ -94,29 +95,29 @@ class Decoding:
         printed = " and ".join(map(str, next(iter(self.outcomes.values())).quantities))
         lines = [f"{spec.title if spec else self.module}, input {shape}: what {printed} may count"]
         lines.append(fill(f"Runs: {'; '.join(self.runs)}.", LINE, subsequent_indent="  "))
-        for kind in self.outcomes:
-            lines += ["", *self._section(kind)]
+        for which in self.outcomes:
+            lines += ["", *self._section(which)]
         lines += [f"Not tried: {reason}" for reason in self.not_tried]
         return "\n".join(lines) + "\n"
 
-    def _section(self, kind: Kind) -> list[str]:
-        outcome = self.outcomes[kind]
+    def _section(self, which: Printed) -> list[str]:
+        outcome = self.outcomes[which]
         numbers = " and ".join(map(str, outcome.quantities))
         if len(self.outcomes) > 1:
-            numbers += " by one convention" if kind == "both" else " alone"
+            numbers += " by one convention" if which == "both" else " alone"
         tried = f"of {outcome.tried:,} conventions with different numbers"
         if not outcome.fits:
             misses = _near_misses(outcome)
             return [f"{numbers}: not reproduced; the nearest {tried}", *misses]
         lines = [f"{numbers}: fits {len(outcome.fits)} {tried}"]
-        if kind != "both" and "both" in self.outcomes and self.is_reproduced:
+        if which != "both" and "both" in self.outcomes and self.is_reproduced:
             return lines  # what gives both numbers says more than what gives one
         fits = [
             line
             for number, fit in enumerate(outcome.shown_fits, start=1)
             for line in _in_words(f"{number}.", fit, outcome, _fit_remarks(fit))
         ]
-        if len(outcome.fits) > SHOWN:
+        if len(outcome.fits) > MAX_MATCHES:
             fits.append(f"  {len(outcome.fits)} in all: to_frame() and --csv have every one.")
         misses = _near_misses(outcome)
         if misses:

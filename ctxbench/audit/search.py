@@ -11,7 +11,7 @@ from math import log
 from typing import Any
 
 from ctxbench.audit.conventions import FLOPS, MEMORY, Convention, Seen, conventions, leaf_rule
-from ctxbench.audit.decoding import Decoding, Kind, Outcome
+from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import Candidate, Source, distinct, fits, near_misses
 from ctxbench.audit.quantity import Quantity
 from ctxbench.audit.runs import VIEWS, Run, runs
@@ -45,7 +45,7 @@ def decode(
     module = resolve.canonical(module)
     all_runs = list(runs(module, shape, options or {}))
     sources, not_tried = _sources(all_runs, quantities)
-    outcomes: dict[Kind, Outcome] = {}
+    outcomes: dict[Printed, Outcome] = {}
     if len(quantities) > 1:
         outcomes["both"] = _outcome(sources, quantities)
     for i, quantity in enumerate(quantities):

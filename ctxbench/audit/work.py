@@ -16,10 +16,10 @@ from ctxbench.counters import Build
 from ctxbench.counters.leaf_rule import leaf_flops, watch_leaves
 from ctxbench.tracing.ops import Op, Trace
 
-Kind = Literal["convolution", "matmul", "norm", "activation", "softmax", "sigmoid", "pool", "other"]
+CallKind = Literal["convolution", "matmul", "norm", "activation", "softmax", "sigmoid", "pool", "other"]
 
 # The classes of torch.nn that counters know by name, and below the operations that those classes run.
-LEAVES: dict[Kind, tuple[type[nn.Module], ...]] = {
+LEAVES: dict[CallKind, tuple[type[nn.Module], ...]] = {
     "convolution": (nn.modules.conv._ConvNd, nn.Linear),
     "norm": (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm),
     "activation": (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU, nn.Hardswish),
@@ -34,7 +34,7 @@ LEAVES: dict[Kind, tuple[type[nn.Module], ...]] = {
 }
 """Leaf classes that counters know; a class called ``MatMul`` is a matrix product, any other is ``other``."""
 
-OPERATIONS: dict[str, Kind] = {
+OPERATIONS: dict[str, CallKind] = {
     **dict.fromkeys(("convolution", "_convolution"), "convolution"),
     **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit_no_training"), "norm"),
     **dict.fromkeys(("native_group_norm", "native_layer_norm"), "norm"),
@@ -57,7 +57,7 @@ class Call:
     """
 
     path: str
-    kind: Kind
+    kind: CallKind
     macs: int
     biased: int
     read: int
@@ -76,7 +76,7 @@ def of_operations(trace: Trace) -> list[Call]:
 
 def _operation(op: Op) -> Call:
     name = op.name.split(".")[1].rstrip("_")
-    kind: Kind = OPERATIONS.get(name, "matmul" if op.kind == "product" else "other")
+    kind: CallKind = OPERATIONS.get(name, "matmul" if op.kind == "product" else "other")
     read, written = prod(op.inputs[0]), prod(op.outputs[0])
     return Call(
         path=op.module,
@@ -123,7 +123,7 @@ def last_calls(calls: Iterable[Call]) -> list[Call]:
 def _leaf(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> Call | None:
     if not inputs:
         return None
-    kind: Kind = next((kind for kind, classes in LEAVES.items() if isinstance(leaf, classes)), "other")
+    kind: CallKind = next((kind for kind, classes in LEAVES.items() if isinstance(leaf, classes)), "other")
     macs = 0
     if type(leaf).__name__ == "MatMul":
         kind, macs = "matmul", inputs[0].numel() * inputs[1].shape[-1]

@@ -26,7 +26,7 @@ from ctxbench.evaluate.pictures import Pixels, show, write_png
 from ctxbench.evaluate.predict import SMALLEST, predict
 from ctxbench.table.style import STYLE, canvas
 
-SHOWN = 4
+MAPS_BY_DEFAULT = 4
 """Maps that are drawn where no ranks are named."""
 MOST = 64
 """Maps that are drawn at the most: a picture of more is wider than matplotlib draws and people look at."""
@@ -43,7 +43,7 @@ def attention_module(network: nn.Module) -> Any:
 
 def random_ranks(rank: int, seed: int = 0) -> tuple[int, ...]:
     """Four of 0..rank-1 (or all, where they are fewer) at random, but seeded: always the same; in order."""
-    chosen = np.random.default_rng(seed).choice(rank, min(SHOWN, rank), replace=False)
+    chosen = np.random.default_rng(seed).choice(rank, min(MAPS_BY_DEFAULT, rank), replace=False)
     return tuple(sorted(chosen.tolist()))
 
 

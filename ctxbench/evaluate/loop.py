@@ -48,7 +48,9 @@ def evaluate(
     :func:`~ctxbench.evaluate.predictions.prediction_folder`. The network is moved to ``device``; each part
     of it is left in the mode it was in.
 
-    Raises UserError for a setting, a device or a sample that will not do, and where files cannot be written.
+    Raises UserError for scales, a window or a precision that :class:`Setting` refuses, a batch below 1, other
+    classes than the network's, a device that is not there, a sample that cannot be read, scores that are no
+    numbers, and files that cannot be written.
     """
     setting = Setting(scales, flip, sliding, precision)
     if batch < 1:

@@ -93,7 +93,7 @@ PEAK: Column[NetworkCost] = Column(
     "peak_infer_mib", "peak", lambda cost: cost.peak_infer_bytes / MIB, "infer", "MiB",
     "Peak: predicted, above weights and input.",
 )  # fmt: skip
-SHOWN = (TITLE, INPUT, BACKBONE_MACS, BACKBONE_PARAMS, INCREMENT_MACS, LEAF_RULE, HEAD_PARAMS, PEAK)
+TABLE = (TITLE, INPUT, BACKBONE_MACS, BACKBONE_PARAMS, INCREMENT_MACS, LEAF_RULE, HEAD_PARAMS, PEAK)
 """In the order in which people look at them; what each is ``about`` is the legend under the table."""
 
 CONDITIONS: tuple[Column[NetworkCost], ...] = (
@@ -119,7 +119,7 @@ class NetworkCosts:
     def grid(self) -> Grid:
         """A row for each network and size, the conventions under it."""
         extras = self._extras()
-        columns = _replaced(SHOWN, extras)
+        columns = _replaced(TABLE, extras)
         table = lay_out(
             f"Networks on {self.backbone} (deep stem, output stride 8) · N = 1, 3 channels · float32 · "
             f"inference · {self.classes} classes",

@@ -23,7 +23,7 @@ from ctxbench.networks.tensor_files import load_tensors
 CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
 WRAPPERS = ("state_dict", "model")
 COUNTER = "num_batches_tracked"
-SHOWN = 3
+MAX_KEYS = 3
 """Keys that are named of each kind."""
 
 PREFIXES = ("module.", "backbone.", "encoder.")
@@ -211,7 +211,7 @@ def _hint(backbone: ResNet, state: Mapping[str, Tensor]) -> str:
 
 
 def _first(keys: Any) -> str:
-    return ", ".join(keys[:SHOWN]) + (", …" if len(keys) > SHOWN else "")
+    return ", ".join(keys[:MAX_KEYS]) + (", …" if len(keys) > MAX_KEYS else "")
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -17,7 +17,7 @@ from ctxbench.tracing.ops import Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 12
+MAX_ROWS = 12
 """Rows a table of shares shows one by one."""
 
 
@@ -182,7 +182,7 @@ class Explanation:
             _Leaf(path or "(itself)", calls.get(path, 1), flops, size)
             for path, (flops, size) in self.leaf_rule["leaves"].items()
         ]
-        most_expensive = sorted(leaves, key=lambda leaf: -leaf.flops)[:SHOWN]
+        most_expensive = sorted(leaves, key=lambda leaf: -leaf.flops)[:MAX_ROWS]
         title = "The leaf rule (leaf modules alone, last call wins), most expensive leaves"
         grid = lay_out(title, LEAF, [("", most_expensive)])
         totals = ("gflops", "mib", "every_call_gflops", "every_call_mib")
@@ -254,7 +254,7 @@ def _short(operation: str) -> str:
 
 def _folded(shares: Sequence[views.Share]) -> list[views.Share]:
     """The most expensive shares one by one, and all others as one row."""
-    most_expensive, others = list(shares[:SHOWN]), shares[SHOWN:]
+    most_expensive, others = list(shares[:MAX_ROWS]), shares[MAX_ROWS:]
     if others:
         costs = [(s.calls, s.macs, s.elementwise, s.bytes) for s in others]
         most_expensive.append(views.Share(f"({len(others)} others)", *map(sum, zip(*costs, strict=True))))

@@ -1,4 +1,4 @@
-"""What an ablation will take, from a few timed iterations of its cheapest and its most expensive network."""
+"""What a grid of trainings will take, from timed iterations of its cheapest and most expensive network."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""Runs of an ablation in processes of their own: started, watched, and why one failed."""
+"""Runs of a grid of trainings in processes of their own: started, watched, and why one failed."""
 
 import logging
 import os

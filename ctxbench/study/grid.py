@@ -20,7 +20,7 @@ from ctxbench.train.launch.engine import device_of
 from ctxbench.train.launch.stopping import stopping
 from ctxbench.train.run import TrainedRun
 
-LOCK = "ablation.lock"
+LOCK = "grid.lock"
 
 
 def run_grid(
@@ -39,7 +39,8 @@ def run_grid(
 
     Raises:
         UserError: ``folder`` cannot be written, is damaged, or another process works in it; or, before
-            anything is written, a setting or a data set will not do.
+            anything is written, a run cannot be trained: a setting is refused, or a data set or weights
+            cannot be read.
         KeyboardInterrupt: it was interrupted; each run in progress has then kept a checkpoint.
 
     """

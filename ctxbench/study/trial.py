@@ -1,7 +1,7 @@
-"""One run of an ablation, in a process of its own: trained or gone on with, evaluated, its scores kept.
+"""One run of a grid of trainings, in a process of its own: trained or resumed, evaluated, its scores kept.
 
-``python -m ctxbench.study.trial FOLDER NAME COMMAND…`` does the run of that name in the plan of an
-ablation's folder; COMMAND is what the run's records name as theirs. The process exits on the end of its
+``python -m ctxbench.study.trial FOLDER NAME COMMAND…`` does the run of that name in the plan of a
+grid's folder; COMMAND is what the run's records name as theirs. The process exits on the end of its
 standard input, a pipe from the process that started it: when that dies, in whatever way, so does this one.
 """
 
@@ -46,7 +46,7 @@ class Trial:
     start: str | None = None
 
     def home(self, folder: Path) -> Path:
-        """Its training run, in an ablation's folder."""
+        """Its training run, in a grid's folder."""
         return folder / "runs" / self.name
 
     def log(self, folder: Path) -> Path:
@@ -80,16 +80,16 @@ def words(setting: Setting) -> str:
 
 
 def read_plan(folder: Path) -> dict[str, Trial]:
-    """The runs of an ablation's folder by name; none where it is new. Raises UserError for a damaged plan."""
+    """The runs of a grid's folder by name; none where it is new. Raises UserError for a damaged plan."""
     path = folder / PLAN
     try:
         return {name: _trial(name, entry) for name, entry in _read(path).items()}
     except (KeyError, TypeError, UserError) as error:
-        raise UserError(f"{path} is no plan of an ablation: {in_one_line(error)}") from error
+        raise UserError(f"{path} is no plan of a grid of trainings: {in_one_line(error)}") from error
 
 
 def write_plan(folder: Path, trials: Mapping[str, Trial]) -> None:
-    """Keep the runs of an ablation's folder."""
+    """Keep the runs of a grid's folder."""
     write_text(folder / PLAN, json.dumps({name: t.to_json() for name, t in trials.items()}, indent=1) + "\n")
 
 

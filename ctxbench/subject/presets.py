@@ -54,7 +54,7 @@ def preset(name: str) -> Preset:
     """The preset of that name. Raises UserError where there is none."""
     known = presets()
     if name not in known:
-        raise UserError(f"no preset named {name!r}; there are {', '.join(known) or 'none'}")
+        raise UserError(f"no preset named {name!r}; presets: {', '.join(known) or 'none'}")
     return known[name]
 
 

@@ -16,7 +16,7 @@ from ctxbench.files import written_whole
 from ctxbench.networks.tensor_files import load_tensors
 from ctxbench.networks.weights import compare
 
-SHOWN = 3
+MAX_KEYS = 3
 """Differing keys that an error names."""
 
 
@@ -78,6 +78,6 @@ def load_model(network: nn.Module, state: Mapping[str, Tensor], origin: Path) ->
     different += [f"{key} is unknown" for key in report.unexpected]
     different += [f"{key} is {shape}, not {wanted}" for key, shape, wanted in report.mismatched]
     if different:
-        more = f", and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
-        raise UserError(f"{origin} is of another architecture: {', '.join(different[:SHOWN])}{more}")
+        more = f", and {len(different) - MAX_KEYS} more" if len(different) > MAX_KEYS else ""
+        raise UserError(f"{origin} is of another architecture: {', '.join(different[:MAX_KEYS])}{more}")
     network.load_state_dict(state)

@@ -20,9 +20,9 @@ from ctxbench.train.kinds import (
     CountOrZero,
     Crop,
     Momentum,
-    NotNegative,
+    NotNegativeNumber,
     Number,
-    Positive,
+    PositiveNumber,
     Range,
     Seed,
 )
@@ -79,9 +79,9 @@ class TrainConfig:
     """Range of the random resizing factor."""
     flip: bool = True
     """Mirror half of the training images, drawn at random."""
-    colour: NotNegative = 0.0
+    colour: NotNegativeNumber = 0.0
     """Share by which brightness, contrast and saturation vary; 0 leaves them."""
-    epochs: Positive = 80.0
+    epochs: PositiveNumber = 80.0
     """How often each training image is seen, where ``iterations`` is 0."""
     iterations: CountOrZero = 0
     """Steps of the optimizer; 0: as many as ``epochs`` takes."""
@@ -89,18 +89,18 @@ class TrainConfig:
     """Crops in a step of the optimizer: those of one pass × processes × ``accumulate``."""
     accumulate: Count = 1
     """Passes whose gradients are summed for one step."""
-    lr: Positive = 0.001
+    lr: PositiveNumber = 0.001
     """At the start; it falls as (1 - iteration / iterations) ** power."""
-    head_lr_factor: Positive = 1.0
+    head_lr_factor: PositiveNumber = 1.0
     """Learning rate of all but the backbone, as a multiple of ``lr``. The RecoNet paper is silent; its
     presets take 10, as the code base does that its module was released for."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD is RecoNet's. AdamW divides each gradient by its own size, and so moves TGM's small ones too."""
     momentum: Momentum = 0.9
     """SGD's momentum, or AdamW's first beta."""
-    weight_decay: NotNegative = 0.0001
+    weight_decay: NotNegativeNumber = 0.0001
     """Of all parameters, biases and norms included."""
-    power: NotNegative = 0.9
+    power: NotNegativeNumber = 0.9
     """Of the fall of ``lr``."""
     init: str | None = None
     """Folder of a run, or a checkpoint file, whose weights the whole network starts from."""
@@ -225,8 +225,8 @@ def configure(*layers: Mapping[str, Any]) -> TrainConfig:
     A layer's context_options replace an earlier one's.
 
     Raises:
-        UserError: a setting is unknown (it names the nearest ones), or has a value that will not do (it says
-            which would).
+        UserError: a setting is unknown (the nearest ones are named), its value is of another type or out of
+            its range (what it takes is said), or both epochs and iterations are given.
 
     """
     values: dict[str, Any] = {}

@@ -44,7 +44,8 @@ class Job:
     def prepare(cls, config: TrainConfig, *, begun: bool = False) -> "Job":
         """Open the data, build the network, load the weights it starts from, unless it has ``begun``.
 
-        Raises UserError for whatever of these does not do; for a split, with the setting that names another.
+        Raises UserError where a split is missing, unreadable or without labels (with the setting that names
+        another), the network cannot be built, or weights cannot be read or do not fit.
         """
         train_set, _ = _open(config, "train_split")
         eval_set, skipped = _open(config, "eval_split")

@@ -1,4 +1,7 @@
-"""The kinds of numbers that settings are, with the words in which one that will not do is refused."""
+"""The kinds of numbers that settings are, with the words in which any other value is refused.
+
+Unlike :mod:`ctxbench.typed`, where a number is a float, these leave a whole number an int: see below.
+"""
 
 import sys
 from typing import Annotated
@@ -15,11 +18,11 @@ Number = Annotated[
     Annotated[int, Meta(ge=-MOST, le=MOST)] | Annotated[float, Meta(ge=-LARGEST, le=LARGEST)],
     Meta(description="a finite number"),
 ]
-Positive = Annotated[
+PositiveNumber = Annotated[
     Annotated[int, Meta(gt=0, le=MOST)] | Annotated[float, Meta(gt=0, le=LARGEST)],
     Meta(description="a positive number"),
 ]
-NotNegative = Annotated[
+NotNegativeNumber = Annotated[
     Annotated[int, Meta(ge=0, le=MOST)] | Annotated[float, Meta(ge=0, le=LARGEST)],
     Meta(description="a number from 0 up"),
 ]
@@ -27,7 +30,7 @@ Momentum = Annotated[
     Annotated[int, Meta(ge=0, lt=1)] | Annotated[float, Meta(ge=0, lt=1)],
     Meta(description="a number from 0 up, and below 1"),
 ]
-Range = Annotated[tuple[Positive, Positive], Meta(description="a range such as [0.5, 2.0]")]
+Range = Annotated[tuple[PositiveNumber, PositiveNumber], Meta(description="a range such as [0.5, 2.0]")]
 Count = Annotated[int, Meta(gt=0, le=MOST, description="a positive whole number")]
 CountOrZero = Annotated[int, Meta(ge=0, le=MOST, description="a whole number from 0 up")]
 Seed = Annotated[int, Meta(ge=0, lt=1 << 32, description="a whole number from 0 up, and below 2**32")]

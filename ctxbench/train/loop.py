@@ -100,7 +100,8 @@ def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: Traine
 def _taken_up(config: TrainConfig, folder: Path) -> tuple[Job, Checkpoint | None]:
     """What is to be trained, and the state that a run's folder has of it, if it has one.
 
-    Raises UserError where either will not do.
+    Raises UserError where a file, a split or the network cannot be had, or the checkpoint is damaged or of
+    another training.
     """
     path = folder / LAST
     if not path.exists():

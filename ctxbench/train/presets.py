@@ -16,7 +16,7 @@ from ctxbench.train.config import TrainConfig, assignments, configure, read_toml
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings under the name of their data set, and what to expect of them."""
+    """Settings under the name of their data set, and what to expect of them: both in ``docs/settings.md``."""
 
     name: str
     settings: Mapping[str, Any]
@@ -27,14 +27,12 @@ class Preset:
     cost: str
     """What it takes, and how that is known."""
     command: str
+    """What one types for it."""
 
     @property
     def config(self) -> TrainConfig:
         """The settings, with the defaults of all others."""
         return configure(self.settings)
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.source}\n  expect {self.expected}\n  cost {self.cost}\n  {self.command}"
 
 
 SYNTHETIC = Preset(
@@ -56,7 +54,7 @@ SYNTHETIC = Preset(
     "ours: a generated set whose classes only far context tells apart",
     "90.2 % mIoU, and 20.2 % without context module and GPM (measured once, seed 0); GPM alone does "
     "as well as a context module, for one colour in the image is all that it must carry",
-    "3.6 minutes for both networks, evaluations included (measured once, 2-core CPU)",
+    "minutes on two CPU cores, for both networks with their evaluations: measured in README.md",
     "ctxbench train",
 )
 
@@ -76,12 +74,12 @@ def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainCo
     Later layers take precedence. Where none names a data set, it is the generated one.
 
     Raises:
-        UserError: a preset or a setting is unknown, or a setting has a value that will not do.
+        UserError: a preset or a setting is unknown, or a value is of another type or out of its range.
 
     """
     by_name = presets()
     if preset is not None and preset not in by_name:
-        raise UserError(f"there is no preset {preset!r}; there are {', '.join(by_name)}")
+        raise UserError(f"no preset named {preset!r}; presets: {', '.join(by_name)}")
     named = next((layer["dataset"] for layer in reversed(layers) if "dataset" in layer), SYNTHETIC.name)
     base = by_name.get(preset or named) if isinstance(named, str) else None
     return configure(base.settings if base else {}, *layers)

@@ -123,7 +123,7 @@ def test_an_interrupt_says_how_to_go_on(
     ("arguments", "said"),
     [
         (["--set", "weight_decy=1"], "training has no setting 'weight_decy'; did you mean weight_decay"),
-        (["--preset", "imagenet"], "there is no preset 'imagenet'; there are synthetic, coco, "),
+        (["--preset", "imagenet"], "no preset named 'imagenet'; presets: synthetic, coco, "),
         (["--dataset", "sift_flow"], "sift_flow needs the folder it lies in; get it from http"),
         (["--config", "none.toml"], "cannot read none.toml: No such file or directory"),
         (["--resume", "."], ". holds no training run (no config.toml in it)"),

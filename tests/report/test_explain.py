@@ -3,7 +3,7 @@ import re
 import pytest
 
 from ctxbench import api
-from ctxbench.report.explain import SHOWN, Explanation
+from ctxbench.report.explain import MAX_ROWS, Explanation
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def published() -> Explanation:
 
 def test_many_modules_are_folded_into_one_row_and_lose_nothing(published: Explanation) -> None:
     by_operation, by_module = (grid.groups[0].rows for grid in published.grids()[1:3])
-    assert len(by_module) == SHOWN + 1
+    assert len(by_module) == MAX_ROWS + 1
     assert re.fullmatch(r"\(\d+ others\)", by_module[-1][0].text)
     calls = [sum(int(row[1].text) for row in rows) for rows in (by_operation, by_module)]
     assert calls[0] == calls[1]

@@ -153,7 +153,7 @@ def test_a_plan_is_read_as_it_was_written(config: TrainConfig, tmp_path: Path) -
     assert read_plan(tmp_path) == trials
     for text in ("[]", "{", '{"a": {}}', '{"a": 1}'):
         (tmp_path / PLAN).write_text(text)
-        with pytest.raises(UserError, match=r"plan\.json is no plan of an ablation: "):
+        with pytest.raises(UserError, match=r"plan\.json is no plan of a grid of trainings: "):
             read_plan(tmp_path)
 
 

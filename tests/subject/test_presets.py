@@ -19,5 +19,5 @@ def test_every_row_builds(of: Preset, row: object, channels: int) -> None:
 
 
 def test_an_unknown_preset_is_named_with_those_there_are() -> None:
-    with pytest.raises(UserError, match="no preset named 'table99'; there are table10"):
+    with pytest.raises(UserError, match="no preset named 'table99'; presets: table10"):
         preset("table99")

@@ -45,7 +45,7 @@ def test_later_layers_take_precedence() -> None:
 def test_another_data_sets_preset_leaves_the_data_set() -> None:
     config = configured({"dataset": "folder"}, preset="ade20k")
     assert (config.dataset, config.lr) == ("folder", 0.01)
-    with pytest.raises(UserError, match="no preset 'ade'; there are synthetic, "):
+    with pytest.raises(UserError, match="no preset named 'ade'; presets: synthetic, "):
         configured(preset="ade")
 
 
@@ -188,8 +188,15 @@ def test_the_baseline_is_the_network_without_context() -> None:
     assert replace(bare, global_pool=True, baseline=True, **kept) == config
 
 
-def test_every_setting_is_described_in_the_page() -> None:
+def test_every_setting_and_every_preset_is_described_in_the_page() -> None:
     page = (REPORTS.parent / "docs" / "settings.md").read_text(encoding="utf-8")
-    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    settings, _, offered = page.partition("## Presets")
+    rows = [line.split(" | ") for line in settings.splitlines() if line.startswith("| `")]
     assert [row[0].split("`")[1] for row in rows] == [item.name for item in fields(TrainConfig)]
     assert [row for row in rows if not row[-1].strip(" |")] == []
+    by_name = {line.split("`")[1]: line for line in offered.splitlines() if line.startswith("| `")}
+    assert list(by_name) == list(presets())
+    for name, preset in presets().items():
+        for text in (preset.source, preset.expected, preset.cost, preset.command):
+            assert text
+            assert text in by_name[name]

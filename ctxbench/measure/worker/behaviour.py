@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from ctxbench.measure.worker.call import MeasuredCall
 
-SHOWN = 3
+MAX_NAMES = 3
 """Names that one line lists."""
 UNKNOWN = -1
 """The checksum of what has no values yet, or none that lie in one piece."""
@@ -71,8 +71,8 @@ def _kinds(tensors: Sequence[Tensor]) -> list[str]:
 
 
 def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _checksum(tensor: Tensor) -> int:

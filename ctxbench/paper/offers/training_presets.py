@@ -38,8 +38,8 @@ def _preset(
             "log_every": 10,
             **more,
         },
-        f"section 4.1, {epochs} epochs at {lr:g}; new layers at ten times that, which is not in the paper "
-        "but in the code base that its module was released for",
+        f"the RecoNet paper, section 4.1: {epochs} epochs at {lr:g}; new layers at ten times that, which is "
+        "not in the paper but in the code base that its module was released for",
         expected,
         f"{crops:,} crops, {flops:.1e} FLOPs (3 × the forward pass, {FORWARD_GMACS} GMACs by count); "
         "time not measured",

@@ -26,7 +26,7 @@ from ctxbench.train.run import TrainedRun, network_of
 
 TITLE = "Figure 5 of the paper: sub-attention maps"
 COMMAND = "ctxbench train --out runs/synthetic && ctxbench paper fig5 --run runs/synthetic"
-SHOWN = 3
+IMAGES_BY_DEFAULT = 3
 """Images of the run's own evaluation split that are drawn where none is given."""
 
 Sample = tuple[str, Callable[[], tuple[Image.Image, Pixels | None]]]
@@ -168,4 +168,4 @@ def _own(run: TrainedRun) -> list[Sample]:
         name = f"{dataset.name} {dataset.split} {dataset.stem(index)}"
         return name, lambda: (dataset.image(index), colours(dataset.mask(index), dataset))
 
-    return [sample(index) for index in evenly_spaced(len(dataset), SHOWN)]
+    return [sample(index) for index in evenly_spaced(len(dataset), IMAGES_BY_DEFAULT)]
