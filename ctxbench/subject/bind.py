@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.subject import registry
 from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import load
@@ -63,7 +63,9 @@ def build(
     ``size`` is (H, W); it reaches only modules whose weights depend on it. A third-party class is given its
     channels under whichever of the usual names its constructor has; what else it needs comes as options.
 
-    Raises UserError naming the option or the value that does not fit.
+    Raises UserError naming the option or the value that does not fit, or what the constructor raised. Among
+    tensors without data (fake ones, the meta device) the latter comes through as it is: it may be about them
+    alone, and whoever made them then builds for real.
     """
     cls = load(name)
     accepted = _parameters(cls)
@@ -92,6 +94,20 @@ def build(
         return cls(**arguments)
     except (ValueError, TypeError, SystemExit) as error:
         raise UserError(f"{name}: {error}") from error
+    except MemoryError:  # nothing is wrong with the class: a record calls this "oom"
+        raise
+    except Exception as error:
+        if not _tensors_hold_data():
+            raise
+        raise UserError(f"{name} cannot be built: {in_one_line(error)}") from error
+
+
+def _tensors_hold_data() -> bool:
+    """Whether a tensor that is made here and now has data; fake tensors and those on meta have none."""
+    import torch
+
+    probe = torch.empty(0)
+    return type(probe) is torch.Tensor and not probe.is_meta
 
 
 def build_case(case: Case) -> nn.Module:

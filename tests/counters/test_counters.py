@@ -87,3 +87,22 @@ def test_a_counter_that_fails_says_why() -> None:
 def test_thop_gives_nothing_to_what_it_has_only_a_zero_rule_for() -> None:
     answer = COUNTERS["thop"](lambda: nn.Sequential(nn.Conv2d(8, 8, 1, bias=False), nn.ReLU()), SHAPE)
     assert answer["elementwise"] == {"aten.relu.default": 1}
+
+
+class Reshapes(Plain):
+    """A convolution and shapes worked out in Python, which the JIT graph holds as ``aten::mul``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        return super().forward(x).reshape(n, c, h * w).reshape(n, c, h, w)  # (N, C, H·W), (N, C, H, W)
+
+
+class Scales(Reshapes):
+    def forward(self, x: Tensor) -> Tensor:
+        return (super().forward(x) * x).tanh_().flatten(2).softmax(-1).view_as(x)  # (N, C, H·W), (N, C, H, W)
+
+
+def test_fvcore_is_said_to_lose_only_arithmetic_on_tensors() -> None:
+    assert COUNTERS["fvcore"](Reshapes, SHAPE)["elementwise"] == {}
+    lost = COUNTERS["fvcore"](Scales, SHAPE)["elementwise"]
+    assert lost == {"aten::mul": 1, "aten::tanh_": 1, "aten::softmax": 1}
