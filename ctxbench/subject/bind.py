@@ -94,10 +94,11 @@ def build(
         return cls(**arguments)
     except (ValueError, TypeError, SystemExit) as error:
         raise UserError(f"{name}: {error}") from error
-    except MemoryError:  # nothing is wrong with the class: a record calls this "oom"
-        raise
     except Exception as error:
-        if not _tensors_hold_data():
+        # Where memory ran out nothing is wrong with the class, and its record says so (torch's allocator on
+        # the CPU raises a plain RuntimeError).
+        is_out_of_memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+        if is_out_of_memory or not _tensors_hold_data():
             raise
         raise UserError(f"{name} cannot be built: {in_one_line(error)}") from error
 
