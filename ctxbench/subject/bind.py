@@ -63,9 +63,7 @@ def build(
     ``size`` is (H, W); it reaches only modules whose weights depend on it. A third-party class is given its
     channels under whichever of the usual names its constructor has; what else it needs comes as options.
 
-    Raises UserError naming the option or the value that does not fit, or what the constructor raised. Among
-    tensors without data (fake ones, the meta device) the latter comes through as it is: it may be about them
-    alone, and whoever made them then builds for real.
+    Raises UserError naming the option or the value that does not fit, or what the constructor raised.
     """
     cls = load(name)
     accepted = _parameters(cls)
@@ -95,7 +93,8 @@ def build(
     except (ValueError, TypeError, SystemExit) as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:
-        # Where memory ran out nothing is wrong with the class, and its record says so (torch's allocator on
+        # Among tensors without data (fake ones, the meta device) it may be about them alone: it comes through
+        # as it is, and whoever made them then builds for real. Where memory ran out nothing is wrong with the class, and its record says so (torch's allocator on
         # the CPU raises a plain RuntimeError).
         is_out_of_memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
         if is_out_of_memory or not _tensors_hold_data():
