@@ -71,6 +71,12 @@ def build(
     arguments: dict[str, Any] = {}
     if (channel_argument := _channel_argument(cls)) is not None:
         arguments[channel_argument] = channels
+        # Given as an option too it must say the same: one of the two would silently lose.
+        if (given := chosen.get(channel_argument, channels)) != channels:
+            raise UserError(
+                f"{channel_argument} is the input's channels here, which --channels says ({channels}), "
+                f"not {given!r}"
+            )
     if "size" in accepted:
         if size is None:
             raise UserError(f"{name} needs a size (H, W): its weights depend on it")
@@ -94,8 +100,8 @@ def build(
         raise UserError(f"{name}: {error}") from error
     except Exception as error:
         # Among tensors without data (fake ones, the meta device) it may be about them alone: it comes through
-        # as it is, and whoever made them then builds for real. Where memory ran out nothing is wrong with the class, and its record says so (torch's allocator on
-        # the CPU raises a plain RuntimeError).
+        # as it is, and whoever made them then builds for real. Where memory ran out nothing is wrong with the
+        # class, and its record says so (torch's allocator on the CPU raises a plain RuntimeError).
         is_out_of_memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
         if is_out_of_memory or not _tensors_hold_data():
             raise

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import ctxbench
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, registry, resolve
+from ctxbench.subject.cases import cases
 
 BLOCK = """
 import torch
@@ -32,7 +33,7 @@ class Block(nn.Module):
 class Sized(nn.Module):
     def __init__(self, dim, size, depth):
         super().__init__()
-        self.size, self.depth = size, depth
+        self.dim, self.size, self.depth = dim, size, depth
 
 class NotAModule:
     pass
@@ -122,6 +123,11 @@ def test_a_class_in_a_package_is_found() -> None:
         ("{block}:Block", {"rank": 3}, "has no option 'rank'; its options: heads"),
         ("{block}:Sized", {}, "needs depth: give -o depth=VALUE"),
         ("reconet", {"rank": 0}, "reconet: .*rank"),
+        (
+            "{block}:Sized",
+            {"dim": 3, "depth": 1},
+            r"^dim is the input's channels here, which --channels says \(8\), not 3$",
+        ),
     ],
 )
 def test_wrong_names_and_options_are_answered_in_one_line(
@@ -130,6 +136,16 @@ def test_wrong_names_and_options_are_answered_in_one_line(
     with pytest.raises(UserError, match=said) as error:
         bind.build(name.format(block=block), 8, (4, 4), **options)
     assert "\n" not in str(error.value)
+
+
+def test_the_input_channels_may_be_said_twice_alike(block: str) -> None:
+    module = bind.build(f"{block}:Sized", 8, (4, 4), dim=8, depth=1)
+    assert module.dim == 8
+    (again,) = cases(f"{block}:Sized", channels=8, sizes=4, options={"dim": 8, "depth": 1})
+    assert bind.build_case(again).dim == 8
+    (against,) = cases(f"{block}:Sized", channels=8, sizes=4, options={"dim": 3, "depth": 1})
+    with pytest.raises(UserError, match="which --channels says"):
+        bind.build_case(against)
 
 
 def test_a_constructor_that_raises_is_said_to(raising: str) -> None:
@@ -149,7 +165,7 @@ def test_a_constructor_that_raises_is_said_to(raising: str) -> None:
 def test_one_that_only_fails_without_data_is_built_with_it(raising: str) -> None:
     assert ctxbench.count(f"{raising}:Reads", (1, 8, 4, 4)).macs == 8 * 8 * 16
     for without_data in (FakeTensorMode(), torch.device("meta")):
-        with without_data, pytest.raises(Exception, match="local_scalar_dense|meta") as error:
+        with without_data, pytest.raises(Exception, match=r"local_scalar_dense|meta") as error:
             bind.build(f"{raising}:Reads", 8)
         assert not isinstance(error.value, UserError)
 
