@@ -6,27 +6,26 @@ from collections import Counter
 from typing import Any
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.answer import refusal
-from ctxbench.counters.common import Lost, quietly, real, result, too_heavy
-from ctxbench.tracing import Trace, trace
+from ctxbench.counters.answer import Lost, answer, refusal
+from ctxbench.counters.common import quietly, real, too_heavy
+from ctxbench.tracing import Trace
 from ctxbench.tracing.formulas import PRODUCTS
 
 COMPOSITE_PRODUCTS = frozenset(("matmul", "einsum", "scaled_dot_product_attention", "bilinear", "conv2d"))
 """Products that our trace, below autograd, only ever sees in parts."""
 
 
-def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
     """MACs by fvcore; lost is what it names as unsupported itself and is arithmetic on tensors."""
     with quietly():
         from fvcore.nn import FlopCountAnalysis
 
-        recorded = trace(build, shape)
         if reason := too_heavy(recorded):
             return refusal(reason)
         analysis = FlopCountAnalysis(*real(build, shape))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         macs = analysis.total()
-        return result(macs, _lost(analysis.unsupported_ops(), recorded))
+        return answer(macs, _lost(analysis.unsupported_ops(), recorded))
 
 
 def _lost(unsupported: Counter[str], recorded: Trace) -> Lost:
@@ -35,7 +34,7 @@ def _lost(unsupported: Counter[str], recorded: Trace) -> Lost:
     That graph holds Python's arithmetic on sizes too (the ``h * w`` of a reshape is an ``aten::mul``), and
     data movement. Element-wise work is therefore only what the trace has seen, and as often as it was seen.
     """
-    traced = Counter(_bare(op.name.split(".")[1]) for op in recorded.ops if op.flops)
+    traced = Counter(_bare(op.name.removeprefix("aten.")) for op in recorded.ops if op.flops)
     lost = Lost({}, {})
     for name, calls in unsupported.most_common():
         bare = _bare(name.removeprefix("aten::"))
@@ -47,5 +46,5 @@ def _lost(unsupported: Counter[str], recorded: Trace) -> Lost:
 
 
 def _bare(name: str) -> str:
-    """The name that ``_softmax`` below autograd and the in-place ``softmax_`` share with ``softmax``."""
-    return name.strip("_")
+    """The name that ``_softmax.default`` below autograd and ``softmax_`` in place share with ``softmax``."""
+    return name.partition(".")[0].strip("_")
