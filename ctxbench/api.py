@@ -261,11 +261,12 @@ def explain(
     published = bind.implementations(module)[-1]
     build = _builder(_case(module, shape, preset, published, options))
     recorded = partial(trace, module, shape, preset=preset, options=options)
+    of_published = recorded(implementation=published)
     return Explanation(
         count=count(module, shape, preset=preset, implementation=implementation, options=options),
         trace=recorded(mode=mode, implementation=implementation),
-        counters={name: COUNTERS[name](build, shape) for name in installed(counters)},
-        counted_macs=views.macs(recorded(implementation=published)),
+        counters={name: COUNTERS[name](build, shape, of_published) for name in installed(counters)},
+        counted_macs=views.macs(of_published),
         leaf_rule=leaf_rule.count(build, shape),
     )
 

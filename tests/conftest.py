@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
+
+from ctxbench import shelf
 
 # before torch reads it, here and in the processes that tests start: on tensors of this size further threads
 # cost more than they take over, wait for each other where other tests run too, and sum in another order
@@ -37,3 +40,22 @@ def _reason(report: pytest.TestReport) -> str:
     place_and_reason = report.longrepr  # (file, line, "Skipped: reason"); a list where a worker sent it
     reason = place_and_reason[-1] if isinstance(place_and_reason, tuple | list) else str(place_and_reason)
     return str(reason).removeprefix("Skipped: ").partition("\n")[0]
+
+
+@pytest.fixture
+def install_paper(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str], None]]:
+    """Install a paper by its name and its offers' place: metadata that lie where Python looks for packages."""
+
+    def install(name: str, offers: str) -> None:
+        site = tmp_path_factory.mktemp("site")
+        metadata = site / f"{name}-1.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (metadata / "entry_points.txt").write_text(f"[ctxbench.papers]\n{name} = {offers}\n")
+        monkeypatch.syspath_prepend(site)
+        shelf.installed.cache_clear()
+
+    yield install
+    shelf.installed.cache_clear()

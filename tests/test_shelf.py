@@ -2,14 +2,13 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_paper import PRINTED
 
 import ctxbench
-from ctxbench import shelf
 from ctxbench.report.columns import columns
 from ctxbench.report.tables import grids
 from ctxbench.subject.cases import cases
@@ -19,17 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The tiny paper, installed: its package's metadata lie where Python looks for packages."""
-    site = tmp_path_factory.mktemp("site")
-    metadata = site / "tiny_paper-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-paper\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[ctxbench.papers]\ntiny = tiny_paper:OFFERS\n")
-    monkeypatch.syspath_prepend(site)
-    shelf.installed.cache_clear()
-    yield
-    shelf.installed.cache_clear()
+def tiny(install_paper: Callable[[str, str], None]) -> None:
+    install_paper("tiny", "tiny_paper:OFFERS")
 
 
 @pytest.mark.usefixtures("tiny")

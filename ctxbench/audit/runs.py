@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -11,6 +12,7 @@ from ctxbench.audit.conventions import ITEM_BYTES, Seen
 from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
 from ctxbench.subject import bind
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace_case, views
@@ -35,9 +37,11 @@ class Run:
     words: str = ""
     deviations: int = 1
 
-    def build(self) -> Any:
-        """Build the module."""
-        return bind.build(self.module, self.shape[1], self.shape[2:], self.form, **self.options)
+    @property
+    def case(self) -> Case:
+        """What is built and run: in float32, forward alone."""
+        batch, channels, height, width = self.shape
+        return Case(self.module, channels, height, width, self.options, self.form, batch)
 
     def seen_by_view(self, *, training: bool) -> dict[str, Seen]:
         """What this run looks like in each view. Two views that see the same are given once.
@@ -45,12 +49,10 @@ class Run:
         Memory that no counter adds up (peaks, what is saved) is the same in every view; that of training
         is known where ``training`` is asked for. Raises UserError where the module does not run.
         """
-        batch, channels, height, width = self.shape
-        case = Case(self.module, channels, height, width, self.options, self.form, batch)
-        watched = Watched(self.build)
-        infer = trace_case(case, subject=watched)
+        watched = Watched(partial(build_case, self.case))
+        infer = trace_case(self.case, subject=watched)
         leaves = watched.calls
-        train = trace_case(case, "train") if training else None
+        train = trace_case(self.case, "train") if training else None
         common = Seen(
             calls=of_operations(infer),
             input_bytes=ITEM_BYTES * prod(self.shape),

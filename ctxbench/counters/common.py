@@ -6,28 +6,17 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import psutil
 import torch
 from torch import Tensor
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.answer import answer
+from ctxbench.counters.answer import Lost
 from ctxbench.tracing import Op, Trace, views
 
 MAX_GMACS = 200.0
 """A counter that must execute the module is not asked to do more than this (seconds on a laptop)."""
-
-
-class Lost(NamedTuple):
-    """What a counter gave nothing to, as operation to calls: products, and element-wise work."""
-
-    products: dict[str, int]
-    elementwise: dict[str, int]
-
-
-NOTHING_LOST = Lost({}, {})
 
 
 @contextmanager
@@ -36,11 +25,6 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings(), torch.no_grad(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         yield
-
-
-def result(macs: float, lost: Lost = NOTHING_LOST) -> dict[str, Any]:
-    """A counter's answer."""
-    return answer(macs, lost.products, lost.elementwise)
 
 
 def too_heavy(recorded: Trace) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from ctxbench.counters import COUNTERS, LEAF_RULE, leaf_rule
+from ctxbench.counters.answer import refusal
 from ctxbench.subject import bind
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
@@ -43,18 +44,35 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
     )
     fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
     fill(infer if case.mode == "infer" else train, peak_pred_bytes=partial(views.peak_bytes, block=block))
-    fill(infer if published == case else count_case(published, "infer"), published_macs=views.macs)
+    of_published = infer if published == case else count_case(published, "infer")
+    fill(of_published, published_macs=views.macs)
     traces = [answer for answer in (train, infer) if isinstance(answer, Trace)]
     return {
         **values,
         "unknown_ops": {op: calls for trace in traces for op, calls in views.unknown_ops(trace).items()},
         "note": next((trace.note for trace in traces if trace.note), CUDA_NOTE if cuda else ""),
         "counters": {
-            **{name: COUNTERS[name](partial(build_case, published), case.shape) for name in counters},
+            **_opinions(published, of_published, counters),
             LEAF_RULE: _leaf_rule(published),
         },
         "reasons": reasons,
     }
+
+
+def _opinions(
+    published: Case, recorded: Trace | NotCounted, counters: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """What each counter makes of the published form, as it is built: in float32.
+
+    ``recorded`` is the published form's own trace, of which there is none where the module does not run.
+    """
+    plain = replace(published, dtype="float32", layout="contiguous", mode="infer")
+    if counters and (plain.dtype, plain.layout) != (published.dtype, published.layout):
+        recorded = count_case(plain)
+    if isinstance(recorded, NotCounted):
+        return {name: refusal(recorded.reason) for name in counters}
+    build = partial(build_case, plain)
+    return {name: COUNTERS[name](build, plain.shape, recorded) for name in counters}
 
 
 def _leaf_rule(case: Case) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import lost_ops, quietly, result
-from ctxbench.tracing import trace
+from ctxbench.counters.answer import answer
+from ctxbench.counters.common import lost_ops, quietly
+from ctxbench.tracing import Trace
 from ctxbench.tracing.fake import fake_module, fake_tensors, undisturbed
 
 
-def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
     """MACs by FlopCounterMode; ``missed`` have no formula in its registry."""
     known = {str(packet) for packet in flop_registry}
     fake = fake_tensors()
@@ -21,5 +22,5 @@ def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
         module = fake_module(build, fake, shape).eval()
         with fake, FlopCounterMode(display=False) as counter:
             module(torch.empty(shape))
-        lost = lost_ops(trace(build, shape), lambda op: op.name.rpartition(".")[0] in known)
-        return result(counter.get_total_flops() / 2, lost)
+        lost = lost_ops(recorded, lambda op: op.name.rpartition(".")[0] in known)
+        return answer(counter.get_total_flops() / 2, lost)

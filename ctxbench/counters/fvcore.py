@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-import torch
-
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.answer import refusal
-from ctxbench.counters.common import Lost, quietly, real, result, too_heavy
-from ctxbench.tracing import trace
-from ctxbench.tracing.formulas import MOVES, PRODUCTS
+from ctxbench.counters.answer import Lost, answer, refusal
+from ctxbench.counters.common import quietly, real, too_heavy
+from ctxbench.tracing import Trace
+from ctxbench.tracing.formulas import PRODUCTS
 
 COMPOSITE_PRODUCTS = frozenset(("matmul", "einsum", "scaled_dot_product_attention", "bilinear", "conv2d"))
 """Products that our trace, below autograd, only ever sees in parts."""
 
 
-def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
-    """MACs by fvcore; lost is what it names as unsupported itself, data movement aside."""
+def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
+    """MACs by fvcore; lost is what it names as unsupported itself and is arithmetic on tensors."""
     with quietly():
         from fvcore.nn import FlopCountAnalysis
 
-        if reason := too_heavy(trace(build, shape)):
+        if reason := too_heavy(recorded):
             return refusal(reason)
         analysis = FlopCountAnalysis(*real(build, shape))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         macs = analysis.total()
-        lost = Lost({}, {})
-        for name, calls in analysis.unsupported_ops().most_common():
-            bare = name.removeprefix("aten::").rstrip("_")
-            if bare in PRODUCTS or bare in COMPOSITE_PRODUCTS:
-                lost.products[name] = calls
-            elif not _only_moves_data(bare):
-                lost.elementwise[name] = calls
-        return result(macs, lost)
+        return answer(macs, _lost(analysis.unsupported_ops(), recorded))
 
 
-def _only_moves_data(name: str) -> bool:
-    packet = getattr(torch.ops.aten, name, None)
-    is_view = packet is not None and all(getattr(packet, overload).is_view for overload in packet.overloads())
-    return is_view or name in MOVES
+def _lost(unsupported: Counter[str], recorded: Trace) -> Lost:
+    """Sort what fvcore gave nothing to, by its names in the JIT graph: ``aten::softmax`` to calls.
+
+    That graph holds Python's arithmetic on sizes too (the ``h * w`` of a reshape is an ``aten::mul``), and
+    data movement. Element-wise work is therefore only what the trace has seen, and as often as it was seen.
+    """
+    traced = Counter(_bare(op.name.removeprefix("aten.")) for op in recorded.ops if op.flops)
+    lost = Lost({}, {})
+    for name, calls in unsupported.most_common():
+        bare = _bare(name.removeprefix("aten::"))
+        if bare in PRODUCTS or bare in COMPOSITE_PRODUCTS:
+            lost.products[name] = calls
+        elif bare in traced:
+            lost.elementwise[name] = min(calls, traced[bare])
+    return lost
+
+
+def _bare(name: str) -> str:
+    """The name that ``_softmax.default`` below autograd and ``softmax_`` in place share with ``softmax``."""
+    return name.partition(".")[0].strip("_")

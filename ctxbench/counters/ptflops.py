@@ -8,17 +8,17 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.answer import refusal
-from ctxbench.counters.common import quietly, real, result, too_heavy
-from ctxbench.tracing import trace
+from ctxbench.counters.answer import answer, refusal
+from ctxbench.counters.common import quietly, real, too_heavy
+from ctxbench.tracing import Trace
 
 
-def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
     """MACs by ptflops. It does not say what it missed, and counts some element-wise work as MACs."""
     with quietly():
         from ptflops import get_model_complexity_info
 
-        if reason := too_heavy(trace(build, shape)):
+        if reason := too_heavy(recorded):
             return refusal(reason)
         module, x = real(build, shape)
 
@@ -29,4 +29,4 @@ def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
             module, shape[1:], input_constructor=inputs, backend="pytorch", as_strings=False,
             print_per_layer_stat=False, verbose=False, ost=StringIO(),
         )  # fmt: skip
-        return refusal("ptflops gave no number") if macs is None else result(float(macs))
+        return refusal("ptflops gave no number") if macs is None else answer(float(macs))

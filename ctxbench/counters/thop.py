@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from ctxbench.counters import Build, Shape
-from ctxbench.counters.common import lost_ops, quietly, result
-from ctxbench.tracing import trace
+from ctxbench.counters.answer import answer
+from ctxbench.counters.common import lost_ops, quietly
+from ctxbench.tracing import Trace
 
 
-def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
     """MACs by thop; ``missed`` ran outside every module type that thop has a rule for."""
     with quietly():
         from thop import profile
@@ -22,4 +23,4 @@ def count_macs(build: Build, shape: Shape) -> dict[str, Any]:
         rules = {kind for kind, rule in register_hooks.items() if rule.__name__ != "zero_ops"}
         ruled = {path for path, part in module.named_modules() if type(part) in rules}
         macs, _ = profile(module, (x,), verbose=False)
-        return result(macs, lost_ops(trace(build, shape), lambda op: op.module in ruled))
+        return answer(macs, lost_ops(recorded, lambda op: op.module in ruled))

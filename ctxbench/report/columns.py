@@ -20,6 +20,8 @@ NOT_COUNTED = "Not counted, for want of a formula"
 TRACED_OTHERWISE = "Traced differently"
 ODD = "Odd when it ran"
 """How notes on a count begin, in every table."""
+LOWER_BOUND = "≥ "
+"""What stands before a count in which an operation is missing."""
 
 
 def status(record: Record) -> str:
@@ -33,6 +35,11 @@ def why_empty(field: str, record: Record) -> str:
         return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
     opinion = record.counters.get(field, {})
     return opinion.get("reason") or record.reasons.get(field) or record.reason or "not measured"
+
+
+def at_least(record: Record) -> str:
+    """The mark of the record's counts: empty where the cost of every operation is known."""
+    return LOWER_BOUND if record.unknown_ops else ""
 
 
 def of_record(name: str, unit: float = 1) -> Callable[[Record], Any]:
@@ -74,7 +81,7 @@ def _count(
     """A count of the record in 10⁹."""
     return Column(
         name, header, of_record(field, 1e9), part, "G", about,
-        digits=digits, why=partial(why_empty, field), rank=rank, less_is_better=best,
+        digits=digits, mark=at_least, why=partial(why_empty, field), rank=rank, less_is_better=best,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxbench.errors import UserError
-from ctxbench.report.columns import NOT_COUNTED, TRACED_OTHERWISE, missed
+from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, TRACED_OTHERWISE, missed
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.terminal import plain
@@ -16,6 +16,9 @@ from ctxbench.tracing.ops import Phase
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_TRAINING_PASS = "No training pass"
+"""How the note of a block for inference alone begins."""
 
 MAX_ROWS = 12
 """Rows a table of shares shows one by one."""
@@ -46,6 +49,9 @@ class Count:
     note: str = ""
     config: str = ""
     """Options in which it departs from its defaults: a preset's, and those given."""
+    lower_bound: bool = False
+    bwd_lower_bound: bool = False
+    """Whether the counts of the forward pass, and of the backward pass, lack an operation."""
 
     @classmethod
     def of(cls, subject: str, infer: Trace, train: Trace | UserError, config: str = "") -> Count:
@@ -59,6 +65,7 @@ class Count:
             trained = {
                 "bwd_macs": views.macs(train, "backward"),
                 "bwd_flops": views.flops(train, "backward"),
+                "bwd_lower_bound": train.lower_bound,
                 "act_bytes": views.saved_bytes(train),
                 "peak_train_bytes": views.peak_bytes(train),
                 "unknown_ops": {**views.unknown_ops(train), **views.unknown_ops(infer)},
@@ -75,8 +82,14 @@ class Count:
             flops=views.flops(infer),
             bytes=views.bytes_moved(infer),
             peak_infer_bytes=views.peak_bytes(infer),
+            lower_bound=infer.lower_bound,
             **trained,
         )
+
+    @property
+    def has_training_pass(self) -> bool:
+        """Whether it could be recorded forward and backward."""
+        return self.peak_train_bytes is not None
 
     def grid(self) -> Grid:
         """One row: counts in 10⁹, memory in MiB."""
@@ -85,9 +98,10 @@ class Count:
         remarks = {
             "Configuration": self.config,
             NOT_COUNTED: missed(self.unknown_ops),
-            TRACED_OTHERWISE: self.note,
+            (TRACED_OTHERWISE if self.has_training_pass else NO_TRAINING_PASS): self.note,
         }
-        grid.notes += [f"{about}: {remark}." for about, remark in remarks.items() if remark]
+        # A note may be what a library raised, which often is a sentence already.
+        grid.notes += [f"{about}: {remark.rstrip('.')}." for about, remark in remarks.items() if remark]
         return grid
 
     def __str__(self) -> str:
@@ -102,9 +116,18 @@ def _field(name: str) -> Callable[[Count], Any]:
     return lambda count: getattr(count, name)
 
 
-def _number(name: str, header: str, part: str, unit: str, scale: float) -> Column[Count]:
-    """A field of integers: in the table as ``scale`` says, in the frame as it is."""
-    return Column(name, header, _field(name), part, unit, kind="int", scale=scale, digits=5)
+def _number(
+    name: str, header: str, part: str, unit: str, scale: float, *, lower_bound: str = ""
+) -> Column[Count]:
+    """A field of integers: in the table as ``scale`` says, in the frame as it is.
+
+    ``lower_bound`` names the field that says whether it is one, which the table marks.
+    """
+
+    def mark(count: Count) -> str:
+        return LOWER_BOUND if lower_bound and getattr(count, lower_bound) else ""
+
+    return Column(name, header, _field(name), part, unit, kind="int", scale=scale, digits=5, mark=mark)
 
 
 COUNT: tuple[Column[Count], ...] = (
@@ -112,9 +135,9 @@ COUNT: tuple[Column[Count], ...] = (
     raw("shape", _field("shape"), "text"),
     raw("output_shape", _field("output_shape"), "text"),
     raw("dtype", _field("dtype"), "text"),
-    _number("macs", "MACs", "forward", "G", 1e-9),
-    _number("flops", "FLOPs", "forward", "G", 1e-9),
-    _number("bwd_macs", "MACs", "backward", "G", 1e-9),
+    _number("macs", "MACs", "forward", "G", 1e-9, lower_bound="lower_bound"),
+    _number("flops", "FLOPs", "forward", "G", 1e-9, lower_bound="lower_bound"),
+    _number("bwd_macs", "MACs", "backward", "G", 1e-9, lower_bound="bwd_lower_bound"),
     _number("params", "parameters", "", "M", 1e-6),
     _number("act_bytes", "activations", "saved", "MiB", 1 / MIB),
     _number("peak_infer_bytes", "peak", "infer", "MiB", 1 / MIB),
@@ -187,8 +210,9 @@ class Explanation:
         grid = lay_out(title, LEAF, [("", most_expensive)])
         totals = ("gflops", "mib", "every_call_gflops", "every_call_mib")
         shown = {name: significant(self.leaf_rule[name], 4) for name in totals}
+        number = "1 leaf" if len(leaves) == 1 else f"{len(leaves)} leaves"
         grid.notes.append(
-            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in {len(leaves)} leaves; "
+            f"In all {shown['gflops']} GFLOPs and {shown['mib']} MiB in {number}; "
             f"every call counted, {shown['every_call_gflops']} GFLOPs and {shown['every_call_mib']} MiB."
         )
         return [grid]
@@ -225,7 +249,7 @@ OPINION: tuple[Column[_Opinion], ...] = (
     Column(
         "gmacs", "MACs", lambda opinion: opinion.gmacs, unit="G", digits=5, why=lambda opinion: opinion.reason
     ),
-    Column("share", "of ours", lambda opinion: opinion.share, unit="%", format=_percent),
+    Column("share", "of ctxbench's", lambda opinion: opinion.share, unit="%", format=_percent),
 )
 LEAF: tuple[Column[_Leaf], ...] = (
     Column("leaf", "leaf", lambda leaf: leaf.path, kind="text"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, in_one_line
 from ctxbench.subject import registry
 from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import load
@@ -63,7 +63,7 @@ def build(
     ``size`` is (H, W); it reaches only modules whose weights depend on it. A third-party class is given its
     channels under whichever of the usual names its constructor has; what else it needs comes as options.
 
-    Raises UserError naming the option or the value that does not fit.
+    Raises UserError naming the option or the value that does not fit, or what the constructor raised.
     """
     cls = load(name)
     accepted = _parameters(cls)
@@ -71,6 +71,12 @@ def build(
     arguments: dict[str, Any] = {}
     if (channel_argument := _channel_argument(cls)) is not None:
         arguments[channel_argument] = channels
+        # Given as an option too it must say the same: one of the two would silently lose.
+        if (given := chosen.get(channel_argument, channels)) != channels:
+            raise UserError(
+                f"{channel_argument} is the input's channels here, which --channels says ({channels}), "
+                f"not {given!r}"
+            )
     if "size" in accepted:
         if size is None:
             raise UserError(f"{name} needs a size (H, W): its weights depend on it")
@@ -92,6 +98,22 @@ def build(
         return cls(**arguments)
     except (ValueError, TypeError, SystemExit) as error:
         raise UserError(f"{name}: {error}") from error
+    except Exception as error:
+        # Among tensors without data (fake ones, the meta device) it may be about them alone: it comes through
+        # as it is, and whoever made them then builds for real. Where memory ran out nothing is wrong with the
+        # class, and its record says so (torch's allocator on the CPU raises a plain RuntimeError).
+        is_out_of_memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+        if is_out_of_memory or not _tensors_hold_data():
+            raise
+        raise UserError(f"{name} cannot be built: {in_one_line(error)}") from error
+
+
+def _tensors_hold_data() -> bool:
+    """Whether a tensor that is made here and now has data; fake tensors and those on meta have none."""
+    import torch
+
+    probe = torch.empty(0)
+    return type(probe) is torch.Tensor and not probe.is_meta
 
 
 def build_case(case: Case) -> nn.Module:

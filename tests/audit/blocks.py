@@ -69,3 +69,17 @@ class Branches(Pointwise):
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
         return y if y.sum() > 0 else -y
+
+
+class Drawn(nn.Module):
+    """A convolution that is called as often as the constructor draws."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1, bias=False)
+        self.times = int(torch.randint(1, 100, ()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(self.times):
+            x = self.conv(x)
+        return x

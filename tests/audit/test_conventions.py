@@ -1,13 +1,16 @@
 """Treatments counted by hand on a small block, and the leaf rule as one convention of many."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from audit.blocks import CONV, OUT, PRODUCTS, C, H, W
 
 from ctxbench.audit.conventions import FLOPS, MEMORY, Seen, Treatment, conventions, leaf_rule
 from ctxbench.audit.runs import EVERY_CALL, LAST_CALL, OPERATIONS, Run
 from ctxbench.counters import leaf_rule as counter
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.presets import Row, presets
 
 SMALL = f"{Path(__file__).with_name('blocks.py')}:Small"
@@ -32,6 +35,17 @@ def test_a_module_that_had_to_run_again_is_counted_once() -> None:
         training=False
     )
     assert [call.macs for call in seen_by_view[EVERY_CALL].calls] == [C * C * H * W]
+
+
+def test_a_run_is_built_as_its_case_is() -> None:
+    """Whatever this process drew before: the weights are seeded, in the pass that is watched too."""
+    run = Run(SMALL.replace("Small", "Drawn"), (1, C, H, W), "single")
+    expected = build_case(run.case).times * C * C * H * W
+    for seed in range(5):
+        torch.manual_seed(seed)
+        seen = run.seen_by_view(training=False)[EVERY_CALL]
+        assert sum(call.macs for call in seen.calls) == expected
+    assert (run.case.shape, run.case.implementation) == (run.shape, "single")
 
 
 def test_aspects_beside_the_products_by_hand() -> None:
@@ -70,7 +84,7 @@ def test_a_new_aspect_is_one_line() -> None:
 def test_the_leaf_rule_is_a_point_of_the_space(row: Row) -> None:
     run = Run(row.module, (1, 64, 12, 9), "published", {**row.options(64), **row.rule_options})
     *_, seen = run.seen_by_view(training=False).values()
-    counted = counter.count(run.build, run.shape)
+    counted = counter.count(partial(build_case, run.case), run.shape)
     assert leaf_rule(FLOPS, seen) == round(counted["gflops"] * 1e9)
     assert leaf_rule(MEMORY, seen) == round(counted["mib"] * 2**20)
     assert leaf_rule(FLOPS, seen) in {convention.value for convention in conventions(FLOPS, seen)}

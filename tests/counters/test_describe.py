@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from ctxbench import api
+from ctxbench.counters import DEFAULT
 from ctxbench.counters.describe import describe
 from ctxbench.measure.records import Record
 from ctxbench.subject.case import Case
 from ctxbench.subject.cases import cases
-from ctxbench.tracing import views
+from ctxbench.tracing import Trace, views
+from ctxbench.tracing.one_pass import Recording
 
 EMAU = Case("emau", 16, 6, 5, options={"bases": 4})
 
@@ -42,6 +45,40 @@ def test_the_predicted_peak_follows_mode_and_device(monkeypatch: pytest.MonkeyPa
     assert cuda % views.CUDA_BLOCK == 0
 
 
+@pytest.mark.parametrize(
+    ("case", "passes"),
+    [
+        (EMAU, 3),  # inference and training, and inference of the published form
+        (replace(EMAU, implementation="published"), 2),
+        (replace(EMAU, dtype="float64"), 4),  # the counters are given the published form in float32
+    ],
+    ids=lambda value: value.id if isinstance(value, Case) else "",
+)
+def test_every_pass_is_recorded_once_however_many_counters_are_asked(
+    case: Case, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = []
+    run = Recording.run
+
+    def noted(self: Recording) -> Trace:
+        recorded.append(self)
+        return run(self)
+
+    monkeypatch.setattr(Recording, "run", noted)
+    counters = describe(case, DEFAULT)["counters"]
+    assert len(recorded) == passes
+    assert all(counters[name]["gmacs"] for name in DEFAULT)
+
+
+def test_an_explanation_records_what_the_counters_see_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    run = Recording.run
+    monkeypatch.setattr(Recording, "run", lambda self: passes.append(1) or run(self))
+    for counters in ((), DEFAULT):
+        api.explain("emau", EMAU.shape, counters=counters, options=EMAU.options)
+    assert len(passes) == 2 * 4
+
+
 def test_what_cannot_be_counted_has_a_reason(case: Callable[..., Case]) -> None:
     found = describe(case("Raises"), ("torch",))
     why = "KeyError: 'no such map'"
@@ -58,7 +95,7 @@ def test_what_cannot_be_counted_has_a_reason(case: Callable[..., Case]) -> None:
     assert {name: found["reasons"][name] for name in fields} == dict.fromkeys(fields, why)
     assert not found.keys() & set(fields)
     assert found["counters"]["torch"]["gmacs"] is None
-    assert found["counters"]["torch"]["reason"]
+    assert found["counters"]["torch"]["reason"] == why
     assert found["counters"]["leaf_rule"] == {"reason": why}
 
 

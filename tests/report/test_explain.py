@@ -1,6 +1,8 @@
 import re
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from ctxbench import api
 from ctxbench.report.explain import MAX_ROWS, Explanation
@@ -24,3 +26,50 @@ def test_it_reads_at_100_columns() -> None:
     assert max(map(len, told.splitlines())) <= 100
     assert "\n\nbackward, by operation\n" in told
     assert not re.search(r" +$", told, flags=re.M)
+
+
+class NoGradient(nn.Module):
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()
+
+
+class Spectral(nn.Module):
+    """A convolution, and an operation whose cost has no formula."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.fft2(self.conv(x)).real
+
+
+def test_a_block_without_a_training_pass_is_said_to_have_none() -> None:
+    (note,) = api.count(NoGradient(), (1, 8, 4, 5)).grid().notes
+    assert note.startswith("No training pass: NoGradient fails forward and backward on (1, 8, 4, 5)")
+    assert re.search(r"[^.]\.$", note)
+
+
+def test_a_count_that_lacks_an_operation_is_marked_as_a_lower_bound() -> None:
+    counted = api.count(Spectral(), (1, 8, 100, 50))
+    shown = {
+        (heading.header, heading.part): cell.text
+        for heading, cell in zip(counted.grid().headings, counted.grid().groups[0].rows[0], strict=True)
+    }
+    assert shown["MACs", "forward"] == "≥ 0.00032000"
+    assert shown["FLOPs", "forward"].startswith("≥ ")
+    assert shown["MACs", "backward"] == "≥ 0.00064000"
+    assert not any("≥" in shown[key] for key in shown if key[0] not in ("MACs", "FLOPs"))
+    assert counted.to_frame().loc[0, "macs"] == 320_000
+    assert "≥" not in str(api.count(Spectral().conv, (1, 8, 100, 50)))
+
+
+def test_one_leaf_is_no_leaves() -> None:
+    text = str(
+        api.explain(
+            "torch.nn:Conv2d", (1, 8, 4, 5), counters=(), options={"out_channels": 8, "kernel_size": 1}
+        )
+    )
+    assert " in 1 leaf; every call counted" in text
+    assert "of ctxbench's" in text

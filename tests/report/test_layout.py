@@ -3,8 +3,13 @@ from dataclasses import replace
 from synthetic import record, records, rounds
 
 from ctxbench.measure.records import Record
+from ctxbench.report.columns import summary
 from ctxbench.report.layout import grid
 from ctxbench.table.grid import Grid
+from ctxbench.table.html import grid_html, sort_value
+from ctxbench.table.latex import grid_latex
+from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.terminal import plain
 
 
 def column(table: Grid, name: str) -> list:
@@ -97,6 +102,23 @@ def test_an_incomplete_count_neither_wins_nor_lets_a_dearer_one_win() -> None:
     assert "Not counted, for want of a formula: EMAUnit: aten.hardswish.default ×2." in table.notes
     dear = replace(lacking, macs=10**12, flops=10**12)
     assert [cell.best for cell in column(grid([dear, record("afnb")]), "gmacs")] == [False, True]
+
+
+def test_every_drawer_marks_an_incomplete_count_as_a_lower_bound_and_a_file_keeps_the_number() -> None:
+    lacking, whole = record("emau", unknown_ops={"aten.hardswish.default": 2}), record("afnb")
+    table = grid([replace(each, case=replace(each.case, mode="train")) for each in (lacking, whole)])
+    for name in ("published_gmacs", "gmacs", "gflops", "bwd_gmacs"):
+        first, second = column(table, name)
+        assert first.text.startswith("≥ ")
+        assert "≥" not in second.text
+        assert first.text in grid_markdown(table)
+        assert first.text.replace("≥", r"$\geq$") in grid_latex(table, "", "")
+        assert first.text in grid_html(table)
+        (heading,) = [heading for heading in table.headings if heading.name == name]
+        assert float(sort_value(heading, first.text)) == float(first.text.removeprefix("≥ "))
+    (macs, _) = column(table, "gmacs")
+    assert macs.text in plain([table])
+    assert summary([lacking]).loc[0, "gmacs"] == lacking.macs / 1e9  # type: ignore[operator]
 
 
 def test_how_a_module_was_traced_is_said_of_it() -> None:

@@ -3,13 +3,18 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+import ctxbench
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, registry, resolve
+from ctxbench.subject.cases import cases
 
 BLOCK = """
 import torch
@@ -28,10 +33,35 @@ class Block(nn.Module):
 class Sized(nn.Module):
     def __init__(self, dim, size, depth):
         super().__init__()
-        self.size, self.depth = size, depth
+        self.dim, self.size, self.depth = dim, size, depth
 
 class NotAModule:
     pass
+"""
+
+RAISING = """
+import torch
+from torch import nn
+
+class Refuses(nn.Module):
+    def __init__(self, channels, kind="none"):
+        super().__init__()
+        self.table = {"some": 1}[kind]
+
+class Reads(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        if torch.ones(channels).sum().item() < 1:
+            raise KeyError(channels)
+        self.conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x):
+        return self.conv(x)
+
+class Huge(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.table = torch.empty(2**50)
 """
 
 
@@ -44,6 +74,12 @@ def block(tmp_path: Path) -> str:
     (tmp_path / "block.py").write_text(BLOCK)
     (tmp_path / "helper_beside.py").write_text("SCALE = 2\n")
     return str(tmp_path / "block.py")
+
+
+@pytest.fixture
+def raising(tmp_path: Path) -> str:
+    (tmp_path / "raising.py").write_text(RAISING)
+    return str(tmp_path / "raising.py")
 
 
 def test_the_catalogue_needs_no_torch() -> None:
@@ -87,6 +123,11 @@ def test_a_class_in_a_package_is_found() -> None:
         ("{block}:Block", {"rank": 3}, "has no option 'rank'; its options: heads"),
         ("{block}:Sized", {}, "needs depth: give -o depth=VALUE"),
         ("reconet", {"rank": 0}, "reconet: .*rank"),
+        (
+            "{block}:Sized",
+            {"dim": 3, "depth": 1},
+            r"^dim is the input's channels here, which --channels says \(8\), not 3$",
+        ),
     ],
 )
 def test_wrong_names_and_options_are_answered_in_one_line(
@@ -95,6 +136,43 @@ def test_wrong_names_and_options_are_answered_in_one_line(
     with pytest.raises(UserError, match=said) as error:
         bind.build(name.format(block=block), 8, (4, 4), **options)
     assert "\n" not in str(error.value)
+
+
+def test_the_input_channels_may_be_said_twice_alike(block: str) -> None:
+    module = bind.build(f"{block}:Sized", 8, (4, 4), dim=8, depth=1)
+    assert module.dim == 8
+    (again,) = cases(f"{block}:Sized", channels=8, sizes=4, options={"dim": 8, "depth": 1})
+    assert bind.build_case(again).dim == 8
+    (against,) = cases(f"{block}:Sized", channels=8, sizes=4, options={"dim": 3, "depth": 1})
+    with pytest.raises(UserError, match="which --channels says"):
+        bind.build_case(against)
+
+
+def test_a_constructor_that_raises_is_said_to(raising: str) -> None:
+    why = r"raising.py:Refuses cannot be built: KeyError: 'none'$"
+    shape = (1, 8, 4, 4)
+    verbs: list[Callable[[], object]] = [
+        lambda: bind.build(f"{raising}:Refuses", 8),
+        lambda: ctxbench.count(f"{raising}:Refuses", shape),
+        lambda: ctxbench.explain(f"{raising}:Refuses", shape),
+        lambda: ctxbench.decode(f"{raising}:Refuses", "1G", shape=shape),
+    ]
+    for ask in verbs:
+        with pytest.raises(UserError, match=why):
+            ask()
+
+
+def test_one_that_only_fails_without_data_is_built_with_it(raising: str) -> None:
+    assert ctxbench.count(f"{raising}:Reads", (1, 8, 4, 4)).macs == 8 * 8 * 16
+    for without_data in (FakeTensorMode(), torch.device("meta")):
+        with without_data, pytest.raises(Exception, match=r"local_scalar_dense|meta") as error:
+            bind.build(f"{raising}:Reads", 8)
+        assert not isinstance(error.value, UserError)
+
+
+def test_memory_that_runs_out_in_a_constructor_is_no_fault_of_the_class(raising: str) -> None:
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        bind.build(f"{raising}:Huge", 8)
 
 
 def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ import subprocess
 import sys
 import tomllib
 import types
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
-from ctxbench import shelf
 from ctxbench.cli.values import options
 from ctxbench.errors import UserError
 from ctxbench.networks.resnet import Stem, StrideIn
@@ -53,19 +53,19 @@ def test_without_a_data_set_it_is_the_generated_one() -> None:
     assert configured() == presets()["synthetic"].config
 
 
-def test_a_paper_offers_presets_from_the_shelf(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paper_offers_presets_from_the_shelf(
+    monkeypatch: pytest.MonkeyPatch, install_paper: Callable[[str, str], None]
+) -> None:
     offer = types.ModuleType("a_second_paper")
     offer.PRESETS = {  # type: ignore[attr-defined]
         name: Preset(name, {"dataset": name, "lr": 0.125}, "", "", "", "") for name in ("zoo", "synthetic")
     }
     monkeypatch.setitem(sys.modules, "a_second_paper", offer)
-    shelf.put("a second paper", {"training_presets": "a_second_paper:PRESETS"})
-    try:
-        assert configured({"dataset": "zoo"}).lr == 0.125
-        assert configured().lr == 0.005  # the generated set's own stands
-    finally:
-        shelf.take_away("a second paper")
+    offer.OFFERS = {"training_presets": "a_second_paper:PRESETS"}  # type: ignore[attr-defined]
     assert "zoo" not in presets()
+    install_paper("a_second_paper", "a_second_paper:OFFERS")
+    assert configured({"dataset": "zoo"}).lr == 0.125
+    assert configured().lr == 0.005  # the generated set's own stands
 
 
 def test_epochs_and_iterations_hide_each_other_by_layer() -> None:

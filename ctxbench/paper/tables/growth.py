@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ from ctxbench.paper.tables.table10 import RANK
 from ctxbench.report.growth import AS_CLAIMED, TOWARDS, Growth, title_of
 from ctxbench.report.sweep import sweep
 from ctxbench.subject import registry
-from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
-from ctxbench.tracing import trace
+from ctxbench.tracing import trace_case
 
 TITLE = "Orders of growth and rank claimed in section 4, counted"
 SIZES = (32, 64, 128, 256)
@@ -180,7 +178,7 @@ def _stages() -> list[Claimed]:
     ratios: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for c, h, w in shapes:
         case = _case(SUBJECT, "published", options={"rank": RANK}, channels=c, height=h, width=w)
-        ops = trace(partial(build_case, case), case.shape).ops
+        ops = trace_case(case).ops
         tgm = sum(op.macs for op in ops if op.module.partition(".")[0] in GENERATORS)
         trm = sum(op.macs for op in ops) - tgm
         ratios["TGM"].append(tgm / RANK / (c * c + h * h + w * w))
