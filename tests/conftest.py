@@ -46,7 +46,7 @@ def _reason(report: pytest.TestReport) -> str:
 def install_paper(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str, str], None]]:
-    """Install a paper by its name and its offers' place: metadata that lie where Python looks for packages."""
+    """Install a paper by its name and the place of its offers: metadata lie where Python looks for them."""
 
     def install(name: str, offers: str) -> None:
         site = tmp_path_factory.mktemp("site")

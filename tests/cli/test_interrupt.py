@@ -40,6 +40,7 @@ def started(folder: Path, *arguments: str, code: str = "") -> subprocess.Popen[s
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals to one process are POSIX")
 @pytest.mark.parametrize("rounds", [1, 7])
 def test_an_interrupted_profile_writes_its_report_and_goes_on(tmp_path: Path, rounds: int) -> None:

@@ -361,7 +361,7 @@ def test_a_damaged_record_is_named_by_its_line(
     assert "line 2" in ran.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_half_way_resumes_to_every_case_once(
     folder: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:

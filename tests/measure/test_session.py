@@ -235,6 +235,7 @@ def test_a_native_crash_costs_its_own_row_wherever_it_happens(case: MakeCase) ->
     assert good.status == "ok"
 
 
+@pytest.mark.slow
 def test_what_uses_its_time_up_is_ended_and_what_makes_progress_is_not(case: MakeCase) -> None:
     """Two seconds a call, several calls in one request: more than the limit together, less each."""
     limited = replace(QUICK, timeout_s=5.0, budget_s=0.1)

@@ -112,6 +112,7 @@ run_grid([row], [0], Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_grid_that_is_interrupted_keeps_what_its_runs_have_done(
     number: signal.Signals, data: Path, tmp_path: Path

@@ -316,6 +316,7 @@ def _loses_its_threads(call: object) -> None:
     raise RuntimeError(f"Unable to handle {child.LOST_THREADS}-based multiprocessing.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_where_a_fork_cannot_run_backward_a_new_process_does(
     mode: str, monkeypatch: pytest.MonkeyPatch

@@ -115,6 +115,7 @@ def test_a_signal_ends_it_after_an_iteration_that_is_kept(
     assert same_weights(resume(tmp_path / "run"), train(short, tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_rank_ends_all_after_the_same_iteration(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -245,6 +246,7 @@ def test_a_loaders_process_that_dies_is_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_is_one_line(own: Callable[..., tuple[str, ...]], tmp_path: Path) -> None:
     line = told(command_line(*own("Mortal", devices=2, batch=2), cwd=tmp_path))
     assert line.startswith(
@@ -254,6 +256,7 @@ def test_a_rank_that_dies_is_one_line(own: Callable[..., tuple[str, ...]], tmp_p
     assert TrainedRun(tmp_path / "run").checkpoint().iteration == 2
 
 
+@pytest.mark.slow
 def test_the_others_end_in_silence_when_rank_0_dies(
     own: Callable[..., tuple[str, ...]], tmp_path: Path
 ) -> None:
