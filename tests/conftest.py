@@ -18,7 +18,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 DATA_SETTING = "CTXBENCH_DATA"
 """The environment variable that names a folder of real data; a reason that holds it is the want of them."""
 
-settings.register_profile("ctxbench", deadline=None)  # no test asserts a time
+# No test asserts a time, so none has a deadline. A run tries the same inputs each time, so that a red test is
+# the fault of the change at hand; `pytest --hypothesis-profile search` tries inputs no run has tried before.
+settings.register_profile("search", deadline=None)
+settings.register_profile("ctxbench", deadline=None, derandomize=True)
 settings.load_profile("ctxbench")
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import psutil
 
 ALIVE_SHARE = 0.01
-"""Share of one core below which a process is taken to do nothing. One that stays above it has had its time
-after a hundred times the limit at the latest, so waiting always ends."""
+"""Share of one core below which a process's busiest thread is taken to do nothing. One that stays above it
+has had its time after a hundred times the limit at the latest, so waiting always ends."""
 LOOKS = 10
 """How often a process is looked at within its limit ..."""
 SHORTEST_LOOK_S = 1.0
@@ -64,7 +64,7 @@ class Patience:
     def renew(self) -> None:
         """Begin anew: the process has told of progress."""
         self._began = self._looked = time.monotonic()
-        self._first = self._last = self._usage()
+        self._had_s, self._last = 0.0, self._usage()
 
     @property
     def next_look_s(self) -> float:
@@ -82,22 +82,25 @@ class Patience:
         if self.next_look_s > 0:
             return False
         now, window_s = self._usage(), time.monotonic() - self._looked
-        does_nothing = now.total_s - self._last.total_s < ALIVE_SHARE * window_s and not now.is_ready
+        got_s = self._got_s(now)
+        self._had_s += got_s
         self._last, self._looked = now, time.monotonic()
         if self.waited_s < self._limit_s:
             return False
-        return does_nothing or self._had_s(now) >= self._limit_s
+        does_nothing = got_s < ALIVE_SHARE * window_s and not now.is_ready
+        return does_nothing or self._had_s >= self._limit_s
 
-    def _had_s(self, now: Usage) -> float:
-        """Processor time of the busiest thread, which is what a free machine would have taken.
+    def _got_s(self, now: Usage) -> float:
+        """Processor time of the busiest thread since the last look: what a free machine would have taken.
 
-        Where work moves from thread to thread, or from child to child, no one thread tells; then it is that
-        of all, over the cores there are.
+        Where work moves from thread to thread, or from child to child, between two looks, no one thread
+        tells; then it is that of all, over the cores there are. What counts as alive and what counts against
+        the limit are this one number, so that a process which stays alive uses its limit up.
         """
         busiest = max(
-            (used - self._first.threads_s.get(key, 0.0) for key, used in now.threads_s.items()), default=0.0
+            (used - self._last.threads_s.get(key, 0.0) for key, used in now.threads_s.items()), default=0.0
         )
-        return max(busiest, (now.total_s - self._first.total_s) / self._cores)
+        return max(busiest, (now.total_s - self._last.total_s) / self._cores)
 
     def _usage(self) -> Usage:
         return usage(self._process) if self._process is not None else Usage(0.0, {}, False)

@@ -2,7 +2,7 @@
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ctxbench.measure import patience as module
@@ -86,6 +86,7 @@ def test_a_sign_of_progress_begins_anew(machine: type[Machine]) -> None:
 
 
 @given(st.floats(0.0, 2.0), st.integers(1, 8), st.floats(1.0, 200.0))
+@example(0.0078125, 2, 1.0)  # together above the share, each below it
 def test_waiting_always_ends(share: float, threads: int, limit_s: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         some = Machine(share, threads)
