@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,9 @@ from ctxbench import shelf
 # before torch reads it, here and in the processes that tests start: on tensors of this size further threads
 # cost more than they take over, wait for each other where other tests run too, and sum in another order
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# what a shell starts with & in a script ignores Ctrl-C, and so would all that tests start and interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA_SETTING = "CTXBENCH_DATA"
 """The environment variable that names a folder of real data; a reason that holds it is the want of them."""
