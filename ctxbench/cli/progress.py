@@ -43,18 +43,26 @@ def _nothing(task: str, done: float, total: float, text: str = "", *, line: bool
 
 
 class _Lines:
-    """A line for a task when none was printed for a while, and when one is asked for."""
+    """A line for a task when none was printed for a while, and when one is asked for.
+
+    The pace is the task's own, from where it stood when it was first shown: one may come after another, and a
+    run that is resumed does not begin at 0.
+    """
 
     def __init__(self) -> None:
-        self._began = self._printed = time.monotonic()
+        self._printed = time.monotonic()
+        self._first: dict[str, tuple[float, float]] = {}
+        """By task, when it was first shown and what was done of it then."""
 
     def __call__(self, task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
         now = time.monotonic()
+        began, before = self._first.setdefault(task, (now, done))
         if not line and now - self._printed < EVERY_S:
             return
         self._printed = now
-        gone = now - self._began
-        left = f", about {_duration(gone * (total - done) / done)} left" if 0 < done < total else ""
+        gone, left = now - began, ""
+        if before < done < total:
+            left = f", about {_duration(gone * (total - done) / (done - before))} left"
         say(
             ", ".join(filter(None, (f"{task} {_amount(done, total)}", text)))
             + f", {_duration(gone)} gone{left}"
