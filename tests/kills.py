@@ -118,7 +118,7 @@ def tried(
     ``ends`` counts the signals that came before the end, by name.
     """
     begun(root, folder, workers=draw.choice((0, 0, 1)))
-    wrong, before = [], 0
+    log, written, wrong, before = folder / "train.csv", b"", [], 0
     for _ in range(draw.randint(1, 3)):
         process = started(folder)
         number = kill(process, folder, whole_s, draw)
@@ -128,8 +128,11 @@ def tried(
         now = kept_iteration(folder)
         if now < before:
             wrong.append(f"iteration {before} was kept, and now {now} is")
-        rows = pd.read_csv(folder / "train.csv") if (folder / "train.csv").exists() else ()
-        if process.exitcode == 130 and number != signal.SIGKILL and len(rows) > now and now < 12:
+        rows = pd.read_csv(log) if log.exists() else ()
+        # a log that this process did not write to may hold iterations whose state an earlier SIGKILL took
+        before_it, written = written, log.read_bytes() if log.exists() else b""
+        interrupted = process.exitcode == 130 and number != signal.SIGKILL and written != before_it
+        if interrupted and len(rows) > now and now < 12:
             wrong.append(f"{number.name} lost iterations: {len(rows)} are done, {now} are kept")
         before = now
     last = started(folder)
