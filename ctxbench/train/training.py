@@ -178,11 +178,15 @@ class Training:
                 progress=lambda done, total: self.show(replace(self.now, evaluated=(done, total))),
             )
         self.now = replace(self.now, miou=evaluation.miou)
-        # its row and files come first: a state that says "evaluated" has them beside it
-        if self.logs is not None:
-            self._keep(self.logs, evaluation)
-        self.evaluated = self.done
-        self._save_state()
+        # Its row and files come first: a state that says "evaluated" has them beside it. They are short to
+        # write, and an interrupt amid a library's write may come out as an error of that library.
+        with self.stop.deferred():
+            if self.logs is not None:
+                self._keep(self.logs, evaluation)
+            self.evaluated = self.done
+            self._save_state()
+        if self.stop.asked:
+            raise Interrupted(f"after the evaluation of iteration {self.done}, which is kept")
 
     def _keep(self, logs: Logs, evaluation: Evaluation) -> None:
         config = self.job.config
