@@ -89,7 +89,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             strict=True,
             dec_hook=lambda _, value: value,
         )
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, msgspec.ValidationError) as error:
         raise UserError(f"{path} is not the file of an evaluation: {in_one_line(error)}") from error
     path = folder / "confusion.npy"
     if evaluation.confusion.shape != (len(evaluation.classes),) * 2:

@@ -70,7 +70,7 @@ class TrainedRun:
         try:
             starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
             return msgspec.convert(starts, list[dict[str, Any]], strict=True)
-        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+        except (OSError, ValueError, msgspec.ValidationError) as error:
             raise UserError(f"{path} is not the file of a run: {in_one_line(error)}") from error
 
     @cached_property
