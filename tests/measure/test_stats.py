@@ -118,4 +118,4 @@ def test_students_quantile_inverts_its_distribution_in_closed_form() -> None:
         t = stats._student_t(freedom)
         sine, cosine = t / np.sqrt(t * t + freedom), np.sqrt(freedom / (t * t + freedom))
         terms = 1 + cosine**2 / 2 + (3 * cosine**4 / 8 if freedom == 6 else 0)
-        assert sine * terms == pytest.approx(stats.CONFIDENCE, abs=1e-9)
+        assert sine * terms == pytest.approx(stats.CONFIDENCE, abs=1e-12)
