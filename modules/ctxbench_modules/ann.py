@@ -205,7 +205,8 @@ class _Asymmetric(nn.Module):
         query = self.query(high).flatten(2)  # (N, K, H·W)
         key = self.key_pyramid(self.key(low))  # (N, K, S)
         attention = torch.softmax(  # (N, H·W, S)
-            self.affinity(query.transpose(1, 2), key) * self.scale, dim=2
+            self.affinity(query.transpose(1, 2), key) * self.scale,  # (N, H·W, K) and (N, K, S)
+            dim=2,
         )
         context = self.aggregate(attention, value.transpose(1, 2)).transpose(1, 2)  # (N, V, H·W)
         y: Tensor = self.out(context.reshape(len(high), -1, *high.shape[2:]))  # (N, V, H, W) to (N, C, H, W)
@@ -254,8 +255,10 @@ class _Asymmetric(nn.Module):
         if self.query.bn is None and moved < width * (channels + self.anchors) * n:
             key = self._at_anchors(self.key.conv, low, pooled) * self.scale  # (N, K, S)
             weight, bias = self.query.linear()
-            return torch.baddbmm(  # (N, S, 1) + (N, S, C) by (N, C, H·W) is (N, S, H·W)
-                (bias @ key).unsqueeze(2), key.transpose(1, 2) @ weight, high.flatten(2)
+            return torch.baddbmm(  # (N, S, H·W)
+                (bias @ key).unsqueeze(2),  # (N, S, 1)
+                key.transpose(1, 2) @ weight,  # (N, S, C)
+                high.flatten(2),  # (N, C, H·W)
             )
         query = self.query.fused(high, uses=uses)
         if self._shared:

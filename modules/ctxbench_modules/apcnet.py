@@ -220,8 +220,10 @@ class ACM(nn.Module):
         W_z is applied to the s² regions and W_α to g alone, whose product is added to the logits.
         """
         weight = self.affinity.weight.flatten(1).expand(len(x), -1, -1)  # (N, s², D)
-        affinity = torch.baddbmm(  # (N, s², 1) + (N, s², D) by (N, D, H·W) is (N, s², H·W)
-            self.affinity(g).flatten(2), weight, x.flatten(2)
+        affinity = torch.baddbmm(  # (N, s², H·W)
+            self.affinity(g).flatten(2),  # (N, s², 1)
+            weight,
+            x.flatten(2),  # (N, D, H·W)
         ).sigmoid_()
         if self.residual.bn.training:
             z = self.residual.normalise(

@@ -125,12 +125,16 @@ class RCCA(nn.Module):
         bias = torch.cat([layer.bias for layer in layers])  # type: ignore[misc]  # (D,)
         grid = (batch, height, width, -1)
         first = torch.baddbmm(  # (N, H·W, D): q, k, v of X
-            bias, x.flatten(2).transpose(1, 2), weight.expand(batch, -1, -1)
+            bias,
+            x.flatten(2).transpose(1, 2),  # (N, H·W, C)
+            weight.expand(batch, -1, -1),  # (N, C, D)
         )
         context = self._criss_cross(first.view(grid))  # (N, H, W, D) to (N, H, W, C)
         for _ in range(self.recurrence - 1):
             rows = torch.baddbmm(  # (N, H·W, D): q, k, v of X + γ S
-                first, context.flatten(1, 2), (self.gamma * weight).expand(batch, -1, -1)
+                first,
+                context.flatten(1, 2),  # (N, H·W, C)
+                (self.gamma * weight).expand(batch, -1, -1),  # (N, C, D)
             )
             context = context + self._criss_cross(rows.view(grid))  # (N, H, W, C), the S of all passes so far
         context = self.gamma * context
@@ -144,8 +148,9 @@ class RCCA(nn.Module):
         height = projected.shape[1]
         sizes = [layer.out_channels for layer in (self.query, self.key, self.value)]
         row_q, row_k, row_v = torch.split(projected, sizes, dim=3)  # (N, H, W, C') twice, (N, H, W, C)
-        column_q, column_k, column_v = (  # (N, W, H, C') twice, (N, W, H, C)
-            t.transpose(1, 2) for t in (row_q, row_k, row_v)
+        column_q, column_k, column_v = (
+            t.transpose(1, 2)  # (N, W, H, C') twice, (N, W, H, C)
+            for t in (row_q, row_k, row_v)
         )
         column_logits = column_q @ column_k.mT  # (N, W, H, H)
         column_logits.diagonal(dim1=2, dim2=3).fill_(-torch.inf)  # the row counts the own position
