@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this; and any other, in one line."""
+"""The one exception that means: the user can mend this; and any other, in one line, or for want of memory."""
 
 
 def in_one_line(error: BaseException) -> str:
@@ -14,3 +14,8 @@ class UserError(Exception):
 
     The CLI prints it without a traceback and exits with code 2.
     """
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is for want of main memory: torch's allocator on the CPU raises a plain RuntimeError."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

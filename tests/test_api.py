@@ -345,10 +345,11 @@ def test_an_option_is_for_every_module_or_for_the_one_it_names() -> None:
         cases("reconet", options={"afnb.fuse": True})
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_the_examples_in_docstrings_do_as_they_say(name: str) -> None:
+def test_the_examples_in_docstrings_do_as_they_say() -> None:
     finder = doctest.DocTestFinder(recurse=False)
-    for test in finder.find(getattr(api, name), name):
+    tests = [test for name in VERBS for test in finder.find(getattr(api, name), name) if test.examples]
+    assert {test.name for test in tests} >= {"count", "register_formula"}
+    for test in tests:
         assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 

@@ -38,6 +38,8 @@ def test_a_second_paper_offers_a_preset_a_column_and_a_sheet(tmp_path: Path) -> 
     assert dict(zip(run.to_frame()["module"], run.to_frame()["tiny_printed_gmacs"], strict=True)) == PRINTED
     main, sheet = grids(run.records)
     assert "MACs tiny paper (G)" in [heading.line for heading in main.headings]
+    assert "The tiny paper counts MACs." in main.notes
+    assert "The tiny paper is right." in main.findings
     assert sheet.title == "The tiny paper's table"
     written = (tmp_path / "run" / "table.tex").read_text()
     assert "The tiny paper's table" in written
@@ -57,7 +59,7 @@ def test_not_installed_it_is_gone() -> None:
     assert "tiny" not in presets()
 
 
-PAPER = re.compile(r"table[ _]?(7|8|9|10)\b|fig[ _.]?5", re.IGNORECASE)
+PAPER = re.compile(r"tables?[ _]?(7|8|9|10)(?!\d)|fig[ _.]?5", re.IGNORECASE)
 """How a table or figure of the paper is named."""
 
 

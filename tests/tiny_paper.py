@@ -37,8 +37,10 @@ COLUMN: Column[Record] = Column(
 
 
 def record_extra(records: Sequence[Record]) -> Extra[Record]:
-    """A column, where a record has a printed number."""
-    return Extra([COLUMN] if any(map(printed_for, records)) else ())
+    """A column, a note and a finding, where a record has a printed number."""
+    if not any(map(printed_for, records)):
+        return Extra()
+    return Extra([COLUMN], notes=["The tiny paper counts MACs."], findings=["The tiny paper is right."])
 
 
 def record_sheets(records: Sequence[Record]) -> list[Grid]:

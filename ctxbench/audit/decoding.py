@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_MATCHES = 6
 """How many fits, and how many near misses, the text shows of each kind; the frame has them all."""
 LINE = 100
+"""Characters."""
 
 Printed = Literal["both", "FLOPs", "memory"]
 """Which of the printed numbers an outcome is of: one of them, or both by one convention."""

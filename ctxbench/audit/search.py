@@ -7,7 +7,7 @@ candidate for the search of :mod:`ctxbench.audit.matching`, where the words are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import log
+from math import inf, log
 from typing import Any
 
 from ctxbench.audit.conventions import FLOPS, MEMORY, Convention, Seen, conventions, leaf_rule
@@ -114,11 +114,7 @@ def _of_one_number(sources: Iterable[Source], which: int) -> list[Source]:
 
 def _outcome(sources: Sequence[Source], quantities: Sequence[Quantity]) -> Outcome:
     fitting = fits(sources, quantities)
-    misses = (
-        near_misses(sources, quantities, fewer_than=fitting[0].deviations)
-        if fitting
-        else near_misses(sources, quantities)
-    )
+    misses = near_misses(sources, quantities, fewer_than=fitting[0].deviations if fitting else inf)
     tried = sum(source.size for source in sources)
     return Outcome(tuple(quantities), tried, tuple(fitting), tuple(misses))
 

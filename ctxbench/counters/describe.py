@@ -49,7 +49,7 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
     traces = [answer for answer in (train, infer) if isinstance(answer, Trace)]
     return {
         **values,
-        "unknown_ops": {op: calls for trace in traces for op, calls in views.unknown_ops(trace).items()},
+        "unknown_ops": {op: calls for trace in traces for op, calls in trace.unknown_ops.items()},
         "note": next((trace.note for trace in traces if trace.note), CUDA_NOTE if cuda else ""),
         "counters": {
             **_opinions(published, of_published, counters),

@@ -103,10 +103,9 @@ def make_all(request: Request) -> list[Sheet]:
             sheets.append(make(name, request))
         except UserError as error:
             sheets.append(_missed(name, str(error), request))
-    claims = ledger(sheets)
-    book = ledger_sheet(claims, source=request.put_together)
+    book = ledger_sheet(ledger(sheets), source=request.put_together)
     write_sheet(book, request.out)
-    write_page(request.out, sheets, claims, source=request.put_together)
+    write_page(request.out, book, sheets, source=request.put_together)
     return [book, *sheets]
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from markupsafe import Markup
 
 from ctxbench.files import write_text
-from ctxbench.paper.ledger import Claim, ledger_sheet
 from ctxbench.paper.sheet import VERDICTS, Sheet
 from ctxbench.table.grid import Grid
 from ctxbench.table.html import grid_html, template
@@ -28,7 +27,7 @@ ABOUT = (
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
-def write_page(folder: Path, sheets: Sequence[Sheet], claims: Iterable[Claim], *, source: str) -> Path:
+def write_page(folder: Path, book: Sheet, sheets: Sequence[Sheet], *, source: str) -> Path:
     """Write ``index.html``: the ledger, then each sheet with its figure, origin and links to its files.
 
     The sheets lie in ``folder`` already, written by :func:`~ctxbench.paper.sheet.write_sheet`. ``source``
@@ -38,7 +37,7 @@ def write_page(folder: Path, sheets: Sequence[Sheet], claims: Iterable[Claim], *
         title=TITLE,
         about=ABOUT,
         counts=_counts(sheets),
-        sections=[_section(folder, sheet) for sheet in (ledger_sheet(claims, source=source), *sheets)],
+        sections=[_section(folder, sheet) for sheet in (book, *sheets)],
         source=source,
         style=_resource("page.css"),
         script=_resource("page.js"),

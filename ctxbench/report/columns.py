@@ -259,7 +259,11 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
     An offer ``record_extra`` makes of the records an :class:`~ctxbench.table.column.Extra`.
     """
     extras: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
-    return Extra([column for each in extras for column in each.columns])
+    return Extra(
+        [column for each in extras for column in each.columns],
+        [note for each in extras for note in each.notes],
+        [finding for each in extras for finding in each.findings],
+    )
 
 
 def columns(records: Sequence[Record]) -> list[Column[Record]]:

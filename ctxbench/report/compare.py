@@ -66,7 +66,8 @@ class RunDiff:
         by_case = {difference.case.id: difference for difference in self.differences}
         what = f"Latency of B over A, threshold {100 * self.threshold:g} %"
         groups = [(label, [by_case[record.case.id] for record in group]) for label, group in grouped(records)]
-        grid = lay_out(" · ".join([what, *common(records)]), COLUMNS, groups)
+        named: Column[Difference] = Column("title", "module", lambda d: title(d.b, records), kind="text")
+        grid = lay_out(" · ".join([what, *common(records)]), [named, *COLUMNS], groups)
         grid.notes += [
             f"Environments differ, so the code may not be the cause: {line}." for line in self.environment
         ]
@@ -96,7 +97,6 @@ def _interval(difference: Difference) -> str | None:
 
 COLUMNS: tuple[Column[Difference], ...] = (
     *map(_of_case, ("case_id", "module")),
-    Column("title", "module", lambda difference: title(difference.b), kind="text", in_frame=False),
     replace(_of_case("implementation"), in_grid=True, rank=0),
     *(_of_case(column.name) for column in IDENTITY if column.name not in ("module", "implementation")),
     _of_case("compile"),

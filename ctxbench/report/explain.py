@@ -60,7 +60,7 @@ class Count:
             trained: dict[str, Any] = dict.fromkeys(
                 ("bwd_macs", "bwd_flops", "act_bytes", "peak_train_bytes")
             )
-            trained |= {"unknown_ops": views.unknown_ops(infer), "note": str(train)}
+            trained |= {"unknown_ops": infer.unknown_ops, "note": str(train)}
         else:
             trained = {
                 "bwd_macs": views.macs(train, "backward"),
@@ -68,7 +68,7 @@ class Count:
                 "bwd_lower_bound": train.lower_bound,
                 "act_bytes": views.saved_bytes(train),
                 "peak_train_bytes": views.peak_bytes(train),
-                "unknown_ops": {**views.unknown_ops(train), **views.unknown_ops(infer)},
+                "unknown_ops": {**train.unknown_ops, **infer.unknown_ops},
                 "note": infer.note or train.note,
             }
         return cls(

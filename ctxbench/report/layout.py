@@ -34,21 +34,28 @@ ALWAYS = (PUBLISHED_MACS, MACS, FLOPS)
 def title(record: Record, records: Sequence[Record] = ()) -> str:
     """The module's title; for a class given by its place, the class name.
 
-    Where ``records`` hold two such classes of one name, the file stands before it.
+    Where ``records`` hold two such classes of one name, the file stands before it, with its folder where two
+    files have one name.
     """
     built_in = spec(record.case.module)
     if built_in:
         return built_in.title
     place, _, name = record.case.module.rpartition(":")
-    of_one_name = {r.case.module for r in records if r.case.module.endswith(f":{name}")}
-    return name if len(of_one_name) < 2 else f"{place.rpartition('/')[2]}:{name}"
+    places = {r.case.module.rpartition(":")[0] for r in records if r.case.module.endswith(f":{name}")}
+    if len(places) < 2:
+        return name
+    file = place.rpartition("/")[2]
+    of_one_file = [other for other in places if other.rpartition("/")[2] == file]
+    return f"{file if len(of_one_file) < 2 else place}:{name}"
 
 
 def grid(records: Sequence[Record]) -> Grid:
     """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
     chosen = _columns(records)
     table = lay_out(caption(records), chosen, grouped(records), best=_best)
-    table.notes += _notes(records, chosen)
+    added = extra(records)
+    table.notes += [*_notes(records, chosen), *added.notes]
+    table.findings += added.findings
     return table
 
 

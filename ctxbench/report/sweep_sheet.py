@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +96,7 @@ def sweep_grid(sweep: Sweep) -> Grid:
     """Lay out every exponent: fitted with its interval, between the last two points, claimed, verdict."""
     points = sorted({x for growth in sweep.growths for x in growth.x})
     span = f", {points[0]:g} to {points[-1]:g}" if points else ""
-    lines = [(label, list(line)) for label, line in groupby(sweep.growths, key=_label)]
+    lines = [(label, list(line)) for label, line in groupby(sweep.growths, key=partial(_label, sweep))]
     grid = lay_out(
         f"Growth with {title_of(sweep.axis)[0]}{span} · {_conditions(sweep)}",
         _columns(sweep.axis),
@@ -127,9 +127,9 @@ def _conditions(sweep: Sweep) -> str:
     return f"input {shape} · {caption(sweep.records)}"
 
 
-def _label(growth: Growth) -> str:
-    case = growth.case
-    return title(Record(case)) + ("" if case.implementation == SINGLE else f", {case.implementation} form")
+def _label(sweep: Sweep, growth: Growth) -> str:
+    name, form = title(Record(growth.case), sweep.records), growth.case.implementation
+    return name if form == SINGLE else f"{name}, {form} form"
 
 
 def sweep_figure(sweep: Sweep) -> Figure:
@@ -153,6 +153,7 @@ def _lines(axes: Axes, sweep: Sweep, growths: list[Growth]) -> None:
             continue
         case = growth.case
         own = colour[case.module]
+        power = f"{letter}$^{{{growth.slope:.2f}}}$"
         claimed = "" if growth.claimed is None else f", claimed {growth.claimed:g}"
         axes.plot(
             growth.x,
@@ -162,7 +163,7 @@ def _lines(axes: Axes, sweep: Sweep, growths: list[Growth]) -> None:
             marker=marker(case.module),
             markersize=7,
             fillstyle="none" if case.implementation == "published" else "full",
-            label=f"{_label(growth)}: {letter}$^{{{growth.slope:.2f}}}$, last two {growth.last:.2f}{claimed}",
+            label=f"{_label(sweep, growth)}: {power}, last two {growth.last:.2f}{claimed}",
         )
         x, y = np.log(growth.x), np.log(growth.y)
         axes.plot(growth.x, np.exp(y.mean() + growth.slope * (x - x.mean())), "--", color=own, linewidth=1)

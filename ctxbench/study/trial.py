@@ -84,7 +84,7 @@ def read_plan(folder: Path) -> dict[str, Trial]:
     path = folder / PLAN
     try:
         return {name: _trial(name, entry) for name, entry in _read(path).items()}
-    except (KeyError, TypeError, UserError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(f"{path} is no plan of a grid of trainings: {in_one_line(error)}") from error
 
 

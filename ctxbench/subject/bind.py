@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError, in_one_line, is_out_of_memory
 from ctxbench.subject import registry
 from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import load
@@ -101,9 +101,8 @@ def build(
     except Exception as error:
         # Among tensors without data (fake ones, the meta device) it may be about them alone: it comes through
         # as it is, and whoever made them then builds for real. Where memory ran out nothing is wrong with the
-        # class, and its record says so (torch's allocator on the CPU raises a plain RuntimeError).
-        is_out_of_memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
-        if is_out_of_memory or not _tensors_hold_data():
+        # class, and its record says so.
+        if is_out_of_memory(error) or not _tensors_hold_data():
             raise
         raise UserError(f"{name} cannot be built: {in_one_line(error)}") from error
 

@@ -121,7 +121,8 @@ def validate(case: Case) -> None:
     check_device(case.device)
     if case.input_bytes >= MAX_INPUT_BYTES:
         raise UserError(
-            f"an input of {case.shape} {case.dtype} takes {case.input_bytes / 2**30:.0f} GiB; limit 1024"
+            f"an input of {case.shape} {case.dtype} takes {case.input_bytes / 2**30:.0f} GiB; "
+            f"limit {MAX_INPUT_BYTES // 2**30} GiB"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
@@ -86,7 +86,7 @@ class Column(Generic[Row]):
             return None if function is None else lambda whole: function(part(whole))
 
         taken = {name: of_whole(getattr(self, name)) for name in ("value", "mark", "why", "note", "emphasis")}
-        return Column(**{**{each.name: getattr(self, each.name) for each in fields(self)}, **taken})
+        return Column(**{**vars(self), **taken})
 
     def text(self, row: Row) -> str | None:
         """The cell as text; None where there is no value."""
@@ -113,7 +113,7 @@ class Extra(Generic[Row]):
 
     columns: Sequence[Column[Row]] = ()
     notes: Sequence[str] = ()
-    findings: Sequence[str] = field(default=())
+    findings: Sequence[str] = ()
 
 
 def lay_out(

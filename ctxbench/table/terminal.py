@@ -16,6 +16,7 @@ from rich.text import Text
 from ctxbench.table.grid import Cell, Grid, Heading
 
 UNLIMITED = 10_000
+"""Columns, of a console that cuts nothing off."""
 LINE = 100
 """Columns a note may take, since longer lines are hard to read."""
 

@@ -115,7 +115,7 @@ class Lifetimes:
 
     def saved(self) -> dict[int, int]:
         """What autograd saved and still holds, number to bytes. A module's own attributes are not in it."""
-        alive = {storage.number for storage in self._live.values()}
+        alive = self.alive()
         return {number: size for number, size in self._packed.items() if number in alive}
 
     def alive(self) -> dict[int, int]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError, in_one_line, is_out_of_memory
 from ctxbench.tracing.child import in_child
 from ctxbench.tracing.estimate import guessed_values
 from ctxbench.tracing.fake import (
@@ -92,7 +92,7 @@ def _in_child(subject: Subject, wanted: Pass, failure: Exception) -> Trace:
     try:
         return in_child(partial(_on_real_tensors, subject, wanted, f"recorded on real tensors: {reason}"))
     except Exception as error:
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise UserError(
                 f"on real tensors it takes more memory than there is; {need} estimated"
             ) from error

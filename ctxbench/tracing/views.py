@@ -49,11 +49,6 @@ def peak_bytes(trace: Trace, block: int = 1) -> int:
     return max(timeline(trace, block), default=0)
 
 
-def unknown_ops(trace: Trace) -> dict[str, int]:
-    """Operations whose cost is not known, with how often each ran; they add nothing to any count."""
-    return trace.unknown_ops
-
-
 @dataclass(frozen=True)
 class Share:
     """What a group of operations costs."""

@@ -151,6 +151,11 @@ class TrainConfig:
         return f"{context} and GPM" if self.global_pool else context
 
     @property
+    def length(self) -> str:
+        """How long it is trained, in words."""
+        return f"{self.iterations} iterations" if self.iterations else f"{self.epochs:g} epochs"
+
+    @property
     def without_context(self) -> "TrainConfig":
         """The same, of RecoNet's network without context module and GPM."""
         bare: dict[str, Any] = {"context": "none", "context_options": {}, "global_pool": False}

@@ -19,7 +19,7 @@ from ctxbench.networks.network import Segmenter
 from ctxbench.networks.weights import load_weights
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig
-from ctxbench.train.run import network_of
+from ctxbench.train.run import CONFIG, LAST, network_of
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Job:
             )
         if checkpoint.config != self.config.digest:
             raise UserError(
-                f"{origin} was trained with other settings than {origin.with_name('config.toml')} now has, "
+                f"{origin} was trained with other settings than {origin.with_name(CONFIG)} now has, "
                 "or with another state of its context module's file: restore them, or begin another run "
                 "with --init"
             )
@@ -88,7 +88,7 @@ def _load(config: TrainConfig, network: Segmenter, classes: Sequence[str]) -> st
         loaded = str(load_weights(network.backbone, Path(config.weights)))
     if config.init is not None:
         origin = Path(config.init)
-        origin = origin / "last.ckpt" if origin.is_dir() else origin
+        origin = origin / LAST if origin.is_dir() else origin
         checkpoint = Checkpoint.read(origin)
         load_model(network, checkpoint.model, origin)
         if differing := _differing(checkpoint.classes, classes):

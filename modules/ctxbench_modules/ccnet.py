@@ -162,11 +162,13 @@ class RCCA(nn.Module):
         """One pass, (N, C, H, W) to the same shape."""
         batch, _, height, width = x.shape
         q, k, v = self.query(x), self.key(x), self.value(x)
-        column_q, column_k, column_v = (  # (N·W, C', H) twice, (N·W, C, H)
-            t.permute(0, 3, 1, 2).contiguous().flatten(0, 1) for t in (q, k, v)
+        column_q, column_k, column_v = (
+            t.permute(0, 3, 1, 2).contiguous().flatten(0, 1)  # (N·W, C', H) twice, (N·W, C, H)
+            for t in (q, k, v)
         )
-        row_q, row_k, row_v = (  # (N·H, C', W) twice, (N·H, C, W)
-            t.permute(0, 2, 1, 3).contiguous().flatten(0, 1) for t in (q, k, v)
+        row_q, row_k, row_v = (
+            t.permute(0, 2, 1, 3).contiguous().flatten(0, 1)  # (N·H, C', W) twice, (N·H, C, W)
+            for t in (q, k, v)
         )
         # -∞ at the own position in the column: the row counts it.
         own = torch.full((height,), -torch.inf, dtype=x.dtype, device=x.device).diag()  # (H, H)
@@ -184,8 +186,7 @@ class RCCA(nn.Module):
         row = row.contiguous().flatten(0, 1)  # (N·H, W, W)
         from_column = self.column_aggregate(column_v, column.transpose(1, 2))  # (N·W, C, H)
         from_row = self.row_aggregate(row_v, row.transpose(1, 2))  # (N·H, C, W)
-        context = from_column.view(batch, width, -1, height).permute(0, 2, 3, 1) + from_row.view(
-            batch, height, -1, width
-        ).transpose(1, 2)  # (N, C, H, W)
-        y: Tensor = self.gamma * context + x
+        in_columns = from_column.view(batch, width, -1, height).permute(0, 2, 3, 1)  # (N, C, H, W)
+        in_rows = from_row.view(batch, height, -1, width).transpose(1, 2)  # (N, C, H, W)
+        y: Tensor = self.gamma * (in_columns + in_rows) + x
         return y

@@ -115,22 +115,26 @@ class PAM(_Attention):
         self.key = nn.Conv2d(channels, width, 1)
         self.value = nn.Conv2d(channels, channels, 1)
 
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys (N, C', H·W) and values (N, C, H·W) of (N, C, H, W)."""
+        return (
+            self.query(x).flatten(2),  # (N, C', H·W)
+            self.key(x).flatten(2),  # (N, C', H·W)
+            self.value(x).flatten(2),  # (N, C, H·W)
+        )
+
     def _fast(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape; B is the block of positions that attend at a time."""
-        q, k, v = (  # (N, C', H·W) twice, (N, C, H·W)
-            layer(x).flatten(2) for layer in (self.query, self.key, self.value)
-        )
+        q, k, v = self._projected(x)
         y = [
             v @ (block.mT @ k).softmax(dim=2).mT  # (N, C, H·W) by (N, H·W, B) is (N, C, B)
-            for block in q.split(_BLOCK, dim=2)
+            for block in torch.split(q, _BLOCK, dim=2)
         ]
         return torch.addcmul(x, self.gamma, torch.cat(y, dim=2).view(x.shape))  # (N, C, H, W)
 
     def _published(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        q, k, v = (  # (N, C', H·W) twice, (N, C, H·W)
-            layer(x).flatten(2) for layer in (self.query, self.key, self.value)
-        )
+        q, k, v = self._projected(x)
         attention = self.affinity(q.mT, k).softmax(dim=2)  # (N, H·W, H·W), a row for each position that asks
         y: Tensor = self.gamma * self.aggregate(v, attention.mT).view(x.shape) + x  # (N, C, H, W)
         return y

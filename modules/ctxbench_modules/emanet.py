@@ -173,8 +173,10 @@ class EMAU(nn.Module):
         features = (x if moved else self.conv1(x)).flatten(2)  # (N, C, H·W)
         for _ in range(self.iterations):
             if moved:
-                logits = torch.baddbmm(  # (N, k, 1) + (N, k, C) by (N, C, H·W) is (N, k, H·W)
-                    (bias @ mu).unsqueeze(2), mu.transpose(1, 2) @ weight, features
+                logits = torch.baddbmm(  # (N, k, H·W)
+                    (bias @ mu).unsqueeze(2),  # (N, k, 1)
+                    mu.transpose(1, 2) @ weight,  # (N, k, C)
+                    features,
                 )
             else:
                 logits = mu.transpose(1, 2) @ features  # (N, k, H·W)

@@ -286,9 +286,9 @@ class LatentGNN(nn.Module):
             z = to_visible.flatten(2) @ psi_visible.transpose(1, 2)  # (N, C', d)
         else:
             psi = kernel.to_latent.fused(to_latent).flatten(2)  # (N, d, H·W), not yet normalised
-            z = (  # (N, C', d); scaled are its d columns of C', fewer values than Ψ's d rows of H·W
-                to_latent.flatten(2) @ psi.transpose(1, 2)
-            ) * _inverse_norm(psi, 2).transpose(1, 2)
+            unscaled = to_latent.flatten(2) @ psi.transpose(1, 2)  # (N, C', d)
+            # scaled are these d columns of C', fewer values than Ψ's d rows of H·W
+            z = unscaled * _inverse_norm(psi, 2).transpose(1, 2)  # (N, C', d)
         direction = functional.normalize(z, dim=1)  # (N, C', d), Ẑᵀ
         affinity = torch.softmax(direction.transpose(1, 2) @ direction, dim=2)  # (N, d, d)
         return z @ affinity.transpose(1, 2), psi_visible  # (N, C', d), (N, d, H·W)

@@ -133,9 +133,10 @@ class NonLocal(nn.Module):
         projected = torch.baddbmm(bias, rows, weight.t().expand(len(x), -1, -1))  # (N, H·W, 3C')
         # The axis of one head is there because torch's fused kernels take four dimensions only.
         query, key, value = projected.unsqueeze(1).chunk(3, dim=-1)  # (N, 1, H·W, C') each
-        y = functional.scaled_dot_product_attention(query, key, value, scale=self.scale).squeeze(1)
+        y = functional.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        y = y.squeeze(1)  # (N, H·W, C')
 
-        # y is (N, H·W, C'); W Yᵀ brings the channels to the front again without a copy of its own.
+        # W Yᵀ brings the channels to the front again without a copy of its own.
         weight, bias = self.out.weight.flatten(1), self.out.bias[:, None]  # type: ignore[index]  # (C, C'), (C, 1)
         z = torch.baddbmm(bias, weight.expand(len(x), -1, -1), y.transpose(1, 2))  # (N, C, H·W)
         return self._normalised(z.view(x.shape)) + x  # (N, C, H, W)

@@ -86,7 +86,10 @@ class ListedGenerators(nn.ModuleList):
         """The means along the axis (N, L) to the fragments, r times (N, L)."""
         vectors = _resample(pooled.unsqueeze(1), self.length).squeeze(1)[:, :, None, None]  # (N, L, 1, 1)
         fragments = [generator(vectors).flatten(1) for generator in self]  # (N, L) of the built size, r times
-        return [_resample(fragment.unsqueeze(1), pooled.shape[1]).squeeze(1) for fragment in fragments]
+        return [
+            _resample(fragment.unsqueeze(1), pooled.shape[1]).squeeze(1)  # (N, L)
+            for fragment in fragments
+        ]
 
 
 def _stack(module: nn.Module, state: MutableMapping[str, Any], prefix: str, _: Mapping[str, Any]) -> None:
@@ -163,9 +166,8 @@ class TGMTRM(nn.Module):
         scale = self.logits.sigmoid()
         if self.implementation == "fast":
             scaled = (v_c * scale[:, None, None]).permute(1, 2, 0)  # (N, C, r)
-            khatri_rao = (  # (r, N, H, 1) · (r, N, 1, W), to (N, r, H·W)
-                (v_h.unsqueeze(3) * v_w.unsqueeze(2)).flatten(2).transpose(0, 1)
-            )
+            khatri_rao = (v_h.unsqueeze(3) * v_w.unsqueeze(2)).flatten(2)  # (r, N, H, W) to (r, N, H·W)
+            khatri_rao = khatri_rao.transpose(0, 1)  # (N, r, H·W)
             return torch.bmm(scaled, khatri_rao).view(x.shape)  # (N, C, H, W)
         maps: list[Tensor] = []
         for lam, c, h, w in zip(scale, v_c, v_h, v_w, strict=True):

@@ -88,3 +88,12 @@ def test_the_leaf_rule_is_a_point_of_the_space(row: Row) -> None:
     assert leaf_rule(FLOPS, seen) == round(counted["gflops"] * 1e9)
     assert leaf_rule(MEMORY, seen) == round(counted["mib"] * 2**20)
     assert leaf_rule(FLOPS, seen) in {convention.value for convention in conventions(FLOPS, seen)}
+
+
+@pytest.mark.parametrize(
+    "layer", ["ReLU", "ReLU6", "LeakyReLU", "PReLU", "GELU", "SiLU", "Hardswish", "Softmax2d", "Sigmoid"]
+)
+def test_a_known_layer_is_of_one_kind_as_a_leaf_and_as_an_operation(layer: str) -> None:
+    seen = Run(f"torch.nn:{layer}", (1, C, H, W), "single").seen_by_view(training=False)
+    kinds = {view: {call.kind for call in seen[view].calls} for view in (OPERATIONS, EVERY_CALL)}
+    assert kinds[OPERATIONS] == kinds[EVERY_CALL] != {"other"}

@@ -59,8 +59,8 @@ def test_an_interrupted_profile_writes_its_report_and_goes_on(tmp_path: Path, ro
     kept = journal.read_text().count("round_ms")
     assert kept >= rounds
     resumed = started(tmp_path, "profile", "--resume", "run")
-    assert resumed.communicate()
-    assert resumed.returncode == 0
+    _, said = resumed.communicate()
+    assert resumed.returncode == 0, said
     lines = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == ["ok"] * 3
     assert sum(len(line["rounds_ms"]) for line in lines) > kept

@@ -43,3 +43,14 @@ def test_lines_are_few(clock: list[float], capsys: pytest.CaptureFixture[str]) -
             clock[0] += 1.0
             show("task", done, 1000)
     assert len(capsys.readouterr().err.splitlines()) == 1000 // progress.EVERY_S
+
+
+def test_nothing_is_said_before_half_a_minute(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.display() as show:
+        show("task", 0, 10)
+        clock[0] += 29
+        show("task", 9, 10)
+        assert not capsys.readouterr().err
+        clock[0] += 1
+        show("task", 10, 10)
+    assert capsys.readouterr().err == "ctxbench: task 10/10, 30 s gone\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ctxbench.paper.ledger import Claim
+from ctxbench.paper.ledger import Claim, ledger_sheet
 from ctxbench.paper.page import write_page
 from ctxbench.paper.sheet import Sheet, unmeasured, write_sheet
 from ctxbench.table.grid import Cell, Grid, Group, Heading
@@ -51,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sheets = [wide_sheet(), drawn, lost]
     for sheet in sheets:
         write_sheet(sheet, folder)
-    return write_page(folder, sheets, CLAIMS, source="this machine")
+    return write_page(folder, ledger_sheet(CLAIMS, source="this machine"), sheets, source="this machine")
 
 
 class Reader(HTMLParser):

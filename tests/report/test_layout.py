@@ -158,3 +158,5 @@ def test_classes_of_one_name_are_told_apart_by_their_files() -> None:
         "blocks2.py:Mixer",
         "other.package:Mixer",
     ]
+    of_one_file = [replace(own, case=replace(own.case, module=f"{v}/m.py:Mixer", options={})) for v in "ab"]
+    assert [cell.text for cell in column(grid(of_one_file), "title")] == ["a/m.py:Mixer", "b/m.py:Mixer"]

@@ -152,7 +152,8 @@ def test_a_plan_is_read_as_it_was_written(config: TrainConfig, tmp_path: Path) -
     trials = planned([plain, Row("tuned", config, FLIP, start=plain)], [0, 3])
     write_plan(tmp_path, trials)
     assert read_plan(tmp_path) == trials
-    for text in ("[]", "{", '{"a": {}}', '{"a": 1}'):
+    bare = json.dumps({name: {**trial.to_json(), "config": []} for name, trial in trials.items()})
+    for text in ("[]", "{", '{"a": {}}', '{"a": 1}', bare):
         (tmp_path / PLAN).write_text(text)
         with pytest.raises(UserError, match=r"plan\.json is no plan of a grid of trainings: "):
             read_plan(tmp_path)

@@ -206,7 +206,7 @@ def _clean() -> Iterator[None]:
 def test_an_operation_of_the_users_is_a_lower_bound_with_its_name() -> None:
     run = recorded(double)
     assert run.lower_bound
-    assert views.unknown_ops(run) == {"ctxbench_tests.double.default": 1}
+    assert run.unknown_ops == {"ctxbench_tests.double.default": 1}
 
 
 @pytest.mark.usefixtures("_clean")

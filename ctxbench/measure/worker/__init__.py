@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ctxbench.errors import UserError
+from ctxbench.errors import UserError, is_out_of_memory
 from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
@@ -65,8 +65,7 @@ def _answer(measurement: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
 def _is_out_of_memory(error: BaseException) -> bool:
     import torch
 
-    # The CPU allocator raises a plain RuntimeError.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)
 
 
 def _be_expendable() -> None:

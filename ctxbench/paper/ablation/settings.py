@@ -20,7 +20,7 @@ PAPER_BACKBONES = ("resnet50", "resnet101")
 BACKBONES = {"synthetic": ("resnet-tiny", "resnet-small")}
 """What runs for :data:`PAPER_BACKBONES`, by data set, where that is something else."""
 N_SEEDS = 3
-"""Both tables took 65 minutes on two cores, which did other work too."""
+"""Of each row. Both tables took 65 minutes with so many, on two cores that did other work too."""
 QUICK = 0.5
 """Part of the iterations that are left of a quick run, which has one seed."""
 MS_FLIP = Setting(MULTI_SCALES, flip=True)
@@ -84,12 +84,11 @@ class Study:
     def about(self) -> str:
         """What was trained, in one line."""
         config = self.config(larger=False)
-        length = f"{config.iterations} iterations" if config.iterations else f"{config.epochs:g} epochs"
         printed = ("ResNet-50", "ResNet-101")
         stand_ins = ", ".join(
             f"{here} for {name}" for here, name in zip(self.backbones, printed, strict=True)
         )
-        return f"{self.dataset} · {stand_ins} · {length}, batch {config.batch} · n = {len(self.seeds)}"
+        return f"{self.dataset} · {stand_ins} · {config.length}, batch {config.batch} · n = {len(self.seeds)}"
 
 
 def lasting(config: TrainConfig, factor: float) -> TrainConfig:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ctxbench.paper.claims.answer import span
 from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
 from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
@@ -17,7 +18,7 @@ from ctxbench.report.growth import AS_CLAIMED, TOWARDS, Growth, title_of
 from ctxbench.report.sweep import sweep
 from ctxbench.subject import registry
 from ctxbench.subject.case import Case
-from ctxbench.table.column import Column, frame, lay_out, raw, significant
+from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.tracing import trace_case
 
 TITLE = "Orders of growth and rank claimed in section 4, counted"
@@ -66,8 +67,7 @@ def _interval(row: Claimed) -> str | None:
 def _ratios(row: Claimed) -> str | None:
     if row.ratio_lo is None or row.ratio_hi is None:
         return None
-    low, high = significant(row.ratio_lo, 3), significant(row.ratio_hi, 3)
-    return low if low == high else f"{low} to {high}"
+    return span((row.ratio_lo, row.ratio_hi))
 
 
 COLUMNS: tuple[Column[Claimed], ...] = (

@@ -163,14 +163,14 @@ def _refuse_another(folder: Path, cases: Sequence[Case], settings: Settings) -> 
         )
 
 
-def _by_module(records: Sequence[Record]) -> dict[str, Forms]:
+def _by_module(records: Sequence[Record]) -> Mapping[str, Forms]:
     """Each module's records by form; a module of a single form has it under both."""
     modules: dict[str, dict[str, Record]] = {}
     for record in records:
         form = record.case.implementation
         names = FORMS if form == registry.SINGLE else (form,)
         modules.setdefault(record.case.module, {}).update(dict.fromkeys(names, record))
-    return dict(modules.items())
+    return modules
 
 
 def _unprinted(forms: Mapping[str, Forms]) -> list[Comparison]:

@@ -73,8 +73,8 @@ def _dominates(results: Sequence[Result]) -> str:
     """The claim that TGM+TRM's gain is by far the largest, held against the gains here."""
     claim = "The paper: TGM+TRM dominates the entire performance, the largest of all gains"
     gained = [result for result in results if result.gain is not None]
-    tgm_trm = next((result for result in gained if result.row.label == results[1].row.label), None)
-    if tgm_trm is None or tgm_trm.gain is None:
+    tgm_trm = results[1]
+    if tgm_trm.gain is None:
         return f"{claim}. Here: not measured."
     largest = max(gained, key=lambda result: result.gain or 0.0)
     if largest is not tgm_trm:
@@ -111,9 +111,8 @@ def _added(result: Result) -> str:
 
 def _notes(study: Study) -> list[str]:
     first, last = (component_rows(study)[index].config for index in (0, -1))
-    length = f"{last.iterations} iterations" if last.iterations else f"{last.epochs:g} epochs"
     return [
         f"Each row has all that the rows before it have. TGM+TRM: rank {RANK}. FT: trained on from the last "
-        f"weights of the row before, on {last.dataset}, {length} at a learning rate of {last.lr:g} instead "
-        f"of {first.lr:g}, the paper's proportions on VOC 2012."
+        f"weights of the row before, on {last.dataset}, {last.length} at a learning rate of {last.lr:g} "
+        f"instead of {first.lr:g}, the paper's proportions on VOC 2012."
     ]

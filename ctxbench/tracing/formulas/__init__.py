@@ -21,13 +21,10 @@ by name, adds nothing, and makes every count with it a lower bound.
 
 from ctxbench.tracing.formulas import elementwise, products
 from ctxbench.tracing.formulas.memory import workspace_bytes
-from ctxbench.tracing.formulas.moves import MOVES
-from ctxbench.tracing.formulas.registry import PRODUCTS, Cost, Kind, base_name, cost, register_formula
+from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula
 
 __all__ = [
-    "MOVES",
     "PRODUCTS",
-    "Cost",
     "Kind",
     "base_name",
     "cost",

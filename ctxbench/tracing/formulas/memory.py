@@ -9,7 +9,9 @@ from torch import Tensor
 from ctxbench.tracing.formulas.registry import base_name
 
 PAGE = 4096
+"""Bytes."""
 LINE = 64
+"""Bytes."""
 STATE_GRADIENTS = 2 if torch.__version__ >= "2.11" else 4
 """Buffers of gradients of states that oneDNN keeps of an LSTM layer: 3.7, in torch 2.9 and 2.10, keeps twice
 as many as 3.10 to 3.12 do."""

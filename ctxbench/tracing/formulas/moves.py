@@ -14,7 +14,7 @@ MOVES = frozenset(
     upsample_nearest1d upsample_nearest2d upsample_nearest3d
     _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
 
-    index index_select gather take take_along_dim embedding masked_select index_copy index_fill put
+    index index_select gather take take_along_dim embedding masked_select index_copy index_fill
     masked_fill masked_scatter masked_scatter_backward where _unsafe_index _unsafe_masked_index
     masked_fill_backward nll_loss_backward nll_loss2d_backward
 
