@@ -434,19 +434,19 @@ def evaluate(
     Raises UserError where the run has no such weights, they are for other classes, or the data set, the
     device or a sample is refused.
     """
+    if (run is None) == (predictions is None):
+        raise UserError("give either a training run's folder or a folder of predictions")
+    if predictions is not None and dataset is None:
+        raise UserError("predictions need the data set that they are of")
     from ctxbench.evaluate.predict import Setting
     from ctxbench.evaluate.predictions import evaluate_predictions
     from ctxbench.train.evaluation import evaluate_run, open_split
     from ctxbench.train.run import TrainedRun
 
-    if (run is None) == (predictions is None):
-        raise UserError("give either a training run's folder or a folder of predictions")
     place = None if root is None else Path(root)
     folder = None if out is None else Path(out)
     if predictions is not None:
-        if dataset is None:
-            raise UserError("predictions need the data set that they are of")
-        data, skipped = open_split(dataset, place, split, skip_bad)
+        data, skipped = open_split(str(dataset), place, split, skip_bad)
         return evaluate_predictions(Path(predictions), data, skipped=skipped, out=folder, progress=progress)
     trained = TrainedRun(Path(str(run)))
     config = trained.config

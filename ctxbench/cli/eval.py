@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -104,7 +105,7 @@ def evaluate(
                 workers=workers,
                 skip_bad=skip_bad,
                 out=out,
-                progress=progress.counting(show, "images"),
+                progress=partial(show, "images"),
             )
     except UserError:
         if is_rank_zero():

@@ -98,11 +98,6 @@ def _bars(console: object) -> Iterator[Show]:
         yield show
 
 
-def counting(show: Show, task: str) -> Callable[[int, int], None]:
-    """What counts a task's things done."""
-    return lambda done, total: show(task, done, total)
-
-
 def measuring(show: Show) -> Callable[[RunProgress], None]:
     """What shows how far a run's measurements are."""
 

@@ -67,7 +67,7 @@ def count(build: Build, shape: Shape) -> dict[str, Any]:
     ``repeated`` (leaf path to calls, where more than one) and ``leaves`` (path to [FLOPs, bytes]).
     """
     calls: dict[str, list[tuple[int, int]]] = {}
-    for path, cost in leaf_calls(build, shape, _cost):
+    for path, cost in _leaf_costs(build, shape):
         calls.setdefault(path, []).append(cost)
     last = {path: costs[-1] for path, costs in calls.items()}
     every = [cost for costs in calls.values() for cost in costs]
@@ -85,23 +85,22 @@ def _cost(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> tupl
     return path, (leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:]))
 
 
-def leaf_calls(build: Build, shape: Shape, see: See[T]) -> list[T]:
-    """What ``see`` makes of each call of a leaf module that returns a tensor, in a pass in eval mode.
-
-    Nothing is computed unless the module's control flow depends on data.
-    """
+def _leaf_costs(build: Build, shape: Shape) -> list[tuple[str, tuple[int, int]]]:
+    """Path, FLOPs and bytes of each call of a leaf module that returns a tensor, in a pass in eval mode."""
     fake = fake_tensors()
     with undisturbed():
         try:
-            return _hooked(fake_module(build, fake, shape), shape, fake, see)
+            return _hooked(fake_module(build, fake, shape), shape, fake)
         except DATA_DEPENDENT:
-            return _hooked(build(), shape, nullcontext(), see)
+            return _hooked(build(), shape, nullcontext())
 
 
-def _hooked(module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any], see: See[T]) -> list[T]:
+def _hooked(
+    module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any]
+) -> list[tuple[str, tuple[int, int]]]:
     """Run a module that is ours to hook."""
-    seen: list[T] = []
-    watch_leaves(module.eval(), see, seen)
+    seen: list[tuple[str, tuple[int, int]]] = []
+    watch_leaves(module.eval(), _cost, seen)
     with tensors, torch.no_grad():
         module(torch.empty(shape).normal_())
     return seen

@@ -62,7 +62,7 @@ def evaluate_run(
     _check_classes(run, checkpoint.classes, dataset)
     if not dataset.labelled and not save_predictions:
         raise UserError(f"{dataset.name} {dataset.split} has no truth: its predictions can only be saved")
-    network = run.network(which)
+    network = run.network(which, checkpoint)
     words = [dataset.name, dataset.split, which, in_words(setting.scales, setting.flip, setting.sliding)]
     words += [] if setting.precision == "32-true" else [setting.precision]
     name = re.sub(r"[^\w.]+", "-", " ".join(words))

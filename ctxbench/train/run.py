@@ -87,9 +87,11 @@ class TrainedRun:
             raise UserError(f"{self.folder} holds no {path.name}: the run has not come to its first")
         return Checkpoint.read(path)
 
-    def network(self, which: Literal["best", "last"] = "best") -> Segmenter:
-        """The trained network, in eval mode, on the CPU."""
-        checkpoint = self.checkpoint(which)
+    def network(
+        self, which: Literal["best", "last"] = "best", checkpoint: Checkpoint | None = None
+    ) -> Segmenter:
+        """The trained network, in eval mode, on the CPU; of ``checkpoint``, where that is read already."""
+        checkpoint = checkpoint or self.checkpoint(which)
         network = network_of(self.config, len(checkpoint.classes))
         load_model(network, checkpoint.model, self.folder / f"{which}.ckpt")
         return network.eval()

@@ -80,7 +80,7 @@ def fig5(
         return unmeasured("fig5", TITLE, "no trained run was given", COMMAND, source=source)
     trained = TrainedRun(run)
     checkpoint = trained.checkpoint("best")
-    network, fresh = trained.network("best"), _untrained(trained.config, len(checkpoint.classes))
+    network, fresh = trained.network("best", checkpoint), _untrained(trained.config, len(checkpoint.classes))
     rank = attention_module(network).rank
     rule = "as given" if ranks else f"random, of 0 to {rank - 1}, seed 0"
     drawn = tuple(ranks) or random_ranks(rank)
