@@ -35,7 +35,7 @@ per_output(
     hardswish_backward leaky_relu_backward elu_backward softplus_backward softshrink_backward
     hardshrink_backward _prelu_kernel_backward glu_backward log_sigmoid_backward rrelu_with_noise_backward
     gelu_backward silu_backward mish_backward threshold_backward sigmoid_backward tanh_backward logit_backward
-    rsub floor_divide complex polar heaviside
+    rsub floor_divide complex polar heaviside _conj_physical
     """,
 )
 
