@@ -12,20 +12,23 @@ bias::
     v_ci = σ(P_i · mean of X over H, W)    C
     v_hi = σ(Q_i · mean of X over C, W)    H
     v_wi = σ(R_i · mean of X over C, H)    W
-    A_i  = v_ci ⊗ v_hi ⊗ v_wi              C×H×W    (eq. 1)
-    A    = Σ λ_i A_i,  λ_i in (0, 1)       C×H×W    (eq. 2)
-    Y    = A ⊙ X                           C×H×W    (eq. 3)
+    A_i  = v_ci ⊗ v_hi ⊗ v_wi              C×H×W    (the terms of eq. 1)
+    A    = Σ λ_i A_i,  Σ λ_i = 1           C×H×W    (eq. 3)
+    Y    = A ⊙ X                           C×H×W    (eq. 2)
 
-λ is the sigmoid of the parameter ``logits`` and starts at 1/r (at 0.5 where r = 1).
+λ is the soft-max of the parameter ``lambda_logits``, which starts at zero, so that each λ_i starts at 1/r: A
+is a "weighted mean" of the A_i with a "learnable normalize factor" (section 3.3).
 
-Differs from the paper: nothing at the size the module is built for. At another size, the pooled vectors are
+Differs from the paper: nothing at the size the module is built for and r > 1; where r = 1, the mean of one
+map has λ = 1, which the paper's open interval (0, 1) leaves out. At another size, the pooled vectors are
 resampled linearly to the built size before their generators, and the fragments back to the input's size;
 multi-scale evaluation needs this, and the paper does not treat it.
 
 Differs from the released code: there ``conv1_2`` reads the means of the columns but feeds the height axis,
-and ``conv1_3`` those of the rows but feeds the width axis (so it runs at H = W only); λ is the constant 1/r;
-and the output is cat(X, ReLU(A ⊙ X)), 2C channels. Here a generator feeds the axis it reads, so that weights
-of the released code give its A with height and width exchanged.
+and ``conv1_3`` those of the rows but feeds the width axis (so it runs at H = W only); λ is a soft-max too,
+but of a tensor that is no parameter and so stays the constant 1/r; and the output is cat(X, ReLU(A ⊙ X)), 2C
+channels. Here a generator feeds the axis it reads, so that weights of the released code give its A with
+height and width exchanged.
 """
 
 import math
@@ -146,7 +149,7 @@ class TGMTRM(nn.Module):
         self.in_channels = self.out_channels = channels
         self.rank = rank
         self.implementation = implementation
-        self.logits = nn.Parameter(torch.full((rank,), -math.log(max(rank - 1, 1))))
+        self.lambda_logits = nn.Parameter(torch.zeros(rank))
         generators = StackedGenerators if implementation == "fast" else ListedGenerators
         self.channel = generators(rank, channels)
         self.height = generators(rank, height)
@@ -161,9 +164,9 @@ class TGMTRM(nn.Module):
         return attention * x if torch.is_grad_enabled() else attention.mul_(x)
 
     def attention_map(self, x: Tensor) -> Tensor:
-        """A = Σ λ_i A_i of the input (N, C, H, W), in its shape (eq. 2)."""
+        """A = Σ λ_i A_i of the input (N, C, H, W), in its shape (eq. 3)."""
         v_c, v_h, v_w = self._fragments(x)
-        scale = self.logits.sigmoid()
+        scale = self.lambda_logits.softmax(0)  # (r,): λ, which sums to one
         if self.implementation == "fast":
             scaled = (v_c * scale[:, None, None]).permute(1, 2, 0)  # (N, C, r)
             khatri_rao = (v_h.unsqueeze(3) * v_w.unsqueeze(2)).flatten(2)  # (r, N, H, W) to (r, N, H·W)
@@ -176,7 +179,7 @@ class TGMTRM(nn.Module):
         return reduce(torch.add, maps)
 
     def sub_attention(self, x: Tensor, index: int) -> Tensor:
-        """The rank-1 map A_i, without λ_i, of the input (N, C, H, W), in its shape (eq. 1, figure 5).
+        """The rank-1 map A_i, without λ_i, of the input (N, C, H, W), in its shape (figure 5).
 
         Raises:
             ValueError: ``index`` is not in 0…r-1.
@@ -207,8 +210,7 @@ class TGMTRM(nn.Module):
             f"{axis}.weight": torch.stack([state[key] for key in keys[axis]])[..., 0, 0]  # (r, L, L)
             for axis in keys
         }
-        uniform = -math.log(self.rank - 1) if self.rank > 1 else 40.0  # σ(40) is 1 to the last digit
-        self.load_state_dict({"logits": torch.full_like(self.logits, uniform), **weights})
+        self.load_state_dict({"lambda_logits": torch.zeros_like(self.lambda_logits), **weights})
 
     def _fragments(self, x: Tensor) -> tuple[Any, Any, Any]:
         """v_c, v_h and v_w of (N, C, H, W) for every rank: rank first, then (N, C), (N, H), (N, W)."""

@@ -2,7 +2,16 @@ from typing import ClassVar
 
 import pytest
 import torch
-from modules.contract import IMPLEMENTATIONS, ModuleContract, assert_same, load_recording, released_state
+from hypothesis import given
+from hypothesis import strategies as st
+from modules.contract import (
+    IMPLEMENTATIONS,
+    RTOL,
+    ModuleContract,
+    assert_same,
+    load_recording,
+    released_state,
+)
 
 from ctxbench_modules.reconet import TGMTRM
 
@@ -30,10 +39,27 @@ class TestTGMTRM(ModuleContract):
     @pytest.mark.parametrize("size", [(7, 5), (10, 4)])
     def test_attention_is_the_weighted_sum_of_sub_attentions(self, size, implementation):
         module, x = self.built(implementation), self.sample(size=size)
-        scale = module.logits.sigmoid()
+        scale = module.lambda_logits.softmax(0)
         total = sum(scale[i] * module.sub_attention(x, i) for i in range(5))
         assert_same(module.attention_map(x).detach(), total.detach())
         assert_same(module(x).detach(), (total * x).detach())
+
+    def test_lambda_is_trained(self, implementation):
+        module, x = self.built(implementation), self.sample()
+        module(x).square().sum().backward()
+        assert bool((module.lambda_logits.grad != 0).all())
+        # A soft-max has no gradient along its shift.
+        assert abs(float(module.lambda_logits.grad.sum())) <= 1e-12 * float(
+            module.lambda_logits.grad.abs().sum()
+        )
+
+    def test_weights_of_the_sigmoid_form_are_refused(self, implementation):
+        """λ was once σ(``logits``): read as logits of a soft-max those weights would say something else."""
+        module = self.built(implementation)
+        state = module.state_dict()
+        state["logits"] = state.pop("lambda_logits")
+        with pytest.raises(RuntimeError, match="lambda_logits"):
+            module.load_state_dict(state)
 
     def test_another_size_resamples_alike(self):
         x = self.sample(size=(10, 4))
@@ -52,9 +78,25 @@ class TestTGMTRM(ModuleContract):
             self.built(implementation).sub_attention(self.sample(), 5)
 
 
-@pytest.mark.parametrize(("rank", "expected"), [(1, 0.5), (2, 0.5), (64, 1 / 64)])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@given(logits=st.lists(st.floats(-8, 8), min_size=5, max_size=5), shift=st.floats(-8, 8))
+def test_attention_is_a_weighted_mean(logits, shift, implementation):
+    """Equation 3's words: A lies between the least and the largest A_i, and λ is normalised."""
+    contract = TestTGMTRM()
+    module, x = contract.built(implementation, size=(3, 4)), contract.sample(n=1, size=(3, 4))
+    with torch.no_grad():
+        module.lambda_logits.copy_(torch.tensor(logits))
+        terms = torch.stack([module.sub_attention(x, i) for i in range(5)])
+        mean = module.attention_map(x)
+        assert bool((mean >= terms.amin(0) - RTOL).all())
+        assert bool((mean <= terms.amax(0) + RTOL).all())
+        module.lambda_logits.add_(shift)
+        assert_same(module.attention_map(x), mean)
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(1, 1.0), (2, 0.5), (64, 1 / 64)])
 def test_lambda_starts_uniform(rank, expected):
-    scale = TGMTRM(8, size=(3, 3), rank=rank).logits.sigmoid()
+    scale = TGMTRM(8, size=(3, 3), rank=rank).lambda_logits.softmax(0)
     assert scale.shape == (rank,)
     torch.testing.assert_close(scale, torch.full((rank,), expected))
 
@@ -64,7 +106,7 @@ def test_a_single_released_rank_has_weight_one():
     module.load_released(
         {f"conv1_{i}.0.0.weight": torch.zeros(n, n, 1, 1) for i, n in ((1, 8), (2, 3), (3, 3))}
     )
-    assert module.logits.sigmoid().tolist() == [1.0]
+    assert module.lambda_logits.softmax(0).tolist() == [1.0]
 
 
 def test_published_leaves():
