@@ -11,7 +11,7 @@ from ctxbench.counters import Build, Shape
 from ctxbench.counters.answer import answer
 from ctxbench.counters.common import lost_ops, quietly
 from ctxbench.tracing import Trace
-from ctxbench.tracing.fake import fake_module, fake_tensors, undisturbed
+from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 
 
 def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
-from ctxbench.tracing.fake import DATA_DEPENDENT, fake_module, fake_tensors, undisturbed
+from ctxbench.sandbox.fake import DATA_DEPENDENT, fake_module, fake_tensors, undisturbed
 
 T = TypeVar("T")
 See = Callable[[str, nn.Module, list[Tensor], Tensor], T]

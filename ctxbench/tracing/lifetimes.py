@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from ctxbench.tracing.fake import NeedsDataError
+from ctxbench.sandbox.fake import NeedsDataError
 from ctxbench.tracing.ops import MemoryEvent
 
 

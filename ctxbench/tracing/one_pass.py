@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from ctxbench.errors import UserError
-from ctxbench.tracing.fake import convert
+from ctxbench.sandbox.fake import convert
 from ctxbench.tracing.ops import Trace
 from ctxbench.tracing.recorder import Recorder
 

@@ -11,9 +11,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.errors import UserError, in_one_line, is_out_of_memory
-from ctxbench.tracing.child import in_child
+from ctxbench.sandbox.child import in_child
 from ctxbench.tracing.estimate import guessed_values
-from ctxbench.tracing.fake import (
+from ctxbench.sandbox.fake import (
     DATA_DEPENDENT,
     NeedsDataError,
     Subject,
@@ -24,7 +24,7 @@ from ctxbench.tracing.fake import (
     undisturbed,
 )
 from ctxbench.tracing.formulas.registry import load_entry_points
-from ctxbench.tracing.host import available_bytes
+from ctxbench.sandbox.host import available_bytes
 from ctxbench.tracing.lifetimes import tensor_bytes
 from ctxbench.tracing.one_pass import Pass, Recording
 from ctxbench.tracing.ops import Trace

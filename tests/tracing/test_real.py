@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.tracing import child, host, record, trace, views
-from ctxbench.tracing.fake import fake_tensors
+from ctxbench.sandbox.fake import fake_tensors
 
 C, H, W = 8, 6, 5
 SHAPE = (2, C, H, W)

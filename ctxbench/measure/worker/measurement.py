@@ -18,7 +18,7 @@ from ctxbench.measure.worker.call import MeasuredCall, build_call, check_output,
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
-from ctxbench.tracing.fake import fake_module, fake_tensors, undisturbed
+from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 
 
 class Measurement:

@@ -14,7 +14,7 @@ import torch
 from torch.autograd.profiler import profile
 
 from ctxbench.measure.worker.call import MeasuredCall
-from ctxbench.tracing import host
+from ctxbench.sandbox import host
 
 Measured = tuple[dict[str, int], dict[str, str]]
 """Fields of a record in bytes, and reasons for those that were not measured."""

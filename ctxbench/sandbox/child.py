@@ -19,7 +19,7 @@ import psutil
 import torch
 
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.tracing.host import available_bytes
+from ctxbench.sandbox.host import available_bytes
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def in_new_process(call: Callable[[], T]) -> T:
         sent = pickle.dumps(call)
     except Exception as error:  # whatever a user's class does when it is pickled
         raise UserError(f"it needs a new process and cannot be sent there: {in_one_line(error)}") from error
-    code = f"import sys; sys.path[:] = {sys.path!r}; from ctxbench.tracing.child import _answer; _answer()"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from ctxbench.sandbox.child import _answer; _answer()"
     ran = subprocess.run([sys.executable, "-c", code], input=sent, stdout=subprocess.PIPE, check=False)
     if ran.returncode or not ran.stdout:
         raise UserError(f"the process that recorded it {_death(ran.returncode)}")
