@@ -8,6 +8,7 @@ What writes files returns their paths, what looks at a machine or a data set pla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import current_process
@@ -16,8 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
-from ctxbench.subject.case import Case, Layout, Mode
+from ctxbench.subject.case import Case, Layout, Mode, validate
 from ctxbench.subject.cases import Modules, Size, cases, listed
+from ctxbench.subject.interface import asked_for
+from ctxbench.subject.registry import SINGLE
+from ctxbench.subject.resolve import label
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +64,8 @@ def profile(
     mode: Mode = "infer",
     device: str = "cpu",
     compile: bool = False,
+    inputs: str | None = None,
+    output: str | int | None = None,
     counters: Sequence[str] = DEFAULT,
     budget_s: float = 2.5,
     timeout_s: float = 120.0,
@@ -70,11 +76,13 @@ def profile(
 ) -> Profile:
     """Count and measure modules, each in its own process, and write the run's folder with its report.
 
-    A module is a name, ``path/to/file.py:Class``, ``package.module:Class`` or a class; it is built with its
-    own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every module, ``{"reconet.rank":
-    32}`` for one), or as a ``preset`` has it, changed likewise. No modules are all of the preset's, by
-    default of the first there is. ``channels`` and ``sizes`` (H = W, or (H, W)) are swept;
-    ``implementations`` are "fast", "published" or both.
+    A module is a name, a class, or a text such as ``path/to/file.py:Class`` (:mod:`ctxbench.subject.resolve`
+    has them all). It is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for
+    every module, ``{"reconet.rank": 32}`` for one), or as a ``preset`` has it, changed likewise. No modules
+    are all of the preset's, by default of the first there is. ``channels`` and ``sizes`` (H = W, or (H, W))
+    are swept; ``implementations`` are "fast", "published" or both. What else a block needs that is not built
+    in, its arguments and inputs, is found out by trial and said; ``inputs`` and ``output`` are as in
+    :func:`trace`.
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
     ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
@@ -112,6 +120,8 @@ def profile(
             mode=mode,
             device=device,
             compile=compile,
+            inputs=inputs,
+            output=output,
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
         run = session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
@@ -178,22 +188,23 @@ def trace(
     mode: Mode = "infer",
     implementation: str | None = None,
     options: Mapping[str, Any] | None = None,
+    inputs: str | None = None,
+    output: str | int | None = None,
 ) -> Trace:
-    """Record one pass of a module over an input of ``shape`` (N, C, H, W), without computing it.
+    """Record one pass of a module over a map of ``shape`` (N, C, H, W), without computing it.
 
     A name is built as :func:`profile` says; a module that exists already is copied and never touched, and
-    takes no preset, options or implementation. Raises UserError where the module cannot be built, fails, or
-    does not return (N, C', H, W).
+    takes no preset, options or implementation. How a block that is not built in takes the map is found out by
+    trial, unless ``inputs`` say it (``"x: N (H W) C; H; W"``); of several outputs the first that has the
+    map's sides is looked at, or ``output``, an index or a key. Raises UserError where the module cannot be
+    built, or fails.
     """
     from ctxbench.tracing import trace_case
 
-    if not isinstance(module, str) and (options or implementation or preset):
-        raise UserError(
-            f"this {type(module).__name__} is built already: preset, options and implementation go with names"
-        )
-    name = module if isinstance(module, str) else SELF
-    case = _case(name, shape, preset, implementation, options, dtype=dtype, layout=layout, mode=mode)
-    return trace_case(case, subject=None if isinstance(module, str) else module, label=_label(module))
+    case, built = _resolved(
+        module, shape, preset, implementation, options, inputs, output, dtype=dtype, layout=layout, mode=mode
+    )
+    return trace_case(case, subject=built, label=_label(module))
 
 
 def count(
@@ -205,6 +216,8 @@ def count(
     layout: Layout = "contiguous",
     implementation: str | None = None,
     options: Mapping[str, Any] | None = None,
+    inputs: str | None = None,
+    output: str | int | None = None,
 ) -> Count:
     """Count a module's parameters, MACs, FLOPs and memory on an input of ``shape`` (N, C, H, W).
 
@@ -215,27 +228,19 @@ def count(
     151519232
     """
     from ctxbench.report.explain import Count
+    from ctxbench.tracing import trace_case
 
-    def recorded(mode: Mode) -> Trace:
-        return trace(
-            module,
-            shape,
-            preset=preset,
-            dtype=dtype,
-            layout=layout,
-            mode=mode,
-            implementation=implementation,
-            options=options,
-        )
-
+    case, built = _resolved(
+        module, shape, preset, implementation, options, inputs, output, dtype=dtype, layout=layout
+    )
+    recorded = partial(trace_case, case, subject=built, label=_label(module))
     infer = recorded("infer")
     train: Trace | UserError
     try:
         train = recorded("train")
     except UserError as error:  # a block for inference alone
         train = error
-    config = _case(module, shape, preset, None, options).config if isinstance(module, str) else ""
-    return Count.of(_label(module), infer, train, config)
+    return Count.of(_label(module), infer, train, case)
 
 
 def explain(
@@ -247,6 +252,8 @@ def explain(
     implementation: str | None = None,
     counters: Sequence[str] = DEFAULT,
     options: Mapping[str, Any] | None = None,
+    inputs: str | None = None,
+    output: str | int | None = None,
 ) -> Explanation:
     """Take a module's cost apart: by operation, by module, by other counters, by the leaf rule.
 
@@ -256,18 +263,30 @@ def explain(
     from ctxbench.counters import COUNTERS, installed, leaf_rule
     from ctxbench.report.explain import Explanation
     from ctxbench.subject import bind
-    from ctxbench.tracing import views
+    from ctxbench.tracing import trace_case, views
 
-    published = bind.implementations(module)[-1]
-    build = _builder(_case(module, shape, preset, published, options))
-    recorded = partial(trace, module, shape, preset=preset, options=options)
-    of_published = recorded(implementation=published)
+    case, _ = _resolved(module, shape, preset, implementation, options, inputs, output)
+    published = replace(case, implementation=bind.implementations(case.module)[-1])
+    build = partial(bind.build_case, published)
+    interface = case.binding.interface
+    recorded = partial(trace_case, label=_label(module))
+    of_published = recorded(published)
     return Explanation(
-        count=count(module, shape, preset=preset, implementation=implementation, options=options),
-        trace=recorded(mode=mode, implementation=implementation),
-        counters={name: COUNTERS[name](build, shape, of_published) for name in installed(counters)},
+        count=count(
+            module,
+            shape,
+            preset=preset,
+            implementation=implementation,
+            options=options,
+            inputs=inputs,
+            output=output,
+        ),
+        trace=recorded(case, mode),
+        counters={
+            name: COUNTERS[name](build, shape, of_published, interface) for name in installed(counters)
+        },
         counted_macs=views.macs(of_published),
-        leaf_rule=leaf_rule.count(build, shape),
+        leaf_rule=leaf_rule.count(build, shape, interface),
     )
 
 
@@ -285,6 +304,8 @@ def sweep(
     dtype: str = "float32",
     mode: Mode = "infer",
     device: str = "cpu",
+    inputs: str | None = None,
+    output: str | int | None = None,
     latency: bool = False,
     budget_s: float = 2.5,
     timeout_s: float = 120.0,
@@ -323,6 +344,8 @@ def sweep(
         "dtype": dtype,
         "mode": mode,
         "device": device,
+        "inputs": inputs,
+        "output": output,
     }
     changes: dict[str, dict[str, Any]] = {
         "size": {"sizes": list(values)},
@@ -526,6 +549,8 @@ def decode(
     *printed: str,
     shape: Shape = SHAPE,
     options: Mapping[str, Any] | None = None,
+    inputs: str | None = None,
+    output: str | int | None = None,
 ) -> Decoding:
     """Find the conventions that a printed number fits: ``decode("nonlocal", "21.47G", "160MB")``.
 
@@ -534,7 +559,7 @@ def decode(
     """
     from ctxbench.audit.search import decode as search
 
-    return search(module, *printed, shape=_four(shape), options=options)
+    return search(module, *printed, shape=_four(shape), options=options, asked=asked_for(inputs, output))
 
 
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:
@@ -575,33 +600,41 @@ def _four(shape: Shape) -> Shape:
     return shape
 
 
-def _case(
-    name: str,
+def _resolved(
+    module: Subject,
     shape: Shape,
     preset: str | None,
     implementation: str | None,
     options: Mapping[str, Any] | None,
+    inputs: str | None,
+    output: str | int | None,
     **more: Any,
-) -> Case:
+) -> tuple[Case, nn.Module | None]:
+    """The case of a subject, and the module itself where that is there already."""
     batch, channels, height, width = _four(shape)
-    forms = [implementation] if implementation else []
-    (case,) = cases(
-        name,
-        preset=preset,
-        channels=channels,
-        sizes=[(height, width)],
-        options=options,
-        implementations=forms,
-        batch=batch,
-        **more,
-    )
-    return case
+    if isinstance(module, str):
+        (case,) = cases(
+            module,
+            preset=preset,
+            channels=channels,
+            sizes=[(height, width)],
+            options=options,
+            implementations=[implementation] if implementation else [],
+            batch=batch,
+            inputs=inputs,
+            output=output,
+            **more,
+        )
+        return case, None
+    if options or implementation or preset:
+        raise UserError(
+            f"this {type(module).__name__} is built already: preset, options and implementation go with names"
+        )
+    from ctxbench.tracing.count import called
 
-
-def _builder(case: Case) -> Callable[[], nn.Module]:
-    from ctxbench.subject.bind import build_case
-
-    return partial(build_case, case)
+    case = Case(SELF, channels, height, width, implementation=SINGLE, batch=batch, **more)
+    validate(case)
+    return called(case, module, asked_for(inputs, output)), module
 
 
 def _label(module: Subject) -> str:
@@ -610,4 +643,4 @@ def _label(module: Subject) -> str:
     from ctxbench.subject import registry
 
     known = registry.spec(module)
-    return known.title if known else module.rpartition(":")[2]
+    return known.title if known else label(module)

@@ -1,5 +1,11 @@
 """The one exception that means: the user can mend this; and any other, in one line, or for want of memory."""
 
+import re
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+
 
 def in_one_line(error: BaseException) -> str:
     """An exception's class and the first line of its message; a UserError's message says enough."""
@@ -9,11 +15,57 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+def in_users_code(error: BaseException) -> str:
+    """Where it was raised, `` (block.py:12)``: the innermost line that is neither ours nor a library's.
+
+    Empty where there is none, as for what went wrong before any of the user's code ran.
+    """
+    places = [*_raised_at(error), *(place for cause in _causes(error) for place in _raised_at(cause))]
+    return f" ({places[0]})" if places else ""
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What an error came from, step by step."""
+    causes: list[BaseException] = []
+    while (cause := error.__cause__ or error.__context__) is not None and cause not in causes:
+        causes.append(cause)
+        error = cause
+    return causes
+
+
+def _raised_at(error: BaseException) -> list[str]:
+    """Lines of the user's own files that an error came through, the innermost first."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    for note in getattr(error, "__notes__", ()):  # what was raised in another process has its frames there
+        frames += [(file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', note)]
+    theirs = [(file, line) for file, line in frames if not _is_installed(file)]
+    return [f"{Path(file).name}:{line}" for file, line in reversed(theirs)]
+
+
+def _is_installed(file: str) -> bool:
+    """Whether a file is Python's own, torch's or ours; a package that a block comes from is none of these."""
+    packages = ("site-packages", "dist-packages")
+    is_pythons = file.startswith(sysconfig.get_path("stdlib")) and not any(part in file for part in packages)
+    torchs = getattr(sys.modules.get("torch"), "__path__", [])
+    return is_pythons or file.startswith(("<", str(Path(__file__).parent), *torchs))
+
+
 class UserError(Exception):
     """Bad input. Its message is one line: what was wrong, and what would be right.
 
     The CLI prints it without a traceback and exits with code 2.
     """
+
+
+class ValuesNeededError(UserError):
+    """Arguments need values that nobody can know; ``options`` are some that run, as ``-o`` takes them."""
+
+    def __init__(self, message: str, options: tuple[str, ...] = ()) -> None:
+        super().__init__(message, options)
+        self.message, self.options = message, options
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def is_out_of_memory(error: BaseException) -> bool:

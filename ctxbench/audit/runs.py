@@ -13,7 +13,9 @@ from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
 from ctxbench.subject import bind
 from ctxbench.subject.bind import build_case
+from ctxbench.subject.bound import NOTHING_BOUND, Binding
 from ctxbench.subject.case import Case
+from ctxbench.subject.interface import Interface
 from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace_case, views
 
@@ -36,12 +38,15 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     words: str = ""
     deviations: int = 1
+    binding: Binding = NOTHING_BOUND
 
     @property
     def case(self) -> Case:
         """What is built and run: in float32, forward alone."""
         batch, channels, height, width = self.shape
-        return Case(self.module, channels, height, width, self.options, self.form, batch)
+        return Case(
+            self.module, channels, height, width, self.options, self.form, batch, binding=self.binding
+        )
 
     def seen_by_view(self, *, training: bool) -> dict[str, Seen]:
         """What this run looks like in each view. Two views that see the same are given once.
@@ -79,16 +84,19 @@ def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:
     )
 
 
-def runs(module: str, shape: Shape, options: Mapping[str, Any]) -> Iterator[Run]:
+def runs(
+    module: str, shape: Shape, options: Mapping[str, Any], asked: Interface | None = None
+) -> Iterator[Run]:
     """The published form with ``options``, and every single deviation.
 
     Deviations: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
     64×64), a batch of several, and where no options are given, the configurations that presets have of it.
     """
-    forms = bind.implementations(module)
-    base = Run(
-        module, shape, forms[-1], options, f"the {forms[-1]} form{_with_options(options)}", deviations=0
-    )
+    forms, binding = bind.implementations(module), NOTHING_BOUND
+    if not bind.is_built_in(module):
+        module, binding = bind.bound(module, options, asked, shape)
+    words = f"the {forms[-1]} form{_with_options(options)}"
+    base = Run(module, shape, forms[-1], options, words, deviations=0, binding=binding)
     yield base
     batch, channels, height, width = shape
     if len(forms) > 1:

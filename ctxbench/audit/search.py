@@ -18,6 +18,7 @@ from ctxbench.audit.runs import VIEWS, Run, runs
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
+from ctxbench.subject.interface import Interface
 
 FAR = 1000.0
 """A factor: a number that is further from all that can be counted is of another unit, or another input."""
@@ -28,14 +29,15 @@ def decode(
     *printed: str,
     shape: Shape = (1, 512, 64, 64),
     options: Mapping[str, Any] | None = None,
+    asked: Interface | None = None,
 ) -> Decoding:
     """Search the conventions for those that give the printed digits.
 
     ``printed`` are a number of FLOPs (or MACs) such as ``"21.47G"``, one of memory such as ``"96.50MB"``, or
     both. ``module`` is a name as for :func:`ctxbench.profile`; it is run on inputs of ``shape`` (N, C, H, W)
-    with the defaults of its own paper, changed by ``options``. Raises UserError where a number cannot be
-    read, two are of one kind, one is a thousand times off from all that can be counted, ``shape`` holds
-    nothing, or the module cannot be built or run.
+    with the defaults of its own paper, changed by ``options``, and called as ``asked``.
+    Raises UserError where a number cannot be read, two are of one kind, one is a thousand times off from all
+    that can be counted, ``shape`` holds nothing, or the module cannot be built or run.
     """
     quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: quantity.is_memory)
     if len({quantity.is_memory for quantity in quantities}) != len(quantities) or not quantities:
@@ -43,7 +45,7 @@ def decode(
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
     module = resolve.canonical(module)
-    all_runs = list(runs(module, shape, options or {}))
+    all_runs = list(runs(module, shape, options or {}, asked))
     sources, not_tried = _sources(all_runs, quantities)
     outcomes: dict[Printed, Outcome] = {}
     if len(quantities) > 1:

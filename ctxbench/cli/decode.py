@@ -9,7 +9,7 @@ import typer
 
 from ctxbench.cli import shared, values
 from ctxbench.cli.app import app
-from ctxbench.cli.options import CHANNELS, SIZE, Batch, Module, Size
+from ctxbench.cli.options import CHANNELS, SIZE, Batch, Inputs, Module, Options, Output, Size
 
 
 @app.command()
@@ -24,9 +24,9 @@ def decode(
     channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,
     size: Size = SIZE,
     batch: Batch = 1,
-    option: Annotated[
-        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE for the constructor.")
-    ] = None,
+    option: Options = None,
+    inputs: Inputs = None,
+    output: Output = None,
     csv: Annotated[
         Path | None, typer.Option(help="Also write every fit and near miss here; - is stdout.")
     ] = None,
@@ -40,7 +40,12 @@ def decode(
 
     height, width = values.sides(size)
     found = api.decode(
-        module, *printed, shape=(batch, channels, height, width), options=values.options(option)
+        module,
+        *printed,
+        shape=(batch, channels, height, width),
+        options=values.options(option),
+        inputs=inputs,
+        output=output,
     )
     shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
     if str(csv) != "-":

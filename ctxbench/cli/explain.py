@@ -14,9 +14,11 @@ from ctxbench.cli.options import (
     Batch,
     Counter,
     Implementation,
+    Inputs,
     ModeOption,
     Module,
     Options,
+    Output,
     PresetName,
     Size,
 )
@@ -33,6 +35,8 @@ def explain(
     batch: Batch = 1,
     mode: ModeOption = "infer",
     counter: Counter = None,
+    inputs: Inputs = None,
+    output: Output = None,
 ) -> None:
     """Take a module's cost apart, by operation.
 
@@ -49,5 +53,7 @@ def explain(
         implementation=implementation,
         counters=values.counters(counter),
         options=values.options(option),
+        inputs=inputs,
+        output=output,
     )
     print(told, end="")

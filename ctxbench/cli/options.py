@@ -20,17 +20,37 @@ def _names(incomplete: str) -> list[str]:
 Modules = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Names, comma lists, path/to/file.py:Class or package.module:Class. Default: Table 10's eight.",
+        help="Names, comma lists, file.py, file.py:Class, file.py:make, package.module:Class, each also with "
+        "arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in quotes. Default: Table 10's eight.",
         autocompletion=_names,
     ),
 ]
 Module = Annotated[
     str,
-    typer.Argument(help="A name, path/to/file.py:Class or package.module:Class.", autocompletion=_names),
+    typer.Argument(
+        help="A name, file.py, file.py:Class, file.py:make or package.module:Class, also with arguments: "
+        "'file.py:Block(C, 8, act=nn.GELU)', in quotes.",
+        autocompletion=_names,
+    ),
 ]
 Options = Annotated[
     list[str] | None,
-    typer.Option("-o", "--option", help="KEY=VALUE for each constructor, MODULE.KEY=VALUE for one."),
+    typer.Option(
+        "-o",
+        "--option",
+        help="KEY=VALUE for each constructor, MODULE.KEY=VALUE for one; rank=8, act=nn:GELU, size=H//8.",
+    ),
+]
+Inputs = Annotated[
+    str | None,
+    typer.Option(
+        help="What a block takes that is not built in, where trials do not find it: 'x: N H W C', "
+        "'q: N (H W) C; k: q; v: q; H; W'.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(help="Which output is looked at, by index or key; else the first with the map's sides."),
 ]
 PresetName = Annotated[
     str | None,

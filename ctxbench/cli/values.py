@@ -9,7 +9,8 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
-from ctxbench.typed import literal
+from ctxbench.subject.expression import option_value
+from ctxbench.subject.resolve import parts
 
 A_DAY_S = 24 * 60 * 60
 
@@ -23,13 +24,24 @@ def modules(texts: list[str]) -> list[str]:
 
 
 def _is_module(text: str) -> bool:
-    place, _, _ = text.rpartition(":")
+    place, _, _ = parts(text)
     return text in registry.names() or (place.endswith(".py") and Path(place).is_file())
 
 
 def split(texts: list[str] | None) -> list[str]:
-    """The parts of comma lists."""
-    return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
+    """The parts of comma lists; a comma in brackets is part of a call's arguments."""
+    return [part.strip() for text in texts or [] for part in _between_commas(text) if part.strip()]
+
+
+def _between_commas(text: str) -> list[str]:
+    pieces, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth <= 0:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    return pieces
 
 
 def integer(name: str, text: str) -> int:
@@ -101,13 +113,13 @@ def _seconds(name: str, text: str | float) -> float:
 
 
 def options(pairs: list[str] | None) -> dict[str, Any]:
-    """``[MODULE.]KEY=VALUE`` pairs; a value is a Python literal, ``true``, ``false`` or a bare word."""
+    """``[MODULE.]KEY=VALUE`` pairs; of the values, see :func:`~ctxbench.subject.expression.option_value`."""
     chosen: dict[str, Any] = {}
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
         if not equals or not key.replace(".", "").isidentifier():
             raise UserError(f"-o takes KEY=VALUE or MODULE.KEY=VALUE, not {pair!r}")
-        chosen[key] = literal(text)
+        chosen[key] = option_value(text)
     return chosen
 
 

@@ -1,7 +1,8 @@
 """Other counters' opinions, kept beside ours: one function each, all reporting MACs in 10⁹.
 
-A counter takes a function that builds the module, an input shape (N, C, H, W) and our own trace of that in
-float32 (which says what it would take to run, and what a count is to be held against), and returns
+A counter takes a function that builds the module, an input shape (N, C, H, W), our own trace of that in
+float32 (which says what it would take to run, and what a count is to be held against), and how the module is
+called, and returns
 ``{"gmacs": float | None, "missed": {operation: calls}, "elementwise": {operation: calls}, "reason": str}``:
 ``missed`` are products by our count that got nothing by theirs, ``elementwise`` other arithmetic that did
 not, each the most expensive first; ``reason`` says why ``gmacs`` is None.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctxbench.counters.answer import refusal
 from ctxbench.errors import UserError, in_one_line
+from ctxbench.subject.interface import PLAIN, Interface
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,18 +39,18 @@ MODULES = {
 """Counter to the module of this package that calls it. ``ptflops`` and ``torchinfo`` are extras."""
 
 
-def _count(name: str, build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
+def _count(
+    name: str, build: Build, shape: Shape, recorded: Trace, interface: Interface = PLAIN
+) -> dict[str, Any]:
     try:
         count_macs = import_module(f"{__name__}.{MODULES[name]}").count_macs
-        counted: dict[str, Any] = count_macs(build, shape, recorded)
+        counted: dict[str, Any] = count_macs(build, shape, recorded, interface)
     except (Exception, SystemExit) as error:  # another library, on a user's module, may raise anything at all
         return refusal(in_one_line(error))
     return counted
 
 
-COUNTERS: dict[str, Callable[[Build, Shape, Trace], dict[str, Any]]] = {
-    name: partial(_count, name) for name in MODULES
-}
+COUNTERS: dict[str, Callable[..., dict[str, Any]]] = {name: partial(_count, name) for name in MODULES}
 
 DEFAULT = ("fvcore", "thop", "torch")
 

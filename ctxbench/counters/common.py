@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ctxbench.counters import Build, Shape
 from ctxbench.counters.answer import Lost
+from ctxbench.subject.interface import PLAIN, Given, Interface
 from ctxbench.tracing import Op, Trace, views
 
 MAX_GMACS = 200.0
@@ -37,10 +38,39 @@ def too_heavy(recorded: Trace) -> str:
     return ""
 
 
-def real(build: Build, shape: Shape) -> tuple[torch.nn.Module, Tensor]:
-    """The module in eval mode with an input, on the CPU."""
-    module = build().eval()
-    return module.requires_grad_(False), torch.randn(shape)  # the JIT traces no constants with gradients
+class OfTensors(nn.Module):
+    """A module as one of tensors alone, by position, which is all that some counters can call."""
+
+    def __init__(self, module: nn.Module, interface: Interface, given: Given) -> None:
+        super().__init__()
+        self.module, self._interface, self._given = module, interface, given
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """The output that is looked at, of the call with other tensors in the places of its own."""
+        others = dict(zip(map(id, self._given.tensors), tensors, strict=True))
+        given = self._given.replaced(lambda tensor: others[id(tensor)])
+        return self._interface.pick(self.module(*given.args, **given.kwargs))
+
+
+def called(
+    module: nn.Module, shape: Shape, interface: Interface, device: str = "cpu"
+) -> tuple[nn.Module, tuple[Tensor, ...], str]:
+    """A module, the tensors to call it with, and what stands before the paths of its parts.
+
+    One that takes anything but one map, or returns several things, is wrapped.
+    """
+    given = interface.given(module, shape, lambda sides, _: torch.randn(sides, device=device))
+    if interface == PLAIN:
+        return module, given.tensors, ""
+    return OfTensors(module, interface, given), given.tensors, "module."
+
+
+def real(build: Build, shape: Shape, interface: Interface) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """The module in eval mode with its inputs, on the CPU."""
+    module = build()
+    module.eval()
+    called_one, tensors, _ = called(module.requires_grad_(False), shape, interface)
+    return called_one, tensors  # without gradients, since the JIT traces no constants with them
 
 
 def lost_ops(recorded: Trace, counted: Callable[[Op], bool]) -> Lost:

@@ -72,13 +72,16 @@ def _opinions(
     if isinstance(recorded, NotCounted):
         return {name: refusal(recorded.reason) for name in counters}
     build = partial(build_case, plain)
-    return {name: COUNTERS[name](build, plain.shape, recorded) for name in counters}
+    return {name: COUNTERS[name](build, plain.shape, recorded, plain.binding.interface) for name in counters}
 
 
 def _leaf_rule(case: Case) -> dict[str, Any]:
     """The leaf rule over the published form; ``config`` says in which configuration."""
     case = replace(case, options={**case.options, **case.rule_options})
     try:
-        return {**leaf_rule.count(partial(build_case, case), case.shape), "config": case.config}
+        return {
+            **leaf_rule.count(partial(build_case, case), case.shape, case.binding.interface),
+            "config": case.config,
+        }
     except (Exception, SystemExit) as error:  # a user's module may raise anything at all
         return {"reason": reason_of(error)}

@@ -8,6 +8,7 @@ from typing import Any
 from ctxbench.counters import Build, Shape
 from ctxbench.counters.answer import Lost, answer, refusal
 from ctxbench.counters.common import quietly, real, too_heavy
+from ctxbench.subject.interface import Interface
 from ctxbench.tracing import Trace
 from ctxbench.tracing.formulas import PRODUCTS
 
@@ -15,14 +16,14 @@ COMPOSITE_PRODUCTS = frozenset(("matmul", "einsum", "scaled_dot_product_attentio
 """Products that our trace, below autograd, only ever sees in parts."""
 
 
-def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape, recorded: Trace, interface: Interface) -> dict[str, Any]:
     """MACs by fvcore; lost is what it names as unsupported itself and is arithmetic on tensors."""
     with quietly():
         from fvcore.nn import FlopCountAnalysis
 
         if reason := too_heavy(recorded):
             return refusal(reason)
-        analysis = FlopCountAnalysis(*real(build, shape))
+        analysis = FlopCountAnalysis(*real(build, shape, interface))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         macs = analysis.total()
         return answer(macs, _lost(analysis.unsupported_ops(), recorded))

@@ -30,6 +30,7 @@ from torch.utils._pytree import tree_leaves
 
 from ctxbench.counters import Build, Shape
 from ctxbench.sandbox.fake import DATA_DEPENDENT, fake_module, fake_tensors, undisturbed
+from ctxbench.subject.interface import PLAIN, Interface
 
 T = TypeVar("T")
 See = Callable[[str, nn.Module, list[Tensor], Tensor], T]
@@ -60,14 +61,14 @@ def leaf_flops(leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> int:
     return 0
 
 
-def count(build: Build, shape: Shape) -> dict[str, Any]:
+def count(build: Build, shape: Shape, interface: Interface = PLAIN) -> dict[str, Any]:
     """Run the rule over a module, without computing it unless its control flow depends on data.
 
     Returns ``gflops`` and ``mib`` (last call wins), ``every_call_gflops`` and ``every_call_mib``,
     ``repeated`` (leaf path to calls, where more than one) and ``leaves`` (path to [FLOPs, bytes]).
     """
     calls: dict[str, list[tuple[int, int]]] = {}
-    for path, cost in _leaf_costs(build, shape):
+    for path, cost in _leaf_costs(build, shape, interface):
         calls.setdefault(path, []).append(cost)
     last = {path: costs[-1] for path, costs in calls.items()}
     every = [cost for costs in calls.values() for cost in costs]
@@ -85,24 +86,26 @@ def _cost(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> tupl
     return path, (leaf_flops(leaf, inputs, out), 4 * prod(out.shape[1:]))
 
 
-def _leaf_costs(build: Build, shape: Shape) -> list[tuple[str, tuple[int, int]]]:
+def _leaf_costs(build: Build, shape: Shape, interface: Interface) -> list[tuple[str, tuple[int, int]]]:
     """Path, FLOPs and bytes of each call of a leaf module that returns a tensor, in a pass in eval mode."""
     fake = fake_tensors()
     with undisturbed():
         try:
-            return _hooked(fake_module(build, fake, shape), shape, fake)
+            return _hooked(fake_module(build, fake, shape), shape, interface, fake)
         except DATA_DEPENDENT:
-            return _hooked(build(), shape, nullcontext())
+            return _hooked(build(), shape, interface, nullcontext())
 
 
 def _hooked(
-    module: nn.Module, shape: Shape, tensors: AbstractContextManager[Any]
+    module: nn.Module, shape: Shape, interface: Interface, tensors: AbstractContextManager[Any]
 ) -> list[tuple[str, tuple[int, int]]]:
     """Run a module that is ours to hook."""
     seen: list[tuple[str, tuple[int, int]]] = []
-    watch_leaves(module.eval(), _cost, seen)
+    module.eval()
+    watch_leaves(module, _cost, seen)
     with tensors, torch.no_grad():
-        module(torch.empty(shape).normal_())
+        given = interface.given(module, shape, lambda sides, _: torch.empty(sides).normal_())
+        module(*given.args, **given.kwargs)
     return seen
 
 

@@ -8,19 +8,20 @@ import torch
 
 from ctxbench.counters import Build, Shape
 from ctxbench.counters.answer import answer
-from ctxbench.counters.common import lost_ops, quietly
+from ctxbench.counters.common import called, lost_ops, quietly
+from ctxbench.subject.interface import Interface
 from ctxbench.tracing import Trace
 
 
-def count_macs(build: Build, shape: Shape, recorded: Trace) -> dict[str, Any]:
+def count_macs(build: Build, shape: Shape, recorded: Trace, interface: Interface) -> dict[str, Any]:
     """MACs by thop; ``missed`` ran outside every module type that thop has a rule for."""
     with quietly():
         from thop import profile
         from thop.profile import register_hooks
 
         with torch.device("meta"):
-            module, x = build(), torch.empty(shape)
+            module, tensors, before = called(build().to("meta"), shape, interface, "meta")
         rules = {kind for kind, rule in register_hooks.items() if rule.__name__ != "zero_ops"}
         ruled = {path for path, part in module.named_modules() if type(part) in rules}
-        macs, _ = profile(module, (x,), verbose=False)
-        return answer(macs, lost_ops(recorded, lambda op: op.module in ruled))
+        macs, _ = profile(module, tensors, verbose=False)
+        return answer(macs, lost_ops(recorded, lambda op: f"{before}{op.module}".rstrip(".") in ruled))

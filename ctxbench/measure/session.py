@@ -55,7 +55,7 @@ def measure_cases(
     """Measure ``cases``, each once however often it is given, and keep the run in ``out`` if that is given.
 
     Raises UserError before anything is measured where a case is not valid, its device is not there, its
-    module does not take its options or does not return (N, C', H, W), or ``out`` cannot be written or
+    module does not take its options or does not always return the same shape, or ``out`` cannot be written or
     already holds a run. What goes wrong with a case later costs that case's record its status, never
     another's. KeyboardInterrupt leaves what was measured in ``out``.
     """
@@ -124,7 +124,7 @@ def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:
 
 
 def _try_out(case: Case, timeout_s: float) -> None:
-    """Refuse a user module that returns the wrong shape; one that dies will say so in its own row."""
+    """Refuse a user's module whose output changes its shape; one that dies will say so in its own row."""
     with suppress(CaseFailedError):
         _asked(case, timeout_s, "try_out")
 

@@ -8,7 +8,7 @@ N images, K classes, C channels; C2 to C5 are the backbone's features, see
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.errors import UserError
 from ctxbench.networks.resnet import conv_bn_relu, initialise
-from ctxbench.subject import bind, registry
+from ctxbench.subject import bind
 from ctxbench.subject.case import Case
 from ctxbench.tracing import trace_case
 from ctxbench.tracing.record import Subject
@@ -146,22 +146,26 @@ def _context(
         if options:
             raise UserError(f"without a context module there is nothing to give {', '.join(options)}")
         return None, 0
-    if taken := SET_BY_HEAD & options.keys():
-        raise UserError(f"the head sets its context module's {' and '.join(sorted(taken))}: leave that out")
-    build = partial(bind.build, name, channels, size, **options)
+    if bind.is_built_in(name):
+        if taken := SET_BY_HEAD & options.keys():
+            raise UserError(
+                f"the head sets its context module's {' and '.join(sorted(taken))}: leave that out"
+            )
+        ours = bind.build(name, channels, size, **options)
+        return ours, cast(int, ours.out_channels)
+    build = partial(bind.build_of_map, name, channels, size, options)
     module = build()
-    out_channels = getattr(module, "out_channels", None) if name in registry.SPECS else None
-    if out_channels is None:  # a user's class may mean anything by an attribute of that name
-        # inside a trace of the whole network the module is of fake tensors, and copy.deepcopy, by which a
-        # trace keeps its subject untouched, fails on those: the trace then builds its own
-        is_fake = isinstance(torch.empty(0), FakeTensor)
-        out_channels = _traced_channels(build if is_fake else module, name, (1, channels, *size))
-    return module, out_channels
+    # inside a trace of the whole network the module is of fake tensors, and copy.deepcopy, by which a trace
+    # keeps its subject untouched, fails on those: the trace then builds its own
+    is_fake = isinstance(torch.empty(0), FakeTensor)
+    return module, _traced_channels(build if is_fake else module, name, (1, channels, *size))
 
 
 def _traced_channels(context: Subject, name: str, shape: tuple[int, int, int, int]) -> int:
     """C' of a context module that maps ``shape`` to (N, C', h, w), without computing its output."""
     out = trace_case(Case(name, *shape[1:]), subject=context).output_shape
+    if len(out) != 4:
+        raise UserError(f"{name} maps {shape} to {out}; in a head it must return a map (N, C', h, w)")
     if out[2:] != shape[2:]:
         raise UserError(f"{name} maps {shape} to {out}; in a head it must keep (h, w)")
     return out[1]

@@ -19,7 +19,7 @@ def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any)
     ``implementation`` perhaps among them. Changes ``network`` and returns it. The new blocks' weights are
     fresh ones, so that what the network computes is another function: it can be counted, not evaluated.
     """
-    names = {resolve.load(name): name for name in registry.SPECS}
+    names = {resolve.load(name).maker: name for name in registry.SPECS}
     # a list, since what it walks over is changed while it walks
     for path, block in list(network.named_modules()):
         if type(block) in names and getattr(block, "implementation", "") == "fast":

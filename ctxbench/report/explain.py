@@ -17,6 +17,8 @@ from ctxbench.tracing.ops import Phase
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ctxbench.subject.case import Case
+
 NO_TRAINING_PASS = "No training pass"
 """How the note of a block for inference alone begins."""
 
@@ -49,12 +51,14 @@ class Count:
     note: str = ""
     config: str = ""
     """Options in which it departs from its defaults: a preset's, and those given."""
+    bound: str = ""
+    """What was found out by trial about one that is not built in, in one line."""
     lower_bound: bool = False
     bwd_lower_bound: bool = False
     """Whether the counts of the forward pass, and of the backward pass, lack an operation."""
 
     @classmethod
-    def of(cls, subject: str, infer: Trace, train: Trace | UserError, config: str = "") -> Count:
+    def of(cls, subject: str, infer: Trace, train: Trace | UserError, case: Case) -> Count:
         """Take the views of an inference trace and a training trace of one module, or why there is none."""
         if isinstance(train, UserError):
             trained: dict[str, Any] = dict.fromkeys(
@@ -73,7 +77,8 @@ class Count:
             }
         return cls(
             subject=subject,
-            config=config,
+            config=case.config,
+            bound=case.bound,
             shape=infer.shape,
             output_shape=infer.output_shape,
             dtype=infer.dtype,
@@ -101,6 +106,7 @@ class Count:
             (TRACED_OTHERWISE if self.has_training_pass else NO_TRAINING_PASS): self.note,
         }
         # A note may be what a library raised, which often is a sentence already.
+        grid.notes += [f"{self.bound}."] if self.bound else []
         grid.notes += [f"{about}: {remark.rstrip('.')}." for about, remark in remarks.items() if remark]
         return grid
 

@@ -22,6 +22,7 @@ from ctxbench.report.columns import (
     missed,
     status,
 )
+from ctxbench.subject import resolve
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import spec
 from ctxbench.table.column import Column, lay_out
@@ -37,11 +38,12 @@ def title(record: Record, records: Sequence[Record] = ()) -> str:
     Where ``records`` hold two such classes of one name, the file stands before it, with its folder where two
     files have one name.
     """
-    built_in = spec(record.case.module)
-    if built_in:
-        return built_in.title
-    place, _, name = record.case.module.rpartition(":")
-    places = {r.case.module.rpartition(":")[0] for r in records if r.case.module.endswith(f":{name}")}
+    place, bare, call = resolve.parts(record.case.module)
+    name = resolve.label(record.case.module)
+    if known := None if place else spec(bare):
+        return known.title + call
+    others = [resolve.parts(r.case.module) for r in records]
+    places = {other.place for other in others if other.name == bare}
     if len(places) < 2:
         return name
     file = place.rpartition("/")[2]
@@ -156,6 +158,7 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
     configs = dict.fromkeys(f"{title(r, records)} ({r.case.config})" for r in records if r.case.config)
     if configs:
         notes.append(f"Configurations: {'; '.join(configs)}.")
+    notes += [f"{line}." for line in dict.fromkeys(_bound(r, records) for r in records) if line]
     if _has_train(records):
         notes.append(
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
@@ -168,6 +171,15 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
             f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
         )
     return notes + _misses(records)
+
+
+def _bound(record: Record, records: Sequence[Record]) -> str:
+    """What was found out about a block that is not built in; at each shape, where there are several."""
+    if not record.case.bound:
+        return ""
+    shapes = {r.case.shape for r in records if r.case.module == record.case.module}
+    at = f" at {'×'.join(map(str, record.case.shape))}" if len(shapes) > 1 else ""
+    return f"{title(record, records)}{at}, {record.case.bound}"
 
 
 def _absent(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list[str]:

@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeCopyMode,
     FakeTensorMode,
+    unset_fake_temporarily,
 )
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
@@ -124,6 +125,12 @@ def copy_module(module: nn.Module) -> nn.Module:
             if id(value) not in memo:
                 _share_if_uncopyable(value, memo)
     return copy.deepcopy(module, memo)
+
+
+def real_copy(module: nn.Module) -> nn.Module:
+    """A deep copy of real tensors, whatever mode is on: a fake tensor holds nothing that could be copied."""
+    with unset_fake_temporarily():
+        return copy_module(module)
 
 
 def _fresh(buffer: UninitializedBuffer) -> UninitializedBuffer:

@@ -1,53 +1,143 @@
-"""From a class and a case to a built module: which constructor arguments get which values."""
+"""From a subject and a case to a built module.
+
+A built-in module is given its channels, and (H, W) where its weights depend on it, as its own protocol says.
+Of any other block that is found out by trial (:mod:`ctxbench.subject.binding`), in a process of its own.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ctxbench.errors import UserError, in_one_line, is_out_of_memory
-from ctxbench.subject import registry
+from ctxbench.errors import UserError, in_one_line, in_users_code, is_out_of_memory
+from ctxbench.subject import registry, resolve
+from ctxbench.subject.binding.roles import is_required, parameters
+from ctxbench.subject.bound import Binding
+from ctxbench.subject.expression import SIZES
+from ctxbench.subject.interface import Interface
 from ctxbench.subject.registry import SINGLE
-from ctxbench.subject.resolve import load
 
 if TYPE_CHECKING:
-    import inspect
-    from collections.abc import Mapping
-
     from torch import nn
 
     from ctxbench.subject.case import Case
 
-CHANNEL_ARGUMENTS = ("channels", "in_channels", "dim", "in_dim", "in_planes", "inplanes", "planes", "c")
+PROTOCOL = ("channels", "size", "implementation")
+"""What a built-in module is given by the conditions of a case."""
+TRIAL_LIMIT_S = 60.0
+"""CPU time that the trials of one subject may take, its imports among them, before its process is ended."""
 SEED = 0
 """Of the weights that a case's module is built with."""
+Shape = tuple[int, int, int, int]
 
 
-def _parameters(cls: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
-    import inspect
+class Question(NamedTuple):
+    """A subject whose arguments and inputs are to be found out, for a map of ``shape`` (N, C, H, W)."""
 
-    return inspect.signature(cls).parameters
+    subject: str
+    options: Mapping[str, Any]
+    asked: Interface | None
+    shape: Shape
+
+
+class Answer(NamedTuple):
+    """What was found out; ``subject`` is its name with its place in full."""
+
+    subject: str
+    binding: Binding
+
+
+def is_built_in(subject: str) -> bool:
+    """Whether it is one of our modules, with or without a call."""
+    place, name, _ = resolve.parts(subject)
+    return not place and name in registry.SPECS
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options a module takes beyond channels and size, with their defaults."""
-    cls = load(name)
-    given = {"size", "implementation", _channel_argument(cls)}
+    """The options a subject takes beyond channels and size, with their defaults."""
+    target = resolve.load(name)
+    if target.is_instance:
+        return {}
+    taken = PROTOCOL if is_built_in(name) else ("implementation",)
     return {
-        key: None if parameter.default is parameter.empty else parameter.default
-        for key, parameter in _parameters(cls).items()
-        if key not in given and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        key: None if is_required(parameter) else parameter.default
+        for key, parameter in parameters(target.maker).items()
+        if key not in taken
     }
 
 
 def implementations(name: str) -> tuple[str, ...]:
     """``("fast", "published")``, or ``("single",)`` for a module that has one form. No built-in is loaded."""
-    if name in registry.SPECS:
-        return registry.SPECS[name].forms
-    return ("fast", "published") if "implementation" in _parameters(load(name)) else (SINGLE,)
+    if is_built_in(name):
+        return registry.SPECS[resolve.parts(name).name].forms
+    target = resolve.load(name)
+    has_forms = not target.is_instance and "implementation" in parameters(target.maker)
+    return ("fast", "published") if has_forms else (SINGLE,)
 
 
-def _channel_argument(cls: type[nn.Module]) -> str | None:
-    return next((key for key in CHANNEL_ARGUMENTS if key in _parameters(cls)), None)
+def ask(questions: Sequence[Question]) -> list[Answer]:
+    """Find out by trial how subjects are built and called, in another process, which touches nothing here.
+
+    Raises UserError as :func:`ctxbench.subject.binding.search.find` does.
+    """
+    from ctxbench.sandbox.child import in_child, in_new_process
+
+    call = partial(_answer_all, tuple(questions))
+    run = in_child if "torch" in sys.modules else in_new_process
+    try:
+        answers = run(call, TRIAL_LIMIT_S * len(questions))
+    except UserError as error:  # one of them ended the process: the others are not to blame
+        if len(questions) == 1:
+            raise UserError(f"{resolve.label(questions[0].subject)} cannot be tried: {error}") from error
+        return [answer for question in questions for answer in ask([question])]
+    for answer in answers:
+        if isinstance(answer, UserError):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, Answer)]
+
+
+def _answer_all(questions: Sequence[Question]) -> list[Answer | UserError]:
+    """In a process of its own, which may neither print nor fetch anything."""
+    from ctxbench.sandbox.child import be_quiet_and_offline
+    from ctxbench.subject.binding.search import find
+
+    be_quiet_and_offline()
+    answers: list[Answer | UserError] = []
+    for question in questions:
+        try:
+            target = resolve.load(question.subject)
+            binding = find(target, question.options, question.asked, question.shape)
+            answers.append(Answer(target.subject, binding))
+        except UserError as error:
+            answers.append(error)
+    return answers
+
+
+def layout_of(module: nn.Module, asked: Interface | None, shape: Shape) -> Binding:
+    """How a module that is there already is called, found out by trial in another process.
+
+    Raises UserError as :func:`ctxbench.subject.binding.search.find` does.
+    """
+    from ctxbench.sandbox.child import in_child
+
+    answer = in_child(partial(_answer_for, module, asked, shape), TRIAL_LIMIT_S)
+    if isinstance(answer, UserError):
+        raise answer
+    return answer
+
+
+def _answer_for(module: nn.Module, asked: Interface | None, shape: Shape) -> Binding | UserError:
+    from ctxbench.sandbox.child import be_quiet_and_offline
+    from ctxbench.subject.binding.search import find
+
+    be_quiet_and_offline()
+    try:
+        return find(resolve.Target(f":{type(module).__name__}", module, {}, {}), {}, asked, shape)
+    except UserError as error:
+        return error
 
 
 def build(
@@ -58,53 +148,94 @@ def build(
     implementation: str | None = None,
     **chosen: Any,
 ) -> nn.Module:
-    """Build a context module for (N, ``channels``, H, W) inputs.
+    """Build one of our context modules for (N, ``channels``, H, W) inputs.
 
-    ``size`` is (H, W); it reaches only modules whose weights depend on it. A third-party class is given its
-    channels under whichever of the usual names its constructor has; what else it needs comes as options.
-
-    Raises UserError naming the option or the value that does not fit, or what the constructor raised.
+    ``size`` is (H, W); it reaches only modules whose weights depend on it. Raises UserError naming the option
+    or the value that does not fit, or what the constructor raised.
     """
-    cls = load(name)
-    accepted = _parameters(cls)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    arguments: dict[str, Any] = {}
-    if (channel_argument := _channel_argument(cls)) is not None:
-        arguments[channel_argument] = channels
-        # Given as an option too it must say the same: one of the two would silently lose.
-        if (given := chosen.get(channel_argument, channels)) != channels:
-            raise UserError(
-                f"{channel_argument} is the input's channels here, which --channels says ({channels}), "
-                f"not {given!r}"
-            )
+    target = resolve.load(name)
+    accepted = parameters(target.maker)
+    conditions: dict[str, Any] = {"channels": channels}
     if "size" in accepted:
         if size is None:
             raise UserError(f"{name} needs a size (H, W): its weights depend on it")
-        arguments["size"] = size
+        conditions["size"] = size
     if implementation not in (None, SINGLE):
         if "implementation" not in accepted:
             raise UserError(f"{name} has one implementation; {implementation!r} was asked for")
-        arguments["implementation"] = implementation
-    for key in chosen:
-        if key not in accepted and not open_ended:
-            have = ", ".join(options(name)) or "none"
-            raise UserError(f"{name} has no option {key!r}; its options: {have}")
-    arguments.update(chosen)
-    named = [p for p in accepted.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    missing = [p.name for p in named if p.default is p.empty and p.name not in arguments]
-    if missing:
-        raise UserError(f"{name} needs {', '.join(missing)}: give -o {missing[0]}=VALUE")
+        conditions["implementation"] = implementation
+    if unknown := next((key for key in chosen if key not in accepted), None):
+        raise UserError(
+            f"{name} has no option {unknown!r}; its options: {', '.join(options(name)) or 'none'}"
+        )
+    # What a call says must be what the conditions say: one of the two would silently lose.
+    for key, text in target.given.items():
+        value = _filled_in(target, {key: text}, (1, channels, *(size or (1, 1))))[key]
+        if conditions.get(key, value) != value or key in chosen:
+            raise UserError(f"{key} is given twice: {value!r} in {resolve.label(name)}, and as a condition")
+    values = _filled_in(target, {**target.given, **chosen}, (1, channels, *(size or (1, 1))))
+    return _made(target, {**values, **conditions})
+
+
+def build_case(case: Case) -> nn.Module:
+    """Build a case's module with seeded weights, in float32 on the CPU. Raises UserError as :func:`build`."""
+    import torch
+
+    from ctxbench.subject.binding.trial import without_cuda
+
+    torch.manual_seed(SEED)
+    form = None if case.implementation == SINGLE else case.implementation
+    if is_built_in(case.module):
+        return build(case.module, case.channels, (case.height, case.width), form, **case.options)
+    target = resolve.load(case.module)
+    given = {**target.given, **case.options, **case.binding.arguments}
+    if form is not None:
+        if "implementation" not in parameters(target.maker):
+            raise UserError(f"{case.module} has one implementation; {form!r} was asked for")
+        given["implementation"] = form
+    with without_cuda():
+        return _made(target, _filled_in(target, given, case.shape))
+
+
+def build_of_map(name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any]) -> nn.Module:
+    """Build a block that is not ours as a module of one map (N, ``channels``, H, W), for use in a network.
+
+    How it is built and called is found out by trial; one of tokens, or of (N, H, W, C), is wrapped. Raises
+    UserError as :func:`ask` does.
+    """
+    from ctxbench.subject.adapter import of_map
+
+    batch = 2
+    answer = bound(name, options, None, (batch, channels, *size))
+    target = resolve.load(name)
+    values = {**target.given, **options, **answer.binding.arguments}
+    module = _made(target, _filled_in(target, values, (batch, channels, *size)))
+    return of_map(module, answer.binding.interface)
+
+
+def _filled_in(target: resolve.Target, values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+    """Values with N, C, H and W as ``shape`` says."""
+    from ctxbench.subject.binding.trial import filled_in
+
+    sizes = dict(zip(SIZES, shape, strict=True))
+    return {key: filled_in(value, sizes, target.names) for key, value in values.items()}
+
+
+def _made(target: resolve.Target, arguments: Mapping[str, Any]) -> nn.Module:
+    name = resolve.label(target.subject)
     try:
-        return cls(**arguments)
+        return target.make(arguments)
+    except UserError:
+        raise
     except (ValueError, TypeError, SystemExit) as error:
-        raise UserError(f"{name}: {error}") from error
+        raise UserError(f"{name}: {error}{in_users_code(error)}") from error
     except Exception as error:
         # Among tensors without data (fake ones, the meta device) it may be about them alone: it comes through
         # as it is, and whoever made them then builds for real. Where memory ran out nothing is wrong with the
         # class, and its record says so.
         if is_out_of_memory(error) or not _tensors_hold_data():
             raise
-        raise UserError(f"{name} cannot be built: {in_one_line(error)}") from error
+        raise UserError(f"{name} cannot be built: {in_one_line(error)}{in_users_code(error)}") from error
 
 
 def _tensors_hold_data() -> bool:
@@ -115,10 +246,14 @@ def _tensors_hold_data() -> bool:
     return type(probe) is torch.Tensor and not probe.is_meta
 
 
-def build_case(case: Case) -> nn.Module:
-    """Build a case's module with seeded weights, in float32 on the CPU. Raises UserError as :func:`build`."""
-    import torch
+_known: dict[str, Answer] = {}
+"""What :func:`bound` has found out."""
 
-    torch.manual_seed(SEED)
-    form = None if case.implementation == SINGLE else case.implementation
-    return build(case.module, case.channels, (case.height, case.width), form, **case.options)
+
+def bound(subject: str, options: Mapping[str, Any], asked: Interface | None, shape: Shape) -> Answer:
+    """:func:`ask` for one subject; what this process has found out is not found out again."""
+    digest = resolve.source_digest(subject) if "torch" in sys.modules else ""
+    key = json.dumps([subject, {k: repr(v) for k, v in options.items()}, str(asked), shape, digest])
+    if key not in _known or not digest:
+        (_known[key],) = ask([Question(subject, options, asked, shape)])
+    return _known[key]

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from ctxbench.errors import UserError
 from ctxbench.subject import registry, resolve
+from ctxbench.subject.bound import NOTHING_BOUND, Binding
+from ctxbench.subject.expression import shown
 from ctxbench.typed import converted
 
 Mode = Literal["infer", "train"]
@@ -24,7 +26,8 @@ MAX_INPUT_BYTES = 2**40
 class Case:
     """A module, its options, and the conditions it is measured under.
 
-    ``module`` is a registry name, ``path/to/file.py:Class`` or ``package.module:Class``.
+    ``module`` is a subject as :mod:`ctxbench.subject.resolve` reads it, such as a registry name or
+    ``path/to/file.py:Class``; ``binding`` is what was found out about one that is not built in.
     ``implementation`` is ``"fast"`` or ``"published"``, or ``"single"`` for a module that has one form.
     ``mode="infer"`` is a forward pass without autograd in eval mode; ``mode="train"`` is a forward and
     a backward pass in training mode, with gradients of the parameters and of the input.
@@ -42,6 +45,7 @@ class Case:
     mode: Mode = "infer"
     device: str = "cpu"
     compile: bool = False
+    binding: Binding = NOTHING_BOUND
     rule_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Further options for the leaf rule alone, where a printed number fits another configuration than the
     block that is measured. They follow from module and options, and make no other case of it."""
@@ -71,13 +75,20 @@ class Case:
     @property
     def config(self) -> str:
         """The options as text, ``rank=64``; empty where the module is built with its defaults."""
-        return ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return ", ".join(f"{key}={shown(value)}" for key, value in self.options.items())
+
+    @property
+    def bound(self) -> str:
+        """What was found out about the subject, in one line; empty for one that is built in."""
+        return "" if self.binding == NOTHING_BOUND else self.binding.said(self.shape)
 
     def to_json(self) -> dict[str, Any]:
         """Write the case as JSON values; tuples among the options become lists."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if not self.rule_options:
             del values["rule_options"]
+        if self.binding == NOTHING_BOUND:
+            del values["binding"]
         return values
 
     @classmethod
@@ -90,7 +101,12 @@ class Case:
 
     def with_tuples(self) -> "Case":
         """The case with tuples for the lists that JSON made of them among its options."""
-        return replace(self, options=_with_tuples(self.options), rule_options=_with_tuples(self.rule_options))
+        return replace(
+            self,
+            options=_with_tuples(self.options),
+            rule_options=_with_tuples(self.rule_options),
+            binding=replace(self.binding, arguments=_with_tuples(self.binding.arguments)),
+        )
 
 
 def _with_tuples(value: Any) -> Any:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, registry, resolve
+from ctxbench.subject.bound import NOTHING_BOUND
 from ctxbench.subject.case import Case, Layout, Mode, validate
+from ctxbench.subject.expression import MARK
+from ctxbench.subject.interface import Interface, asked_for
 from ctxbench.subject.presets import Preset, Row, default, preset, presets
 
 if TYPE_CHECKING:
@@ -17,9 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Size = int | tuple[int, int]
 Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
-
-RESERVED = ("channels", "size", "implementation")
-"""Constructor arguments that conditions of a case fill."""
 
 
 def cases(
@@ -36,32 +36,38 @@ def cases(
     mode: Mode = "infer",
     device: str = "cpu",
     compile: bool = False,
+    inputs: str | None = None,
+    output: str | int | None = None,
 ) -> list[Case]:
     """Spell out a sweep: every module at every number of channels and every size (H = W, or (H, W)).
 
     A module is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every
     module, ``{"reconet.rank": 32}`` for one, a class by its bare name). With ``preset`` it is built as that
     preset has it, changed likewise. No modules are all of the preset's, by default of the first preset.
-    ``implementations`` are by default the fast form, or the only one there is.
+    ``implementations`` are by default the fast form, or the only one there is. How a block that is not built
+    in is built and called is found out by trial at the first size, and said in each case's ``binding``;
+    ``inputs`` and ``output`` say how it is called (:mod:`ctxbench.subject.interface`).
 
     A class stands for the place it is defined in: each case builds its own, in a process of its own. Raises
     UserError where a case makes no sense, or the preset has no such module.
     """
     wanted = _wanted(modules, preset)
     chosen = _share_out(options or {}, [one.name for one in wanted])
-    spelled_out = []
+    forms = [implementations] if isinstance(implementations, str) and implementations else implementations
+    widths, squares = listed(channels), [sides(size) for size in listed(sizes)]
+    asked = asked_for(inputs, output)
+    if asked is not None and (ours := [one.name for one in wanted if bind.is_built_in(one.name)]):
+        raise UserError(f"inputs and output are for blocks that are not built in, as {ours[0]} is")
+    strangers = [one.name for one in wanted if not bind.is_built_in(one.name)]
+    shape = (batch, next(iter(widths), 1), *next(iter(squares), (1, 1)))
+    found = _found_out(strangers, chosen, asked, shape)
+    spelled_out: list[Case] = []
     for name, row in wanted:
-        first = bind.implementations(name)[0] if name in registry.SPECS else registry.SINGLE
-        forms = (
-            [implementations]
-            if isinstance(implementations, str) and implementations
-            else implementations or (first,)
-        )
-        for width, size, form in product(listed(channels), listed(sizes), forms):
-            height, breadth = size if isinstance(size, tuple) else (size, size)
+        answer = found.get(name, bind.Answer(name, NOTHING_BOUND))
+        for width, (height, breadth), form in product(widths, squares, forms or (_first_form(name),)):
             own = {**(row.options(width) if row else {}), **chosen[name]}
             case = Case(
-                module=resolve.canonical(name),
+                module=resolve.canonical(answer.subject),
                 channels=width,
                 height=height,
                 width=breadth,
@@ -73,11 +79,29 @@ def cases(
                 mode=mode,
                 device=device,
                 compile=compile,
+                binding=answer.binding,
                 rule_options=dict(_rule_options(name, width, own)),
             )
             validate(case)
             spelled_out.append(case)
     return spelled_out
+
+
+def _first_form(name: str) -> str:
+    return bind.implementations(name)[0] if bind.is_built_in(name) else registry.SINGLE
+
+
+def _found_out(
+    names: Sequence[str],
+    options: Mapping[str, Mapping[str, Any]],
+    asked: Interface | None,
+    shape: tuple[int, int, int, int],
+) -> dict[str, bind.Answer]:
+    """How subjects that are not ours are built and called, all asked for in one other process."""
+    for name in names:
+        validate(Case(resolve.canonical(name), *shape[1:], batch=shape[0]))
+    questions = [bind.Question(resolve.canonical(name), options[name], asked, shape) for name in names]
+    return dict(zip(names, bind.ask(questions), strict=True)) if questions else {}
 
 
 class _Wanted(NamedTuple):
@@ -116,14 +140,43 @@ def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, di
     shares: dict[str, dict[str, Any]] = {name: {} for name in names}
     for key, value in options.items():
         owner, _, bare = key.rpartition(".")
-        if bare in RESERVED:
-            raise UserError(f"{bare} is no option of a module here: it has an argument of its own")
-        owners = [name for name in names if not owner or owner in (name, name.rpartition(":")[2])]
+        owners = [name for name in names if not owner or owner in _names_of(name)]
         if not owners:
             raise UserError(f"the option {key} is for {owner!r}, which is not among {', '.join(names)}")
         for name in owners:
-            shares[name][bare] = value
+            if bare in bind.PROTOCOL and bind.is_built_in(name):
+                raise UserError(f"{bare} is no option of {name}: it has an argument of its own here")
+            stored = _storable(key, value)
+            # JSON has no tuples, and what it has comes back as one: a stranger may insist on a list
+            is_listed = isinstance(stored, list) and not bind.is_built_in(name)
+            shares[name][bare] = f"{MARK}{stored!r}" if is_listed else stored
     return shares
+
+
+def _names_of(subject: str) -> set[str]:
+    """What an option may call a subject by: as it was typed, or by its bare name."""
+    parts = resolve.parts(subject)
+    return {subject, parts.name or resolve.label(subject)}
+
+
+def _storable(key: str, value: Any) -> Any:
+    """A value that a record can hold: a class of ``torch.nn`` is named, other objects are refused."""
+    if isinstance(value, type) and value.__module__.startswith("torch.nn"):
+        return f"{MARK}nn.{value.__name__}"
+    if isinstance(value, Mapping):
+        return {name: _storable(key, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_storable(key, item) for item in value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UserError(
+        f"the option {key} is a {type(value).__name__}, which no record can hold: write a function"
+    )
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """A size as (H, W); one number is a square."""
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def listed(values: int | Sequence[T]) -> Sequence[int | T]:

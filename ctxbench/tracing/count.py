@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from ctxbench.errors import UserError, in_one_line
-from ctxbench.subject.bind import build_case
+from ctxbench.errors import UserError, in_one_line, in_users_code
+from ctxbench.subject.bind import build_case, layout_of
+from ctxbench.subject.bound import Binding
+from ctxbench.tracing.ops import Trace
 from ctxbench.tracing.record import DATA_DEPENDENT, trace
 
 if TYPE_CHECKING:
     from ctxbench.subject.case import Case, Mode
-    from ctxbench.tracing.ops import Trace
+    from ctxbench.subject.interface import Interface
     from ctxbench.tracing.record import Subject
 
 ONE_VALUE = "Expected more than 1 value per channel when training"
@@ -40,11 +42,37 @@ def count_case(case: Case, mode: Mode | None = None, *, subject: Subject | None 
     build = partial(build_case, case) if subject is None else subject
     dtype: torch.dtype = getattr(torch, case.dtype)
     try:
-        return trace(build, case.shape, dtype=dtype, layout=case.layout, mode=mode or case.mode)
+        return trace(
+            build,
+            case.shape,
+            dtype=dtype,
+            layout=case.layout,
+            mode=mode or case.mode,
+            interface=case.binding.interface,
+        )
     except DATA_DEPENDENT:  # trace() runs such a module for real, and only an outer recording is in the way
         raise
     except (Exception, SystemExit) as error:  # a user's module may raise anything at all
         return NotCounted(reason_of(error), error)
+
+
+def called(case: Case, module: nn.Module, asked: Interface | None) -> Case:
+    """The case of a module that is there already, with how it is called.
+
+    Without ``asked``, it is given one map; where that fails or gives no map, or where C equals a side, so
+    that a map could be taken for something else, the layout is found out by trial.
+    """
+    if asked is not None and asked.inputs:
+        return replace(case, binding=Binding(inputs=asked.inputs, output=asked.output))
+    if asked is None and case.channels not in (case.height, case.width):
+        answer = count_case(case, "infer", subject=module)
+        n, _, *sides = case.shape
+        if isinstance(answer, Trace) and [*answer.output_shape[:1], *answer.output_shape[2:]] == [n, *sides]:
+            return case
+    try:
+        return replace(case, binding=layout_of(module, asked, case.shape))
+    except UserError:
+        return case  # what it raises with one map says more
 
 
 def trace_case(
@@ -61,7 +89,7 @@ def trace_case(
         raise answer.error
     doing = "forward and backward" if (mode or case.mode) == "train" else "forward"
     raise UserError(
-        f"{label or case.module} fails {doing} on {case.shape}: {answer.reason}"
+        f"{label or case.module} fails {doing} on {case.shape}: {answer.reason}{in_users_code(answer.error)}"
     ) from answer.error
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
-from ctxbench.errors import UserError
 from ctxbench.sandbox.fake import convert
+from ctxbench.subject.interface import PLAIN, Given, Interface
 from ctxbench.tracing.ops import Trace
 from ctxbench.tracing.recorder import Recorder
 
@@ -22,12 +22,13 @@ NO_HOOKS = (
 
 @dataclass(frozen=True)
 class Pass:
-    """What is to be recorded: an input of ``shape`` (N, C, H, W), and how the module meets it."""
+    """What is to be recorded: a map of ``shape`` (N, C, H, W), and how the module meets it."""
 
     shape: tuple[int, int, int, int]
     dtype: torch.dtype
     layout: Literal["contiguous", "channels_last"]
     mode: Literal["infer", "train"]
+    interface: Interface = PLAIN
 
     @property
     def train(self) -> bool:
@@ -58,16 +59,15 @@ class Recording:
         wanted = self.wanted
         convert(self.module, wanted.dtype, wanted.memory_format)
         self.module.train(wanted.train)
-        x = torch.randn(wanted.shape, dtype=wanted.dtype)
-        x = x.contiguous(memory_format=wanted.memory_format).requires_grad_(wanted.train)
-        given, hooks = x, wanted.train
+        leaves = wanted.interface.given(self.module, wanted.shape, self._input)
+        given, hooks = leaves, wanted.train
         notes: list[str] = []
         while True:
             try:
-                return replace(self._run(x, given, hooks), note="; ".join(notes))
+                return replace(self._run(leaves, given, hooks), note="; ".join(notes))
             except RuntimeError as error:
-                if given is x and wanted.train and "leaf Variable that requires grad" in str(error):
-                    given = x.clone()
+                if given is leaves and wanted.train and "leaf Variable that requires grad" in str(error):
+                    given = leaves.replaced(torch.clone)
                     notes.append(CLONED)
                 elif hooks and "saved tensor hooks" in str(error):
                     hooks = False
@@ -75,15 +75,21 @@ class Recording:
                 else:
                     raise
 
-    def _run(self, x: Tensor, given: Tensor, hooks: bool) -> Trace:
-        """Run the module on ``given``, which is the leaf ``x`` or a clone of it."""
+    def _input(self, shape: tuple[int, ...], is_map: bool) -> Tensor:
+        x = torch.randn(shape, dtype=self.wanted.dtype)
+        if is_map:
+            x = x.contiguous(memory_format=self.wanted.memory_format)
+        return x.requires_grad_(self.wanted.train)
+
+    def _run(self, leaves: Given, given: Given, hooks: bool) -> Trace:
+        """Run the module on ``given``, which are the ``leaves`` or clones of them."""
         module, wanted = self.module, self.wanted
-        recorder = Recorder(module, [*module.parameters(), *module.buffers(), x, given])
+        tensors = [*module.parameters(), *module.buffers(), *leaves.tensors, *given.tensors]
+        recorder = Recorder(module, tensors)
         self.recorder = recorder
         saved: dict[int, int] = {}
         with recorder.recording(hooks), torch.set_grad_enabled(wanted.train):
-            y = module(given)
-            _check_output(y, wanted.shape)
+            y = wanted.interface.pick(module(*given.args, **given.kwargs))
             output_shape = tuple(y.shape)
             if wanted.train:
                 upstream = torch.ones_like(y)
@@ -105,11 +111,3 @@ class Recording:
             events=tuple(recorder.memory.events),
             saved=saved,
         )
-
-
-def _check_output(y: object, shape: tuple[int, int, int, int]) -> None:
-    wanted = f"one tensor (N={shape[0]}, C', H, W)"
-    if not isinstance(y, Tensor):
-        raise UserError(f"the module returned {type(y).__name__}; a context module returns {wanted}")
-    if y.ndim != 4 or y.shape[0] != shape[0]:
-        raise UserError(f"the module returned shape {tuple(y.shape)}; a context module returns {wanted}")

@@ -12,7 +12,6 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.errors import UserError, in_one_line, is_out_of_memory
 from ctxbench.sandbox.child import in_child
-from ctxbench.tracing.estimate import guessed_values
 from ctxbench.sandbox.fake import (
     DATA_DEPENDENT,
     NeedsDataError,
@@ -23,8 +22,10 @@ from ctxbench.sandbox.fake import (
     is_uninitialised,
     undisturbed,
 )
-from ctxbench.tracing.formulas.registry import load_entry_points
 from ctxbench.sandbox.host import available_bytes
+from ctxbench.subject.interface import PLAIN, Interface
+from ctxbench.tracing.estimate import guessed_values
+from ctxbench.tracing.formulas.registry import load_entry_points
 from ctxbench.tracing.lifetimes import tensor_bytes
 from ctxbench.tracing.one_pass import Pass, Recording
 from ctxbench.tracing.ops import Trace
@@ -39,8 +40,11 @@ def trace(
     dtype: torch.dtype = torch.float32,
     layout: Literal["contiguous", "channels_last"] = "contiguous",
     mode: Literal["infer", "train"] = "infer",
+    interface: Interface = PLAIN,
 ) -> Trace:
-    """Record one pass over an input of ``shape`` (N, C, H, W), without computing it.
+    """Record one pass over a map of ``shape`` (N, C, H, W), without computing it.
+
+    ``interface`` says how the map is given to the module, and which of its outputs is looked at.
 
     ``subject`` is a module, which is copied and never touched, or a function that builds one, which is then
     called among fake tensors so that not even its weights take memory. ``mode="infer"`` is a forward pass in
@@ -52,12 +56,12 @@ def trace(
     goes through numpy, an operation has no fake kernel) is run for real, in a process of its own, where the
     memory for that is there; the trace's ``tensors`` and ``note`` say so.
 
-    Raises UserError if the output is not one four-dimensional tensor (N, C', H, W); if real tensors would
-    not fit into memory, with an estimate in bytes; if the process that ran it crashed. Whatever the module
-    itself raises comes through.
+    Raises UserError if there is no such output, or it is no tensor; if real tensors would not fit into
+    memory, with an estimate in bytes; if the process that ran it crashed. Whatever the module itself raises
+    comes through.
     """
     load_entry_points()
-    wanted = Pass(shape, dtype, layout, mode)
+    wanted = Pass(shape, dtype, layout, mode, interface)
     with undisturbed():
         try:
             return _on_fake_tensors(subject, wanted)
@@ -109,7 +113,8 @@ def _on_real_tensors(subject: Subject, wanted: Pass, note: str) -> Trace:
     module = copy_module(subject) if isinstance(subject, nn.Module) else subject()
     if is_uninitialised(module):
         with torch.no_grad():
-            module(torch.randn(wanted.shape))
+            given = wanted.interface.given(module, wanted.shape, lambda shape, _: torch.randn(shape))
+            module(*given.args, **given.kwargs)
     recorded = Recording(module, wanted).run()
     return replace(recorded, tensors="real", note="; ".join(filter(None, (note, recorded.note))))
 

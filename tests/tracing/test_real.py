@@ -14,8 +14,9 @@ from tokens import LooksAtValues
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
-from ctxbench.tracing import child, host, record, trace, views
+from ctxbench.sandbox import child, host
 from ctxbench.sandbox.fake import fake_tensors
+from ctxbench.tracing import record, trace, views
 
 C, H, W = 8, 6, 5
 SHAPE = (2, C, H, W)

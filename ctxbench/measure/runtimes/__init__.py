@@ -6,24 +6,26 @@ A new runtime is a file here with a class of this interface, and a line in :data
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from ctxbench.subject.interface import Given
 
 
 class Runtime(Protocol):
     """A module made ready to run, and run."""
 
-    def prepare(self, module: nn.Module, x: Tensor) -> None:
-        """Take a module in its case's dtype, memory format and mode, and its input (N, C, H, W).
+    def prepare(self, module: nn.Module, given: Given) -> None:
+        """Take a module in its case's dtype, memory format and mode, and the arguments it will be given.
 
         What takes long and is done once (compiling, exporting) belongs here or into the first :meth:`run`:
         neither is timed.
         """
 
-    def run(self, x: Tensor) -> Tensor:
-        """One forward pass, (N, C, H, W) to (N, C', H, W), differentiable where autograd is on."""
+    def run(self, given: Given) -> Any:
+        """One forward pass; what the module returns, differentiable where autograd is on."""
 
     def versions(self) -> dict[str, str]:
         """Names and versions of what executes the module, beside the torch that every record names."""

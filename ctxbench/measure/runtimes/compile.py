@@ -4,26 +4,29 @@ import os
 import subprocess
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from ctxbench.subject.interface import Given
 
 
 class Compile:
     """A :class:`~ctxbench.measure.runtimes.Runtime` that compiles the module at its first pass."""
 
     def __init__(self) -> None:
-        self._compiled: Callable[[Tensor], Tensor]
+        self._compiled: Callable[..., Any]
         self._device = "cpu"
 
-    def prepare(self, module: nn.Module, x: Tensor) -> None:
+    def prepare(self, module: nn.Module, given: Given) -> None:
         """Wrap the module; torch compiles it when it is first run."""
         self._compiled = torch.compile(module)
-        self._device = x.device.type
+        self._device = given.tensors[0].device.type
 
-    def run(self, x: Tensor) -> Tensor:
-        """One forward pass, (N, C, H, W) to (N, C', H, W)."""
-        return self._compiled(x)
+    def run(self, given: Given) -> Any:
+        """One forward pass."""
+        return self._compiled(*given.args, **given.kwargs)
 
     def versions(self) -> dict[str, str]:
         """The compiler that Inductor's code goes through; empty where it does not say its version."""

@@ -1,6 +1,10 @@
 """PyTorch as it is: every operation dispatched when Python reaches it."""
 
-from torch import Tensor, nn
+from typing import Any
+
+from torch import nn
+
+from ctxbench.subject.interface import Given
 
 
 class Eager:
@@ -9,14 +13,13 @@ class Eager:
     def __init__(self) -> None:
         self._module: nn.Module
 
-    def prepare(self, module: nn.Module, x: Tensor) -> None:
+    def prepare(self, module: nn.Module, given: Given) -> None:
         """Nothing has to be made ready."""
         self._module = module
 
-    def run(self, x: Tensor) -> Tensor:
-        """One forward pass, (N, C, H, W) to (N, C', H, W)."""
-        y: Tensor = self._module(x)
-        return y
+    def run(self, given: Given) -> Any:
+        """One forward pass."""
+        return self._module(*given.args, **given.kwargs)
 
     def versions(self) -> dict[str, str]:
         """Nothing beside torch."""

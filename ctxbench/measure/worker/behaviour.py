@@ -18,13 +18,13 @@ UNKNOWN = -1
 
 
 def not_finite(call: MeasuredCall) -> list[str]:
-    """Run a call and say where its output (N, C', H, W) or, in training, its gradients hold NaN or Inf."""
+    """Run a call and say where its output or, in training, its gradients hold NaN or Inf."""
     call.clear()
     output = call()
     lines = [f"its output holds {kinds}" for kinds in _kinds([output])]
     del output
-    if call.x.grad is not None:
-        lines += [f"the gradient of its input holds {kinds}" for kinds in _kinds([call.x.grad])]
+    of_inputs = [x.grad for x in call.given.tensors if x.grad is not None]
+    lines += [f"the gradient of its input holds {kinds}" for kinds in _kinds(of_inputs)]
     gradients = {name: p.grad for name, p in call.module.named_parameters() if p.grad is not None}
     odd = [name for name, gradient in gradients.items() if _kinds([gradient])]
     if odd:

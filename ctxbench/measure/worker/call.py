@@ -1,7 +1,4 @@
-"""The one thing whose time and memory are measured: a call of a module with a fixed input.
-
-Shapes: N batch, C input channels, C' output channels, H×W the map.
-"""
+"""The one thing whose time and memory are measured: a call of a module with fixed inputs."""
 
 from collections.abc import Callable
 
@@ -12,6 +9,8 @@ from torch.nn.parameter import is_lazy
 from ctxbench.errors import UserError
 from ctxbench.measure.runtimes import Runtime, new_runtime
 from ctxbench.subject.case import Case
+from ctxbench.subject.interface import Given
+from ctxbench.subject.resolve import label
 
 SEED = 0
 
@@ -22,18 +21,19 @@ class MeasuredCall:
     Use :meth:`clear` before each, outside what is measured: it frees the gradients of the last one.
     """
 
-    def __init__(self, run: Callable[[], Tensor], module: nn.Module, x: Tensor) -> None:
+    def __init__(self, run: Callable[[], Tensor], module: nn.Module, given: Given) -> None:
         self._run = run
         self.module = module
-        self.x = x
+        self.given = given
 
     def clear(self) -> None:
-        """Set the gradients of the parameters and of the input to None."""
-        self.x.grad = None
+        """Set the gradients of the parameters and of the inputs to None."""
+        for x in self.given.tensors:
+            x.grad = None
         self.module.zero_grad(set_to_none=True)
 
     def __call__(self) -> Tensor:
-        """Run the pass and return its output (N, C', H, W)."""
+        """Run the pass and return its output."""
         return self._run()
 
 
@@ -42,7 +42,13 @@ def placed(case: Case, module: nn.Module) -> nn.Module:
     module = module.to(case.device, _dtype(case)).train(case.mode == "train")
     if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         with torch.no_grad():  # a pass in eval mode, which moves no statistics
-            module.eval()(torch.zeros(case.shape, dtype=_dtype(case), device=case.device))
+            module.eval()
+
+            def zeros(shape: tuple[int, ...], _: bool) -> Tensor:
+                return torch.zeros(shape, dtype=_dtype(case), device=case.device)
+
+            given = case.binding.interface.given(module, case.shape, zeros)
+            module(*given.args, **given.kwargs)
         module.train(case.mode == "train")
     return module.to(memory_format=_memory_format(case))  # type: ignore[call-overload, no-any-return]
 
@@ -57,66 +63,58 @@ def _memory_format(case: Case) -> torch.memory_format:
 
 
 def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) -> MeasuredCall:
-    """Put ``module`` under the case's conditions and run it twice on a seeded input (N, C, H, W).
+    """Put ``module`` under the case's conditions and run it twice on seeded inputs.
 
     ``runtime`` is by default a new one of the case's kind. Raises UserError if the output is not one tensor
-    (N, C', H, W) of the same shape both times.
+    of the same shape both times.
     """
     dtype, memory_format, train = _dtype(case), _memory_format(case), case.mode == "train"
+    interface = case.binding.interface
     module = placed(case, module)
     generator = torch.Generator().manual_seed(SEED)
-    x = (
-        torch.randn(case.shape, generator=generator)  # (N, C, H, W), on the CPU: the same on every device
-        .to(case.device, dtype)
-        .contiguous(memory_format=memory_format)
-    )
-    x.requires_grad_(train)
+
+    def make(shape: tuple[int, ...], is_map: bool) -> Tensor:
+        x = torch.randn(shape, generator=generator).to(case.device, dtype)  # the same on every device
+        x = x.contiguous(memory_format=memory_format) if is_map else x
+        return x.requires_grad_(train)
+
+    given = interface.given(module, case.shape, make)
     runtime = runtime or new_runtime(case.runtime)
-    runtime.prepare(module, x)
+    runtime.prepare(module, given)
 
     def infer() -> Tensor:
         with torch.inference_mode():
-            return runtime.run(x)
+            return interface.pick(runtime.run(given))
 
     works_in_place = False
     try:
-        first = runtime.run(x) if train else infer()  # (N, C', H, W)
+        first = interface.pick(runtime.run(given)) if train else infer()
     except RuntimeError as error:
         if not train or "leaf Variable that requires grad" not in str(error):
             raise
         # its first layer works in place, which autograd forbids on a leaf: inside a network its input is none
         works_in_place = True
-        first = runtime.run(x.clone())
-    shape = check_output(case, first)
-    upstream = torch.empty_like(first) if train else None  # (N, C', H, W), in the output's memory format
+        first = interface.pick(runtime.run(given.replaced(torch.clone)))
+    shape = first.shape
+    upstream = torch.empty_like(first) if train else None  # in the output's memory format
     del first  # and its graph: two passes at once would need more memory than one is predicted to
     if upstream is None:
-        call = MeasuredCall(infer, module, x)
+        call = MeasuredCall(infer, module, given)
     else:
         upstream.copy_(torch.randn(shape, generator=generator))
 
         def forward_backward() -> Tensor:
-            y = runtime.run(x.clone() if works_in_place else x)
+            y = interface.pick(runtime.run(given.replaced(torch.clone) if works_in_place else given))
             torch.autograd.backward(y, upstream)
             return y
 
-        call = MeasuredCall(forward_backward, module, x)
-    check_output(case, call(), shape)
+        call = MeasuredCall(forward_backward, module, given)
+    check_same_shape(case, shape, call().shape)
     return call
 
 
-def check_output(case: Case, y: object, before: torch.Size | None = None) -> torch.Size:
-    """Return the shape of what a module returned.
-
-    Raises UserError unless that is one tensor (N, C', H, W), of the shape that the call before returned.
-    """
-    label = case.module.rpartition("/")[2]
-    wanted = f"a context module returns one tensor (N={case.batch}, C', H={case.height}, W={case.width})"
-    if not isinstance(y, Tensor):
-        raise UserError(f"{label} returned {type(y).__name__}; {wanted}")
-    if y.ndim != 4 or (y.shape[0], *y.shape[2:]) != (case.batch, case.height, case.width):
-        raise UserError(f"{label} returned shape {tuple(y.shape)}; {wanted}")
-    if before is not None and before != y.shape:
-        shapes = f"{tuple(before)}, then {tuple(y.shape)}"
-        raise UserError(f"{label} is not deterministic in shape: it returned {shapes}")
-    return y.shape
+def check_same_shape(case: Case, before: torch.Size, now: torch.Size) -> None:
+    """Raise UserError where two calls with the same input returned different shapes."""
+    if before != now:
+        shapes = f"{tuple(before)}, then {tuple(now)}"
+        raise UserError(f"{label(case.module)} is not deterministic in shape: it returned {shapes}")

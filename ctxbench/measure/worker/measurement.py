@@ -14,11 +14,11 @@ from ctxbench.measure import nvml
 from ctxbench.measure.environment import ceilings, environment
 from ctxbench.measure.runtimes import new_runtime
 from ctxbench.measure.worker import behaviour, latency, memory
-from ctxbench.measure.worker.call import MeasuredCall, build_call, check_output, placed
+from ctxbench.measure.worker.call import MeasuredCall, build_call, check_same_shape, placed
+from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
-from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 
 
 class Measurement:
@@ -62,18 +62,22 @@ class Measurement:
     def try_out(self) -> None:
         """Run the module twice among fake tensors.
 
-        Raises UserError where what it returns has the wrong shape, or not always the same. A module that
-        fails in another way may yet run on real tensors: its row will tell.
+        Raises UserError where what it returns has not always the same shape. A module that fails in another
+        way may yet run on real tensors: its row will tell.
         """
         fake = fake_tensors()
+        interface, shape = self._case.binding.interface, self._case.shape
         try:
             with undisturbed():
-                module = fake_module(partial(build_case, self._case), fake, self._case.shape).eval()
+                module = fake_module(partial(build_case, self._case), fake, shape).eval()
                 with fake, torch.no_grad():
-                    first, second = (module(torch.empty(self._case.shape)) for _ in range(2))
+                    given = interface.given(module, shape, lambda sides, _: torch.empty(sides))
+                    first, second = (
+                        interface.pick(module(*given.args, **given.kwargs)).shape for _ in range(2)
+                    )
         except (Exception, SystemExit):  # a user's module may raise anything at all
             return
-        check_output(self._case, second, check_output(self._case, first))
+        check_same_shape(self._case, first, second)
 
     def describe(self, counters: tuple[str, ...]) -> dict[str, Any]:
         """The static fields of the record."""
