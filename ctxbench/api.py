@@ -268,7 +268,7 @@ def explain(
     case, _ = _resolved(module, shape, preset, implementation, options, inputs, output)
     published = replace(case, implementation=bind.implementations(case.module)[-1])
     build = partial(bind.build_case, published)
-    interface = case.binding.interface
+    interface = case.interface
     recorded = partial(trace_case, label=_label(module))
     of_published = recorded(published)
     return Explanation(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 
 BLOCKS = """
@@ -156,7 +157,9 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Case]:
     path.write_text(BLOCKS)
 
     def make(name: str, **conditions: object) -> Case:
-        small = Case(f"{path}:{name}", channels=8, height=6, width=5, implementation="single")
+        takes_channels = f"class {name}(nn.Module):\n    def __init__(self, channels" in BLOCKS
+        binding = Binding({"channels": "=C"} if takes_channels else {})
+        small = Case(f"{path}:{name}", 8, 6, 5, implementation="single", binding=binding)
         return replace(small, **conditions)  # type: ignore[arg-type]
 
     return make

@@ -13,7 +13,7 @@ from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
 from ctxbench.subject import bind
 from ctxbench.subject.bind import build_case
-from ctxbench.subject.bound import NOTHING_BOUND, Binding
+from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 from ctxbench.subject.interface import Interface
 from ctxbench.subject.presets import presets
@@ -38,7 +38,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     words: str = ""
     deviations: int = 1
-    binding: Binding = NOTHING_BOUND
+    binding: Binding | None = None
 
     @property
     def case(self) -> Case:
@@ -92,9 +92,8 @@ def runs(
     Deviations: the fast form, a side longer or shorter by one (a 513×513 image has 65×65 features, not
     64×64), a batch of several, and where no options are given, the configurations that presets have of it.
     """
-    forms, binding = bind.implementations(module), NOTHING_BOUND
-    if not bind.is_built_in(module):
-        module, binding = bind.bound(module, options, asked, shape)
+    forms = bind.implementations(module)
+    binding = None if bind.is_built_in(module) else bind.bound(module, options, asked, shape)
     words = f"the {forms[-1]} form{_with_options(options)}"
     base = Run(module, shape, forms[-1], options, words, deviations=0, binding=binding)
     yield base

@@ -41,6 +41,7 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         macs=views.macs,
         flops=views.flops,
         bytes=views.bytes_moved,
+        output_shape=lambda trace: trace.output_shape,
     )
     fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
     fill(infer if case.mode == "infer" else train, peak_pred_bytes=partial(views.peak_bytes, block=block))
@@ -72,7 +73,7 @@ def _opinions(
     if isinstance(recorded, NotCounted):
         return {name: refusal(recorded.reason) for name in counters}
     build = partial(build_case, plain)
-    return {name: COUNTERS[name](build, plain.shape, recorded, plain.binding.interface) for name in counters}
+    return {name: COUNTERS[name](build, plain.shape, recorded, plain.interface) for name in counters}
 
 
 def _leaf_rule(case: Case) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _leaf_rule(case: Case) -> dict[str, Any]:
     case = replace(case, options={**case.options, **case.rule_options})
     try:
         return {
-            **leaf_rule.count(partial(build_case, case), case.shape, case.binding.interface),
+            **leaf_rule.count(partial(build_case, case), case.shape, case.interface),
             "config": case.config,
         }
     except (Exception, SystemExit) as error:  # a user's module may raise anything at all

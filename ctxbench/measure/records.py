@@ -43,6 +43,8 @@ class Record:
     """Multiply-accumulates of the backward pass, with gradients of parameters and input."""
     bytes: int | None = None
     """Bytes read and written by the forward pass, each operation counted as if nothing stayed in cache."""
+    output_shape: tuple[int, ...] | None = None
+    """Of the output that is looked at."""
     published_macs: int | None = None
     """MACs of the published operation order, whatever implementation was measured."""
     unknown_ops: dict[str, int] = field(default_factory=dict)

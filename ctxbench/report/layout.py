@@ -158,7 +158,8 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
     configs = dict.fromkeys(f"{title(r, records)} ({r.case.config})" for r in records if r.case.config)
     if configs:
         notes.append(f"Configurations: {'; '.join(configs)}.")
-    notes += [f"{line}." for line in dict.fromkeys(_bound(r, records) for r in records) if line]
+    said = [*(_bound(r, records) for r in records), *(_returned(r, records) for r in records)]
+    notes += [f"{line}." for line in dict.fromkeys(said) if line]
     if _has_train(records):
         notes.append(
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
@@ -180,6 +181,14 @@ def _bound(record: Record, records: Sequence[Record]) -> str:
     shapes = {r.case.shape for r in records if r.case.module == record.case.module}
     at = f" at {'×'.join(map(str, record.case.shape))}" if len(shapes) > 1 else ""
     return f"{title(record, records)}{at}, {record.case.bound}"
+
+
+def _returned(record: Record, records: Sequence[Record]) -> str:
+    """The shape of an output that has not the sides of the map that went in."""
+    shape, given = record.output_shape, record.case.shape
+    if shape is None or [*shape[:1], *shape[2:]] == [given[0], *given[2:]]:
+        return ""
+    return f"{title(record, records)} returns {'×'.join(map(str, shape))} for {'×'.join(map(str, given))}"
 
 
 def _absent(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list[str]:

@@ -127,6 +127,13 @@ def copy_module(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, memo)
 
 
+@contextmanager
+def without_modes() -> Iterator[None]:
+    """Real tensors on the CPU, whatever mode this process was in when it was forked."""
+    with unset_fake_temporarily(), torch.device("cpu"):
+        yield
+
+
 def real_copy(module: nn.Module) -> nn.Module:
     """A deep copy of real tensors, whatever mode is on: a fake tensor holds nothing that could be copied."""
     with unset_fake_temporarily():

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PROTOCOL = ("channels", "size", "implementation")
 """What a built-in module is given by the conditions of a case."""
+TRIAL_BATCH, TRIAL_SIZE = 2, (64, 64)
+"""Of the input of trials, where none is said."""
 TRIAL_LIMIT_S = 60.0
 """CPU time that the trials of one subject may take, its imports among them, before its process is ended."""
 SEED = 0
@@ -44,10 +46,14 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was found out; ``subject`` is its name with its place in full."""
+    """What was found out; ``subject`` is its name with its place in full.
+
+    ``binding`` is None where the trials ended their process, as a fault in native code does: the case's own
+    process will say so, in its row.
+    """
 
     subject: str
-    binding: Binding
+    binding: Binding | None
 
 
 def is_built_in(subject: str) -> bool:
@@ -91,7 +97,8 @@ def ask(questions: Sequence[Question]) -> list[Answer]:
         answers = run(call, TRIAL_LIMIT_S * len(questions))
     except UserError as error:  # one of them ended the process: the others are not to blame
         if len(questions) == 1:
-            raise UserError(f"{resolve.label(questions[0].subject)} cannot be tried: {error}") from error
+            _died[questions[0].subject] = error
+            return [Answer(questions[0].subject, None)]
         return [answer for question in questions for answer in ask([question])]
     for answer in answers:
         if isinstance(answer, UserError):
@@ -102,17 +109,19 @@ def ask(questions: Sequence[Question]) -> list[Answer]:
 def _answer_all(questions: Sequence[Question]) -> list[Answer | UserError]:
     """In a process of its own, which may neither print nor fetch anything."""
     from ctxbench.sandbox.child import be_quiet_and_offline
+    from ctxbench.sandbox.fake import without_modes
     from ctxbench.subject.binding.search import find
 
     be_quiet_and_offline()
     answers: list[Answer | UserError] = []
-    for question in questions:
-        try:
-            target = resolve.load(question.subject)
-            binding = find(target, question.options, question.asked, question.shape)
-            answers.append(Answer(target.subject, binding))
-        except UserError as error:
-            answers.append(error)
+    with without_modes():
+        for question in questions:
+            try:
+                target = resolve.load(question.subject)
+                binding = find(target, question.options, question.asked, question.shape)
+                answers.append(Answer(target.subject, binding))
+            except UserError as error:
+                answers.append(error)
     return answers
 
 
@@ -142,27 +151,31 @@ def _answer_for(module: nn.Module, asked: Interface | None, shape: Shape) -> Bin
 
 def build(
     name: str,
-    /,
     channels: int,
     size: tuple[int, int] | None = None,
     implementation: str | None = None,
+    /,
     **chosen: Any,
 ) -> nn.Module:
-    """Build one of our context modules for (N, ``channels``, H, W) inputs.
+    """Build a context module for (N, ``channels``, H, W) inputs.
 
-    ``size`` is (H, W); it reaches only modules whose weights depend on it. Raises UserError naming the option
-    or the value that does not fit, or what the constructor raised.
+    ``size`` is (H, W); it reaches only modules whose weights depend on it. What a block needs that is not
+    built in is found out by trial. Raises UserError naming the option or the value that does not fit, or what
+    the constructor raised.
     """
     target = resolve.load(name)
+    if not is_built_in(name):
+        _check_form(name, target, implementation)
+        shape = (TRIAL_BATCH, channels, *(size or TRIAL_SIZE))
+        values = {**target.given, **chosen, **bound(name, chosen, None, shape).arguments}
+        return _made(target, _filled_in(target, values, shape))
     accepted = parameters(target.maker)
     conditions: dict[str, Any] = {"channels": channels}
     if "size" in accepted:
         if size is None:
             raise UserError(f"{name} needs a size (H, W): its weights depend on it")
         conditions["size"] = size
-    if implementation not in (None, SINGLE):
-        if "implementation" not in accepted:
-            raise UserError(f"{name} has one implementation; {implementation!r} was asked for")
+    if _check_form(name, target, implementation):
         conditions["implementation"] = implementation
     if unknown := next((key for key in chosen if key not in accepted), None):
         raise UserError(
@@ -188,13 +201,21 @@ def build_case(case: Case) -> nn.Module:
     if is_built_in(case.module):
         return build(case.module, case.channels, (case.height, case.width), form, **case.options)
     target = resolve.load(case.module)
-    given = {**target.given, **case.options, **case.binding.arguments}
-    if form is not None:
-        if "implementation" not in parameters(target.maker):
-            raise UserError(f"{case.module} has one implementation; {form!r} was asked for")
+    binding = case.binding or bound(case.module, case.options, None, case.shape)
+    given = {**target.given, **case.options, **binding.arguments}
+    if _check_form(case.module, target, form):
         given["implementation"] = form
     with without_cuda():
         return _made(target, _filled_in(target, given, case.shape))
+
+
+def _check_form(name: str, target: resolve.Target, form: str | None) -> bool:
+    """Whether a form is to be given to the constructor. Raises UserError where that takes none."""
+    if form in (None, SINGLE):
+        return False
+    if target.is_instance or "implementation" not in parameters(target.maker):
+        raise UserError(f"{name} has one implementation; {form!r} was asked for")
+    return True
 
 
 def build_of_map(name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any]) -> nn.Module:
@@ -205,12 +226,8 @@ def build_of_map(name: str, channels: int, size: tuple[int, int], options: Mappi
     """
     from ctxbench.subject.adapter import of_map
 
-    batch = 2
-    answer = bound(name, options, None, (batch, channels, *size))
-    target = resolve.load(name)
-    values = {**target.given, **options, **answer.binding.arguments}
-    module = _made(target, _filled_in(target, values, (batch, channels, *size)))
-    return of_map(module, answer.binding.interface)
+    binding = bound(name, options, None, (TRIAL_BATCH, channels, *size))
+    return of_map(build(name, channels, size, **options), binding.interface)
 
 
 def _filled_in(target: resolve.Target, values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
@@ -246,14 +263,19 @@ def _tensors_hold_data() -> bool:
     return type(probe) is torch.Tensor and not probe.is_meta
 
 
-_known: dict[str, Answer] = {}
+_known: dict[str, Binding] = {}
 """What :func:`bound` has found out."""
+_died: dict[str, UserError] = {}
+"""Subjects whose trials ended their process, and how."""
 
 
-def bound(subject: str, options: Mapping[str, Any], asked: Interface | None, shape: Shape) -> Answer:
+def bound(subject: str, options: Mapping[str, Any], asked: Interface | None, shape: Shape) -> Binding:
     """:func:`ask` for one subject; what this process has found out is not found out again."""
     digest = resolve.source_digest(subject) if "torch" in sys.modules else ""
     key = json.dumps([subject, {k: repr(v) for k, v in options.items()}, str(asked), shape, digest])
     if key not in _known or not digest:
-        (_known[key],) = ask([Question(subject, options, asked, shape)])
+        ((_, binding),) = ask([Question(subject, options, asked, shape)])
+        if binding is None:  # no bad input: it costs the case's own row
+            raise RuntimeError(f"{resolve.label(subject)} cannot be tried: {_died[subject]}")
+        _known[key] = binding
     return _known[key]

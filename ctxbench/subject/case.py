@@ -12,6 +12,7 @@ from ctxbench.errors import UserError
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bound import NOTHING_BOUND, Binding
 from ctxbench.subject.expression import shown
+from ctxbench.subject.interface import Interface
 from ctxbench.typed import converted
 
 Mode = Literal["infer", "train"]
@@ -27,7 +28,8 @@ class Case:
     """A module, its options, and the conditions it is measured under.
 
     ``module`` is a subject as :mod:`ctxbench.subject.resolve` reads it, such as a registry name or
-    ``path/to/file.py:Class``; ``binding`` is what was found out about one that is not built in.
+    ``path/to/file.py:Class``; ``binding`` is what was found out about one that is not built in, None
+    where that is still to be done.
     ``implementation`` is ``"fast"`` or ``"published"``, or ``"single"`` for a module that has one form.
     ``mode="infer"`` is a forward pass without autograd in eval mode; ``mode="train"`` is a forward and
     a backward pass in training mode, with gradients of the parameters and of the input.
@@ -45,7 +47,7 @@ class Case:
     mode: Mode = "infer"
     device: str = "cpu"
     compile: bool = False
-    binding: Binding = NOTHING_BOUND
+    binding: Binding | None = None
     rule_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Further options for the leaf rule alone, where a printed number fits another configuration than the
     block that is measured. They follow from module and options, and make no other case of it."""
@@ -80,14 +82,19 @@ class Case:
     @property
     def bound(self) -> str:
         """What was found out about the subject, in one line; empty for one that is built in."""
-        return "" if self.binding == NOTHING_BOUND else self.binding.said(self.shape)
+        return self.binding.said(self.shape) if self.binding not in (None, NOTHING_BOUND) else ""
+
+    @property
+    def interface(self) -> Interface:
+        """How the module is called."""
+        return (self.binding or NOTHING_BOUND).interface
 
     def to_json(self) -> dict[str, Any]:
         """Write the case as JSON values; tuples among the options become lists."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if not self.rule_options:
             del values["rule_options"]
-        if self.binding == NOTHING_BOUND:
+        if self.binding is None:
             del values["binding"]
         return values
 
@@ -105,7 +112,7 @@ class Case:
             self,
             options=_with_tuples(self.options),
             rule_options=_with_tuples(self.rule_options),
-            binding=replace(self.binding, arguments=_with_tuples(self.binding.arguments)),
+            binding=self.binding and replace(self.binding, arguments=_with_tuples(self.binding.arguments)),
         )
 
 

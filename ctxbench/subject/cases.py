@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, registry, resolve
-from ctxbench.subject.bound import NOTHING_BOUND
 from ctxbench.subject.case import Case, Layout, Mode, validate
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.interface import Interface, asked_for
@@ -63,11 +62,11 @@ def cases(
     found = _found_out(strangers, chosen, asked, shape)
     spelled_out: list[Case] = []
     for name, row in wanted:
-        answer = found.get(name, bind.Answer(name, NOTHING_BOUND))
+        subject, binding = found.get(name, (name, None))
         for width, (height, breadth), form in product(widths, squares, forms or (_first_form(name),)):
             own = {**(row.options(width) if row else {}), **chosen[name]}
             case = Case(
-                module=resolve.canonical(answer.subject),
+                module=resolve.canonical(subject),
                 channels=width,
                 height=height,
                 width=breadth,
@@ -79,7 +78,7 @@ def cases(
                 mode=mode,
                 device=device,
                 compile=compile,
-                binding=answer.binding,
+                binding=binding,
                 rule_options=dict(_rule_options(name, width, own)),
             )
             validate(case)

@@ -48,7 +48,7 @@ def count_case(case: Case, mode: Mode | None = None, *, subject: Subject | None 
             dtype=dtype,
             layout=case.layout,
             mode=mode or case.mode,
-            interface=case.binding.interface,
+            interface=case.interface,
         )
     except DATA_DEPENDENT:  # trace() runs such a module for real, and only an outer recording is in the way
         raise

@@ -133,7 +133,7 @@ def test_the_leaf_rule_counts_the_published_form_as_the_preset_has_it(
 ) -> None:
     built: list[Case] = []
 
-    def count(build: Callable[[], torch.nn.Module], shape: object) -> dict[str, object]:
+    def count(build: Callable[[], torch.nn.Module], *_: object) -> dict[str, object]:
         built.append(build.args[0])  # type: ignore[attr-defined]
         return {"gflops": 1.0}
 

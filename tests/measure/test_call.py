@@ -14,6 +14,7 @@ from ctxbench.measure.worker import latency, memory
 from ctxbench.measure.worker.call import MeasuredCall, build_call
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
+from ctxbench.subject.interface import Given
 
 MAP = Case("block", channels=16, height=64, width=64)
 MAP_BYTES = MAP.input_bytes
@@ -73,9 +74,9 @@ def test_a_call_runs_under_the_conditions_of_its_case(mode: Any) -> None:
         "training": train,
         "grad": train,
     }
-    assert (call.x.grad is not None) == (probe.conv.weight.grad is not None) == train
+    assert (call.given.tensors[0].grad is not None) == (probe.conv.weight.grad is not None) == train
     call.clear()
-    assert call.x.grad is None
+    assert call.given.tensors[0].grad is None
     assert probe.conv.weight.grad is None
     again = Probe()
     build_call(case, again)
@@ -127,10 +128,10 @@ def test_modules_are_built_alike_every_time(case: Callable[..., Case]) -> None:
 
 def test_a_module_that_returns_no_tensor_is_refused() -> None:
     class Pair(nn.Module):
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            return x, x
+        def forward(self, x: Tensor) -> tuple[str, int]:
+            return "x", 1
 
-    with pytest.raises(UserError, match="block returned tuple; a context module returns one tensor"):
+    with pytest.raises(UserError, match="the module returned a tuple of str, int, and no tensor"):
         build_call(MAP, Pair())
 
 
@@ -172,7 +173,7 @@ def test_cuda_memory_is_taken_above_the_baseline(monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(torch.cuda, name, fake(name, value))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: next(free))
-    call = MeasuredCall(lambda: note(calls), nn.Identity(), torch.zeros(1))
+    call = MeasuredCall(lambda: note(calls), nn.Identity(), Given((), {}, (torch.zeros(1),)))
     assert memory.measure(call, "cuda") == (
         {"alloc_bytes": 450, "reserved_bytes": 1024, "process_bytes": 600},
         {},
@@ -198,7 +199,7 @@ class ScriptedClock(latency.CpuClock):
         return next(self.times)
 
 
-CALL = MeasuredCall(lambda: torch.zeros(1), nn.Identity(), torch.zeros(1))
+CALL = MeasuredCall(lambda: torch.zeros(1), nn.Identity(), Given((), {}, (torch.zeros(1),)))
 
 
 def test_warm_up_ends_when_two_windows_agree() -> None:
@@ -255,7 +256,7 @@ def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(L2_cache_size=50))
     monkeypatch.setattr("ctxbench.measure.worker.latency.torch.empty", empty)
     clock = latency.CudaClock("cuda")
-    call = MeasuredCall(lambda: note(done), nn.Identity(), torch.zeros(1))
+    call = MeasuredCall(lambda: note(done), nn.Identity(), Given((), {}, (torch.zeros(1),)))
     assert clock.time_ms(call) == 1.25
     assert done == ["flush", "record", "call", "record", "synchronize"]
     assert sizes == [100]

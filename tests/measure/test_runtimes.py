@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ctxbench.measure.runtimes import RUNTIMES, new_runtime
 from ctxbench.measure.worker.call import build_call
 from ctxbench.subject.case import Case
+from ctxbench.subject.interface import Given
 
 CASE = Case("block", channels=4, height=6, width=5)
 
@@ -38,19 +39,20 @@ def test_every_runtime_gives_what_the_module_gives(name: str, monkeypatch: pytes
     monkeypatch.setattr(torch, "compile", without_inductor)
     module, x = Block(), torch.randn(1, 4, 6, 5)
     runtime = new_runtime(name)
-    runtime.prepare(module, x)
-    assert torch.equal(runtime.run(x), module(x))
-    assert runtime.run(x).requires_grad
+    given = Given((x,), {}, (x,))
+    runtime.prepare(module, given)
+    assert torch.equal(runtime.run(given), module(x))
+    assert runtime.run(given).requires_grad
     assert compiled == ([module] if name == "compile" else [])
 
 
 def test_a_call_goes_through_the_runtime_it_is_given() -> None:
     class Twice:
-        def prepare(self, module: nn.Module, x: Tensor) -> None:
-            self.module, self.shape = module, x.shape
+        def prepare(self, module: nn.Module, given: Given) -> None:
+            self.module, self.shape = module, given.tensors[0].shape
 
-        def run(self, x: Tensor) -> Tensor:
-            y: Tensor = 2 * self.module(x)
+        def run(self, given: Given) -> Tensor:
+            y: Tensor = 2 * self.module(*given.args)
             return y
 
         def versions(self) -> dict[str, str]:
@@ -59,13 +61,14 @@ def test_a_call_goes_through_the_runtime_it_is_given() -> None:
     block, runtime = Block().eval(), Twice()
     call = build_call(CASE, block, runtime)
     assert runtime.shape == CASE.shape
-    assert torch.equal(call(), 2 * block(call.x))
+    assert torch.equal(call(), 2 * block(*call.given.args))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on this machine, which Inductor would call")
 def test_a_compiled_case_says_which_compiler_its_code_went_through(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = new_runtime("compile")
-    runtime.prepare(Block(), torch.zeros(CASE.shape))
+    x = torch.zeros(CASE.shape)
+    runtime.prepare(Block(), Given((x,), {}, (x,)))
     assert re.search(r"\d+\.\d+", runtime.versions()["cxx"])
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert runtime.versions() == {}

@@ -54,7 +54,7 @@ def test_any_neighbours_in_any_order_stay_apart(
     before = {name: sys.modules.get(name) for name in SHADOWING}
     made = [(block(root / str(i), name, width), width) for i, (name, width) in enumerate(kinds)]
     random.shuffle(made)  # type: ignore[attr-defined]
-    assert [load(name)(4).width for name, _ in made] == [width for _, width in made]
+    assert [load(name).make({"dim": 4}).width for name, _ in made] == [width for _, width in made]
     assert {name: sys.modules.get(name) for name in SHADOWING} == before
 
 

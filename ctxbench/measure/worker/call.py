@@ -47,7 +47,7 @@ def placed(case: Case, module: nn.Module) -> nn.Module:
             def zeros(shape: tuple[int, ...], _: bool) -> Tensor:
                 return torch.zeros(shape, dtype=_dtype(case), device=case.device)
 
-            given = case.binding.interface.given(module, case.shape, zeros)
+            given = case.interface.given(module, case.shape, zeros)
             module(*given.args, **given.kwargs)
         module.train(case.mode == "train")
     return module.to(memory_format=_memory_format(case))  # type: ignore[call-overload, no-any-return]
@@ -69,7 +69,7 @@ def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) ->
     of the same shape both times.
     """
     dtype, memory_format, train = _dtype(case), _memory_format(case), case.mode == "train"
-    interface = case.binding.interface
+    interface = case.interface
     module = placed(case, module)
     generator = torch.Generator().manual_seed(SEED)
 

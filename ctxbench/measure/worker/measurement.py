@@ -66,7 +66,7 @@ class Measurement:
         way may yet run on real tensors: its row will tell.
         """
         fake = fake_tensors()
-        interface, shape = self._case.binding.interface, self._case.shape
+        interface, shape = self._case.interface, self._case.shape
         try:
             with undisturbed():
                 module = fake_module(partial(build_case, self._case), fake, shape).eval()
