@@ -71,7 +71,9 @@ CONTEXT = re.compile(
     r"CrissCross|Hamburger|Involution|Selective|(^|[a-z])(SK|Sk)(Conv|Unit|Layer|Module|$)|ECA|Eca|Gather|"
     r"(?<![a-z])(Double|Dual|Global|Coord|Triplet)Att|GSA|MHSA|GlobalContext|Swin|Mixer|SpatialGat|ChannelGate|Ham\b"
 )
-NOT_CONTEXT = re.compile(r"Norm|Residual|Drop|Dropout|Conv$|Wrapper|Upsample|Downsample|Merging|Patch|Position|Bias")
+NOT_CONTEXT = re.compile(
+    r"Norm|Residual|Drop|Dropout|Conv$|Wrapper|Upsample|Downsample|Merging|Patch|Position|Bias"
+)
 
 
 @dataclass
@@ -117,7 +119,9 @@ def parse(package: str, root: Path) -> Iterator[Class]:
                 imports |= {alias.asname or alias.name: alias.name for alias in node.names}
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
-                yield Class(package, module, str(relative), node, imports, [dotted(base) for base in node.bases])
+                yield Class(
+                    package, module, str(relative), node, imports, [dotted(base) for base in node.bases]
+                )
 
 
 class Library:
@@ -144,7 +148,11 @@ class Library:
                 continue
             seen.add(id(current))
             yield current
-            found = [self.base(current, base) for base in current.bases if base not in ("nn.Module", "torch.nn.Module")]
+            found = [
+                self.base(current, base)
+                for base in current.bases
+                if base not in ("nn.Module", "torch.nn.Module")
+            ]
             todo[:0] = [each for each in found if each]
 
     def is_module(self, child: Class) -> bool:
@@ -162,7 +170,9 @@ def arguments(function: ast.FunctionDef) -> tuple[list[str], list[str]]:
     positional = [a.arg for a in function.args.posonlyargs + function.args.args][1:]
     required = positional[: len(positional) - len(function.args.defaults)] if positional else []
     keyword = function.args.kwonlyargs
-    required += [a.arg for a, default in zip(keyword, function.args.kw_defaults, strict=True) if default is None]
+    required += [
+        a.arg for a, default in zip(keyword, function.args.kw_defaults, strict=True) if default is None
+    ]
     return required, positional + [a.arg for a in keyword]
 
 
@@ -224,7 +234,9 @@ def main() -> None:
             pool.setdefault((each.name, ast.dump(constructor.args)), each)
     blocks = list(pool.values())
     chance = random.Random(SEED)
-    contexts = [b for b in blocks if CONTEXT.search(b.name) and not NOT_CONTEXT.search(b.name) and b.package in vision]
+    contexts = [
+        b for b in blocks if CONTEXT.search(b.name) and not NOT_CONTEXT.search(b.name) and b.package in vision
+    ]
     context = draw(contexts, CONTEXT_BLOCKS, chance)
     taken = {id(each) for each in context}
     others = draw([b for b in blocks if id(b) not in taken], RANDOM_BLOCKS, chance)
@@ -234,7 +246,9 @@ def main() -> None:
         for kind, drawn in (("context", context), ("random", others)):
             for each in drawn:
                 table.writerow([kind, f"{each.module}:{each.name}", each.path, versions[each.package]])
-    print(f"{len(classes)} classes parsed, {len(blocks)} block-like; {len(context)} context and {len(others)} random drawn")
+    print(
+        f"{len(classes)} classes parsed, {len(blocks)} block-like; {len(context)} context and {len(others)} random drawn"
+    )
 
 
 if __name__ == "__main__":
