@@ -2,22 +2,23 @@
 
     /work/blocksvenv/bin/python reports/blocks/choose.py
 
-reads the packages named in `packages.txt` from the site-packages of the Python that runs it and writes `chosen.csv`
-beside this file. Rules, seed and order are fixed, so the same versions give the same rows.
+reads the packages named in `packages.txt` from the site-packages of the Python that runs it and writes
+`chosen.csv` beside this file. Rules, seed and order are fixed, so the same versions give the same rows.
 
 A class is **block-like** when all of these hold:
 
-* it derives, by the names in its package, from `nn.Module` (through bases of the same package, of another one listed,
-  or of mmengine's `BaseModule`) and is public (no leading underscore);
-* its own or an inherited `forward` has 1 to 4 required inputs and no required input named as in `FOREIGN_INPUTS`;
+* it derives, by the names in its package, from `nn.Module` (through bases of the same package, of another
+  one listed, or of mmengine's `BaseModule`) and is public (no leading underscore);
+* its own or an inherited `forward` has 1 to 4 required inputs and no required input named as in
+  `FOREIGN_INPUTS`;
 * its constructor names a channel width (`CHANNEL_WORDS`), or it takes no required argument at all;
-* it is no loss, detector, data set, whole network, backbone, activation, norm, dropout, text or 1-D or 3-D layer by name, its
-  module's path or its constructor (`NOT_BLOCKS`, `NOT_IN_PATH`, `NETWORK_ARGUMENTS`);
+* it is no loss, detector, data set, whole network, backbone, activation, norm, dropout, text or 1-D or 3-D
+  layer by name, its module's path or its constructor (`NOT_BLOCKS`, `NOT_IN_PATH`, `NETWORK_ARGUMENTS`);
 * it is not abstract: no `@abstractmethod`, and `forward` does more than raise or pass.
 
-The **random** set is drawn by choosing a package at random, then one of its classes; the **context** set in the same
-way among the classes of vision packages whose names match `CONTEXT` and not `NOT_CONTEXT`. No class is in both; of classes of one name and constructor (copies
-between packages) one is drawn.
+The **random** set is drawn by choosing a package at random, then one of its classes; the **context** set in
+the same way among the classes of vision packages whose names match `CONTEXT` and not `NOT_CONTEXT`. No
+class is in both; of classes of one name and constructor (copies between packages) one is drawn.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ NOT_IN_PATH = re.compile(
     re.IGNORECASE,
 )
 NETWORK_ARGUMENTS = {
-    "num_classes", "n_classes", "nclass", "nr_classes", "vocab_size", "num_tokens", "backbone", "encoder", "encoder_name", "config", "cfg", "args",
-    "image_size", "img_size", "net", "model", "decode_head", "max_seq_len", "arch", "layers", "depths", "num_stages",
-    "weights", "pretrained",
+    "num_classes", "n_classes", "nclass", "nr_classes", "vocab_size", "num_tokens", "backbone",
+    "encoder", "encoder_name", "config", "cfg", "args", "image_size", "img_size", "net", "model",
+    "decode_head", "max_seq_len", "arch", "layers", "depths", "num_stages", "weights", "pretrained",
 }  # fmt: skip
 CONTEXT = re.compile(
     r"[Aa]tt(ention|n|en)|Context|NonLocal|Pyramid|PSP|Psp|PPM|Ppm|ASPP|Aspp|ACM|EMA[A-Z]|EMA$|EMAU|OCR[A-Z]|OCR$|"
@@ -89,9 +90,11 @@ class Class:
 
     @property
     def name(self) -> str:
+        """The class's name."""
         return self.node.name
 
     def method(self, name: str) -> ast.FunctionDef | None:
+        """Its own method `name`."""
         return next((n for n in self.node.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
 
 
@@ -125,7 +128,7 @@ def parse(package: str, root: Path) -> Iterator[Class]:
 
 
 class Library:
-    """All parsed classes, with their bases looked up by name: the same file, then the same package, then any."""
+    """All parsed classes; bases are looked up by name in the file, then the package, then anywhere."""
 
     def __init__(self, classes: list[Class]) -> None:
         self.by_name: dict[str, list[Class]] = {}
@@ -133,6 +136,7 @@ class Library:
             self.by_name.setdefault(each.name, []).append(each)
 
     def base(self, child: Class, base: str) -> Class | None:
+        """The class that `child` names as a base."""
         name = base.rpartition(".")[2]
         name = child.imports.get(name, name)
         found = [c for c in self.by_name.get(name, []) if c is not child]
@@ -156,9 +160,11 @@ class Library:
             todo[:0] = [each for each in found if each]
 
     def is_module(self, child: Class) -> bool:
+        """Whether a base is torch's (or mmengine's) module."""
         return any(base in MODULES for each in self.lineage(child) for base in each.bases)
 
     def method(self, child: Class, name: str) -> ast.FunctionDef | None:
+        """The method, own or inherited."""
         return next((found for each in self.lineage(child) if (found := each.method(name))), None)
 
 
@@ -177,6 +183,7 @@ def arguments(function: ast.FunctionDef) -> tuple[list[str], list[str]]:
 
 
 def is_abstract(method: ast.FunctionDef) -> bool:
+    """Whether a method only raises, passes or says that it is abstract."""
     if any("abstract" in dotted(d) for d in method.decorator_list):
         return True
     body = [s for s in method.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
@@ -216,6 +223,7 @@ def draw(pool: list[Class], wanted: int, chance: random.Random) -> list[Class]:
 
 
 def main() -> None:
+    """Write `chosen.csv`."""
     root = Path(sysconfig.get_path("purelib"))
     versions, vision = {}, set()
     classes: list[Class] = []
@@ -246,9 +254,7 @@ def main() -> None:
         for kind, drawn in (("context", context), ("random", others)):
             for each in drawn:
                 table.writerow([kind, f"{each.module}:{each.name}", each.path, versions[each.package]])
-    print(
-        f"{len(classes)} classes parsed, {len(blocks)} block-like; {len(context)} context and {len(others)} random drawn"
-    )
+    print(f"{len(blocks)} of {len(classes)} classes are block-like; drawn: {len(context)} and {len(others)}")
 
 
 if __name__ == "__main__":

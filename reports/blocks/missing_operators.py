@@ -1,9 +1,9 @@
 """Declares, without a kernel, the compiled operators of torchvision and mmcv that a CPU torch has not.
 
-`torchvision`'s compiled half does not load beside this torch, and `mmcv-lite` has none; without the declarations neither
-imports, nor does any package that imports one of them. A call of a declared operator raises, so no block that runs
-calls one. `install.sh` puts this file into the virtual environment and has it imported when Python starts; it imports
-no torch itself.
+`torchvision`'s compiled half does not load beside this torch, and `mmcv-lite` has none; without the
+declarations neither imports, nor does any package that imports one of them. A call of a declared operator
+raises, so no block that runs calls one. `install.sh` puts this file into the virtual environment and has it
+imported when Python starts; it imports no torch itself.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class MissingOperators(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        """Torchvision's import is only prepared; `mmcv._ext` is made here."""
         if name == "torchvision":
             sys.meta_path.remove(self)
             sys.meta_path.append(self)
@@ -40,6 +41,7 @@ class MissingOperators(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        """A module in which every operator is there, and raises when called."""
         module = types.ModuleType(spec.name)
 
         def missing(operator: str) -> object:
@@ -55,7 +57,7 @@ class MissingOperators(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        pass
+        """Nothing is left to do."""
 
 
 sys.meta_path.insert(0, MissingOperators())

@@ -2,10 +2,11 @@
 
     /work/blocksvenv/bin/python reports/blocks/truth.py
 
-`truth_context.txt` and `truth_random.txt` hold what was read in the sources, a block a line: layout of the inputs,
-constructor arguments, inputs, which arguments are channels or sides, which nobody can know. Expressions are Python, in
-which N, C, H, W stand for the case and `m(...)` for a random tensor. Each block is built and run with real tensors at
-N = 2, and at N = 1 under torch's `FlopCounterMode`: MACs are half its FLOPs. Each in a process of its own. Nothing here knows ctxbench.
+`truth_context.txt` and `truth_random.txt` hold what was read in the sources, a block a line: layout of the
+inputs, constructor arguments, inputs, which arguments are channels or sides, which nobody can know.
+Expressions are Python, in which N, C, H, W stand for the case and `m(...)` for a random tensor. Each block
+is built and run with real tensors at N = 2, and at N = 1 under torch's `FlopCounterMode`: MACs are half its
+FLOPs. Nothing here knows ctxbench.
 """
 
 from __future__ import annotations
@@ -26,15 +27,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 HERE = Path(__file__).parent
 SIZES = {"C": 64, "H": 32, "W": 48}
+IMPORT_FAULTS = (ImportError, AttributeError, TypeError)
 COLUMNS = ["layout", "constructor", "inputs", "channels", "sides", "asked for", "kind", "note"]
 
 
-def load(target: str) -> tuple[type, str]:
-    """The class, and how it was imported: plainly, or without its packages' `__init__`."""
+def load(target: str, whole: bool = False) -> tuple[type, str]:
+    """The class, and how it was imported: plainly or, unless `whole`, without its packages' `__init__`."""
     module, _, name = target.partition(":")
     try:
         return getattr(importlib.import_module(module), name), ""
-    except (ImportError, AttributeError, TypeError) as fault:
+    except IMPORT_FAULTS as fault:
+        if whole:
+            raise
         reason = f"{type(fault).__name__}: {fault}".splitlines()[0]
     root = module.partition(".")[0]
     for loaded in [each for each in sys.modules if each == root or each.startswith(root + ".")]:
@@ -81,6 +85,7 @@ def run(target: str, constructor: str, inputs: str) -> dict[str, object]:
 
 
 def main() -> None:
+    """Write `truth.csv`; with words of targets as arguments, only print those."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.backends.mha.set_fastpath_enabled(False)
@@ -98,8 +103,12 @@ def main() -> None:
             if wanted and not any(each in target for each in wanted):
                 continue
             told = dict(zip(COLUMNS, values, strict=True))
-            with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as fresh:
-                found = fresh.submit(run, target, told["constructor"], told["inputs"]).result()
+            try:
+                load(target, whole=True)
+                found = run(target, told["constructor"], told["inputs"])
+            except IMPORT_FAULTS:  # its packages' __init__ is left out, in a process of its own
+                with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as fresh:
+                    found = fresh.submit(run, target, told["constructor"], told["inputs"]).result()
             rows.append({"set": chosen[target]["set"], "target": target, **told, **found})
             print(target, found, flush=True)
     if not wanted:
