@@ -37,12 +37,12 @@ def load(target: str, whole: bool = False) -> tuple[type, str]:
     try:
         return getattr(importlib.import_module(module), name), ""
     except IMPORT_FAULTS as fault:
-        if whole:
-            raise
         reason = f"{type(fault).__name__}: {fault}".splitlines()[0]
     root = module.partition(".")[0]
     for loaded in [each for each in sys.modules if each == root or each.startswith(root + ".")]:
         del sys.modules[loaded]
+    if whole:
+        raise ImportError(reason)
     parents = module.split(".")[:-1]
     for depth in range(1, len(parents) + 1):
         package = types.ModuleType(".".join(parents[:depth]))
@@ -106,7 +106,7 @@ def main() -> None:
             try:
                 load(target, whole=True)
                 found = run(target, told["constructor"], told["inputs"])
-            except IMPORT_FAULTS:  # its packages' __init__ is left out, in a process of its own
+            except ImportError:  # its packages' __init__ is left out, in a process of its own
                 with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as fresh:
                     found = fresh.submit(run, target, told["constructor"], told["inputs"]).result()
             rows.append({"set": chosen[target]["set"], "target": target, **told, **found})
