@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ctxbench.subject.expression import SIZES, evaluate, is_expression, shown
-from ctxbench.subject.interface import MAP, Interface
+from ctxbench.subject.interface import MAP, Interface, parse_inputs
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Binding:
     def interface(self) -> Interface:
         """How the block is called."""
         return Interface(self.inputs, self.output)
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether one input is given several times to a block that was told nothing of the map."""
+        return not self.arguments and any(a.kind == "same" for a in parse_inputs(self.inputs))
 
     def said(self, shape: tuple[int, int, int, int]) -> str:
         """One line for a map of ``shape`` (N, C, H, W): ``bound: in_channels=512; input N (H W) C, H, W``."""

@@ -23,6 +23,8 @@ from typing import Any
 from ctxbench.errors import UserError, in_one_line
 
 PREFIX = "_ctxbench_"
+MAX_LEFT_OUT = 8
+"""Failing ``__init__`` files of one package that are left out."""
 SHARED = frozenset(("torch", "numpy", "ctxbench", "ctxbench_modules", *sys.builtin_module_names))
 """Top-level names that mean the same for everybody, whatever lies in a folder."""
 
@@ -64,10 +66,53 @@ def import_module(name: str, folder: Path) -> ModuleType:
 
 
 def _by_name(name: str, shown: str, says: str = "{} cannot be imported: {}") -> ModuleType:
+    """Import as Python does; where an ``__init__`` of the package fails, that one is left out."""
+    top, left_out = name.partition(".")[0], list[str]()
+    first: BaseException | None = None
     try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise UserError(says.format(shown, in_one_line(error))) from error
+        while True:
+            try:
+                return importlib.import_module(name)
+            except (Exception, SystemExit) as error:
+                first = first or error
+                failing = _failing_init(top, error)
+                if failing is None or failing in left_out or len(left_out) == MAX_LEFT_OUT:
+                    raise UserError(says.format(shown, in_one_line(first))) from first
+                left_out.append(failing)
+                _leave_out(failing)
+    finally:
+        for package in left_out:  # whoever imports it next gets the real one, or its real error
+            sys.modules.pop(package, None)
+
+
+def _failing_init(top: str, error: BaseException) -> str | None:
+    """The innermost package of ``top`` whose ``__init__`` was being run when something was raised."""
+    step, found = error.__traceback__, None
+    while step is not None:
+        names = step.tb_frame.f_globals
+        package = names.get("__name__", "")
+        if step.tb_frame.f_code.co_name == "<module>" and names.get("__package__") == package:
+            found = package if package.partition(".")[0] == top and "__path__" in names else found
+        step = step.tb_next
+    return found
+
+
+def _leave_out(package: str) -> None:
+    """Put an empty package in the place of one whose ``__init__`` fails, and forget what it had imported."""
+    parent, _, last = package.rpartition(".")
+    spec = PathFinder.find_spec(package, _path_of(parent))
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        del sys.modules[name]
+    empty = ModuleType(package)
+    empty.__path__ = list(spec.submodule_search_locations or ()) if spec is not None else []
+    empty.__package__ = package
+    sys.modules[package] = empty
+    if parent in sys.modules:
+        setattr(sys.modules[parent], last, empty)
+
+
+def _path_of(package: str) -> Sequence[str] | None:
+    return list(sys.modules[package].__path__) if package in sys.modules else None
 
 
 class _Home:

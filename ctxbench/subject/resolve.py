@@ -158,14 +158,17 @@ def _found(target: str) -> tuple[Any, Mapping[str, Any], str]:
     """What a place holds, the names of its file, and the place with its name written out."""
     from torch import nn
 
+    from ctxbench.sandbox.fake import without_modes
+
     place, path, _ = parts(target)
     if (registered := registry.registered_class(target)) is not None:
         return registered, _names_beside(registered), target
-    home = (
-        imports.import_file(Path(place))
-        if place.endswith(".py")
-        else imports.import_module(place, Path.cwd())
-    )
+    with without_modes():  # what a file makes when it is imported is real, whoever asks for it first
+        home = (
+            imports.import_file(Path(place))
+            if place.endswith(".py")
+            else imports.import_module(place, Path.cwd())
+        )
     if not path:
         path = _one_class(home, place)
     value: Any = home

@@ -33,23 +33,35 @@ def asks_for(search: Search, missing: list[Slot], others: list[Slot], sizes: Seq
         return ValuesNeededError(f"{name} needs {needed}: give {hint}{tried}")
     options = tuple(f"{key}={_typed(value)}" for key, value in example.items())
     text = " ".join(f"-o {shlex.quote(option)}" for option in options)
-    theirs = (
-        "this runs; it is not the authors' choice"
-        if len(options) == 1
-        else ("these run; they are not the authors' choice")
+    only = "this runs; it is" if len(options) == 1 else "these run; they are"
+    besides = [key for key in example if key not in [slot.name for slot in missing]]
+    misfit = f", and a {besides[0]} that fits" if besides else ""
+    return ValuesNeededError(
+        f"{name} needs {needed}{misfit}; for example {text} ({only} not the authors' choice)", options
     )
-    return ValuesNeededError(f"{name} needs {needed}; for example {text} ({theirs})", options)
 
 
 def _examples(
     search: Search, missing: list[Slot], others: list[Slot], sizes: Sequence[Sizes]
 ) -> Iterator[dict[str, Any]]:
-    """Values for the missing arguments with which the block runs, the likeliest first."""
+    """Values for the missing arguments with which the block runs, the likeliest first.
+
+    Where none do, also a value for one argument whose default may not fit the map.
+    """
     fillings = [dict(filling) for filling in islice(combinations(others), 3)]
+    examples = list(islice(_fillings(missing), MAX_EXAMPLES))
+    plain = [(filling, example) for filling in fillings for example in examples]
+    first = fillings[0] if fillings else {}
+    changed = [
+        (first, {**example, key: value})
+        for key in _misfits(search, [slot.name for slot in missing])
+        for value in (*roles.suggestions(key)[:3], *roles.LAST_RESORTS[:3])
+        for example in examples[:4]
+    ]
     without_map: list[dict[str, Any]] = []
-    for at in sizes:
-        for filling in fillings:
-            for example in islice(_fillings(missing), MAX_EXAMPLES):
+    for candidates in (plain, changed):
+        for at in sizes:
+            for filling, example in candidates:
                 if search.is_over:
                     break
                 ran = search.attempt({**filling, **example}, at)
@@ -57,12 +69,25 @@ def _examples(
                     yield example
                 elif ran is not None:
                     without_map.append(example)
-    yield from without_map
+        yield from without_map
+
+
+def _misfits(search: Search, taken: Sequence[str]) -> Iterator[str]:
+    """Arguments left to a default that may not fit a map."""
+    for key, parameter in roles.parameters(search.target.maker).items():
+        is_free = key not in taken and key not in search.given and not roles.is_required(parameter)
+        if is_free and (roles.MISFITS.fullmatch(key) or _is_a_number_to_be(key, parameter.default)):
+            yield key
+
+
+def _is_a_number_to_be(key: str, default: Any) -> bool:
+    """Whether a default of None stands for one of two alternatives, of which one has to be given."""
+    return default is None and any(isinstance(value, int) for value in roles.suggestions(key)[:1])
 
 
 def _fillings(missing: Sequence[Slot]) -> Iterator[dict[str, Any]]:
     """Suggested values of all the arguments together, those with the fewest departures first."""
-    values = [roles.suggestions(slot.name)[:6] for slot in missing[:5]]
+    values = [_to_try(slot) for slot in missing[:5]]
     ranked = sorted(
         product(*(range(len(options)) for options in values)), key=lambda choice: (sum(choice), max(choice))
     )
@@ -70,7 +95,22 @@ def _fillings(missing: Sequence[Slot]) -> Iterator[dict[str, Any]]:
         filling = {
             slot.name: options[index] for slot, options, index in zip(missing, values, choice, strict=False)
         }
-        yield filling | {slot.name: roles.suggestions(slot.name)[0] for slot in missing[5:]}
+        yield filling | {slot.name: _to_try(slot)[0] for slot in missing[5:]}
+
+
+def _to_try(slot: Slot) -> tuple[Any, ...]:
+    """What an example may give an argument; one that is named for the map's channels these first."""
+    first = ("=C",) if slot.role in ("in", "alone", "out") else ()
+    return tuple(dict.fromkeys((*first, *roles.suggestions(slot.name)[:6])))
+
+
+def says_nothing(search: Search, binding: Binding) -> UserError:
+    """Query, key and value without a number of channels run in any layout: heads would be read as C."""
+    name = resolve.label(search.target.subject)
+    return UserError(
+        f"{name} takes several inputs and no number of channels, which any layout fits: give --inputs, "
+        f"such as --inputs '{binding.inputs}'"
+    )
 
 
 def does_not_fit(search: Search, binding: Binding, sizes: Sizes) -> UserError:
@@ -118,15 +158,14 @@ def _fitting(
     """An argument left to its default, that default, and a value with which the block runs; None if none."""
     if search.target.is_instance:
         return None
-    for key, parameter in roles.parameters(search.target.maker).items():
-        if key in arguments or key in search.given or not roles.MISFITS.fullmatch(key):
-            continue
+    defaults = roles.parameters(search.target.maker)
+    for key in _misfits(search, list(arguments)):
         for value in dict.fromkeys((*roles.suggestions(key)[:4], *roles.LAST_RESORTS)):
             if search.is_over:
                 return None
             ran = search.attempt({**arguments, key: value}, sizes, inputs)
             if ran is not None and ran.is_map:
-                return key, parameter.default, value
+                return key, defaults[key].default, value
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -37,18 +38,37 @@ def slots(maker: Any, given: Mapping[str, Any]) -> list[Slot]:
 
     Raises ValueError or TypeError where it has no signature.
     """
-    parameters = roles.parameters(maker)
-    return [_slot(name, p, parameters, maker) for name, p in parameters.items() if name not in given]
+    parameters, own = roles.parameters(maker), roles.own_parameters(maker)
+    return [
+        _slot(name, p, parameters, maker, inherited=name not in own)
+        for name, p in parameters.items()
+        if name not in given
+    ]
+
+
+def missing(maker: Any, error: BaseException | None) -> list[Slot]:
+    """The arguments that a constructor's own complaint names, none of them with a value."""
+    found = re.search(r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)", str(error))
+    names = re.findall(r"'(\w+)'", found[1]) if found and isinstance(error, TypeError) else []
+    return [Slot(name, "", (), required=True) for name in names if name in roles.parameters(maker)]
 
 
 def _slot(
-    name: str, parameter: inspect.Parameter, among: Mapping[str, inspect.Parameter], maker: Any
+    name: str,
+    parameter: inspect.Parameter,
+    among: Mapping[str, inspect.Parameter],
+    maker: Any,
+    *,
+    inherited: bool,
 ) -> Slot:
+    """``inherited`` is one of a base class, which the class itself may give: it need not be given."""
     role = roles.role_of(name, parameter, among)
     required = roles.is_required(parameter)
     values = (
         _required(name, role, parameter, maker) if required else _defaulted(name, role, parameter.default)
     )
+    if inherited and required:
+        return Slot(name, role, (*values, LEFT), required=False)
     return Slot(name, role, values, required)
 
 

@@ -42,7 +42,7 @@ ALONE = _words(
     channels channel num_channels n_channels nchannels gate_channels gate_channel planes chan ch c
     n_feats n_feat num_feat dim d_model embed_dims embed_dim num_features features feature_dim
     hidden_size n_embd hidden_dim model_dim emb_dim dims chn nc channel_dim num_filters filters
-    width_channels
+    width_channels fc_dim
     """
 )
 """The channels of the map where nothing says what goes in, else an inner width. The first one wins."""
@@ -81,7 +81,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "bn_momentum": (0.1,),
     "bn_mom": (0.1,),
     "eps": (1e-5,),
-    "norm_cfg": ("={'type': 'BN'}",),
+    "norm_cfg": ("={'type': 'BN'}", "={'type': 'BatchNorm2d'}"),
     "act_cfg": ("={'type': 'ReLU'}",),
     "conv_cfg": (None,),
     "norm_layer": ("=nn.BatchNorm2d", "=nn.LayerNorm"),
@@ -160,6 +160,11 @@ LISTS = _words(
     inputs feats features feature_maps xs x_list feat_list fpn_feats input_list maps
     """
 )
+
+
+def own_parameters(function: Any) -> set[str]:
+    """Names of the parameters that a callable itself has."""
+    return set(inspect.signature(function).parameters)
 
 
 def parameters(function: Any) -> dict[str, inspect.Parameter]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
-from ctxbench.subject.binding import advice
+from ctxbench.subject.binding import advice, candidates
 from ctxbench.subject.binding.attempts import BUDGET_S, TRIED, Search
 from ctxbench.subject.binding.candidates import LEFT, Slot, combinations, slots
 from ctxbench.subject.binding.roles import parameters
@@ -57,10 +57,15 @@ def find(
             binding, needed = _settled(search, wanted, sizes, *found)
             if needed:
                 raise advice.asks_for(search, needed, [s for s in wanted if s not in needed], sizes_tried)
+            if binding.is_guess and asked is None and not given:
+                raise advice.says_nothing(search, binding)
             if not real:  # at the sizes asked for it might compute for long, or not fit
                 _check_at(search, binding, shape)
             return binding
     search.real = False
+    named = [] if target.is_instance else candidates.missing(target.maker, search.failed_build)
+    if named and not search.failures:
+        raise advice.asks_for(search, named, [s for s in wanted if s.name not in given], sizes_tried)
     raise advice.does_not_run(search, wanted, shape)
 
 
@@ -131,6 +136,8 @@ def _settled(
             continue
         if doubled.cost == ran.cost:
             unused.append(slot.name)
+        elif slot.role == "in" or "channel" in slot.name:
+            continue  # such as a kernel whose size follows from the channels: the name leaves no doubt
         elif slot.required:
             needed.append(slot)
         else:
