@@ -65,6 +65,8 @@ def _examples(
                 if search.is_over:
                     break
                 ran = search.attempt({**filling, **example}, at)
+                if ran is not None and not search.runs_as_asked({**filling, **example}, ran):
+                    continue
                 if ran is not None and ran.is_map:
                     yield example
                 elif ran is not None:

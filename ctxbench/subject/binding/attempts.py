@@ -12,6 +12,7 @@ from torch import nn
 
 from ctxbench.subject.binding import layouts
 from ctxbench.subject.binding.trial import Ran, Sizes, built, run
+from ctxbench.subject.expression import SIZES
 from ctxbench.subject.interface import Interface
 from ctxbench.subject.resolve import Target
 
@@ -28,6 +29,8 @@ class Search:
     target: Target
     given: Mapping[str, Any]
     asked: Interface | None
+    shape: tuple[int, int, int, int]
+    """(N, C, H, W) of the map asked for."""
     until: float = field(default_factory=lambda: time.process_time() + BUDGET_S)
     failures: dict[str, BaseException] = field(default_factory=dict)
     """Input to what was raised with it, at the first combination of arguments that could be built."""
@@ -48,6 +51,11 @@ class Search:
         with suppress(*TRIED):
             return self.tried(arguments, sizes, inputs)
         return None
+
+    def runs_as_asked(self, arguments: Mapping[str, Any], ran: Ran) -> bool:
+        """Whether what ran at other sizes runs at the sizes asked for too."""
+        sizes = dict(zip(SIZES, self.shape, strict=True))
+        return self.real or self.attempt(arguments, sizes, [ran.interface.inputs]) is not None
 
     def tried(
         self, arguments: Mapping[str, Any], sizes: Sizes, inputs: Sequence[str] | None = None

@@ -43,7 +43,7 @@ def find(
     (all in one line, with an example that was tried), or where it does not run.
     """
     given = _given(target, options)
-    search = Search(target, given, asked)
+    search = Search(target, given, asked, shape)
     open_slots = [] if target.is_instance else _slots(target, given)
     missing = [slot for slot in open_slots if slot.is_asked_for]
     wanted = [slot for slot in open_slots if not slot.is_asked_for]
