@@ -21,6 +21,7 @@ import pandas as pd
 
 import ctxbench
 from ctxbench import api
+from ctxbench.paper.claims import ANSWERS
 from ctxbench.paper.ledger import ledger, ledger_sheet
 from ctxbench.paper.offers.presets import configurations
 from ctxbench.subject import bind, registry
@@ -132,13 +133,11 @@ def _prose(docstring: str) -> list[str]:
     return lines[:-1]
 
 
-def claims() -> str:
-    """The ledger of the paper's claims, from the sheets that ``ctxbench paper all`` wrote."""
+def claims(folder: Path = ROOT / "reports" / "paper") -> str:
+    """The ledger of the paper's claims, from the sheets that ``ctxbench paper all`` wrote to ``folder``."""
     printed = dict.fromkeys(("printed_gflops", "printed_mib"), str)  # their decimals are part of them
-    sheets = {
-        name: pd.read_csv(ROOT / "reports" / "paper" / f"{name}.csv", dtype=printed)
-        for name in ("table10", "table9", "growth")
-    }
+    names = {question.sheet for question in ANSWERS.values()}
+    sheets = {name: pd.read_csv(folder / f"{name}.csv", dtype=printed) for name in names}
     lines = [
         "# The ledger",
         "",

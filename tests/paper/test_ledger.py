@@ -1,5 +1,6 @@
 """The ledger's verdicts: each turns with the published form's numbers in the frames, and with no others."""
 
+import importlib.util
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import escape, grid_markdown
 from ctxbench.table.terminal import plain
 
+ROOT = Path(__file__).resolve().parents[2]
 Frames = dict[str, pd.DataFrame]
 MODULES = {"nonlocal": (19.33, 10.7), "a2net": (4.30, 3.2), "reconet": (0.0215, 0.15)}
 
@@ -290,6 +292,19 @@ def test_a_claim_without_its_sheet_or_its_number_is_not_measured() -> None:
     assert all(each.reason.startswith(f"{each.reason.split()[0]} was not made") for each in found)
     lost = claim("900 times", table10(reconet={"published_gmacs": np.nan}))
     assert (lost.verdict, lost.reason) == ("not measured", "table10 lacks a number it needs")
+
+
+def test_the_page_of_docs_says_what_the_ledger_says(small_growth: Frames, tmp_path: Path) -> None:
+    """It is made from the sheets' files, where a number is text and nothing is an empty cell."""
+    frames = table9() | table10(reconet={"printed_mib": "8.30"}) | small_growth
+    for name, frame in frames.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert grid_markdown(ledger_sheet(ledger(frames), source="").grid) in generate.claims(tmp_path)
 
 
 def test_its_rule_stands_above_it_and_its_words_are_few() -> None:
