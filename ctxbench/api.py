@@ -433,6 +433,7 @@ def evaluate(
     dataset: str | None = None,
     root: str | Path | None = None,
     split: str | None = None,
+    classes59: bool = False,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     sliding: int | None = None,
@@ -450,9 +451,11 @@ def evaluate(
     """Score a training run's network, or a folder of ``predictions``, on every image of a data set.
 
     ``dataset``, ``root`` and ``split`` are by default the run's own; predictions need the data set they are
-    of. ``scales`` are factors of the image's size, whose probabilities are averaged, mirrored too with
-    ``flip``; ``sliding`` is the side of square windows in pixels, 2/3 of it apart. Files go to ``out``, by
-    default a folder of the run; ``progress`` is told how many images are done, of how many.
+    of. ``classes59`` leaves PASCAL-Context's background out of truth and prediction: the mean times 59/60,
+    the evaluation's ``reported_miou``, is what papers print as 60 classes. ``scales`` are factors of the
+    image's size, whose probabilities are averaged, mirrored too with ``flip``; ``sliding`` is the side of
+    square windows in pixels, 2/3 of it apart. Files go to ``out``, by default a folder of the run;
+    ``progress`` is told how many images are done, of how many.
 
     Raises UserError where the run has no such weights, they are for other classes, or the data set, the
     device or a sample is refused.
@@ -461,6 +464,7 @@ def evaluate(
         raise UserError("give either a training run's folder or a folder of predictions")
     if predictions is not None and dataset is None:
         raise UserError("predictions need the data set that they are of")
+    from ctxbench.data import classes59 as without_background
     from ctxbench.evaluate.predict import Setting
     from ctxbench.evaluate.predictions import evaluate_predictions
     from ctxbench.train.evaluation import evaluate_run, open_split
@@ -469,6 +473,8 @@ def evaluate(
     place = None if root is None else Path(root)
     folder = None if out is None else Path(out)
     if predictions is not None:
+        if classes59:
+            dataset = without_background(str(dataset))
         data, skipped = open_split(str(dataset), place, split, skip_bad)
         return evaluate_predictions(Path(predictions), data, skipped=skipped, out=folder, progress=progress)
     trained = TrainedRun(Path(str(run)))
@@ -476,6 +482,8 @@ def evaluate(
     if dataset in (None, config.dataset):
         dataset, split = config.dataset, split or config.eval_split
         place = place or (Path(config.root) if config.root else None)
+    if classes59:
+        dataset = without_background(str(dataset))
     data, skipped = open_split(str(dataset), place, split, skip_bad)
     return evaluate_run(
         trained,

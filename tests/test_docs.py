@@ -1,6 +1,5 @@
 """Pages that follow from the code are as the code is now."""
 
-import csv
 import importlib.util
 import re
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import pytest
 from typer import Typer
 
+from ctxbench.paper.ledger import RULE
+from ctxbench.paper.printed import claims
 from ctxbench.table.markdown import escape
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,14 +22,12 @@ def test_generated_pages_are_fresh(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == generate.PAGES[page](), "run: python docs/generate.py"
 
 
-def test_the_readmes_claims_are_those_of_the_ledger() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = text.partition(generate.LEDGER[0])[2].partition(generate.LEDGER[1])[0].splitlines()
-    shown = [line.strip("| ").split(" | ") for line in lines if line][2:]
-    with (ROOT / "reports" / "paper" / "ledger.csv").open(encoding="utf-8") as file:
-        ledger = list(csv.DictReader(file))
-    names = ("words", "section", "printed", "measured", "verdict")
-    assert shown == [[escape(row[name]) for name in names] for row in ledger]
+def test_the_readme_leads_to_the_ledger_which_says_its_rule_before_its_rows() -> None:
+    assert "[the ledger](docs/ledger.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {escape(each['words'])}" for each in claims()]
+    assert text.index(escape(RULE)) < text.index(rows[0])
 
 
 PAGES = [

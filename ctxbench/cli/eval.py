@@ -16,7 +16,7 @@ from ctxbench.errors import UserError
 if TYPE_CHECKING:
     from ctxbench.evaluate.evaluation import Evaluation
 
-OF_PREDICTIONS = {"--predictions", "--dataset", "--root", "--split", "--skip-bad", "--out"}
+OF_PREDICTIONS = {"--predictions", "--dataset", "--root", "--split", "--classes59", "--skip-bad", "--out"}
 
 
 @app.command("eval")
@@ -28,6 +28,13 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Default: the one the data set is usually evaluated on.")
     ] = None,
+    classes59: Annotated[
+        bool,
+        typer.Option(
+            "--classes59",
+            help="PASCAL-Context without its background; × 59/60 stands beside printed numbers.",
+        ),
+    ] = False,
     scales: Annotated[
         Any,
         typer.Option(
@@ -93,6 +100,7 @@ def evaluate(
                 dataset=dataset,
                 root=root,
                 split=split,
+                classes59=classes59,
                 scales=MULTI_SCALES if ms_flip else scales,
                 flip=flip or ms_flip,
                 sliding=sliding,

@@ -20,7 +20,7 @@ from ctxbench.data.readers.sift_flow import open_sift_flow
 from ctxbench.data.readers.voc import open_voc12, open_voc12aug
 from ctxbench.errors import UserError, in_one_line
 
-__all__ = ["DATASETS", "IGNORE", "DatasetInfo", "SegmentationSet", "open_dataset"]
+__all__ = ["DATASETS", "IGNORE", "DatasetInfo", "SegmentationSet", "classes59", "open_dataset"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ DATASETS: dict[str, DatasetInfo] = {
             "pascal_context59", "PASCAL-Context, 59 classes", CONTEXT,
             ("train", "val"), "train", "val", open_pascal_context59, {"train": 4998, "val": 5105},
             reported_share=Fraction(59, 60),
-            reported_as="as 60 classes by PyTorch-Encoding and the papers on it: the background counts in "
-            "the mean, with an IoU of 0, and is not predicted",
+            reported_as="as 60 classes by PyTorch-Encoding (issue 179) and the papers on it: the background "
+            "counts in the mean, with an IoU of 0, and is not predicted",
         ),
         DatasetInfo(
             "coco_stuff", "COCO-Stuff 10k",
@@ -115,6 +115,13 @@ DATASETS: dict[str, DatasetInfo] = {
         ),
     )
 }  # fmt: skip
+
+
+def classes59(name: str) -> str:
+    """The name of PASCAL-Context without its background. Raises UserError for any other data set."""
+    if name not in ("pascal_context", "pascal_context59"):
+        raise UserError(f"59 classes are PASCAL-Context's, without its background; the data set is {name}")
+    return "pascal_context59"
 
 
 def open_dataset(name: str, root: Path | None, split: str | None = None) -> SegmentationSet:

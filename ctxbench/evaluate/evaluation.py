@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ctxbench import shelf
+from ctxbench.data import DATASETS
 from ctxbench.evaluate import metrics
 from ctxbench.evaluate.tables import ClassRow, ScoreRow, class_table, score_table
 from ctxbench.table.grid import Grid
@@ -58,6 +60,16 @@ class Evaluation:
         return metrics.miou(self.confusion)
 
     @property
+    def reported_share(self) -> Fraction:
+        """What papers multiply the mean IoU of this data set's classes by before they print it: 1, mostly."""
+        return DATASETS[self.dataset].reported_share if self.dataset in DATASETS else Fraction(1)
+
+    @property
+    def reported_miou(self) -> float:
+        """:attr:`miou` times :attr:`reported_share`, which is what stands beside papers' numbers."""
+        return self.miou * float(self.reported_share)
+
+    @property
     def pixel_accuracy(self) -> float:
         """Share of labelled pixels recognised, in %; NaN where no pixel has a truth."""
         return metrics.pixel_accuracy(self.confusion)
@@ -86,9 +98,20 @@ class Evaluation:
         return " · ".join(filter(None, (*parts, self.device, self.precision)))
 
     @property
-    def score_row(self) -> ScoreRow:
-        """The scores over all classes, as a row of a table."""
-        return ScoreRow(self.network, self.backbone, self.pixel_accuracy, self.miou)
+    def score_rows(self) -> list[ScoreRow]:
+        """The scores over all classes as rows of a table; as papers print them first, where that differs."""
+        plain_row = ScoreRow(self.network, self.backbone, self.pixel_accuracy, self.miou)
+        if self.reported_share == 1:
+            return [plain_row]
+        count = len(self.classes)
+        return [
+            replace(
+                plain_row,
+                method=f"{self.network}, {count} classes × {self.reported_share}",
+                miou_pct=self.reported_miou,
+            ),
+            replace(plain_row, method=f"{self.network}, {count} classes"),
+        ]
 
     def to_frame(self) -> pd.DataFrame:
         """A row per class: IoU and accuracy in %, and pixels by truth, prediction and both."""
@@ -115,7 +138,7 @@ class Evaluation:
         sheets: list[Grid] = [sheet for offer in shelf.offers("evaluation_sheets") for sheet in offer(self)]
         mean = ClassRow("mean", None, self.miou, metrics.mean(metrics.class_accuracy(self.confusion)), None)
         classes = class_table(self.about, self._class_rows(), mean, extras, self._what_the_mean_is())
-        return [classes, *(sheets or [score_table("mIoU and pixel accuracy", [("", [self.score_row])])])]
+        return [classes, *(sheets or [score_table("mIoU and pixel accuracy", [("", self.score_rows)])])]
 
     def _class_rows(self) -> list[ClassRow]:
         truth_pixels = self.confusion.sum(1)
@@ -127,10 +150,14 @@ class Evaluation:
     def _what_the_mean_is(self) -> str:
         if not self.confusion.any():
             return "Not measured: no pixel of these images has a label."
-        return (
+        mean = (
             f"The mean IoU is over the {self.counted} of {len(self.classes)} classes that occur in "
             "truth or prediction; pixels with the ignore label count nowhere."
         )
+        if self.reported_share == 1:
+            return mean
+        reported_as = DATASETS[self.dataset].reported_as
+        return f"{mean} Times {self.reported_share} it is {self.reported_miou:.2f} %, {reported_as}."
 
     def __str__(self) -> str:
         return plain(self.tables())

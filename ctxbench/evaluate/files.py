@@ -47,6 +47,7 @@ def _metrics(evaluation: Evaluation) -> dict[str, Any]:
     """The scores, and every field but the matrix."""
     return {
         "miou_pct": _or_null(evaluation.miou),
+        "reported_miou_pct": _or_null(evaluation.reported_miou),
         "pixel_accuracy_pct": _or_null(evaluation.pixel_accuracy),
         "classes_in_mean": evaluation.counted,
         "images_per_s": evaluation.images / evaluation.seconds if evaluation.seconds else None,

@@ -103,7 +103,8 @@ def make_all(request: Request) -> list[Sheet]:
             sheets.append(make(name, request))
         except UserError as error:
             sheets.append(_missed(name, str(error), request))
-    book = ledger_sheet(ledger(sheets), source=request.put_together)
+    frames = {sheet.name: sheet.frame for sheet in sheets}
+    book = ledger_sheet(ledger(frames), source=request.put_together)
     write_sheet(book, request.out)
     write_page(request.out, book, sheets, source=request.put_together)
     return [book, *sheets]

@@ -46,8 +46,8 @@ REPORTED = {
     3: Reported(
         "PASCAL-Context test, 60 classes",
         ("pascal_context", "pascal_context59"),
-        PRINTED["pascal_context"],
-        "pascal_context",
+        PRINTED["pascal_context59"],
+        "pascal_context59",
     ),
     4: Reported("COCO-Stuff test", ("coco_stuff",), PRINTED["coco_stuff"], "coco_stuff"),
     5: Reported("SIFT-Flow test", ("sift_flow",), PRINTED["sift_flow"], "sift_flow"),

@@ -86,8 +86,11 @@ def _counts(sheets: Iterable[Sheet]) -> dict[str, int]:
 
 
 def _verdict_of(text: str) -> str:
-    """The verdict that a cell says, alone or with more words: ``differs by +0.50``."""
-    return next((verdict for verdict in VERDICTS if text == verdict or text.startswith(f"{verdict} ")), "")
+    """The verdict that a cell says, alone or with more words: ``differs by +0.50``, ``in part: …``."""
+    said = (
+        verdict for verdict in VERDICTS if text == verdict or text.startswith((f"{verdict} ", f"{verdict}:"))
+    )
+    return next(said, "")
 
 
 def _pictures(folder: Path, sheet: Sheet) -> list[Markup]:

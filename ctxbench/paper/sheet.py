@@ -19,7 +19,8 @@ from ctxbench.table.style import save
 from ctxbench.table.terminal import plain
 
 DIFFERS = "differs"
-VERDICTS = (REPRODUCED, DIFFERS, NOT_REPRODUCIBLE, NOT_MEASURED)
+IN_PART = "in part"
+VERDICTS = (REPRODUCED, IN_PART, DIFFERS, NOT_REPRODUCIBLE, NOT_MEASURED)
 """What is said of a printed number beside ours. All but the first come with a reason."""
 
 

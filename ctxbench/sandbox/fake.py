@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,12 +50,14 @@ def undisturbed() -> Iterator[None]:
 
     Dynamo would see that a dispatch mode is on, give up on each function it meets, and never compile it
     again; the executor of scripted modules would optimise for what it sees here. Both run plainly instead.
+    What fails is raised, and not logged with its traceback as well.
     """
     optimize = torch._C._get_graph_executor_optimize()
     with (
         torch.random.fork_rng(devices=[]),
         torch.compiler.set_stance("force_eager"),
         warnings.catch_warnings(),
+        _errors_raised_alone(),
     ):
         warnings.filterwarnings(
             "ignore", message="Using `torch.compile\\(module\\)` when there are global hooks"
@@ -64,6 +67,21 @@ def undisturbed() -> Iterator[None]:
             yield
         finally:
             torch._C._set_graph_executor_optimize(optimize)
+
+
+@contextmanager
+def _errors_raised_alone() -> Iterator[None]:
+    """Keep torch from logging the traceback of each error that an operation on fake tensors raises."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+
+    def is_no_error(record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR
+
+    logger.addFilter(is_no_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_no_error)
 
 
 def fake_module(

@@ -62,7 +62,10 @@ class Group:
 
 @dataclass
 class Grid:
-    """A table: its title, headings, groups of rows, footnotes by number, notes for the reader, findings."""
+    """A table: its title, headings, groups of rows, footnotes by number, notes for the reader, findings.
+
+    ``preface`` stands above the table: what must be known before it is read.
+    """
 
     title: str
     headings: list[Heading]
@@ -70,6 +73,7 @@ class Grid:
     footnotes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    preface: str = ""
     name: str = ""
     """What LaTeX refers to it by, where it has a name of its own."""
 

@@ -36,7 +36,7 @@ def code(text: str) -> Markup:
 
 
 def grid_html(grid: Grid, verdict_of: Callable[[str], str] = lambda text: "") -> Markup:
-    """The grid's table, without its title, notes and findings.
+    """The grid's table, without its title, preface, notes and findings.
 
     ``verdict_of`` finds the verdict that a cell's text begins with, empty for none; a page colours it.
     """

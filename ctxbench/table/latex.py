@@ -22,8 +22,7 @@ _SPECIAL = {
     "≤": r"$\leq$",
     "≫": r"$\gg$",
     "−": "$-$",
-    "²": r"\textsuperscript{2}",
-    "³": r"\textsuperscript{3}",
+    **{high: rf"\textsuperscript{{{digit}}}" for digit, high in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     "λ": r"$\lambda$",
     "μ": r"$\mu$",
     "θ": r"$\theta$",
@@ -32,6 +31,8 @@ _SPECIAL = {
     "–": "--",
     "—": "---",
     "’": "'",
+    "“": r"\textquotedblleft{}",
+    "”": r"\textquotedblright{}",
     "…": r"\dots{}",
 }
 
@@ -63,6 +64,7 @@ def grid_latex(grid: Grid, caption: str, label: str) -> str:
         r"\begin{table}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{escape(caption)}}}\label{{{label}}}",
+        *([rf"\par {escape(grid.preface)}\par\smallskip"] if grid.preface else []),
         rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
         *_head(grid),
@@ -98,7 +100,9 @@ def _head(grid: Grid) -> list[str]:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """One row; a bracket or star at its start would be read as an argument of the row before."""
+    line = " & ".join(cells) + r" \\"
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line
 
 
 def _cell(cell: Cell) -> str:

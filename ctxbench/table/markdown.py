@@ -17,7 +17,10 @@ def grid_markdown(grid: Grid) -> str:
     """The grid as a heading, a table, and its notes as a list."""
     headings = [escape(heading.line) for heading in grid.headings]
     rules = ["---:" if heading.is_number else ":---" for heading in grid.headings]
-    lines = [f"### {escape(grid.title)}", "", _line(headings), _line(rules)]
+    lines = [f"### {escape(grid.title)}", ""]
+    if grid.preface:
+        lines += [escape(grid.preface), ""]
+    lines += [_line(headings), _line(rules)]
     for group in grid.groups:
         if group.label:
             lines.append(_line([f"*{escape(group.label)}*", *[""] * (len(headings) - 1)]))

@@ -43,6 +43,8 @@ class GridView:
             if console.measure(table, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
                 break
         yield Text(self.grid.title, style="bold")
+        if self.grid.preface:
+            yield _note(self.grid.preface, style="")
         yield table
         if hidden:
             yield _note(f"Not shown at this width: {', '.join(heading.line for heading in hidden)}.")

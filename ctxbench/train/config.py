@@ -36,7 +36,10 @@ ignored: the loss is the mean over passes of each pass's mean."""
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is built, trained and evaluated. The defaults are RecoNet's: sections 3.5 and 4.1.
+    """How a network is built, trained and evaluated.
+
+    The defaults are RecoNet's, of sections 3.5 and 4.1, but for the backbone (ResNet-101 there), the data set
+    and ``head_lr_factor``, which the presets set.
 
     :func:`configure` checks types and ranges; where two settings do not go together, UserError names them.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 from ctxbench.data import DATASETS, open_dataset
 from ctxbench.data.augment import normalise
@@ -53,16 +54,21 @@ def evaluate_run(
 
     ``out`` is by default a folder of the run, named by data set, split, weights, setting and precision. In it
     are the evaluation, a picture of some images, and, where asked for, the predictions. With several
-    ``devices``, every process returns, and the first has written.
+    ``devices``, every process returns, and the first has written. A network that knows a background before
+    the classes of ``dataset`` never predicts it: its score is left out.
 
     Raises UserError where the run has no such weights, or they are for other classes, and as
     :func:`ctxbench.evaluate.loop.evaluate` does.
     """
     checkpoint = run.checkpoint(which)
-    _check_classes(run, checkpoint.classes, dataset)
+    knows_background = checkpoint.classes == ["background", *dataset.classes]
+    if not knows_background:
+        _check_classes(run, checkpoint.classes, dataset)
     if not dataset.labelled and not save_predictions:
         raise UserError(f"{dataset.name} {dataset.split} has no truth: its predictions can only be saved")
-    network = run.network(which, checkpoint)
+    network: nn.Module = run.network(which, checkpoint)
+    if knows_background:
+        network = _WithoutBackground(network, len(dataset.classes))
     words = [dataset.name, dataset.split, which, in_words(setting.scales, setting.flip, setting.sliding)]
     words += [] if setting.precision == "32-true" else [setting.precision]
     name = re.sub(r"[^\w.]+", "-", " ".join(words))
@@ -89,7 +95,7 @@ def evaluate_run(
         evaluation,
         network=run.config.title,
         backbone=run.config.backbone,
-        checkpoint=f"{which}, iteration {checkpoint.iteration}",
+        checkpoint=f"{which}, iteration {checkpoint.iteration}" + ", background left out" * knows_background,
         chosen_among=_chosen_among(run, dataset) if which == "best" else 0,
         skipped=skipped,
     )
@@ -102,6 +108,20 @@ def evaluate_run(
     if is_rank_zero():
         write_with_pictures(folder, evaluation, dataset, labels)
     return replace(evaluation, folder=folder)
+
+
+class _WithoutBackground(nn.Module):
+    """A network whose first class, the background, is no choice: of K classes where it has K + 1."""
+
+    def __init__(self, network: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) to logits (N, K, H, W)."""
+        logits: Tensor = self.network(images)  # (N, K + 1, H, W)
+        return logits[:, 1:]
 
 
 def _chosen_among(run: TrainedRun, dataset: SegmentationSet) -> int:

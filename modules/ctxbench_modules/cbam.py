@@ -20,8 +20,9 @@ Differs from the paper: as in the released code, the MLP has biases, a batch nor
 reads the maximum before the mean, where eq. 3 has the mean first (the same block with f's two planes
 exchanged).
 
-Differs from the released code: nothing at its 7×7; ``kernel_size`` is not an option there. Where C < r, the
-bottleneck has one channel, and theirs none.
+Differs from the released code: nothing at its defaults. ``kernel_size`` is not an option there; its options
+to pool in other ways and to leave out the spatial gate are not here. Where C < r, the bottleneck has one
+channel, and theirs none.
 """
 
 from collections.abc import Mapping

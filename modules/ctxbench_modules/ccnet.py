@@ -19,7 +19,8 @@ and RCCA is R passes with the same weights. γ is a scalar that starts at zero.
 Differs from the paper: γ, which the released code has and eq. 2 has not.
 
 Differs from the released code: nothing in the module; there the reducing and expanding 3×3 convolutions
-around it belong to the same class, and here they are left to the network.
+around it belong to the same class, and here they are left to the network. Where C < 8, query and key have
+one channel, and theirs none.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,8 @@ Differs from the paper: as in the released code, Z and μ carry no gradient, so 
 and the input's gradient flows through the skip connection alone; the factor λ of the logits is 1; and a ReLU
 follows the re-estimation.
 
-Differs from the released code: there the trainer, not the unit, moves the buffer after each forward pass.
+Differs from the released code: there the trainer, not the unit, moves the buffer after each forward pass, and
+W₁ and b₁, which never get a gradient there, are not marked as taking none.
 """
 
 import math

@@ -27,7 +27,7 @@ Differs from the paper: kernels are merged by concatenation, as released; ``merg
 mixture of kernels.
 
 Differs from the released code: ``merge="sum"`` is not in it; its defaults are one kernel and stride 4, here
-those of its example; its option to leave out the residual is not here.
+those of its example; its options to leave out the residual and to normalise otherwise are not here.
 """
 
 from collections.abc import Mapping, Sequence

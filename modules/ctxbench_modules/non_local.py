@@ -17,8 +17,9 @@ Differs from the paper: two dimensions in place of space and time; φ and g are 
 3.3 offers as a trick.
 
 Differs from the released code: the Caffe2 code by default divides the logits by √C' and max-pools φ and g.
-mmcv divides too and has no batch normalisation by default (``norm=False, use_scale=True``); AlexHex7's port,
-which has the batch normalisation and does not divide, is the default here.
+mmcv divides too and has no batch normalisation by default (``norm=False, use_scale=True``). AlexHex7's port,
+which has the batch normalisation and does not divide, is the default here, but for its max-pooling of φ and
+g (``sub_sample``), which is on by default there.
 """
 
 import math

@@ -22,8 +22,9 @@ W₂ depends on the grid. An input of another size than the weights' is resample
 Differs from the paper: as in the released code, attention is soft-maxed over q, where the paper divides by
 the number of positions.
 
-Differs from the released code: always both branches, the soft-max and a map that covers every offset, which
-there are options; H - 1 need not be a multiple of the shrink factor, and inputs of another size are accepted.
+Differs from the released code: always both branches, the soft-max, a map that covers every offset, and no
+factor that divides Z (1 by default), which there are options; H - 1 need not be a multiple of the shrink
+factor, and inputs of another size are accepted.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Fixtures of several verbs: the command line in this process, and a run whose network has random weights."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +46,17 @@ def make_data(root: Path, classes: list[str]) -> None:
     (root / "classes.txt").write_text("\n".join(classes))
 
 
-def make_run(folder: Path, root: Path, **changes: object) -> None:
+def make_run(
+    folder: Path, root: Path, classes: Sequence[str] = ("sky", "sea", "sand"), **changes: object
+) -> None:
+    """A run whose network has random weights, at iteration 7."""
     config = TrainConfig(**{**SETTINGS, "root": str(root), **changes})  # type: ignore[arg-type]
     folder.mkdir()
     (folder / "config.toml").write_text(config.to_toml())
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = network_of(config, 3)
-    state = Checkpoint(network.state_dict(), {}, {}, 7, None, 3, ["sky", "sea", "sand"], config.digest)
+        network = network_of(config, len(classes))
+    state = Checkpoint(network.state_dict(), {}, {}, 7, None, 3, list(classes), config.digest)
     for name in ("best.ckpt", "last.ckpt"):
         state.write(folder / name)
 

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from cli.conftest import make_run
+from PIL import Image
 
+from ctxbench.data import open_dataset
+from ctxbench.data.augment import normalise
 from ctxbench.evaluate.files import FILES, read_evaluation
+from ctxbench.evaluate.metrics import confusion_matrix
+from ctxbench.train.run import TrainedRun
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -84,3 +91,54 @@ def test_bad_input_is_one_line(cli: Cli, arguments: tuple[str, ...], words: str)
     assert code == 2
     assert words in err
     assert err.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def context(place: Path) -> Path:
+    """PASCAL-Context of two images, and a run that knows its 60 classes."""
+    home = place / "context" / "VOC2010"
+    rng = np.random.default_rng(0)
+    (home / "ImageSets" / "Main").mkdir(parents=True)
+    (home / "ImageSets" / "Main" / "val.txt").write_text("a\nb\n")
+    for folder in ("JPEGImages", "59_context_labels"):
+        (home / folder).mkdir()
+    for stem in "ab":
+        Image.fromarray(rng.integers(0, 256, (66, 70, 3), np.uint8)).save(home / "JPEGImages" / f"{stem}.jpg")
+        mask = rng.integers(0, 60, (66, 70), np.uint8)
+        Image.fromarray(mask).save(home / "59_context_labels" / f"{stem}.png")
+    classes = open_dataset("pascal_context", place / "context", "val").classes
+    make_run(place / "run60", place / "context", classes, dataset="pascal_context")
+    return place
+
+
+def test_59_classes_of_a_network_that_knows_the_background(cli: Cli, context: Path) -> None:
+    code, out, err = cli("eval", "run60", "--classes59", "--device", "cpu", "--save-predictions")
+    assert (code, err) == (0, "")
+    folder = context / "run60" / "evaluations" / "pascal_context59-val-last-single-scale"
+    found = read_evaluation(folder)
+    assert (len(found.classes), found.checkpoint) == (59, "last, iteration 7, background left out")
+    # from the network's own scores: of 60 classes the first is no choice, and its pixels count nowhere
+    network = TrainedRun(context / "run60").network("last").eval()
+    sixty = open_dataset("pascal_context", context / "context", "val")
+    expected = torch.zeros(59, 59, dtype=torch.int64)  # (K, K)
+    with torch.no_grad():
+        for index in range(2):
+            labels = network(normalise(sixty.image(index))[None])[:, 1:].argmax(1)[0]  # (H, W)
+            truth = torch.from_numpy(sixty.mask(index)).long()  # (H, W), 0 the background
+            expected += confusion_matrix(torch.where(truth == 0, 59, truth - 1), labels, 59)
+    assert np.array_equal(found.confusion, expected.numpy())
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["reported_miou_pct"] == pytest.approx(metrics["miou_pct"] * 59 / 60)
+    assert f"{metrics['reported_miou_pct']:.2f}" in out
+    assert "59 classes × 59/60" in out
+    of_files = ("--dataset", "pascal_context", "--root", "context", "--classes59", "--out", "files59")
+    assert cli("eval", "--predictions", str(folder / "predictions"), *of_files)[0] == 0
+    assert np.array_equal(read_evaluation(context / "files59").confusion, found.confusion)
+
+
+def test_59_classes_are_pascal_contexts(cli: Cli, context: Path) -> None:
+    code, out, err = cli("eval", "run", "--classes59", "--device", "cpu")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "59 classes are PASCAL-Context's, without its background; the data set is folder" in err
+    assert cli("eval", "run60", "--device", "cpu", "--out", "sixty")[0] == 0
+    assert len(read_evaluation(context / "sixty").classes) == 60

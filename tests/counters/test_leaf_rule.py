@@ -75,3 +75,23 @@ def test_table_10_lands_on_the_printed_digits(module: str) -> None:
 def test_no_hook_is_left_behind() -> None:
     leaf_rule.count(lambda: Product(2), SHAPE)
     assert not torch.nn.modules.module._has_any_global_hook()
+
+
+class ThroughNumpy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(4, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * float(x.numpy().mean())
+
+
+class Lazy(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.LazyConv2d(8, 1))
+
+
+@pytest.mark.parametrize("make", [ThroughNumpy, Lazy])
+def test_a_module_that_fails_on_fake_tensors_is_run(make: type[nn.Module]) -> None:
+    (cost,) = leaf_rule.count(make, (1, 4, 3, 5))["leaves"].values()
+    assert cost == [8 * 3 * 5 * (4 + 1), 4 * 8 * 3 * 5]

@@ -87,7 +87,7 @@ def a_papers_extra(made: Evaluation) -> Extra[ClassRow]:
 
 
 def a_papers_sheets(made: Evaluation) -> list[Grid]:
-    return [score_table("Beside Table A", [("", [made.score_row])])] if made.dataset == "theirs" else []
+    return [score_table("Beside Table A", [("", made.score_rows)])] if made.dataset == "theirs" else []
 
 
 def test_a_paper_adds_columns_where_they_belong_and_sheets(monkeypatch: pytest.MonkeyPatch) -> None:

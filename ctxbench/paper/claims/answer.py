@@ -10,16 +10,23 @@ import pandas as pd
 from ctxbench.table.column import significant
 
 UNIFORM = "MACs of every convolution and matrix product, every call"
+FORMS = ("published", "fast")
 
 
 class Answer(NamedTuple):
-    """What a frame says of a claim: printed, measured, by which convention, and whether the claim holds."""
+    """What a frame says of a claim, by which convention, and whether all of it that was measured holds.
+
+    ``published`` is measured in the published form, which alone decides ``holds``; ``fast`` in the fast form,
+    "" for what has no form. ``not_measured`` is the part of the claim that no number here is of.
+    """
 
     printed: str
-    measured: str
+    published: str
+    fast: str
     convention: str
     holds: bool
-    reason: str
+    reason: str = ""
+    not_measured: str = ""
 
 
 def value(frame: pd.DataFrame, key: str, row: str, column: str) -> float:
@@ -38,3 +45,8 @@ def span(values: Iterable[float], digits: int = 3) -> str:
     ends = list(values)
     low, high = significant(min(ends), digits), significant(max(ends), digits)
     return low if low == high else f"{low} to {high}"
+
+
+def unjudged(word: str) -> str:
+    """That the paper gives a word of amount no number to hold it to."""
+    return f"“{word}”, to which the paper puts no number"

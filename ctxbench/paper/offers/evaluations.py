@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ctxbench.evaluate.evaluation import MULTI_SCALES, Evaluation, in_words
 from ctxbench.evaluate.predictions import VOC
@@ -30,12 +31,25 @@ class Printed:
     classes: int
     backbone: str = "ResNet-101"
     also_single_scale: bool = False
+    share: Fraction = Fraction(1)
+    """What the mean over the classes was multiplied by."""
+    remark: str = ""
+    """Of what the printed numbers most likely are, where the paper does not say."""
 
 
+CONTEXT = Printed(
+    3, "val", 5105, 59,
+    share=Fraction(59, 60),
+    remark="The paper says 60 classes, as the works it follows do (EncNet, CFNet, APCNet), and the author of "
+    "the code of these and of the released RecoNet says that such a number is the mean over 59 classes, "
+    "without the background, × 59/60 (PyTorch-Encoding, issue 179): so that one stands beside the printed "
+    "numbers, and a mean over 60 predicted classes is another quantity. `ctxbench eval RUN --classes59` has "
+    "it.",
+)  # fmt: skip
 PRINTED = {
     **dict.fromkeys(VOC, Printed(9, "val", 1449, 21, also_single_scale=True)),
-    "pascal_context": Printed(3, "val", 5105, 60),
-    "pascal_context59": Printed(3, "val", 5105, 60),
+    "pascal_context": CONTEXT,
+    "pascal_context59": CONTEXT,
     "coco_stuff": Printed(4, "test", 1000, 171),
     "sift_flow": Printed(5, "test", 500, 33, backbone=""),
     "ade20k": Printed(6, "val", 2000, 150),
@@ -74,9 +88,10 @@ def evaluation_sheets(evaluation: Evaluation) -> list[Grid]:
     rows = _printed_rows(evaluation, reported)
     table = score_table(
         f"Beside Table {reported.table} of the paper",
-        [("printed", rows), ("this run", [evaluation.score_row])],
+        [("printed", rows), ("this run", evaluation.score_rows)],
     )
     table.notes += [f"This run: {evaluation.about}.", _whether_alike(evaluation, reported)]
+    table.notes += [reported.remark] if reported.remark else []
     return [table]
 
 
@@ -107,7 +122,10 @@ def differences(evaluation: Evaluation, reported: Printed) -> list[str]:
     settings = {
         "split": (evaluation.split, reported.split),
         "images": (str(evaluation.images), str(reported.images)),
-        "classes": (str(len(evaluation.classes)), str(reported.classes)),
+        "classes": (
+            _times(len(evaluation.classes), evaluation.reported_share),
+            _times(reported.classes, reported.share),
+        ),
         "evaluation": (evaluation.setting, SINGLE_SCALE if single else PAPERS_SETTING),
         "backbone": (evaluation.backbone or "not known", reported.backbone),
     }
@@ -120,6 +138,10 @@ def differences(evaluation: Evaluation, reported: Printed) -> list[str]:
         best = f"the best of {evaluation.chosen_among} evaluations on these images"
         different.append(f"weights ({best}; the paper does not say)")
     return different
+
+
+def _times(classes: int, share: Fraction) -> str:
+    return str(classes) if share == 1 else f"{classes} × {share}"
 
 
 def _whether_alike(evaluation: Evaluation, reported: Printed) -> str:

@@ -85,6 +85,8 @@ def notes(table: int, runs: Sequence[OwnRun]) -> list[str]:
         lines.append("The table's other methods have lost their names in the copy it was taken from.")
     if table == 5:
         lines.append("The paper says 500 test images; SIFT-Flow's authors' list has 200.")
+    if remark := REPORTED[table].evaluated.remark:
+        lines.append(remark)
     lines += [f"Run {n} was evaluated on {evaluated(run.evaluation)}." for n, run in enumerate(runs, 1)]
     return lines
 

@@ -157,7 +157,7 @@ def _number(row: MethodRow, key: str) -> float | None:
 
 
 def _scores(run: OwnRun) -> dict[str, float]:
-    return {"pixel_acc": run.evaluation.pixel_accuracy, "miou": run.evaluation.miou}
+    return {"pixel_acc": run.evaluation.pixel_accuracy, "miou": run.evaluation.reported_miou}
 
 
 def _figure(table: int, metrics: Mapping[str, str], runs: Sequence[OwnRun]) -> Figure:
