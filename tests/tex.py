@@ -1,4 +1,4 @@
-"""LaTeX, where one is installed: a table set in the columns of three conferences, and what TeX complained of."""
+"""LaTeX, where one is installed: tables set in the columns of three conferences."""
 
 import re
 import shutil

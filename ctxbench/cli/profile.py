@@ -113,7 +113,9 @@ def profile(
     if backbone or block:
         raise UserError("--backbone and --context go with --model, such as --model reconet")
     if resume is not None:
-        shared.refuse_beside(context, ("resume", *LOOKS, *exports), "--resume goes on with the run as it was begun")
+        shared.refuse_beside(
+            context, ("resume", *LOOKS, *exports), "--resume goes on with the run as it was begun"
+        )
     chosen = values.counters(counter)
     folder = resume or out or api.new_folder()
     try:
@@ -173,4 +175,3 @@ def _deliver_networks(costs: NetworkCosts, exports: Mapping[str, Path | None], q
     shared.export(draw, exports)
     if not quiet:
         shared.show([grid], shared.WIDE)
-

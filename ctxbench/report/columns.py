@@ -148,7 +148,7 @@ FLOPS = _count(
 )  # fmt: skip
 PUBLISHED_MACS = _count(
     "published_gmacs", "MACs", "published_macs",
-    "GMACs of the published operation order, whichever form was measured.",
+    "MACs of the published operation order, whichever form was measured.",
     part="published", rank=5, best=True,
 )  # fmt: skip
 BACKWARD_MACS = _count(
@@ -242,7 +242,7 @@ def counters(records: Iterable[Record]) -> list[Column[Record]]:
 
 def counter(name: str) -> Column[Record]:
     """The column of another counter."""
-    about = f"GMACs of the published form by {name}."
+    about = f"MACs of the published form by {name}."
     rank = COUNTER_RANKS.get(name, max(COUNTER_RANKS.values()))
     return Column(
         f"{name}_gmacs", "MACs", partial(_gmacs, name), name, "G", about,

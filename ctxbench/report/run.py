@@ -60,7 +60,7 @@ class Profile(Run):
         return latex(self.records, self.view)
 
     def to_frame(self) -> pd.DataFrame:
-        """The columns of ``summary.csv``, or those asked for beside what each row is of; in the rows' order."""
+        """The columns of ``summary.csv``, or those asked for and what each row is of; in the rows' order."""
         return self.view.frame(self.records)
 
 
@@ -70,7 +70,7 @@ def load_run(folder: Path | str) -> Profile:
 
 
 def write_report(run: Profile | Path | str) -> list[Path]:
-    """Write ``summary.csv``, ``table.md``, ``table.tex`` with its bibliography, ``table.svg`` and the figures.
+    """Write ``summary.csv``, ``table.md``, ``table.tex`` and what it cites, ``table.svg`` and the figures.
 
     ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
     paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.

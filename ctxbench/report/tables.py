@@ -40,7 +40,7 @@ def grids(records: Sequence[Record], view: View = ALL) -> list[Grid]:
 
 
 def markdown(tables: Sequence[Grid], records: Sequence[Record], view: View = ALL) -> str:
-    """Tables of these records as GitHub Markdown; where no columns were chosen, with what each column means."""
+    """Tables of these records as GitHub Markdown; where no columns were chosen, with what each means."""
     drawn = "\n".join(map(grid_markdown, tables))
     if view.columns:
         return drawn
@@ -58,7 +58,9 @@ def latex(records: Sequence[Record], view: View = ALL) -> str:
     forms = {record.case.implementation for record in records} - {SINGLE}
     form = f"; built-in modules in their {forms.pop()} form" if len(forms) == 1 else ""
     best = any(cell.best for group in table.groups for row in group.rows for cell in row[1:])
-    words = f"Cost of context modules: {conditions}{form}. {_meaning(chosen)}.{' Least in bold.' if best else ''}"
+    words = (
+        f"Cost of context modules: {conditions}{form}. {_meaning(chosen)}.{' Least in bold.' if best else ''}"
+    )
     return grid_latex(table, words, LABEL)
 
 

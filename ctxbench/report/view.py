@@ -66,7 +66,9 @@ class View:
         chosen = [_column(name, known) for name in self.columns]
         alike = Counter(column.header for column in chosen)
         return [
-            replace(column, part="") if column.name in SHORT.values() and alike[column.header] == 1 else column
+            replace(column, part="")
+            if column.name in SHORT.values() and alike[column.header] == 1
+            else column
             for column in chosen
         ]
 
@@ -89,7 +91,7 @@ class View:
         return sorted(records, key=lambda record: is_own(record) == (self.own == "last"))
 
     def frame(self, records: Sequence[Record]) -> pd.DataFrame:
-        """The rows at full precision: all columns, or what each row is of and how it went about those chosen."""
+        """The rows at full precision: all columns, or those chosen between what each is of and its status."""
         if not self.columns:
             return summary(self.arranged(records))
         about = [FIXED["status"], FIXED["reason"]]

@@ -12,8 +12,8 @@ from ctxbench.table.grid import Cell, Grid, Heading
 from ctxbench.table.latex_text import breakable, escape, width_pt
 
 COLUMN_PT, PAGE_PT = 237, 397
-"""The narrowest column and the narrowest page that a table is to fit: a column of CVPR (3.28 inches; IEEE's has
-252 points), and the page of NeurIPS (5.5 inches; those of CVPR and IEEE are wider)."""
+"""The narrowest column and the narrowest page that a table is to fit: a column of CVPR (3.28 inches; IEEE's
+has 252 points), and the page of NeurIPS (5.5 inches; those of CVPR and IEEE are wider)."""
 GAP_PT = 6
 """Between columns."""
 LEAST_PT = 60
@@ -78,10 +78,12 @@ def _alignment(grid: Grid) -> str:
 
 
 def _fitted(grid: Grid, room: float) -> list[float] | None:
-    """The columns' widths in points where they fit, with columns of words narrowed; None where they cannot."""
+    """The columns' widths in points where they fit, those of words narrowed; None where they cannot."""
     widths = _widths(grid)
     while (excess := sum(widths) + GAP_PT * (len(widths) - 1) - room) > 0:
-        wide = [i for i, heading in enumerate(grid.headings) if not heading.is_number and widths[i] > LEAST_PT]
+        wide = [
+            i for i, heading in enumerate(grid.headings) if not heading.is_number and widths[i] > LEAST_PT
+        ]
         if not wide:
             return None
         widest = max(wide, key=widths.__getitem__)

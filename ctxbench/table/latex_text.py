@@ -1,4 +1,4 @@
-r"""Any text as LaTeX that sets it as it reads: what has to be escaped, where a line may break, how wide it is.
+r"""Any text as LaTeX that sets it as it reads: what is escaped, where a line may break, how wide it is.
 
 Needs no package and no font encoding but the one that every document has.
 """
@@ -48,9 +48,9 @@ _MATHS = {
     "ϱ": r"\varrho", "ς": r"\varsigma", "µ": r"\mu",
 }  # fmt: skip
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
-    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-).split()
+    " alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
+    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega "
+)
 """The Greek letters that TeX has, by its names of them."""
 _GREEK_ALIKE = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEZHIKMNOPTYXo", strict=True))
 """Those it has no command for, since they look like Latin ones."""
@@ -59,8 +59,10 @@ _ACCENTS = {
     "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
 }  # fmt: skip
 """Accents that every font encoding has, by the character that combines them."""
-_LETTERS = {"ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}",
-            "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}", "å": r"\aa{}", "Å": r"\AA{}"}  # fmt: skip
+_LETTERS = {
+    "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}",
+    "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}", "å": r"\aa{}", "Å": r"\AA{}",
+}  # fmt: skip
 
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿᵀ", "0123456789+-()nT")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()")
@@ -94,8 +96,9 @@ def _readable(character: str) -> str:
         return BREAK
     if character.isspace():
         return " "
-    known = (character.isascii() and character.isprintable()) or _TOKEN.fullmatch(character)["other"] is None
-    return character if known or _sign(character) else f"[U+{ord(character):04X}]"
+    plain = character.isascii() and character.isprintable()
+    known = plain or ord(character) in {**_RAISED, **_LOWERED} or _sign(character)
+    return character if known else f"[U+{ord(character):04X}]"
 
 
 def _token(match: re.Match[str]) -> str:
@@ -133,15 +136,15 @@ def _sign(character: str) -> str:
     if greek := re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, "")):
         name = greek[2].lower().replace("lamda", "lambda")
         name = name if greek[1] == "SMALL" else name.capitalize()
-        return rf"$\{name}$" if name in _GREEK else ""
-    base, *accents = unicodedata.normalize("NFD", character)
-    if len(accents) == 1 and accents[0] in _ACCENTS and base.isascii() and base.isalpha():
-        return rf"\{_ACCENTS[accents[0]]}{{{base}}}"
+        return rf"$\{name}$" if f" {name} " in _GREEK else ""
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) == 2 and parts[1] in _ACCENTS and parts[0].isascii() and parts[0].isalpha():
+        return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
     return ""
 
 
 def breakable(text: str, room_pt: float) -> str:
-    """The text with places to break a line at in words wider than a line, in points as :func:`width_pt` has them.
+    """The text with places to break a line at in words wider than ``room_pt``, as :func:`width_pt` has it.
 
     They stand after a sign, before a hump, and where that is not enough, anywhere.
     """
@@ -170,14 +173,16 @@ _WIDTHS = {
     2.7: " !',.:;[]fijl|",
     3.4: "()-Irst",
     4.3: "*/0123456789?aceoz",
-    4.8: "$JS`\"bdghknpquvxy",
+    4.8: '$JS`"bdghknpquvxy',
     6.2: "BCEFLPTZw",
     6.7: "#&+<=>@ADGHKNOQRUVXY^_~",
     8.8: "%MWm",
+    12.0: "…",
 }
 _PT = {character: width for width, characters in _WIDTHS.items() for character in characters}
 
 
 def width_pt(text: str) -> float:
     """How wide a text is at most, in points, at 8 points in Computer Modern or in anything narrower."""
-    return sum(_PT.get(character, 7.0) for character in readable(text))
+    letters = unicodedata.normalize("NFD", readable(text))  # an accent stands above what it is on
+    return sum(0 if unicodedata.combining(letter) else _PT.get(letter, 8.8) for letter in letters)

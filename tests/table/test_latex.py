@@ -87,7 +87,12 @@ EVERYTHING = [
 def test_tex_sets_any_text_in_a_row_in_the_caption_and_under_the_table(tmp_path: Path) -> None:
     headings = [Heading("a", "name"), Heading("b", "&%#_[", "[p]", "G"), Heading("c", "words")]
     grids = [
-        Grid("", headings, [Group(text, [[Cell(text, best=True), Cell("1.5"), Cell(text, note=1)]] * 2)], [text])
+        Grid(
+            "",
+            headings,
+            [Group(text, [[Cell(text, best=True), Cell("1.5"), Cell(text, note=1)]] * 2)],
+            [text],
+        )
         for text in EVERYTHING
     ]
     drawn = [grid_latex(grid, f"{grid.footnotes[0]}", f"tab:{i}") for i, grid in enumerate(grids)]
@@ -96,7 +101,10 @@ def test_tex_sets_any_text_in_a_row_in_the_caption_and_under_the_table(tmp_path:
     assert overfull(log) == []
 
 
-WORDS = "Block attention Context_Module x HierarchicalMultiScaleContextAggregation file.py:Block(C, 8, act=nn.GELU)"
+WORDS = (
+    "Block attention Context_Module x HierarchicalMultiScaleContextAggregation "
+    "file.py:Block(C, 8, act=nn.GELU)"
+)
 
 
 def grids_of_all_shapes(count: int) -> list[Grid]:
@@ -136,7 +144,9 @@ def grids_of_all_shapes(count: int) -> list[Grid]:
             ]
             for _ in range(4)
         ]
-        label = chance.choice(["", "input 1×512×64×64", "float32 · contiguous · train · cpu · compiled · " * 2])
+        label = chance.choice(
+            ["", "input 1×512×64×64", "float32 · contiguous · train · cpu · compiled · " * 2]
+        )
         made.append(Grid("A table", headings, [Group(label, rows)] * 2, [WORDS] * 12, [WORDS * 2], [WORDS]))
     return made
 
@@ -144,7 +154,9 @@ def grids_of_all_shapes(count: int) -> list[Grid]:
 @needs_tex
 @pytest.mark.parametrize("conference", CLASSES)
 def test_nothing_stands_out_of_its_column(conference: str, tmp_path: Path) -> None:
-    drawn = [grid_latex(grid, f"Costs. {WORDS}", f"tab:{i}") for i, grid in enumerate(grids_of_all_shapes(60))]
+    drawn = [
+        grid_latex(grid, f"Costs. {WORDS}", f"tab:{i}") for i, grid in enumerate(grids_of_all_shapes(60))
+    ]
     assert {re.search(r"\\begin\{(table\*?)\}", text)[1] for text in drawn} == {"table", "table*"}  # type: ignore[index]
     body = "\n\\clearpage\n".join(drawn)
     assert overfull(typeset(tmp_path, body, conference)) == []
@@ -152,7 +164,9 @@ def test_nothing_stands_out_of_its_column(conference: str, tmp_path: Path) -> No
 
 def test_what_is_too_wide_for_a_page_stands_in_blocks_that_each_name_the_rows() -> None:
     headings = [Heading("name", "module"), *(Heading(f"c{i}", f"column {i}", "", "G") for i in range(30))]
-    text = grid_latex(Grid("", headings, [Group("", [[Cell("Block"), *[Cell("1.5")] * 30]])]), "Costs", "tab:x")
+    text = grid_latex(
+        Grid("", headings, [Group("", [[Cell("Block"), *[Cell("1.5")] * 30]])]), "Costs", "tab:x"
+    )
     blocks = re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", text, flags=re.DOTALL)
     assert len(blocks) > 1
     assert all("\nBlock & " in block for block in blocks)
