@@ -21,7 +21,7 @@ LEAST_PT = 60
 BOLD = 1.18
 """How much wider bold letters are, at most."""
 CAPTION_PT = 100
-"""Of a caption's longest piece: what ``\\sloppy`` can leave empty at the end of a justified line."""
+"""Of the longest piece in a caption: LaTeX sets it loosely, and leaves that much of a line empty at most."""
 
 
 def grid_latex(grid: Grid, caption: str, label: str) -> str:
@@ -35,7 +35,7 @@ def grid_latex(grid: Grid, caption: str, label: str) -> str:
     notes += [_text(note) for note in (*grid.notes, *grid.findings)]
     lines = [
         rf"\begin{{{environment}}}[t]",
-        r"\centering\sloppy\footnotesize\setlength{\tabcolsep}{3pt}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{escape(breakable(caption, CAPTION_PT))}}}\label{{{label}}}",
         "",
         r"\smallskip",

@@ -86,15 +86,11 @@ EVERYTHING = [
 @needs_tex
 def test_tex_sets_any_text_in_a_row_in_the_caption_and_under_the_table(tmp_path: Path) -> None:
     headings = [Heading("a", "name"), Heading("b", "&%#_[", "[p]", "G"), Heading("c", "words")]
-    grids = [
-        Grid(
-            "",
-            headings,
-            [Group(text, [[Cell(text, best=True), Cell("1.5"), Cell(text, note=1)]] * 2)],
-            [text],
-        )
-        for text in EVERYTHING
-    ]
+    grids = []
+    for text in EVERYTHING:
+        whole = [Cell(text, best=True), Cell("1.5"), Cell(text, note=1)]
+        begun = [Cell(text[:2]), Cell("1.5"), Cell("")]  # what begins a row after the end of another
+        grids.append(Grid("", headings, [Group(text, [whole, begun, begun])], [text]))
     drawn = [grid_latex(grid, f"{grid.footnotes[0]}", f"tab:{i}") for i, grid in enumerate(grids)]
     log = typeset(tmp_path, "\n\\clearpage\n".join(drawn))
     assert "Missing character" not in log
@@ -123,20 +119,21 @@ def grids_of_all_shapes(count: int) -> list[Grid]:
             )
             for i in range(chance.choice([1, 4, 4, 6, 9, 20]))
         ]
+        bold = chance.choice([0, 0.3, 1])
         rows = [
             [
                 Cell(
                     " ".join(chance.choices(WORDS.split(), k=chance.choice([1, 1, 2, 4]))),
-                    chance.random() < 0.3,
+                    chance.random() < bold,
                     chance.choice([0, 0, 1]),
                     chance.choice(["", "wang2018nonlocal"]),
                 ),
                 *(
                     Cell(
-                        chance.choice(["–", "12.3", "0.00123", "≥ 1230", "3.28e-05", "~10300"])
+                        chance.choice(["–", "12.3", "0.00123", "≥ 1230", "3.28e-05", "~10300", "12345.678"])
                         if heading.is_number
                         else chance.choice(["fast", "as published", WORDS]),
-                        chance.random() < 0.3,
+                        chance.random() < bold,
                         chance.choice([0, 0, 12]),
                     )
                     for heading in headings[1:]
