@@ -23,7 +23,7 @@ from ctxbench.report.columns import (
     missed,
     status,
 )
-from ctxbench.report.view import ALL, View, is_own
+from ctxbench.report.view import ALL, View, built_in
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import spec
 from ctxbench.table.column import Column, lay_out
@@ -70,12 +70,12 @@ def grid(records: Sequence[Record], view: View = ALL) -> Grid:
 
 def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
     """The column of names; those of the user's own modules are set off where others stand beside them."""
-    mixed = len({is_own(record) for record in records}) > 1
+    mixed = len({built_in(record) is None for record in records}) > 1
     words = name if with_form else title
     return Column(
         "title", "module", lambda record: words(record, records), kind="text",
-        emphasis=lambda record: mixed and is_own(record),
-        cite=lambda record: known.cite if (known := spec(record.case.module)) else "",
+        emphasis=lambda record: mixed and built_in(record) is None,
+        cite=lambda record: known.cite if (known := built_in(record)) else "",
     )  # fmt: skip
 
 

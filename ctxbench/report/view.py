@@ -12,7 +12,7 @@ from ctxbench.counters import COUNTERS
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY, columns, counter, summary
-from ctxbench.subject.registry import SPECS
+from ctxbench.subject.registry import SPECS, Spec
 from ctxbench.table.column import Column, frame
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class View:
                 return missing, 0 if missing else value
 
             records = sorted(records, key=key)
-        return sorted(records, key=lambda record: is_own(record) == (self.own == "last"))
+        return sorted(records, key=lambda record: (built_in(record) is None) == (self.own == "last"))
 
     def frame(self, records: Sequence[Record]) -> pd.DataFrame:
         """The rows at full precision: all columns, or those chosen between what each is of and its status."""
@@ -99,9 +99,9 @@ class View:
         return frame(list(named.values()), self.arranged(records))
 
 
-def is_own(record: Record) -> bool:
-    """Whether the record is of a module that is not built in: the user's."""
-    return record.case.module not in SPECS
+def built_in(record: Record) -> Spec | None:
+    """The built-in module that a record is of, called as in ``se(C)`` or not; None for a user's own."""
+    return SPECS.get(record.case.module.partition("(")[0])
 
 
 def _long(name: str) -> str:

@@ -14,7 +14,7 @@ from ctxbench.report.columns import FIXED
 from ctxbench.report.layout import grid, name
 from ctxbench.report.run import load_run
 from ctxbench.report.tables import grids, latex, markdown
-from ctxbench.report.view import SHORT, View
+from ctxbench.report.view import SHORT, View, built_in
 from ctxbench.table.grid import EMPTY, Grid
 from ctxbench.table.html import grid_html
 from ctxbench.table.terminal import plain
@@ -103,6 +103,12 @@ def test_own_rows_stand_at_one_end_and_their_names_are_set_off(where: str, at: i
         assert names[at].cite == ""
     assert r"\textbf{Block} &" in latex(rows)
     assert r"RCCA~\cite{huang2019ccnet} &" in latex(rows)
+
+
+def test_a_built_in_module_that_is_called_is_not_the_users() -> None:
+    se, theirs = own("se(C)"), own("mine.py:se(C, 8)")
+    assert [built_in(row) is None for row in (se, theirs)] == [False, True]
+    assert r"\cite{hu2018senet} &" in latex([theirs, se])
 
 
 def test_where_all_are_own_none_is_set_off() -> None:
