@@ -52,7 +52,7 @@ def latex(records: Sequence[Record], view: View = ALL) -> str:
 
     It cites the built-in modules' papers by their keys in :data:`BIB`.
     """
-    view = view if view.columns else replace(view, columns=PRINTED)
+    view = view if view.columns else replace(view, columns=_filled(records))
     table, chosen = grid(records, view), view.chosen(records)
     conditions = ", ".join(MODES.get(part, part) for part in caption(records).split(" · "))
     forms = {record.case.implementation for record in records} - {SINGLE}
@@ -62,6 +62,13 @@ def latex(records: Sequence[Record], view: View = ALL) -> str:
         f"Cost of context modules: {conditions}{form}. {_meaning(chosen)}.{' Least in bold.' if best else ''}"
     )
     return grid_latex(table, words, LABEL)
+
+
+def _filled(records: Sequence[Record]) -> tuple[str, ...]:
+    """The columns on paper that any of these records has a value for; all where none has any."""
+    shown = zip(PRINTED, View(PRINTED).chosen(records), strict=True)
+    filled = [name for name, column in shown if any(column.value(r) is not None for r in records)]
+    return tuple(filled) or PRINTED
 
 
 def write_latex(path: Path, text: str) -> list[Path]:

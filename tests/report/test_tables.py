@@ -100,6 +100,16 @@ def test_a_paper_gets_what_it_has_room_for_with_its_conditions_and_nothing_unask
     assert "fvcore" not in text
 
 
+def test_what_no_row_has_takes_no_room_on_paper_unless_it_was_asked_for() -> None:
+    rows = [record("emau", alloc_bytes=None, reasons={"alloc_bytes": "not on this device"})]
+    assert r"module & params & MACs & latency \\" in latex(rows)
+    asked = latex(rows, View(("memory",)))
+    assert r"module & memory \\" in asked
+    assert "not on this device" in asked
+    nothing = [record("emau", params=None, macs=None, alloc_bytes=None, rounds_ms=[], reason="all is lost")]
+    assert "all is lost" in latex(nothing)
+
+
 def test_a_built_in_module_is_cited_by_a_key_of_the_bibliography(tmp_path: Path) -> None:
     table, bib = write_latex(tmp_path / "t.tex", latex(records()))
     cited = re.findall(r"~\\cite\{(\w+)\}", table.read_text())
