@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ctxbench.report.explain import Count, Explanation
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
+    from ctxbench.report.view import Own
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
@@ -69,6 +70,10 @@ def profile(
     counters: Sequence[str] = DEFAULT,
     budget_s: float = 2.5,
     timeout_s: float = 120.0,
+    columns: Sequence[str] = (),
+    sort: str = "",
+    digits: int | None = None,
+    own: Own = "last",
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
@@ -89,6 +94,8 @@ def profile(
     under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which goes on
     with its own settings. What could not be measured is in the records, with a reason.
 
+    ``columns``, ``sort``, ``digits`` and ``own`` are how its tables look, as in :func:`report`.
+
     Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
     measured in the folder. A class defined in a script is imported from it by the processes that measure, so
     the script's own work belongs under ``if __name__ == "__main__":``.
@@ -96,14 +103,19 @@ def profile(
     from ctxbench.counters import installed
     from ctxbench.measure import session
     from ctxbench.measure.folder import Settings
-    from ctxbench.report.run import Profile, write_report
+    from ctxbench.measure.records import Record
+    from ctxbench.report.run import Profile, load_run, write_report
+    from ctxbench.report.view import ALL, View
 
+    view = View(tuple(columns), sort, digits, own)
     if current_process().daemon:
         raise UserError(
             "profile() ran while a worker imported this script: put it under if __name__ == '__main__'"
         )
     if resume is not None:
         folder = Path(resume)
+        if view != ALL:
+            view.check(load_run(folder).records)
         run = session.resume_run(folder, progress=progress)
     else:
         folder = Path(out) if out else new_folder()
@@ -124,8 +136,9 @@ def profile(
             output=output,
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
+        view.check([Record(case) for case in wanted])
         run = session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
-    profiled = Profile.of(run, folder)
+    profiled = Profile.of(run, folder).seen(view)
     write_report(profiled)
     return profiled
 
@@ -157,14 +170,29 @@ def count_networks(
     )
 
 
-def report(folder: str | Path) -> list[Path]:
+def report(
+    folder: str | Path,
+    *,
+    columns: Sequence[str] = (),
+    sort: str = "",
+    digits: int | None = None,
+    own: Own = "last",
+) -> list[Path]:
     """Rebuild a run's tables and figures from its records, without measuring; the paths of what was written.
 
-    Raises UserError where ``folder`` holds no run, is damaged, or cannot be written.
-    """
-    from ctxbench.report.run import write_report
+    ``columns`` are those that its tables have, in this order, by their names in ``summary.csv`` or, for the
+    usual ones, "params", "macs", "flops", "memory", "latency" and "form"; none are all of them, and in
+    LaTeX, which is to fit a column of a paper, params, macs, memory and latency. ``sort`` is the column
+    whose least value stands first in a table. ``digits`` are significant ones, 3 for columns that were asked
+    for. Rows of modules that are not built in stand ``own``: "last" or "first".
 
-    return write_report(folder)
+    Raises UserError where ``folder`` holds no run, is damaged, or cannot be written, and for a column that
+    the run does not have.
+    """
+    from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.view import View
+
+    return write_report(load_run(folder).seen(View(tuple(columns), sort, digits, own)))
 
 
 def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) -> RunDiff:

@@ -11,6 +11,7 @@ from tiny_paper import PRINTED
 import ctxbench
 from ctxbench.report.columns import columns
 from ctxbench.report.tables import grids
+from ctxbench.report.view import View
 from ctxbench.subject.cases import cases
 from ctxbench.subject.presets import presets
 
@@ -41,9 +42,13 @@ def test_a_second_paper_offers_a_preset_a_column_and_a_sheet(tmp_path: Path) -> 
     assert "The tiny paper counts MACs." in main.notes
     assert "The tiny paper is right." in main.findings
     assert sheet.title == "The tiny paper's table"
-    written = (tmp_path / "run" / "table.tex").read_text()
+    written = (tmp_path / "run" / "table.md").read_text()
     assert "The tiny paper's table" in written
     assert "9.99" in written
+    assert "tiny" not in (tmp_path / "run" / "table.tex").read_text()  # where nothing stands unasked
+    asked = run.seen(View(("macs", "tiny_printed_gmacs")))
+    assert "MACs tiny paper" in asked.latex()
+    assert "9.99" in asked.latex()
 
 
 @pytest.mark.usefixtures("tiny")

@@ -111,6 +111,27 @@ Counter = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
+Columns = Annotated[
+    Any,
+    typer.Option(
+        parser=values.words,
+        metavar="NAMES",
+        help="The table's columns, by comma: params,macs,flops,memory,latency,form or any of summary.csv.",
+    ),
+]
+Sort = Annotated[str, typer.Option(metavar="COLUMN", help="Rows by this column, the least first.")]
+Digits = Annotated[
+    int | None, typer.Option(metavar="N", help="Significant digits; 3 for columns that were asked for.")
+]
+OwnRows = Annotated[
+    Literal["last", "first"], typer.Option("--own", help="Where rows of your own modules stand.")
+]
+Csv = Annotated[Path | None, typer.Option(help="Also write the table as CSV here; - is stdout.")]
+Md = Annotated[Path | None, typer.Option(help="Also write the table in Markdown here; - is stdout.")]
+Tex = Annotated[
+    Path | None,
+    typer.Option(help="Also write the table in LaTeX here, and ctxbench.bib beside it; - is stdout."),
+]
 CHANNELS, SIZE = 512, "64"
 """Of the input, where a verb takes one."""
 Weights = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which weights of the run.")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,25 +15,33 @@ from ctxbench.cli.options import (
     Batch,
     Budget,
     Channels,
+    Columns,
     Counter,
+    Csv,
     Device,
+    Digits,
     Dtype,
     Forms,
     Inputs,
+    Md,
     ModeOption,
     Modules,
     Options,
     Output,
+    OwnRows,
     PresetName,
     Sizes,
+    Sort,
+    Tex,
     Timeout,
 )
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.networks.cost import NetworkCosts
-    from ctxbench.report.run import Profile
 
+LOOKS = ("columns", "sort", "digits", "own")
+"""The options about how tables look."""
 OF_NETWORKS = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
 """The options that mean something for whole networks."""
 
@@ -76,12 +83,14 @@ def profile(
     block: Annotated[
         str | None, typer.Option("--context", help="With --model reconet: its context module, or none.")
     ] = None,
+    columns: Columns = None,
+    sort: Sort = "",
+    digits: Digits = None,
+    own: OwnRows = "last",
     json: Annotated[Path | None, typer.Option(help="Also write the records here; - is stdout.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the summary here; - is stdout.")] = None,
-    md: Annotated[
-        Path | None, typer.Option(help="Also write the table in Markdown here; - is stdout.")
-    ] = None,
-    tex: Annotated[Path | None, typer.Option(help="Also write the table in LaTeX here; - is stdout.")] = None,
+    csv: Csv = None,
+    md: Md = None,
+    tex: Tex = None,
 ) -> None:
     """Count and measure modules, and write a report; or count whole networks beside Table 9.
 
@@ -91,6 +100,7 @@ def profile(
     """
     from ctxbench import api
     from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.view import View
 
     exports = {"json": json, "csv": csv, "md": md, "tex": tex}
     quiet = shared.goes_to_stdout(exports)
@@ -107,7 +117,9 @@ def profile(
     if backbone or block:
         raise UserError("--backbone and --context go with --model, such as --model reconet")
     if resume is not None:
-        shared.refuse_beside(context, ("resume", *exports), "--resume goes on with the run as it was begun")
+        shared.refuse_beside(
+            context, ("resume", *LOOKS, *exports), "--resume goes on with the run as it was begun"
+        )
     chosen = values.counters(counter)
     folder = resume or out or api.new_folder()
     try:
@@ -130,6 +142,10 @@ def profile(
                 counters=chosen,
                 budget_s=budget,
                 timeout_s=timeout,
+                columns=columns or (),
+                sort=sort,
+                digits=digits,
+                own=own,
                 out=folder,
                 resume=resume,
                 command=["ctxbench", *sys.argv[1:]],
@@ -139,13 +155,15 @@ def profile(
         if not (folder / "run.json").exists():
             raise typer.Exit(INTERRUPTED) from None
         try:
-            run = load_run(folder)
+            run = load_run(folder).seen(View(tuple(columns or ()), sort, digits, own))
             write_report(run)
-            _deliver(run, exports, quiet)
+            shared.deliver(run, exports, quiet)
         finally:  # also where a second Ctrl-C ends the report
             say(f"interrupted; go on with: ctxbench profile --resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    _deliver(run, exports, quiet)
+    shared.deliver(run, exports, quiet)
+    if not quiet:
+        print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
     shared.exit_by_status(run.records)
 
 
@@ -163,20 +181,3 @@ def _deliver_networks(costs: NetworkCosts, exports: Mapping[str, Path | None], q
     shared.export(draw, exports)
     if not quiet:
         shared.show([grid], shared.WIDE)
-
-
-def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
-    from ctxbench.report.columns import summary
-    from ctxbench.report.tables import latex, markdown
-
-    draw: dict[str, Callable[[], str]] = {
-        "json": lambda: dumps([record.to_json() for record in run.records], indent=1) + "\n",
-        "csv": lambda: str(summary(run.records).to_csv(index=False)),
-        "md": lambda: markdown(run.tables, run.records),
-        "tex": lambda: latex(run.tables),
-    }
-    shared.export(draw, exports)
-    if quiet:
-        return
-    shared.show(run.tables, shared.WIDE)
-    print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from ctxbench.cli import shared
 from ctxbench.cli.app import app
-from ctxbench.cli.options import Folder
+from ctxbench.cli.options import Columns, Csv, Digits, Folder, Md, OwnRows, Sort, Tex
 
 
 @app.command()
-def report(run: Folder) -> None:
+def report(
+    run: Folder,
+    columns: Columns = None,
+    sort: Sort = "",
+    digits: Digits = None,
+    own: OwnRows = "last",
+    csv: Csv = None,
+    md: Md = None,
+    tex: Tex = None,
+) -> None:
     """Rebuild a run's tables and figures.
 
     From its records, without measuring.
     """
-    from ctxbench import api
+    from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.view import View
 
-    for path in api.report(run):
-        print(path)
+    exports = {"csv": csv, "md": md, "tex": tex}
+    quiet = shared.goes_to_stdout(exports)
+    seen = load_run(run).seen(View(tuple(columns or ()), sort, digits, own))
+    written = write_report(seen)
+    shared.deliver(seen, exports, quiet)
+    if not quiet:
+        print()
+        for path in written:
+            print(path)

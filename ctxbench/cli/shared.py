@@ -14,6 +14,7 @@ from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.records import Record
+    from ctxbench.report.run import Profile
     from ctxbench.table.grid import Grid
 
 WIDE = 160
@@ -55,6 +56,26 @@ def export(draw: Mapping[str, Callable[[], str]], exports: Mapping[str, Path | N
             print(draw[kind](), end="")
         elif path is not None:
             write_text(path, draw[kind]())
+
+
+def deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
+    """Write the exports of a run that were asked for, and print its tables, unless ``quiet``."""
+    from json import dumps
+
+    from ctxbench.report.tables import write_latex
+
+    if (path := exports.get("tex")) is not None and str(path) != "-":
+        write_latex(path, run.latex())
+        exports = {kind: path for kind, path in exports.items() if kind != "tex"}
+    draw: dict[str, Callable[[], str]] = {
+        "json": lambda: dumps([record.to_json() for record in run.records], indent=1) + "\n",
+        "csv": lambda: str(run.to_frame().to_csv(index=False)),
+        "md": run.markdown,
+        "tex": run.latex,
+    }
+    export(draw, exports)
+    if not quiet:
+        show(run.tables, WIDE)
 
 
 def show(grids: Iterable[Grid], width: int = 120) -> None:

@@ -105,7 +105,7 @@ def _reason(row: Row) -> str:
 def _of_form(name: str, form: str) -> Column[Row]:
     """A record's column, taken from the record of that form."""
     column: Column[Row] = FIXED[name].of(lambda row: row.forms[form])
-    return replace(column, name=f"{form}_{name}", in_grid=False, in_print=True, less_is_better=False)
+    return replace(column, name=f"{form}_{name}", in_grid=False, less_is_better=False)
 
 
 def _measured(name: str, words: str, ranks: tuple[int, int] = (0, 0)) -> list[Column[Row]]:

@@ -11,7 +11,7 @@ from ctxbench import shelf
 from ctxbench.counters import LEAF_RULE
 from ctxbench.measure import stats
 from ctxbench.measure.records import SCHEMA_VERSION, Record
-from ctxbench.table.column import MIB, Column, Extra, Kind, frame
+from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,17 +81,18 @@ def _count(
     """A count of the record in 10⁹."""
     return Column(
         name, header, of_record(field, 1e9), part, "G", about,
-        digits=digits, mark=at_least, why=partial(why_empty, field), rank=rank, less_is_better=best,
+        digits=digits, units=COUNTS, mark=at_least, why=partial(why_empty, field), rank=rank,
+        less_is_better=best,
     )  # fmt: skip
 
 
 def _memory(
-    name: str, part: str, field: str, about: str, *, rank: int = 0, in_print: bool = True, best: bool = False
+    name: str, part: str, field: str, about: str, *, rank: int = 0, best: bool = False
 ) -> Column[Record]:
     """A field of bytes in MiB."""
     return Column(
-        name, "memory", of_record(field, MIB), part, "MiB", about,
-        why=partial(why_empty, field), rank=rank, in_print=in_print, less_is_better=best,
+        name, "memory", of_record(field, MIB), part, "MiB", about, units=BYTES,
+        why=partial(why_empty, field), rank=rank, less_is_better=best,
     )  # fmt: skip
 
 
@@ -133,12 +134,12 @@ IDENTITY = (
 )
 
 PARAMS: Column[Record] = Column(
-    "params", "params", of_record("params"), "", "M", "Parameters.",
-    kind="int", scale=1e-6, why=partial(why_empty, "params"), rank=13, in_print=False,
+    "params", "params", of_record("params"), "", "M", "Elements of all parameters, without buffers.",
+    kind="int", scale=1e-6, units=COUNTS, why=partial(why_empty, "params"), rank=3, less_is_better=True,
 )  # fmt: skip
 MACS = _count(
     "gmacs", "MACs", "macs",
-    "Multiply–accumulates of the forward pass: convolutions and matrix products, every call.",
+    "Multiply–accumulates of convolutions and matrix products in the forward pass, every call.",
     part="as run", best=True,
 )  # fmt: skip
 FLOPS = _count(
@@ -147,20 +148,20 @@ FLOPS = _count(
 )  # fmt: skip
 PUBLISHED_MACS = _count(
     "published_gmacs", "MACs", "published_macs",
-    "GMACs of the published operation order, whichever form was measured.",
-    part="published", rank=5,
+    "MACs of the published operation order, whichever form was measured.",
+    part="published", rank=5, best=True,
 )  # fmt: skip
 BACKWARD_MACS = _count(
     "bwd_gmacs", "MACs", "bwd_macs",
     "Multiply–accumulates of the backward pass, gradients of parameters and input.",
-    part="backward", digits=4,
+    part="backward", digits=4, best=True,
 )  # fmt: skip
-COUNTS = (PARAMS, MACS, FLOPS, PUBLISHED_MACS, BACKWARD_MACS)
+COST = (PARAMS, MACS, FLOPS, PUBLISHED_MACS, BACKWARD_MACS)
 
 MEMORY = (
     _memory(
         "act_mib", "saved", "act_bytes", "Activations kept for backward, without parameters and input.",
-        rank=15, in_print=False,
+        rank=15, best=True,
     ),
     _memory(
         "peak_pred_mib", "predicted", "peak_pred_bytes",
@@ -172,12 +173,12 @@ MEMORY = (
     ),
     _memory(
         "mem_reserved_mib", "reserved", "reserved_bytes",
-        "Measured peak the caching allocator held from the device (CUDA).", rank=16, in_print=False,
+        "Measured peak the caching allocator held from the device (CUDA).", rank=16,
     ),
     _memory(
         "mem_process_mib", "process", "process_bytes",
         "Measured growth of the process: resident memory (CPU) or device memory (CUDA).",
-        rank=14, in_print=False,
+        rank=14,
     ),
 )  # fmt: skip
 
@@ -225,7 +226,7 @@ PROVENANCE: tuple[Column[Record], ...] = (
 
 FIXED: dict[str, Column[Record]] = {
     column.name: column
-    for column in (*IDENTITY, *COUNTS, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *PROVENANCE)
+    for column in (*IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *PROVENANCE)
 }
 """Every column that does not depend on the records, by name."""
 
@@ -236,15 +237,16 @@ COUNTER_RANKS = {"fvcore": 6, "thop": 7, "torch": 8, "ptflops": 11, "torchinfo":
 def counters(records: Iterable[Record]) -> list[Column[Record]]:
     """A column for each other counter that any record has, in order of appearance."""
     names = dict.fromkeys(name for record in records for name in record.counters if name != LEAF_RULE)
-    return [_counter(name) for name in names]
+    return [counter(name) for name in names]
 
 
-def _counter(name: str) -> Column[Record]:
-    about = f"GMACs of the published form by {name}."
+def counter(name: str) -> Column[Record]:
+    """The column of another counter."""
+    about = f"MACs of the published form by {name}."
     rank = COUNTER_RANKS.get(name, max(COUNTER_RANKS.values()))
     return Column(
         f"{name}_gmacs", "MACs", partial(_gmacs, name), name, "G", about,
-        digits=5, why=partial(why_empty, name), rank=rank,
+        digits=5, units=COUNTS, why=partial(why_empty, name), rank=rank,
     )  # fmt: skip
 
 
@@ -268,7 +270,7 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
 
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """The columns of ``summary.csv`` for these records, in order."""
-    own = [*IDENTITY, *COUNTS, *MEMORY, *LATENCY, INTENSITY, *counters(records)]
+    own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *counters(records)]
     return [*own, *extra(records).columns, *PROVENANCE]
 
 
@@ -283,7 +285,7 @@ def reason(record: Record) -> str:
     # Columns that are empty for the same reason are named together, and not at all where that reason is the
     # record's own, which stands first.
     empty: dict[str, list[str]] = {}
-    for column in [*COUNTS, *MEMORY, MEDIAN, *counters([record])]:
+    for column in [*COST, *MEMORY, MEDIAN, *counters([record])]:
         if column.value(record) is None and column.why and (why := column.why(record)) != record.reason:
             empty.setdefault(why, []).append(column.name)
     parts += [f"{', '.join(names)}: {why}" for why, names in empty.items()]

@@ -17,11 +17,13 @@ from ctxbench.report.columns import (
     PARAMS,
     PUBLISHED_MACS,
     TRACED_OTHERWISE,
+    at_least,
     counters,
     extra,
     missed,
     status,
 )
+from ctxbench.report.view import ALL, View, built_in
 from ctxbench.subject import resolve
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import spec
@@ -51,14 +53,32 @@ def title(record: Record, records: Sequence[Record] = ()) -> str:
     return f"{file if len(of_one_file) < 2 else place}:{name}"
 
 
-def grid(records: Sequence[Record]) -> Grid:
-    """Lay out the main table: a row for each record, grouped by shape and the other conditions."""
-    chosen = _columns(records)
-    table = lay_out(caption(records), chosen, grouped(records), best=_best)
-    added = extra(records)
-    table.notes += [*_notes(records, chosen), *added.notes]
-    table.findings += added.findings
+def grid(records: Sequence[Record], view: View = ALL) -> Grid:
+    """Lay out the main table: a row for each record, grouped by shape and the other conditions.
+
+    Without columns of a view's own: all that say something, and what the papers on the shelf add.
+    """
+    rows = view.arranged(records)
+    chosen = view.chosen(rows) if view.columns else _columns(rows)
+    named = _named(rows, with_form=bool(view.columns))
+    table = lay_out(caption(rows), [named, *view.rounded(chosen)], grouped(rows), best=_best)
+    table.notes += _notes(rows, chosen)
+    if not view.columns:
+        added = extra(rows)
+        table.notes += [*_absent(rows, chosen), *added.notes]
+        table.findings += added.findings
     return table
+
+
+def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
+    """The column of names; those of the user's own modules are set off where others stand beside them."""
+    mixed = len({built_in(record) is None for record in records}) > 1
+    words = name if with_form else title
+    return Column(
+        "title", "module", lambda record: words(record, records), kind="text",
+        emphasis=lambda record: mixed and built_in(record) is None,
+        cite=lambda record: known.cite if (known := built_in(record)) else "",
+    )  # fmt: skip
 
 
 def machine(record: Record) -> str:
@@ -72,10 +92,17 @@ def caption(records: Sequence[Record]) -> str:
 
 
 def name(record: Record, records: Sequence[Record]) -> str:
-    """The module's title, with the form where ``records`` hold the module in several."""
-    forms = {r.case.implementation for r in records if r.case.module == record.case.module}
-    module = title(record, records)
-    return module if len(forms) == 1 else f"{module}, {record.case.implementation}"
+    """The module's title, with form and options where ``records`` hold the module in several."""
+    case = record.case
+    same = [r.case for r in records if r.case.module == case.module]
+    alike = [other.options for other in same if conditions(other) == conditions(case)]
+    form = [case.implementation] if len({other.implementation for other in same}) > 1 else []
+    options = [
+        f"{key}={value}"
+        for key, value in case.options.items()
+        if any(other.get(key) != value for other in alike)
+    ]
+    return ", ".join([title(record, records), *form, *options])
 
 
 def conditions(case: Case) -> tuple[str, ...]:
@@ -110,7 +137,9 @@ def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
 
 def _machine(records: Sequence[Record]) -> list[str]:
     versions = dict.fromkeys(f"torch {r.environment['torch']}" for r in records if "torch" in r.environment)
-    return [*dict.fromkeys(filter(None, map(machine, records))), *versions]
+    threads = dict.fromkeys(r.environment.get("threads") for r in records)
+    counted = [f"{n} CPU thread{'s' if n > 1 else ''}" for n in threads if n]
+    return [*dict.fromkeys(filter(None, map(machine, records))), *counted, *versions]
 
 
 def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
@@ -121,13 +150,12 @@ def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
 
 def _columns(records: Sequence[Record]) -> list[Column[Record]]:
     """Choose the columns; one that is empty in every row gives way to a note, but for the counts."""
-    named: Column[Record] = Column("title", "module", lambda record: title(record, records), kind="text")
     kept = [
         column
         for column in _candidates(records)
         if column in ALWAYS or any(column.value(r) is not None for r in records)
     ]
-    return [named, IMPLEMENTATION, *kept]
+    return [IMPLEMENTATION, *kept]
 
 
 def _has_train(records: Sequence[Record]) -> bool:
@@ -144,8 +172,8 @@ def _best(column: Column[Record], records: Sequence[Record]) -> Record | None:
         return None
     first, *others = sorted(measured, key=column.value)
     # Counts are exact, so the least wins; a latency wins only where it is surely below each other.
-    if column is not MEDIAN:
-        incomplete = column in (MACS, FLOPS) and first.unknown_ops
+    if column.name != MEDIAN.name:
+        incomplete = column.mark is at_least and first.unknown_ops
         return first if not incomplete and column.value(first) < column.value(others[0]) else None
     if any(r.latency.rounds < stats.MIN_ROUNDS for r in measured):
         return None
@@ -154,6 +182,8 @@ def _best(column: Column[Record], records: Sequence[Record]) -> Record | None:
 
 
 def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list[str]:
+    """What a reader of these columns must know."""
+    shown = {column.name for column in columns}
     notes = []
     configs = dict.fromkeys(f"{title(r, records)} ({r.case.config})" for r in records if r.case.config)
     if configs:
@@ -161,17 +191,17 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
     said = [*(_bound(r, records) for r in records), *(_returned(r, records) for r in records)]
     notes += [f"{line}." for line in dict.fromkeys(said) if line]
     if _has_train(records):
+        but = f", except in the column {BACKWARD_MACS.header} {BACKWARD_MACS.part}"
         notes.append(
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
-            "forward pass alone, except in the column MACs backward."
+            f"forward pass alone{but if BACKWARD_MACS.name in shown else ''}."
         )
-    notes += _absent(records, columns)
-    if any(status(r) == "noisy" for r in records):
+    if MEDIAN.name in shown and any(status(r) == "noisy" for r in records):
         notes.append(
             f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
             f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
         )
-    return notes + _misses(records)
+    return notes + _misses(records, [column for column in counters(records) if column.name in shown])
 
 
 def _bound(record: Record, records: Sequence[Record]) -> str:
@@ -203,9 +233,10 @@ def _absent(records: Sequence[Record], columns: Sequence[Column[Record]]) -> lis
     return [f"Not measured: {', '.join(headings)} — {why}." for why, headings in absent.items()]
 
 
-def _misses(records: Sequence[Record]) -> list[str]:
+def _misses(records: Sequence[Record], others: Sequence[Column[Record]]) -> list[str]:
+    """What the counts leave out, ours and those of other counters."""
     notes = []
-    for counter in counters(records):
+    for counter in others:
 
         def missing(record: Record, name: str = counter.part) -> str:
             return missed(record.counters.get(name, {}).get("missed", {}))
@@ -214,7 +245,7 @@ def _misses(records: Sequence[Record]) -> list[str]:
             notes.append(
                 f"{counter.part}, run on the published form, missed products in {_in_words(modules)}."
             )
-    if counters(records):
+    if others:
         notes.append(
             "Element-wise work is in FLOPs alone; `ctxbench explain` names what each counter leaves out."
         )

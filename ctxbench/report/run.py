@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from ctxbench.measure.records import Record
 from ctxbench.report import plots
 from ctxbench.report.columns import summary
 from ctxbench.report.layout import Parts, conditions, family, grouped
-from ctxbench.report.tables import grids, latex, markdown
+from ctxbench.report.tables import grids, latex, markdown, write_latex
+from ctxbench.report.view import ALL, View
 from ctxbench.table.grid import Grid
 from ctxbench.table.style import save
 from ctxbench.table.terminal import picture, plain
@@ -24,26 +25,43 @@ from ctxbench.table.terminal import picture, plain
 
 @dataclass(frozen=True)
 class Profile(Run):
-    """A run and its folder: ``str()`` is the table, :meth:`to_frame` the summary, a row per case."""
+    """A run and its folder: ``str()`` is the table, :meth:`to_frame` the summary, a row per case.
+
+    ``view`` says which columns and rows of it are seen.
+    """
 
     folder: Path
+    view: View = ALL
 
     @classmethod
     def of(cls, run: Run, folder: Path | str) -> "Profile":
         """A run that is in memory, and the folder it is in."""
         return cls(run.plan, run.records, Path(folder))
 
+    def seen(self, view: View) -> "Profile":
+        """The same run, seen so. Raises UserError where it lacks a column that the view has."""
+        view.check(self.records)
+        return replace(self, view=view)
+
     @cached_property
     def tables(self) -> list[Grid]:
         """The tables of its records, laid out once for whatever draws them."""
-        return grids(self.records)
+        return grids(self.records, self.view)
 
     def __str__(self) -> str:
         return plain(self.tables)
 
+    def markdown(self) -> str:
+        """The tables in GitHub Markdown."""
+        return markdown(self.tables, self.records, self.view)
+
+    def latex(self) -> str:
+        """The table for a paper."""
+        return latex(self.records, self.view)
+
     def to_frame(self) -> pd.DataFrame:
-        """The columns of ``summary.csv``."""
-        return summary(self.records)
+        """The columns of ``summary.csv``, or those asked for and what each row is of; in the rows' order."""
+        return self.view.frame(self.records)
 
 
 def load_run(folder: Path | str) -> Profile:
@@ -52,20 +70,20 @@ def load_run(folder: Path | str) -> Profile:
 
 
 def write_report(run: Profile | Path | str) -> list[Path]:
-    """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg`` and the figures of a run.
+    """Write ``summary.csv``, ``table.md``, ``table.tex`` and what it cites, ``table.svg`` and the figures.
 
     ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
     paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.
     """
     run = run if isinstance(run, Profile) else load_run(run)
-    folder, tables = run.folder, run.tables
+    folder = run.folder
     figures = _figures(folder, run)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
     return [
         write_text(folder / "summary.csv", summary(run.records).to_csv(index=False)),
-        write_text(folder / "table.md", f"{_origin(run)}\n\n{markdown(tables, run.records)}\n{pictures}\n"),
-        write_text(folder / "table.tex", latex(tables)),
-        write_text(folder / "table.svg", picture(tables[:1])),
+        write_text(folder / "table.md", f"{_origin(run)}\n\n{run.markdown()}\n{pictures}\n"),
+        *write_latex(folder / "table.tex", run.latex()),
+        write_text(folder / "table.svg", picture(run.tables[:1])),
         *figures,
     ]
 

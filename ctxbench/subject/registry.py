@@ -18,7 +18,18 @@ from ctxbench_modules import SPECS, Spec
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SINGLE", "SPECS", "Spec", "catalogue", "names", "place", "register", "registered_class", "spec"]
+__all__ = [
+    "SINGLE",
+    "SPECS",
+    "Spec",
+    "bibliography",
+    "catalogue",
+    "names",
+    "place",
+    "register",
+    "registered_class",
+    "spec",
+]
 
 ENTRY_POINT_GROUP = "ctxbench.modules"
 SINGLE = "single"
@@ -102,6 +113,13 @@ def catalogue() -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
     return "".join(f"{line}\n" for line in lines)
+
+
+def bibliography() -> str:
+    """The papers of the built-in modules in BibTeX, under the keys that their specs cite."""
+    from importlib.resources import files
+
+    return files("ctxbench_modules").joinpath("papers.bib").read_text(encoding="utf-8")
 
 
 def names() -> list[str]:

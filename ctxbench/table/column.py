@@ -7,8 +7,8 @@ precision; the glossary and what gives way where the room is short follow from t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
@@ -21,6 +21,10 @@ Whole = TypeVar("Whole")
 Kind = Literal["text", "int", "float", "bool"]
 
 MIB = 2**20
+Units = Mapping[str, float]
+"""Units of one quantity with their sizes, the smallest first."""
+COUNTS: Units = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+BYTES: Units = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 DTYPES: dict[Kind, str] = {"text": "object", "int": "Int64", "float": "float64", "bool": "bool"}
 
 
@@ -52,6 +56,8 @@ class Column(Generic[Row]):
     scale: float = 1.0
     """What is shown is the value times this, at ``digits`` significant digits."""
     digits: int = 4
+    units: Units | None = None
+    """Among which a table chooses the one unit that its largest row asks for; ``unit`` is one of them."""
     format: Callable[[Any], str] | None = None
     """How a value is shown, where not so."""
     mark: Callable[[Row], str] | None = None
@@ -62,10 +68,10 @@ class Column(Generic[Row]):
     """The footnote of a cell that has a value; empty for none."""
     emphasis: Callable[[Row], bool] | None = None
     """Whether a cell is set off from the others."""
+    cite: Callable[[Row], str] | None = None
+    """The BibTeX key of what a cell names; empty for none. LaTeX alone cites it."""
     rank: int = 0
     """Where the room is short, columns of the highest rank give way first; those of rank 0 never do."""
-    in_print: bool = True
-    """Whether it stands in LaTeX too, where a page is narrow."""
     in_frame: bool = True
     """Whether it stands in the table at full precision too."""
     less_is_better: bool = False
@@ -77,7 +83,8 @@ class Column(Generic[Row]):
     @property
     def heading(self) -> Heading:
         """What stands over it."""
-        return Heading(self.name, self.header, self.part, self.unit, self.rank, self.in_print)
+        counts = self.kind == "int" or self.units is not None
+        return Heading(self.name, self.header, self.part, self.unit, self.rank, counts)
 
     def of(self, part: Callable[[Whole], Row]) -> Column[Whole]:
         """The same column of a table whose rows hold a ``Row`` each, which ``part`` takes out of them."""
@@ -85,7 +92,8 @@ class Column(Generic[Row]):
         def of_whole(function: Callable[[Row], Any] | None) -> Any:
             return None if function is None else lambda whole: function(part(whole))
 
-        taken = {name: of_whole(getattr(self, name)) for name in ("value", "mark", "why", "note", "emphasis")}
+        named = ("value", "mark", "why", "note", "emphasis", "cite")
+        taken = {name: of_whole(getattr(self, name)) for name in named}
         return Column(**{**vars(self), **taken})
 
     def text(self, row: Row) -> str | None:
@@ -123,8 +131,12 @@ def lay_out(
     *,
     best: Callable[[Column[Row], Sequence[Row]], Row | None] = lambda column, rows: None,
 ) -> Grid:
-    """Lay out a table: rows in labelled groups. ``best`` finds the row to set off in a column of a group."""
-    shown = [column for column in columns if column.in_grid]
+    """Lay out a table: rows in labelled groups. ``best`` finds the row to set off in a column of a group.
+
+    Neighbours under one header have one unit, which suits the largest value that any of their rows has.
+    """
+    groups = list(groups)
+    shown = in_one_unit([c for c in columns if c.in_grid], [row for _, rows in groups for row in rows])
     grid = Grid(title, [column.heading for column in shown])
     for label, rows in groups:
         winners = [best(column, rows) if column.less_is_better else None for column in shown]
@@ -143,7 +155,33 @@ def _cell(grid: Grid, column: Column[Row], row: Row, best: bool) -> Cell:
         return Cell(EMPTY, note=grid.footnote(why) if why else 0)
     note = column.note(row) if column.note else ""
     set_off = best or (column.emphasis is not None and column.emphasis(row))
-    return Cell(shown, set_off, grid.footnote(note) if note else 0)
+    return Cell(shown, set_off, grid.footnote(note) if note else 0, column.cite(row) if column.cite else "")
+
+
+def in_one_unit(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> list[Column[Row]]:
+    """The columns, those that have a choice of units each in the one its largest row asks for."""
+    largest: dict[tuple[str, ...], float] = {}
+    for column in columns:
+        values = [column.value(row) for row in rows] if column.units else []
+        sizes = [abs(value) * column.scale for value in values if value is not None and not math.isnan(value)]
+        if column.units and sizes:
+            # as it will be shown: 999.9 K is 1.00 M at three digits
+            rounded = float(f"{max(sizes):.{column.digits - 1}e}") * column.units[column.unit]
+            key = (column.header, *column.units)
+            largest[key] = max(largest.get(key, 0.0), rounded)
+    return [_in_unit(column, largest.get((column.header, *(column.units or ())))) for column in columns]
+
+
+def _in_unit(column: Column[Row], largest: float | None) -> Column[Row]:
+    """The column in the largest of its units that is at most ``largest``."""
+    if column.units is None or largest is None:
+        return column
+    smallest, *others = column.units
+    unit = next((unit for unit in reversed(others) if column.units[unit] <= largest), smallest)
+    scale = column.scale * column.units[column.unit] / column.units[unit]
+    whole = column.units[unit] == 1  # a count of its own has no decimals
+    shown = (lambda value: f"{value * scale:.0f}") if whole else column.format
+    return replace(column, unit=unit, scale=scale, format=shown)
 
 
 def frame(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> pd.DataFrame:

@@ -13,11 +13,15 @@ EMPTY = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's text. ``best`` marks the column's significantly best; ``note`` is the number of a footnote."""
+    """A cell's text. ``best`` marks the column's significantly best; ``note`` is the number of a footnote.
+
+    ``cite`` is the BibTeX key of what the text names.
+    """
 
     text: str
     best: bool = False
     note: int = 0
+    cite: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,13 @@ class Heading:
     unit: str = ""
     rank: int = 0
     """Where the room is short, columns of the highest rank give way first; those of rank 0 never do."""
-    in_print: bool = True
+    counts: bool = False
+    """Whether its cells are numbers though they have no unit."""
 
     @property
     def is_number(self) -> bool:
         """Whether its cells are numbers, which are set to the right."""
-        return bool(self.unit)
+        return self.counts or bool(self.unit)
 
     @property
     def line(self) -> str:

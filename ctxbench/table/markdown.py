@@ -1,16 +1,21 @@
 """Grids as GitHub Markdown."""
 
+import re
 from collections.abc import Iterable
 
 from ctxbench.table.column import Column, Row
 from ctxbench.table.grid import Cell, Grid
 
+_BLOCK = re.compile(r"^(?:(\d{1,9})(?=[.)](?:\s|$))|(?=[-+](?:\s|$)|-[- ]*$|#{1,6}(?:\s|$)))")
+"""Where a text would begin a list, a heading or a rule."""
+
 
 def escape(text: str) -> str:
-    """Keep text from being read as Markdown or HTML, or from ending a table's cell."""
-    for special in "\\|*_`<>[]":
+    """Keep text from being read as Markdown, HTML or mathematics, or from ending a table's cell."""
+    for special in "\\|*_`<>[]$" + ("~" if text.count("~") > 1 else ""):  # one alone strikes nothing out
         text = text.replace(special, f"\\{special}")
-    return " ".join(text.split())
+    text = re.sub(r"&(?=#?\w+;)", r"\\&", " ".join(text.split()))
+    return _BLOCK.sub(r"\1\\", text, count=1)
 
 
 def grid_markdown(grid: Grid) -> str:

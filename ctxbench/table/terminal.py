@@ -71,8 +71,9 @@ def _note(text: str, style: str = "dim") -> RenderableType:
 
 def _table(grid: Grid) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    has_parts = any(heading.part for heading in grid.headings)
     for heading in grid.headings:
-        words = "\n".join((heading.header, heading.part, heading.unit))
+        words = "\n".join((heading.header, *([heading.part] if has_parts else []), heading.unit))
         justify: Literal["left", "right"] = "right" if heading.is_number else "left"
         table.add_column(Text(words, justify=justify), justify=justify, no_wrap=heading.is_number)
     for group in grid.groups:

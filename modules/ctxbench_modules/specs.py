@@ -12,6 +12,7 @@ class Spec(NamedTuple):
     ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one forward
     pass (C channels, n = H·W positions, r ranks, d latent nodes, k bases, S sampled positions). ``forms`` are
     the forms there are, the quickest first: a module without a quicker exact one has its single form.
+    ``cite`` is the paper's key in ``papers.bib``; empty for a module that is not built in.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Spec(NamedTuple):
     url: str
     complexity: str
     forms: tuple[str, ...] = ("fast", "published")
+    cite: str = ""
 
 
 SPECS: dict[str, Spec] = {
@@ -35,6 +37,7 @@ SPECS: dict[str, Spec] = {
             year=2020,
             url="https://arxiv.org/abs/2008.00490",
             complexity="O(rCHW)",
+            cite="chen2020tensor",
         ),
         Spec(
             name="nonlocal",
@@ -44,6 +47,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1711.07971",
             complexity="O(CH²W²)",
+            cite="wang2018nonlocal",
         ),
         Spec(
             name="apcnet",
@@ -53,6 +57,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://openaccess.thecvf.com/content_CVPR_2019/html/He_Adaptive_Pyramid_Context_Network_for_Semantic_Segmentation_CVPR_2019_paper.html",
             complexity="O(C²HW)",
+            cite="he2019apcnet",
         ),
         Spec(
             name="rcca",
@@ -62,6 +67,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1811.11721",
             complexity="O(CHW(H+W))",
+            cite="huang2019ccnet",
         ),
         Spec(
             name="a2net",
@@ -71,6 +77,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1810.11579",
             complexity="O(C²HW)",
+            cite="chen2018a2nets",
         ),
         Spec(
             name="afnb",
@@ -80,6 +87,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1908.07678",
             complexity="O(CHWS)",
+            cite="zhu2019asymmetric",
         ),
         Spec(
             name="apnb",
@@ -89,6 +97,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1908.07678",
             complexity="O(CHWS)",
+            cite="zhu2019asymmetric",
         ),
         Spec(
             name="latentgnn",
@@ -99,6 +108,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1905.11634",
             complexity="O(CHWd)",
+            cite="zhang2019latentgnn",
         ),
         Spec(
             name="emau",
@@ -108,6 +118,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1907.13426",
             complexity="O(CHWk)",
+            cite="li2019emanet",
         ),
         Spec(
             name="pam",
@@ -117,6 +128,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1809.02983",
             complexity="O(CH²W²)",
+            cite="fu2019danet",
         ),
         Spec(
             name="cam",
@@ -126,6 +138,7 @@ SPECS: dict[str, Spec] = {
             year=2019,
             url="https://arxiv.org/abs/1809.02983",
             complexity="O(C²HW)",
+            cite="fu2019danet",
         ),
         Spec(
             name="psa",
@@ -135,6 +148,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://ecva.net/papers/eccv_2018/papers_ECCV/html/Hengshuang_Zhao_PSANet_Point-wise_Spatial_ECCV_2018_paper.php",
             complexity="O(CH²W²)",
+            cite="zhao2018psanet",
             forms=("single",),
         ),
         Spec(
@@ -145,6 +159,7 @@ SPECS: dict[str, Spec] = {
             year=2017,
             url="https://arxiv.org/abs/1612.01105",
             complexity="O(CHW)",
+            cite="zhao2017pspnet",
             forms=("single",),
         ),
         Spec(
@@ -155,6 +170,7 @@ SPECS: dict[str, Spec] = {
             year=2017,
             url="https://arxiv.org/abs/1706.05587",
             complexity="O(C²HW)",
+            cite="chen2017rethinking",
             forms=("single",),
         ),
         Spec(
@@ -165,6 +181,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1709.01507",
             complexity="O(CHW)",
+            cite="hu2018senet",
             forms=("single",),
         ),
         Spec(
@@ -175,6 +192,7 @@ SPECS: dict[str, Spec] = {
             year=2018,
             url="https://arxiv.org/abs/1807.06521",
             complexity="O(CHW)",
+            cite="woo2018cbam",
             forms=("single",),
         ),
     )

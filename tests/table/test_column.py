@@ -2,6 +2,7 @@
 
 import math
 import re
+import string
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ctxbench.table.column import Column, frame, lay_out, raw
-from ctxbench.table.grid import EMPTY, Grid, Heading
+from ctxbench.table.column import BYTES, COUNTS, Column, Units, frame, lay_out, raw
+from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.terminal import GridView
@@ -73,7 +74,7 @@ def test_nothing_is_never_shown_as_a_number(value: object) -> None:
 
 
 def headings() -> st.SearchStrategy[list[Heading]]:
-    """Headings of distinct names, of any rank, in LaTeX or not; the first, which stays, is a name."""
+    """Headings of distinct names, of any rank; the first, which stays, is a name."""
     each = st.builds(
         Heading,
         st.just(""),
@@ -81,7 +82,6 @@ def headings() -> st.SearchStrategy[list[Heading]]:
         st.sampled_from(["", "fast", "published"]),
         st.sampled_from(["", "G", "MiB"]),
         rank=st.integers(0, 4),
-        in_print=st.booleans(),
     )
     numbered = st.lists(each, max_size=9).map(
         lambda some: [replace(heading, name=f"c{i}") for i, heading in enumerate(some)]
@@ -95,7 +95,7 @@ def grid_of(shown: list[Heading]) -> Grid:
     columns = [
         Column(
             heading.name, heading.header, lambda row, name=heading.name: name, heading.part, heading.unit,
-            kind="text", rank=heading.rank, in_print=heading.in_print,
+            kind="text", rank=heading.rank,
         )
         for heading in shown
     ]  # fmt: skip
@@ -127,11 +127,22 @@ def test_columns_give_way_by_rank_and_are_named(shown: list[Heading], width: int
     assert note == ", ".join(h.line for h in sorted(hidden, key=lambda heading: -heading.rank))
 
 
+@given(st.text(string.printable[:95] + "λ²×", max_size=40), st.text(string.punctuation + "bold", max_size=20))
+def test_any_text_survives_the_terminal(name: str, note: str) -> None:
+    shown = [Heading("a", "a"), Heading("b", "b")]
+    grid = Grid("", shown, [Group("", [[Cell(name), Cell("end")]])], [], [note])
+    lines = drawn(grid, 200)[0]
+    assert [line.rpartition("end")[0].strip() for line in lines if line.rstrip().endswith("end")] == [
+        name.strip()
+    ]
+    assert lines[-1].strip() == note
+
+
 @given(headings())
-def test_print_has_the_columns_meant_for_it_and_markdown_all(shown: list[Heading]) -> None:
+def test_paper_and_markdown_have_every_column(shown: list[Heading]) -> None:
     grid = grid_of(shown)
     body = grid_latex(grid, "", "tab:x").split("\\midrule\n")[1].split(" \\\\")[0]
-    assert body.split(" & ") == [heading.name for heading in shown if heading.in_print]
+    assert body.split(" & ") == [heading.name for heading in shown]
     assert f"| {' | '.join(heading.name for heading in shown)} |" in grid_markdown(grid)
 
 
@@ -148,6 +159,58 @@ def test_spans_hold_every_heading_once_and_neighbours_of_one_header(shown: list[
 def test_a_table_without_columns_still_has_its_notes() -> None:
     grid = grid_of([Heading("name", "name", rank=1)]).without([Heading("name", "name", rank=1)])
     assert (grid.headings, grid.groups[0].rows) == ([], [[]])
+
+
+def cost(units: Units, unit: str, digits: int, header: str = "MACs") -> Column[float]:
+    return Column(header, header, lambda row: row, unit=unit, units=units, digits=digits)
+
+
+@given(
+    st.lists(st.floats(1, 1e14), min_size=1, max_size=6),
+    st.sampled_from([(COUNTS, "G"), (COUNTS, "M"), (BYTES, "MiB")]),
+    st.integers(1, 6),
+)
+def test_a_column_has_the_one_unit_that_its_largest_row_asks_for(
+    sizes: list[float], quantity: tuple[Units, str], digits: int
+) -> None:
+    units, unit = quantity
+    grid = lay_out("", [cost(units, unit, digits)], [("", [size / units[unit] for size in sizes])])
+    (shown,) = {heading.unit for heading in grid.headings}
+    texts = [row[0].text for group in grid.groups for row in group.rows]
+    largest = float(f"{max(sizes):.{digits - 1}e}")
+    assert shown == max(
+        (name for name in units if units[name] <= largest), key=units.__getitem__, default="KiB"
+    )
+    for size, text in zip(sizes, texts, strict=True):
+        half_a_digit = 0.5 * 10.0 ** (math.floor(math.log10(size / units[shown])) - digits + 1)
+        assert abs(float(text) * units[shown] - size) <= 1.001 * max(
+            half_a_digit * units[shown], units[shown] == 1
+        )
+
+
+def test_what_rounds_up_to_the_next_unit_is_shown_in_it() -> None:
+    def shown(size: float, digits: int) -> tuple[str, str]:
+        grid = lay_out("", [cost(COUNTS, "", digits)], [("", [size])])
+        return grid.groups[0].rows[0][0].text, grid.headings[0].unit
+
+    assert shown(999_400, 3) == ("999", "K")
+    assert shown(999_600, 3) == ("1.00", "M")
+    assert shown(999_600, 4) == ("999.6", "K")
+    assert shown(7, 3) == ("7", "")
+    assert shown(0, 3) == ("0", "")
+
+
+def test_neighbours_under_one_header_share_the_unit_and_empty_columns_keep_theirs() -> None:
+    columns = [
+        Column("a", "MACs", lambda row: row[0], "forward", "G", units=COUNTS, digits=3),
+        Column("b", "MACs", lambda row: row[1], "backward", "G", units=COUNTS, digits=3),
+        Column("c", "FLOPs", lambda row: row[2], "", "G", units=COUNTS, digits=3),
+        Column("d", "params", lambda row: None, "", "M", units=COUNTS, digits=3),
+    ]
+    grid = lay_out("", columns, [("", [(0.9, 1.8, 2e-6)])])
+    assert [heading.unit for heading in grid.headings] == ["G", "G", "K", "M"]
+    assert [cell.text for cell in grid.groups[0].rows[0]] == ["0.900", "1.80", "2.00", EMPTY]
+    assert all(heading.is_number for heading in grid.headings)
 
 
 @pytest.mark.parametrize("value", [0, 123_456_789])

@@ -28,20 +28,20 @@ COLUMNS: tuple[Column[Record], ...] = (
     Column(
         "paper_gflops", "Table 10", _by_rule("gflops"), "own rule", "G",
         "The paper's own convention (docs: how we count), run leaf by leaf over the published form.",
-        why=partial(why_empty, LEAF_RULE), rank=18, in_print=False,
+        why=partial(why_empty, LEAF_RULE), rank=18,
     ),
     Column(
         "paper_mib", "Table 10", _by_rule("mib"), "own rule", "MiB",
         "Memory by the paper's own convention: outputs of the leaves, the last call of each.",
-        why=partial(why_empty, LEAF_RULE), rank=20, in_print=False,
+        why=partial(why_empty, LEAF_RULE), rank=20,
     ),
     Column(
         "printed_gflops", "Table 10", _printed("gflops"), "printed", "G", "FLOPs as printed in Table 10.",
-        kind="text", rank=17, in_print=False, beside="gmacs",
+        kind="text", rank=17, beside="gmacs",
     ),
     Column(
         "printed_mib", "Table 10", _printed("mib"), "printed", "MiB", "Memory as printed in Table 10.",
-        kind="text", rank=19, in_print=False, beside="peak_pred_mib",
+        kind="text", rank=19, beside="peak_pred_mib",
     ),
 )  # fmt: skip
 

@@ -56,11 +56,10 @@ def hidden(grid: Grid, few: int) -> set[str]:
     return {heading.name for heading in by_rank[:few]}
 
 
-def test_printed_columns_go_before_measured_ones_and_stay_out_of_print() -> None:
+def test_printed_columns_go_before_measured_ones() -> None:
     extra: list[Column] = [*record_extra(records()).columns]
     others = [column for column in columns(records()) if column not in extra]
     assert min(column.rank for column in extra) > max(column.rank for column in others)
-    assert not any(column.in_print for column in extra)
 
 
 def test_the_comparison_gives_up_its_uniform_counts_first_and_never_a_printed_number(tmp_path) -> None:
