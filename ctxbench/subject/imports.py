@@ -67,7 +67,9 @@ def import_module(name: str, folder: Path) -> ModuleType:
 
 def _by_name(name: str, shown: str, says: str = "{} cannot be imported: {}") -> ModuleType:
     """Import as Python does; where an ``__init__`` of the package fails, that one is left out."""
-    top, left_out = name.partition(".")[0], list[str]()
+    top = name.partition(".")[0]
+    before = {m: module for m, module in sys.modules.items() if m == top or m.startswith(f"{top}.")}
+    left_out: dict[str, ModuleType] = {}
     first: BaseException | None = None
     try:
         while True:
@@ -75,44 +77,33 @@ def _by_name(name: str, shown: str, says: str = "{} cannot be imported: {}") -> 
                 return importlib.import_module(name)
             except (Exception, SystemExit) as error:
                 first = first or error
-                failing = _failing_init(top, error)
-                if failing is None or failing in left_out or len(left_out) == MAX_LEFT_OUT:
+                failing = _failing_package(top, error)
+                if failing is None or failing.__name__ in left_out or len(left_out) == MAX_LEFT_OUT:
                     raise UserError(says.format(shown, in_one_line(first))) from first
-                left_out.append(failing)
-                _leave_out(failing)
+                left_out[failing.__name__] = failing
+                for half_made in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
+                    del sys.modules[half_made]
+                sys.modules.update(left_out)
     finally:
         for package in left_out:  # whoever imports it next gets the real one, or its real error
             sys.modules.pop(package, None)
+        if left_out:
+            sys.modules.update(before)
 
 
-def _failing_init(top: str, error: BaseException) -> str | None:
-    """The innermost package of ``top`` whose ``__init__`` was being run when something was raised."""
+def _failing_package(top: str, error: BaseException) -> ModuleType | None:
+    """An empty package for the innermost one of ``top`` whose ``__init__`` was running when it was raised."""
     step, found = error.__traceback__, None
     while step is not None:
         names = step.tb_frame.f_globals
-        package = names.get("__name__", "")
-        if step.tb_frame.f_code.co_name == "<module>" and names.get("__package__") == package:
-            found = package if package.partition(".")[0] == top and "__path__" in names else found
+        name = names.get("__name__", "")
+        runs_init = step.tb_frame.f_code.co_name == "<module>" and "__path__" in names
+        if runs_init and name.partition(".")[0] == top:
+            found = ModuleType(name)
+            found.__path__ = list(names["__path__"])
+            found.__package__ = name
         step = step.tb_next
     return found
-
-
-def _leave_out(package: str) -> None:
-    """Put an empty package in the place of one whose ``__init__`` fails, and forget what it had imported."""
-    parent, _, last = package.rpartition(".")
-    spec = PathFinder.find_spec(package, _path_of(parent))
-    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
-        del sys.modules[name]
-    empty = ModuleType(package)
-    empty.__path__ = list(spec.submodule_search_locations or ()) if spec is not None else []
-    empty.__package__ = package
-    sys.modules[package] = empty
-    if parent in sys.modules:
-        setattr(sys.modules[parent], last, empty)
-
-
-def _path_of(package: str) -> Sequence[str] | None:
-    return list(sys.modules[package].__path__) if package in sys.modules else None
 
 
 class _Home:

@@ -149,3 +149,24 @@ def test_a_compiled_block_with_imports_of_its_own_still_compiles(tmp_path: Path)
     counter = CompileCounter()
     torch.compile(module, backend=counter)(torch.ones(1, 2, 4, 4))
     assert counter.frame_count == 1
+
+
+def test_a_package_whose_init_fails_is_imported_by_name_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that breaks below another's import, which then lacks a name: both are left out, and nothing stays."""
+    package = tmp_path / "broken_package"
+    (package / "parts").mkdir(parents=True)
+    (package / "heads").mkdir()
+    (package / "__init__.py").write_text("from .heads import Head\n")
+    (package / "parts" / "__init__.py").write_text("import nothing_of_that_name\nPART = 1\n")
+    (package / "heads" / "__init__.py").write_text("from ..parts import PART\nclass Head: pass\n")
+    (package / "heads" / "block.py").write_text(
+        "from torch import nn\nfrom .width import WIDTH\nclass Block(nn.Module):\n    width = WIDTH\n"
+    )
+    (package / "heads" / "width.py").write_text("WIDTH = 7\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load("broken_package.heads.block:Block").maker.width == 7
+    assert "broken_package" not in sys.modules
+    with pytest.raises(UserError, match="cannot import 'broken_package': ModuleNotFoundError"):
+        load("broken_package:Head")
