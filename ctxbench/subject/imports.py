@@ -78,8 +78,10 @@ def _by_name(name: str, shown: str, says: str = "{} cannot be imported: {}") -> 
             except (Exception, SystemExit) as error:
                 first = first or error
                 failing = _failing_package(top, error)
-                if failing is None or failing.__name__ in left_out or len(left_out) == MAX_LEFT_OUT:
+                is_given_up = failing is None or failing.__name__ in (name, *left_out)
+                if is_given_up or len(left_out) == MAX_LEFT_OUT:
                     raise UserError(says.format(shown, in_one_line(first))) from first
+                assert failing is not None
                 left_out[failing.__name__] = failing
                 for half_made in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
                     del sys.modules[half_made]

@@ -154,7 +154,7 @@ def test_a_compiled_block_with_imports_of_its_own_still_compiles(tmp_path: Path)
 def test_a_package_whose_init_fails_is_imported_by_name_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that breaks below another's import, which then lacks a name: both are left out, and nothing stays."""
+    """One breaks below another, which then lacks a name: both are left out, and nothing of it stays."""
     package = tmp_path / "broken_package"
     (package / "parts").mkdir(parents=True)
     (package / "heads").mkdir()
