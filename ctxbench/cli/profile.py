@@ -173,4 +173,5 @@ def _deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> N
     if quiet:
         return
     shared.show(run.tables, shared.WIDE)
-    print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
+    files = "report.html, records.jsonl, summary.csv, table.md, table.tex, and the figures"
+    print(f"\nWritten to {run.folder}: {files}.")

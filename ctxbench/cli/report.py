@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from ctxbench.cli import shared
 from ctxbench.cli.app import app
 from ctxbench.cli.options import Folder
 
 
 @app.command()
 def report(run: Folder) -> None:
-    """Rebuild a run's tables and figures.
+    """Print a run's tables again, and write its page.
 
-    From its records, without measuring.
+    From its records, without measuring: report.html (every number, figure and sample in one file that sorts),
+    the tables and the figures.
     """
-    from ctxbench import api
+    from ctxbench.report.run import load_run, write_report
 
-    for path in api.report(run):
-        print(path)
+    read = load_run(run)
+    written = write_report(read)
+    shared.show(read.tables, shared.WIDE)
+    print(f"\nWritten to {run}: {', '.join(path.name for path in written)}.")

@@ -16,6 +16,7 @@ from ctxbench.measure.records import Record
 from ctxbench.report import plots
 from ctxbench.report.columns import summary
 from ctxbench.report.layout import Parts, conditions, family, grouped
+from ctxbench.report.page import write_page
 from ctxbench.report.tables import grids, latex, markdown
 from ctxbench.table.grid import Grid
 from ctxbench.table.style import save
@@ -52,7 +53,7 @@ def load_run(folder: Path | str) -> Profile:
 
 
 def write_report(run: Profile | Path | str) -> list[Path]:
-    """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg`` and the figures of a run.
+    """Write ``summary.csv``, ``table.md``, ``table.tex``, ``table.svg``, ``report.html`` and a run's figures.
 
     ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
     paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.
@@ -66,6 +67,7 @@ def write_report(run: Profile | Path | str) -> list[Path]:
         write_text(folder / "table.md", f"{_origin(run)}\n\n{markdown(tables, run.records)}\n{pictures}\n"),
         write_text(folder / "table.tex", latex(tables)),
         write_text(folder / "table.svg", picture(tables[:1])),
+        write_page(folder, run.records, tables, run.plan, figures, source=_origin(run)),
         *figures,
     ]
 

@@ -50,7 +50,7 @@ class Column(Generic[Row]):
     """What it means, in one line of the glossary."""
     kind: Kind = "float"
     scale: float = 1.0
-    """What is shown is the value times this, at ``digits`` significant digits."""
+    """What is shown is the value times this, at ``digits`` significant digits; an integer not scaled whole."""
     digits: int = 4
     format: Callable[[Any], str] | None = None
     """How a value is shown, where not so."""
@@ -95,7 +95,7 @@ class Column(Generic[Row]):
             return None
         if self.format is not None:
             shown = self.format(value)
-        elif self.kind in ("text", "bool"):
+        elif self.kind in ("text", "bool") or (self.kind == "int" and self.scale == 1):
             shown = str(value)
         else:
             shown = significant(value * self.scale, self.digits)
