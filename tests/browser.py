@@ -81,5 +81,3 @@ def opened(page: Path, script: str, tmp_path: Path) -> dict[str, object]:
     assert found, ran.stderr
     told: dict[str, object] = json.loads(html.unescape(found[1]))
     return told
-
-

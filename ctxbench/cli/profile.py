@@ -147,7 +147,7 @@ def _deliver_networks(costs: NetworkCosts, exports: Mapping[str, Path | None], q
     from ctxbench.table.latex import grid_latex
     from ctxbench.table.markdown import grid_markdown
 
-    grid = costs.grid()
+    (grid,) = costs.grids()
     draw: dict[str, Callable[[], str]] = {
         "json": lambda: costs.to_frame().to_json(orient="records", indent=1) + "\n",
         "csv": lambda: str(costs.to_frame().to_csv(index=False)),

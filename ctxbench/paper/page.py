@@ -92,5 +92,3 @@ def _pictures(folder: Path, sheet: Sheet) -> list[Markup]:
         pictures.append(drawing(folder / f"{sheet.name}.svg", sheet.grid.title))
     pictures += map(image, sheet.pictures)
     return pictures
-
-

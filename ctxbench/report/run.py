@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,17 +15,19 @@ from ctxbench.files import write_text
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report import plots
-from ctxbench.report.columns import summary
-from ctxbench.report.layout import Parts, conditions, family, grouped
+from ctxbench.report.columns import status, summary
+from ctxbench.report.layout import Parts, caption, conditions, family, grouped
 from ctxbench.report.page import write_page
 from ctxbench.report.tables import grids, latex, markdown
+from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
+from ctxbench.table.result import Result
 from ctxbench.table.style import save
-from ctxbench.table.terminal import picture, plain
+from ctxbench.table.terminal import picture
 
 
-@dataclass(frozen=True)
-class Profile(Run):
+@dataclass(frozen=True, repr=False)
+class Profile(Result, Run):
     """A run and its folder: ``str()`` is the table, :meth:`to_frame` the summary, a row per case."""
 
     folder: Path
@@ -39,8 +42,23 @@ class Profile(Run):
         """The tables of its records, laid out once for whatever draws them."""
         return grids(self.records)
 
-    def __str__(self) -> str:
-        return plain(self.tables)
+    def grids(self) -> list[Grid]:
+        """The tables."""
+        return self.tables
+
+    @property
+    def headline(self) -> str:
+        """The folder, how many cases ended how, their conditions, and the range of their medians."""
+        ended = Counter(map(status, self.records))
+        medians = [median for r in self.records if (median := r.latency.median_ms) is not None]
+        ends = (
+            dict.fromkeys(significant(median, 4) for median in (min(medians), max(medians)))
+            if medians
+            else ()
+        )
+        timed = f"median latency of one call {' to '.join(ends)} ms" if ends else "no latency measured"
+        cases = ", ".join(f"{number} {how}" for how, number in ended.items())
+        return f"{self.folder}: {cases}; {caption(self.records)}; {timed}"
 
     def to_frame(self) -> pd.DataFrame:
         """The columns of ``summary.csv``."""

@@ -25,15 +25,15 @@ from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.result import Result
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, save
-from ctxbench.table.terminal import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Result):
     """Modules measured along one axis. ``str()`` is a table, :meth:`to_frame` a row per exponent."""
 
     axis: str
@@ -44,8 +44,20 @@ class Sweep:
         """Every fit, module by module."""
         return growths(self.axis, self.records)
 
-    def __str__(self) -> str:
-        return plain([sweep_grid(self)])
+    def grids(self) -> list[Grid]:
+        """The exponents."""
+        return [sweep_grid(self)]
+
+    @property
+    def headline(self) -> str:
+        """The axis, and how many modules and cases lie along it."""
+        fitted = dict.fromkeys(growth.quantity for growth in self.growths if growth.slope is not None)
+        fits = ", ".join(QUANTITIES[quantity].words for quantity in fitted) or "nothing"
+        modules = dict.fromkeys(record.case.module for record in self.records)
+        return (
+            f"along {self.axis}, {caption(self.records)}: {len(self.records)} cases of "
+            f"{', '.join(name.rpartition('/')[2] for name in modules)}; exponents of {fits}"
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """A row per module and quantity: exponent, interval, last slope, claim, verdict, points."""

@@ -50,7 +50,7 @@ class Column(Generic[Row]):
     """What it means, in one line of the glossary."""
     kind: Kind = "float"
     scale: float = 1.0
-    """What is shown is the value times this, at ``digits`` significant digits; an integer not scaled whole."""
+    """What is shown is the value times this at ``digits`` significant digits; an integer as it is, whole."""
     digits: int = 4
     format: Callable[[Any], str] | None = None
     """How a value is shown, where not so."""

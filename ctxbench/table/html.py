@@ -45,8 +45,10 @@ def code(text: str) -> Markup:
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def grid_html(grid: Grid, verdict_of: Callable[[str], str] = lambda text: "") -> Markup:
-    """The grid's table, without its title, notes and findings.
+def grid_html(
+    grid: Grid, verdict_of: Callable[[str], str] = lambda text: "", *, sorts: bool = True
+) -> Markup:
+    """The grid's table, without its title, notes and findings; where nothing ``sorts``, without buttons.
 
     ``verdict_of`` finds the verdict that a cell's text begins with, empty for none; a page colours it.
     """
@@ -57,6 +59,7 @@ def grid_html(grid: Grid, verdict_of: Callable[[str], str] = lambda text: "") ->
             has_parts=any(len(span.headings) > 1 for span in grid.spans()),
             sort_value=sort_value,
             verdict_of=verdict_of,
+            sorts=sorts,
         )
     )
 

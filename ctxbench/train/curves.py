@@ -12,8 +12,8 @@ from ctxbench.files import write_text
 from ctxbench.table.column import Column, lay_out
 from ctxbench.table.grid import Grid
 from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.result import Result
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas, pale, save
-from ctxbench.table.terminal import plain
 from ctxbench.train.run import TrainedRun
 
 WINDOW = 25
@@ -54,10 +54,10 @@ def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:
     axes.plot(log["iteration"], mean, color=colour, linewidth=1.8, label=label)
 
 
-class Trained(TrainedRun):
+class Trained(Result, TrainedRun):
     """A finished run: ``str()`` is the tables it ends with, :meth:`to_frame` the scores of each class."""
 
-    def tables(self) -> list[Grid]:
+    def grids(self) -> list[Grid]:
         """Of its evaluation, and of the gap to its baseline."""
         return result(self)
 
@@ -65,13 +65,15 @@ class Trained(TrainedRun):
         """A row per class, as of an evaluation."""
         return self.evaluation.to_frame()
 
-    def __str__(self) -> str:
-        return plain(self.tables())
+    @property
+    def headline(self) -> str:
+        """The folder, and what its evaluation came to."""
+        return f"{self.folder}: {self.evaluation.headline}"
 
 
 def result(run: TrainedRun) -> list[Grid]:
     """The tables a run ends with: of its evaluation, and of the gap to its baseline."""
-    return [*run.evaluation.tables(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
+    return [*run.evaluation.grids(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def test_a_baseline_is_trained_beside_it_and_the_gap_stated(settings: dict[str, 
     assert run.baseline is not None
     gap = run.evaluation.miou - run.baseline.evaluation.miou
     assert f"The gap is **{gap:+.2f} points**" in (run.folder / "report.md").read_text()
-    *_, gaps = run.tables()
+    *_, gaps = run.grids()
     scores = (run.evaluation.miou, run.baseline.evaluation.miou, gap)
     assert [cell.text for cell in gaps.groups[1].rows[0]] == [
         "mean", f"{scores[0]:.2f}", f"{scores[1]:.2f}", f"{scores[2]:+.2f}",
