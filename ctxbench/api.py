@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
+from ctxbench.subject import registry
 from ctxbench.subject.case import Case, Layout, Mode
 from ctxbench.subject.cases import Modules, Size, cases, listed
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
 
-Subject: TypeAlias = "str | nn.Module"
+Subject: TypeAlias = "str | type[nn.Module] | nn.Module"
 Formula: TypeAlias = "int | Callable[..., int]"
 Shape = tuple[int, int, int, int]
 SHAPE: Shape = (1, 512, 64, 64)
@@ -83,7 +84,8 @@ def profile(
 
     Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
     measured in the folder. A class defined in a script is imported from it by the processes that measure, so
-    the script's own work belongs under ``if __name__ == "__main__":``.
+    the script's own work belongs under ``if __name__ == "__main__":``. One typed in a notebook's cell is
+    written, with what it uses from other cells, into a file in the user's cache, which its records name.
     """
     from ctxbench.counters import installed
     from ctxbench.measure import session
@@ -181,12 +183,13 @@ def trace(
 ) -> Trace:
     """Record one pass of a module over an input of ``shape`` (N, C, H, W), without computing it.
 
-    A name is built as :func:`profile` says; a module that exists already is copied and never touched, and
-    takes no preset, options or implementation. Raises UserError where the module cannot be built, fails, or
-    does not return (N, C', H, W).
+    A name or a class is built as :func:`profile` says; a module that exists already is copied and never
+    touched, and takes no preset, options or implementation. Raises UserError where the module cannot be
+    built, fails, or does not return (N, C', H, W).
     """
     from ctxbench.tracing import trace_case
 
+    module = registry.place(module) if isinstance(module, type) else module
     if not isinstance(module, str) and (options or implementation or preset):
         raise UserError(
             f"this {type(module).__name__} is built already: preset, options and implementation go with names"
@@ -216,6 +219,8 @@ def count(
     """
     from ctxbench.report.explain import Count
 
+    module = registry.place(module) if isinstance(module, type) else module
+
     def recorded(mode: Mode) -> Trace:
         return trace(
             module,
@@ -239,7 +244,7 @@ def count(
 
 
 def explain(
-    module: str,
+    module: str | type[nn.Module],
     shape: Shape = SHAPE,
     *,
     preset: str | None = None,
@@ -258,6 +263,7 @@ def explain(
     from ctxbench.subject import bind
     from ctxbench.tracing import views
 
+    module = registry.place(module) if isinstance(module, type) else module
     published = bind.implementations(module)[-1]
     build = _builder(_case(module, shape, preset, published, options))
     recorded = partial(trace, module, shape, preset=preset, options=options)
@@ -604,10 +610,8 @@ def _builder(case: Case) -> Callable[[], nn.Module]:
     return partial(build_case, case)
 
 
-def _label(module: Subject) -> str:
+def _label(module: str | nn.Module) -> str:
     if not isinstance(module, str):
         return type(module).__name__
-    from ctxbench.subject import registry
-
     known = registry.spec(module)
     return known.title if known else module.rpartition(":")[2]
