@@ -53,10 +53,10 @@ class Sweep(Result):
         """The axis, and how many modules and cases lie along it."""
         fitted = dict.fromkeys(growth.quantity for growth in self.growths if growth.slope is not None)
         fits = ", ".join(QUANTITIES[quantity].words for quantity in fitted) or "nothing"
-        modules = dict.fromkeys(record.case.module for record in self.records)
+        modules = dict.fromkeys(title(record, self.records) for record in self.records)
         return (
             f"along {self.axis}, {caption(self.records)}: {len(self.records)} cases of "
-            f"{', '.join(name.rpartition('/')[2] for name in modules)}; exponents of {fits}"
+            f"{', '.join(modules)}; exponents of {fits}"
         )
 
     def to_frame(self) -> pd.DataFrame:

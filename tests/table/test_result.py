@@ -46,7 +46,7 @@ def results(runs: list[Path]) -> dict[str, object]:
             "sweep",
             (
                 "along size",
-                "6 cases of emau, a2net",
+                "6 cases of EMAUnit, A²Net",
                 "exponents of MACs of the forward pass, predicted peak memory>",
             ),
         ),
