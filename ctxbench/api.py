@@ -532,15 +532,17 @@ def decode(
     *printed: str,
     shape: Shape = SHAPE,
     options: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Decoding:
     """Find the conventions that a printed number fits: ``decode("nonlocal", "21.47G", "160MB")``.
 
-    ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. Raises UserError
-    where one cannot be read, or the module cannot be built or run.
+    ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. ``progress`` is
+    told how many runs of the module are done, of how many. Raises UserError where a number cannot be read, or
+    the module cannot be built or run.
     """
     from ctxbench.audit.search import decode as search
 
-    return search(module, *printed, shape=_four(shape), options=options)
+    return search(module, *printed, shape=_four(shape), options=options, progress=progress)
 
 
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:

@@ -95,9 +95,15 @@ def profile(
         if not model:
             raise UserError("--model takes names, such as reconet or reconet,pspnet")
         sizes = {"sizes": size} if "--size" in shared.given(context) else {}
-        costs = api.count_networks(
-            model, backbone=backbone or "resnet101", context=block, options=values.options(option), **sizes
-        )
+        with progress.display(quiet=quiet) as show:
+            show("counting", 0, 0, ", ".join(model))
+            costs = api.count_networks(
+                model,
+                backbone=backbone or "resnet101",
+                context=block,
+                options=values.options(option),
+                **sizes,
+            )
         _deliver_networks(costs, exports, quiet)
         return
     if backbone or block:
