@@ -18,7 +18,7 @@ from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
 from ctxbench.report.growth import LEVEL, QUANTITIES, Growth, complexity, growths, title_of
 from ctxbench.report.layout import caption, title
-from ctxbench.report.plots import GREY
+from ctxbench.report.plots import GREY, legend_below
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import SINGLE
 from ctxbench.table.column import Column, frame, lay_out, raw
@@ -186,7 +186,7 @@ def _lines(axes: Axes, sweep: Sweep, growths: list[Growth]) -> None:
     log_axis(axes, "x")
     log_axis(axes, "y")
     axes.set_xlabel(words)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    legend_below(axes, 0.5)
 
 
 def markdown(sweep: Sweep) -> str:

@@ -33,6 +33,12 @@ def significant(value: float, digits: int) -> str:
     return f"{rounded:.{digits - 1}e}" if exponent < -4 else f"{rounded:.{max(digits - 1 - exponent, 0)}f}"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with ``digits`` decimals and its sign, ``−0.3``; one that rounds to nothing has none."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """One column of a table whose rows are ``Row``. Of all but the first three fields the defaults do."""

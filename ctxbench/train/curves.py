@@ -1,6 +1,7 @@
 """What a finished training is looked at by: its curve, its table, its report."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.files import write_text
-from ctxbench.table.column import Column, lay_out
+from ctxbench.table.column import Column, lay_out, signed
 from ctxbench.table.grid import Grid
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.result import Result
@@ -32,7 +33,15 @@ def curve(run: TrainedRun) -> Figure:
             log, scores = each.log(), each.evaluations()
             _smoothed(loss, log, colour, title)
             label = f"{title}: {scores['miou'].iloc[-1]:.1f}"
-            miou.plot(scores["iteration"], scores["miou"], "o-", color=colour, markersize=4, label=label)
+            miou.plot(
+                scores["iteration"],
+                scores["miou"],
+                "o-",
+                color=colour,
+                markersize=4,
+                label=label,
+                clip_on=False,
+            )
         rate.plot(log["iteration"], log["lr"], color="#555555")
         loss.set_title("Loss of training: main + α · auxiliary; pale: each iteration, line: running mean")
         miou.set_title(
@@ -94,7 +103,12 @@ def _gap_columns(title: str, baseline: str) -> list[Column[ClassGap]]:
             "baseline_iou_pct", "IoU", lambda row: row.baseline_iou, baseline, "%", format="{:.2f}".format
         ),
         Column(
-            "gap_points", "gap", lambda row: row.iou - row.baseline_iou, "", "points", format="{:+.2f}".format
+            "gap_points",
+            "gap",
+            lambda row: row.iou - row.baseline_iou,
+            "",
+            "points",
+            format=partial(signed, digits=2),
         ),
     ]
 
@@ -146,5 +160,5 @@ def _headline(run: TrainedRun) -> str:
     other = run.baseline.evaluation.miou
     return (
         f"{text} The same network without context module and GPM: mIoU {other:.2f} %. "
-        f"The gap is **{miou - other:+.2f} points**."
+        f"The gap is **{signed(miou - other, 2)} points**."
     )
