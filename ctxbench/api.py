@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
+from ctxbench.subject import registry
 from ctxbench.subject.case import Case, Layout, Mode, validate
 from ctxbench.subject.cases import Modules, Size, cases, listed
 from ctxbench.subject.interface import asked_for
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
 
-Subject: TypeAlias = "str | nn.Module"
+Subject: TypeAlias = "str | type[nn.Module] | nn.Module"
 Formula: TypeAlias = "int | Callable[..., int]"
 Shape = tuple[int, int, int, int]
 SHAPE: Shape = (1, 512, 64, 64)
@@ -98,7 +99,8 @@ def profile(
 
     Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
     measured in the folder. A class defined in a script is imported from it by the processes that measure, so
-    the script's own work belongs under ``if __name__ == "__main__":``.
+    the script's own work belongs under ``if __name__ == "__main__":``. One typed in a notebook's cell is
+    written, with what it uses from other cells, into a file in the user's cache, which its records name.
     """
     from ctxbench.counters import installed
     from ctxbench.measure import session
@@ -221,9 +223,9 @@ def trace(
 ) -> Trace:
     """Record one pass of a module over a map of ``shape`` (N, C, H, W), without computing it.
 
-    A name is built as :func:`profile` says; a module that exists already is copied and never touched, and
-    takes no preset, options or implementation. How a block that is not built in takes the map is found out by
-    trial, unless ``inputs`` say it (``"x: N (H W) C; H; W"``); of several outputs the first that has the
+    A name or a class is built as :func:`profile` says; a module that exists already is copied and never
+    touched, and takes no preset, options or implementation. How a block that is not built in takes the map is
+    found out by trial, unless ``inputs`` say it (``"x: N (H W) C; H; W"``); of several outputs the first that has the
     map's sides is looked at, or ``output``, an index or a key. Raises UserError where the module cannot be
     built, or fails.
     """
@@ -272,7 +274,7 @@ def count(
 
 
 def explain(
-    module: str,
+    module: str | type[nn.Module],
     shape: Shape = SHAPE,
     *,
     preset: str | None = None,
@@ -587,15 +589,24 @@ def decode(
     options: Mapping[str, Any] | None = None,
     inputs: str | None = None,
     output: str | int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Decoding:
     """Find the conventions that a printed number fits: ``decode("nonlocal", "21.47G", "160MB")``.
 
-    ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. Raises UserError
-    where one cannot be read, or the module cannot be built or run.
+    ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. ``progress`` is
+    told how many runs of the module are done, of how many. Raises UserError where a number cannot be read, or
+    the module cannot be built or run.
     """
     from ctxbench.audit.search import decode as search
 
-    return search(module, *printed, shape=_four(shape), options=options, asked=asked_for(inputs, output))
+    return search(
+        module,
+        *printed,
+        shape=_four(shape),
+        options=options,
+        asked=asked_for(inputs, output),
+        progress=progress,
+    )
 
 
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:
@@ -648,6 +659,7 @@ def _resolved(
 ) -> tuple[Case, nn.Module | None]:
     """The case of a subject, and the module itself where that is there already."""
     batch, channels, height, width = _four(shape)
+    module = registry.place(module) if isinstance(module, type) else module
     if isinstance(module, str):
         (case,) = cases(
             module,
@@ -674,9 +686,9 @@ def _resolved(
 
 
 def _label(module: Subject) -> str:
+    if isinstance(module, type):
+        return module.__name__
     if not isinstance(module, str):
         return type(module).__name__
-    from ctxbench.subject import registry
-
     known = registry.spec(module)
     return known.title if known else label(module)

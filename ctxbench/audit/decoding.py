@@ -49,7 +49,7 @@ class Outcome:
         return (*self.near_misses[:-1][: MAX_MATCHES - 1], *plainest)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Decoding:
     """What a printed number, or a pair, may mean: ``str()`` in words, :meth:`to_frame` every match.
 
@@ -89,6 +89,11 @@ class Decoding:
                     row |= _columns(quantity, candidate)
                 rows.append({**row, "view": match.view, "run": match.run})
         return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        printed = " and ".join(map(str, next(iter(self.outcomes.values())).quantities))
+        fits = ", ".join(f"{which} {len(outcome.fits)} fits" for which, outcome in self.outcomes.items())
+        return f"<Decoding {printed} of {self.module}, input {'×'.join(map(str, self.shape))}: {fits}>"
 
     def __str__(self) -> str:
         spec = registry.spec(self.module)

@@ -6,7 +6,7 @@ candidate for the search of :mod:`ctxbench.audit.matching`, where the words are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, log
 from typing import Any
 
@@ -30,14 +30,16 @@ def decode(
     shape: Shape = (1, 512, 64, 64),
     options: Mapping[str, Any] | None = None,
     asked: Interface | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Decoding:
     """Search the conventions for those that give the printed digits.
 
     ``printed`` are a number of FLOPs (or MACs) such as ``"21.47G"``, one of memory such as ``"96.50MB"``, or
     both. ``module`` is a name as for :func:`ctxbench.profile`; it is run on inputs of ``shape`` (N, C, H, W)
-    with the defaults of its own paper, changed by ``options``, and called as ``asked``.
-    Raises UserError where a number cannot be read, two are of one kind, one is a thousand times off from all
-    that can be counted, ``shape`` holds nothing, or the module cannot be built or run.
+    with the defaults of its own paper, changed by ``options``, and called as ``asked``; ``progress`` is told
+    how many of its runs are done, of how many. Raises UserError where a number cannot be read, two are of one
+    kind, one is a thousand times off from all that can be counted, ``shape`` holds nothing, or the module
+    cannot be built or run.
     """
     quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: quantity.is_memory)
     if len({quantity.is_memory for quantity in quantities}) != len(quantities) or not quantities:
@@ -46,7 +48,7 @@ def decode(
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
     module = resolve.canonical(module)
     all_runs = list(runs(module, shape, options or {}, asked))
-    sources, not_tried = _sources(all_runs, quantities)
+    sources, not_tried = _sources(all_runs, quantities, progress)
     outcomes: dict[Printed, Outcome] = {}
     if len(quantities) > 1:
         outcomes["both"] = _outcome(sources, quantities)
@@ -63,11 +65,15 @@ def decode(
     )
 
 
-def _sources(all_runs: Sequence[Run], quantities: Sequence[Quantity]) -> tuple[list[Source], list[str]]:
+def _sources(
+    all_runs: Sequence[Run], quantities: Sequence[Quantity], progress: Callable[[int, int], None] | None
+) -> tuple[list[Source], list[str]]:
     """A source for each run in each view, and why runs other than the one asked for fail."""
     sources, not_tried = [], []
     training = any(quantity.is_memory for quantity in quantities)
-    for run in all_runs:
+    for number, run in enumerate(all_runs):
+        if progress is not None:
+            progress(number, len(all_runs))
         try:
             seen_by_view = run.seen_by_view(training=training)
         except UserError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ctxbench.cli import shared, values
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import app
 from ctxbench.cli.options import CHANNELS, SIZE, Batch, Inputs, Module, Options, Output, Size
 
@@ -39,14 +40,14 @@ def decode(
     from ctxbench import api
 
     height, width = values.sides(size)
-    found = api.decode(
-        module,
-        *printed,
-        shape=(batch, channels, height, width),
-        options=values.options(option),
-        inputs=inputs,
-        output=output,
-    )
+    with progress.display() as show:
+        found = api.decode(
+            module,
+            *printed,
+            shape=(batch, channels, height, width),
+            options=values.options(option),
+            progress=partial(show, "runs"),
+        )
     shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
     if str(csv) != "-":
         print(found, end="")

@@ -126,7 +126,7 @@ def evaluate(
 def _deliver(evaluation: Evaluation, folder: Path | None) -> None:
     from ctxbench.evaluate.files import FILES
 
-    shared.show(evaluation.tables())
+    shared.show(evaluation.grids())
     speed = evaluation.images / evaluation.seconds
     print(f"\n{evaluation.images} images in {evaluation.seconds:.1f} s, {speed:.1f} images/s.")
     if evaluation.skipped:

@@ -85,6 +85,7 @@ def paper(
         shared.refuse_beside(context, ("table", "out", *TAKES[table]), f"this would not change {table}")
     try:
         with progress.display() as show:
+            show(table, 0, 0)
             sheets = regenerate(
                 table,
                 out=out,
@@ -102,7 +103,7 @@ def paper(
                 command=["ctxbench", *sys.argv[1:]],
                 measuring=progress.measuring(show),
                 training=_training(show),
-                say=say,
+                say=_telling(show),
             )
     except KeyboardInterrupt:
         say(f"interrupted; the same command goes on with what {out} holds")
@@ -130,6 +131,17 @@ def _show(sheets: list[Sheet], out: Path) -> None:
     names = f"{PAGE}, and of each table" if len(sheets) > 1 else sheets[0].name
     figure = ", .png, .svg" if any(sheet.figure for sheet in sheets) else ""
     print(f"\nWritten to {out}: {names}: .csv, .md, .tex{figure}.")
+
+
+def _telling(show: Show) -> Callable[[str], None]:
+    """What says a line; that of a table that is begun is what is being done until more is known."""
+
+    def tell(line: str) -> None:
+        say(line)
+        if line in TAKES:
+            show(line, 0, 0)
+
+    return tell
 
 
 def _training(show: Show) -> Callable[[Training], None]:

@@ -109,9 +109,15 @@ def profile(
         if not model:
             raise UserError("--model takes names, such as reconet or reconet,pspnet")
         sizes = {"sizes": size} if "--size" in shared.given(context) else {}
-        costs = api.count_networks(
-            model, backbone=backbone or "resnet101", context=block, options=values.options(option), **sizes
-        )
+        with progress.display(quiet=quiet) as show:
+            show("counting", 0, 0, ", ".join(model))
+            costs = api.count_networks(
+                model,
+                backbone=backbone or "resnet101",
+                context=block,
+                options=values.options(option),
+                **sizes,
+            )
         _deliver_networks(costs, exports, quiet)
         return
     if backbone or block:
@@ -163,7 +169,8 @@ def profile(
         raise typer.Exit(INTERRUPTED) from None
     shared.deliver(run, exports, quiet)
     if not quiet:
-        print(f"\nWritten to {run.folder}: records.jsonl, summary.csv, table.md, table.tex, and the figures.")
+        files = "report.html, records.jsonl, summary.csv, table.md, table.tex, and the figures"
+        print(f"\nWritten to {run.folder}: {files}.")
     shared.exit_by_status(run.records)
 
 
@@ -171,7 +178,7 @@ def _deliver_networks(costs: NetworkCosts, exports: Mapping[str, Path | None], q
     from ctxbench.table.latex import grid_latex
     from ctxbench.table.markdown import grid_markdown
 
-    grid = costs.grid()
+    (grid,) = costs.grids()
     draw: dict[str, Callable[[], str]] = {
         "json": lambda: costs.to_frame().to_json(orient="records", indent=1) + "\n",
         "csv": lambda: str(costs.to_frame().to_csv(index=False)),

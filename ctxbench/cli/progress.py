@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,10 @@ EVERY_S = 30.0
 
 
 class Show(Protocol):
-    """Shows that ``done`` of ``total`` of a task is done; a ``total`` of 1.0 is shown in percent."""
+    """Shows that ``done`` of ``total`` of a task is done.
+
+    A ``total`` of 1.0 is shown in percent, and none for one of 0, of which nobody knows how long it is.
+    """
 
     def __call__(self, task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
         """``text`` says what is being done. With ``line``, it is printed even where lines are few."""
@@ -32,7 +36,8 @@ def display(*, quiet: bool = False) -> Iterator[Show]:
     if quiet:
         yield _nothing
     elif not console.is_terminal:
-        yield _Lines()
+        with _lines() as lines:
+            yield lines
     else:
         with _bars(console) as show:
             yield show
@@ -53,20 +58,53 @@ class _Lines:
         self._printed = time.monotonic()
         self._first: dict[str, tuple[float, float]] = {}
         """By task, when it was first shown and what was done of it then."""
+        self._latest: Callable[[], None] = lambda: None
+        """Prints how it stands with the task that was shown last."""
 
     def __call__(self, task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
-        now = time.monotonic()
-        began, before = self._first.setdefault(task, (now, done))
-        if not line and now - self._printed < EVERY_S:
-            return
-        self._printed = now
-        gone, left = now - began, ""
-        if before < done < total:
-            left = f", about {_duration(gone * (total - done) / (done - before))} left"
-        say(
-            ", ".join(filter(None, (f"{task} {_amount(done, total)}", text)))
-            + f", {_duration(gone)} gone{left}"
-        )
+        shown = time.monotonic()
+        began, before = self._first.setdefault(task, (shown, done))
+
+        def latest() -> None:
+            now = time.monotonic()
+            self._printed = now
+            left = ""
+            if before < done < total:
+                # by the pace when it was shown; what has gone since then is gone from what was left
+                seconds = (shown - began) * (total - done) / (done - before) - (now - shown)
+                left = f", about {_duration(seconds)} left" if seconds > 0 else ""
+            stands = f"{task} {_amount(done, total)}" if total else task
+            say(f"{', '.join(filter(None, (stands, text)))}, {_duration(now - began)} gone{left}")
+
+        self._latest = latest
+        if line or self.is_due():
+            latest()
+
+    def is_due(self) -> bool:
+        """Whether nothing was printed for a while."""
+        return time.monotonic() - self._printed >= EVERY_S
+
+    def beat(self) -> None:
+        """Print how it stands, where nothing was for a while: a single step may take long."""
+        if self.is_due():
+            self._latest()
+
+
+@contextmanager
+def _lines() -> Iterator[_Lines]:
+    lines, is_over = _Lines(), threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(1.0):
+            lines.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _amount(done: float, total: float) -> str:
@@ -91,9 +129,10 @@ def _bars(console: object) -> Iterator[Show]:
         tasks: dict[str, TaskID] = {}
 
         def show(task: str, done: float, total: float, text: str = "", *, line: bool = False) -> None:
+            amount = _amount(done, total) if total else ""
             if task not in tasks:
-                tasks[task] = bars.add_task(task, total=total, amount="", text="")
-            bars.update(tasks[task], completed=done, total=total, amount=_amount(done, total), text=text)
+                tasks[task] = bars.add_task(task, total=total or None, amount=amount, text=text)
+            bars.update(tasks[task], completed=done, total=total or None, amount=amount, text=text)
 
         yield show
 

@@ -18,9 +18,10 @@ def report(
     md: Md = None,
     tex: Tex = None,
 ) -> None:
-    """Rebuild a run's tables and figures.
+    """Print a run's tables again, and write its page.
 
-    From its records, without measuring.
+    From its records, without measuring: report.html (every number, figure and sample in one file that sorts),
+    the tables and the figures.
     """
     from ctxbench.report.run import load_run, write_report
     from ctxbench.report.view import View
@@ -31,6 +32,4 @@ def report(
     written = write_report(seen)
     shared.deliver(seen, exports, quiet)
     if not quiet:
-        print()
-        for path in written:
-            print(path)
+        print(f"\nWritten to {run}: {', '.join(path.name for path in written)}.")

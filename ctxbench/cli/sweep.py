@@ -88,7 +88,7 @@ def sweep(
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
     folder = resume or out or (api.new_folder() if latency else None)
     try:
-        with progress.display(quiet=quiet or not (latency or resume)) as show:
+        with progress.display(quiet=quiet) as show:
             growth = api.sweep(
                 values.modules(modules or []),
                 axis=axis,

@@ -115,7 +115,7 @@ def train(
 
     if not is_rank_zero():
         return
-    shared.show(run.tables())
+    shared.show(run.grids())
     print(f"\nWritten to {run.folder}: report.md, curve.png, evaluation/, train.csv, last.ckpt, best.ckpt.")
 
 

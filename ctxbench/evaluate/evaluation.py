@@ -16,14 +16,14 @@ from ctxbench.data import DATASETS
 from ctxbench.evaluate import metrics
 from ctxbench.evaluate.tables import ClassRow, ScoreRow, class_table, score_table
 from ctxbench.table.grid import Grid
-from ctxbench.table.terminal import plain
+from ctxbench.table.result import Result
 
 MULTI_SCALES = (0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 """What papers on segmentation mean by multi-scale evaluation: these times the original size."""
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Result):
     """A confusion matrix (int64, K × K: rows the truth, columns the prediction) and how it came about.
 
     ``scales`` is empty where the predictions came from a folder, which ``checkpoint`` then names. ``skipped``
@@ -126,7 +126,13 @@ class Evaluation:
             }
         )
 
-    def tables(self) -> list[Grid]:
+    @property
+    def headline(self) -> str:
+        """What was evaluated, and its scores."""
+        scores = f"mIoU {self.miou:.2f} %, pixel accuracy {self.pixel_accuracy:.2f} %"
+        return f"{self.about}: {scores} over {self.counted} of {len(self.classes)} classes"
+
+    def grids(self) -> list[Grid]:
         """The table of classes, and the scores over all.
 
         Papers on the shelf add to both: each offer ``class_extra`` takes the evaluation and returns an
@@ -158,9 +164,6 @@ class Evaluation:
             return mean
         reported_as = DATASETS[self.dataset].reported_as
         return f"{mean} Times {self.reported_share} it is {self.reported_miou:.2f} %, {reported_as}."
-
-    def __str__(self) -> str:
-        return plain(self.tables())
 
 
 def in_words(scales: tuple[float, ...], flip: bool, sliding: int | None) -> str:

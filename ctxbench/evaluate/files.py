@@ -29,7 +29,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> list[Path]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    grids = evaluation.tables()
+    grids = evaluation.grids()
     labels = (f"tab:{evaluation.dataset}-classes", f"tab:{evaluation.dataset}")
     draw: dict[str, Callable[[], str]] = {
         "metrics.json": lambda: json.dumps(_metrics(evaluation), indent=1, allow_nan=False) + "\n",

@@ -35,7 +35,10 @@ SURVEY_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run has come. ``activity`` is ``count``, ``prepare``, ``time`` or ``done``."""
+    """How far a run has come.
+
+    ``activity`` is ``check`` before the folder is there, then ``count``, ``prepare``, ``time`` or ``done``.
+    """
 
     fraction: float
     recorded: int
@@ -67,9 +70,16 @@ def measure_cases(
     with ExitStack() as temporary:
         folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
         check_free(folder)
+
+        def checking(case: Case) -> None:
+            if progress is not None:
+                progress(RunProgress(0.0, 0, len(distinct), "check", case))
+
+        checking(distinct[0])
         plan = _survey(Plan(distinct, settings or Settings(), tuple(command)))
         for case in distinct:
             if registry.spec(case.module) is None:
+                checking(case)
                 _try_out(case, plan.settings.timeout_s)
         with RunFolder.create(folder, plan) as opened:
             return _Session(opened, progress).run()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ctxbench import shelf
 from ctxbench.table.column import MIB, Column, Extra, frame, lay_out
 from ctxbench.table.grid import Grid
-from ctxbench.table.terminal import plain
+from ctxbench.table.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,15 +108,21 @@ CONDITIONS: tuple[Column[NetworkCost], ...] = (
 FRAME = (*CONDITIONS, BACKBONE_MACS, INCREMENT_MACS, LEAF_RULE, BACKBONE_PARAMS, HEAD_PARAMS, PEAK)
 
 
-@dataclass(frozen=True)
-class NetworkCosts:
+@dataclass(frozen=True, repr=False)
+class NetworkCosts(Result):
     """Networks on one backbone with one number of classes: ``str()`` is the table."""
 
     backbone: str
     classes: int
     networks: tuple[NetworkCost, ...]
 
-    def grid(self) -> Grid:
+    @property
+    def headline(self) -> str:
+        """The networks, and what they stand on."""
+        names = ", ".join(dict.fromkeys(network.title for network in self.networks))
+        return f"{names} on {self.backbone}, {self.classes} classes: GMACs of every product, every call"
+
+    def grids(self) -> list[Grid]:
         """A row for each network and size, the conventions under it."""
         extras = self._extras()
         columns = _replaced(TABLE, extras)
@@ -132,10 +138,7 @@ class NetworkCosts:
         ]
         table.notes += [note for extra in extras for note in extra.notes]
         table.findings += [finding for extra in extras for finding in extra.findings]
-        return table
-
-    def __str__(self) -> str:
-        return plain([self.grid()])
+        return [table]
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each network and size: what was counted, counts in G and MiB at full precision."""

@@ -16,6 +16,7 @@ from ctxbench.paper.offers.evaluations import PRINTED, Printed, differences
 from ctxbench.paper.offers.training_presets import PRESETS
 from ctxbench.paper.printed import plain_name
 from ctxbench.paper.sheet import DIFFERS
+from ctxbench.table.column import signed
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import CONFIG, TrainedRun
 
@@ -144,7 +145,7 @@ def place(value: float, printed: str, differing: Sequence[str], incomparable: st
     same = f"{value:.{len(printed.partition('.')[2])}f}" == printed
     if same and not differing:
         return Placed(value, printed, REPRODUCED, "")
-    words = "prints the same" if same else f"{value - float(printed):+.2f} points"
+    words = "prints the same" if same else f"{signed(value - float(printed), 2)} points"
     setting = f"in another setting: {'; '.join(differing)}" if differing else "in the paper's setting"
     return Placed(value, printed, DIFFERS, f"{words}, {setting}")
 

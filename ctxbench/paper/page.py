@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,7 +13,8 @@ from markupsafe import Markup
 from ctxbench.files import write_text
 from ctxbench.paper.sheet import VERDICTS, Sheet
 from ctxbench.table.grid import Grid
-from ctxbench.table.html import grid_html, template
+from ctxbench.table.html import grid_html
+from ctxbench.table.page import drawing, image, page
 
 PAGE = "index.html"
 TITLE = "RecoNet, regenerated"
@@ -24,7 +23,6 @@ ABOUT = (
     "2020), regenerated from measurements beside what the paper prints. What was not measured is empty, with "
     "the reason."
 )
-MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
 def write_page(folder: Path, book: Sheet, sheets: Sequence[Sheet], *, source: str) -> Path:
@@ -33,16 +31,17 @@ def write_page(folder: Path, book: Sheet, sheets: Sequence[Sheet], *, source: st
     The sheets lie in ``folder`` already, written by :func:`~ctxbench.paper.sheet.write_sheet`. ``source``
     is the origin of the page. Raises UserError where it cannot be written.
     """
-    page = template("ctxbench.paper", "page.html").render(
+    text = page(
+        "ctxbench.paper",
+        "page.html",
+        style="verdicts.css",
         title=TITLE,
         about=ABOUT,
         counts=_counts(sheets),
         sections=[_section(folder, sheet) for sheet in (book, *sheets)],
         source=source,
-        style=_resource("page.css"),
-        script=_resource("page.js"),
     )
-    return write_text(folder / PAGE, page)
+    return write_text(folder / PAGE, text)
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,6 @@ def _section(folder: Path, sheet: Sheet) -> _Section:
     )
 
 
-def _resource(name: str) -> Markup:
-    return Markup(files("ctxbench.paper").joinpath(name).read_text(encoding="utf-8"))
-
-
 def _label(sheet: Sheet) -> str:
     """``Table 9`` for table9, and so on."""
     return re.sub(r"(?<=[a-z])(?=\d)", " ", sheet.name).replace("_", " ").capitalize()
@@ -97,24 +92,6 @@ def _pictures(folder: Path, sheet: Sheet) -> list[Markup]:
     """The sheet's figure as a drawing in the page, and its image files as data, so that nothing is loaded."""
     pictures = []
     if sheet.figure is not None:
-        drawing = (folder / f"{sheet.name}.svg").read_text(encoding="utf-8")
-        pictures.append(_inline(drawing, sheet.name, sheet.grid.title))
-    for path in sheet.pictures:
-        data = b64encode(path.read_bytes()).decode()
-        image = Markup('<img alt="{}" src="data:{};base64,{}">')
-        pictures.append(image.format(path.stem, MEDIA[path.suffix], data))
+        pictures.append(drawing(folder / f"{sheet.name}.svg", sheet.grid.title))
+    pictures += map(image, sheet.pictures)
     return pictures
-
-
-def _inline(svg: str, name: str, label: str) -> Markup:
-    """A drawing to stand in the page: with ids of its own, at most as wide as it was drawn."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    head, end, rest = svg.partition(">")
-    wide = re.search(r' width="([\d.]+pt)"', head)
-    head = re.sub(r' (width|height)="[^"]*"', "", head)
-    style = f' style="--wide: {wide[1]}"' if wide else ""
-    # The drawing is our own, so that it needs no escaping; the label may hold anything.
-    return Markup('{} role="img" aria-label="{}"{}{}{}').format(
-        Markup(head), label, Markup(style), Markup(end), Markup(rest)
-    )

@@ -1,5 +1,6 @@
 """Two runs compared case by case: the ratio of their latencies with its interval, and a verdict."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ctxbench.report.layout import common, conditions, grouped, title
 from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.grid import Grid
-from ctxbench.table.terminal import plain
+from ctxbench.table.result import Result
 
 FAILED = "FAILED"
 NOT_MEASURED = "NOT MEASURED"
@@ -42,8 +43,8 @@ class Difference:
         return self.b.case
 
 
-@dataclass(frozen=True)
-class RunDiff:
+@dataclass(frozen=True, repr=False)
+class RunDiff(Result):
     """Two runs compared: matching cases, cases only one has, and how their environments differ."""
 
     threshold: float
@@ -60,8 +61,19 @@ class RunDiff:
             return 1
         return 0 if any(difference.ratio is not None for difference in self.differences) else 3
 
-    def grid(self) -> Grid:
-        """Lay out the comparison as a table."""
+    @property
+    def headline(self) -> str:
+        """How many cases got which verdict, on what."""
+        verdicts = Counter(difference.verdict for difference in self.differences)
+        cases = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items()) or "no common case"
+        alone = f"{len(self.only_a)} only in A, {len(self.only_b)} only in B"
+        shared = " · ".join(common([difference.b for difference in self.differences]))
+        return f"median latency of B over A, threshold {100 * self.threshold:g} %: " + "; ".join(
+            filter(None, (cases, alone, shared))
+        )
+
+    def grids(self) -> list[Grid]:
+        """The comparison as one table."""
         records = [difference.b for difference in self.differences]
         by_case = {difference.case.id: difference for difference in self.differences}
         what = f"Latency of B over A, threshold {100 * self.threshold:g} %"
@@ -75,14 +87,11 @@ class RunDiff:
             grid.notes += [f"Only in {which}: {_in_words(case)}." for case in cases]
         if self.exit_code == 3:
             grid.findings.append("No case was measured in both runs: nothing was compared.")
-        return grid
+        return [grid]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per matching case: its conditions, both medians, their ratio, the verdict."""
         return frame(COLUMNS, self.differences)
-
-    def __str__(self) -> str:
-        return plain([self.grid()])
 
 
 def _of_case(name: str) -> Column[Difference]:

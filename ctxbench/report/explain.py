@@ -10,7 +10,7 @@ from ctxbench.errors import UserError
 from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, TRACED_OTHERWISE, missed
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
-from ctxbench.table.terminal import plain
+from ctxbench.table.result import Result
 from ctxbench.tracing import Trace, views
 from ctxbench.tracing.ops import Phase
 
@@ -26,8 +26,8 @@ MAX_ROWS = 12
 """Rows a table of shares shows one by one."""
 
 
-@dataclass(frozen=True)
-class Count:
+@dataclass(frozen=True, repr=False)
+class Count(Result):
     """Everything that follows from a module's traces, without running it.
 
     MACs, FLOPs and bytes are exact integers of one pass; peaks are predicted, above parameters and input.
@@ -96,7 +96,19 @@ class Count:
         """Whether it could be recorded forward and backward."""
         return self.peak_train_bytes is not None
 
-    def grid(self) -> Grid:
+    @property
+    def headline(self) -> str:
+        """Module, shapes, and what the forward pass costs."""
+        mark = LOWER_BOUND if self.lower_bound else ""
+        return (
+            f"{self.subject}, input {_by(self.shape)}, output {_by(self.output_shape)}, {self.dtype}: "
+            f"{mark}{significant(self.macs / 1e9, 5)} GMACs (every convolution and product, every call), "
+            f"{mark}{significant(self.flops / 1e9, 5)} GFLOPs (2·MACs + element-wise), "
+            f"{significant(self.params / 1e6, 5)} M parameters, "
+            f"predicted peak in inference {significant(self.peak_infer_bytes / MIB, 5)} MiB"
+        )
+
+    def grids(self) -> list[Grid]:
         """One row: counts in 10⁹, memory in MiB."""
         title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
         grid = lay_out(title, COUNT, [("", [self])])
@@ -108,10 +120,7 @@ class Count:
         # A note may be what a library raised, which often is a sentence already.
         grid.notes += [f"{self.bound}."] if self.bound else []
         grid.notes += [f"{about}: {remark.rstrip('.')}." for about, remark in remarks.items() if remark]
-        return grid
-
-    def __str__(self) -> str:
-        return plain([self.grid()])
+        return [grid]
 
     def to_frame(self) -> pd.DataFrame:
         """One row, a column per field: counts and bytes as integers."""
@@ -160,8 +169,8 @@ COUNT: tuple[Column[Count], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Result):
     """A module's cost taken apart. ``counters`` and ``leaf_rule`` are of the published form."""
 
     count: Count
@@ -171,6 +180,12 @@ class Explanation:
     """Our MACs of what the counters were given: the published operation order where there is one."""
     leaf_rule: dict[str, Any]
 
+    @property
+    def headline(self) -> str:
+        """The count's, and what it is taken apart by."""
+        counters = ", ".join(self.counters) or "none"
+        return f"{self.count.headline}; {len(self.trace.ops)} operations; other counters: {counters}"
+
     def grids(self) -> list[Grid]:
         """The count, its shares by operation and by module, the other counters, and the leaf rule."""
         phases: tuple[Phase, ...] = ("forward", "backward") if self.trace.mode == "train" else ("forward",)
@@ -179,10 +194,7 @@ class Explanation:
             for phase in phases
             for what, view, named in (("operation", views.by_op, _short), ("module", views.by_module, str))
         ]
-        return [self.count.grid(), *shares, self._opinions(), *self._leaves()]
-
-    def __str__(self) -> str:
-        return plain(self.grids())
+        return [*self.count.grids(), *shares, self._opinions(), *self._leaves()]
 
     def to_frame(self) -> pd.DataFrame:
         """Every operation of the trace, in order."""

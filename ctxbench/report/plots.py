@@ -1,6 +1,7 @@
 """Figures made from records: cost bars, scaling lines, and a roofline. No pyplot, so no global state."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
 
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, extra, status
@@ -19,8 +21,8 @@ from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, pale
 GREY = "#555555"
 ROOM = 0.2
 """Share of a bar panel's width that the number behind a bar may take."""
-DIAMOND = 5
-"""Points: small enough to pass between the numbers of the two bars it belongs to."""
+DIAMOND, APART = 4, 1.5
+"""Points: small enough to pass between the numbers of the two bars it belongs to, which give way so far."""
 
 
 def _value(record: Record, column: str) -> float | None:
@@ -88,9 +90,9 @@ def _bars(
             axes.annotate(
                 "not measured" if value is None else noisy + significant(value, 3),
                 (end, at),
-                (5, 0),
+                (5, APART * (1 - 2 * i) if len(columns) > 1 else 0),
                 textcoords="offset points",
-                va="center",
+                va="center_baseline",
                 fontsize=8,
                 color=GREY if value is None else "black",
             )
@@ -102,8 +104,15 @@ def _bars(
     if marks:
         diamond = {"marker": "D", "color": "white", "markeredgecolor": "black", "linestyle": ""}
         handles.append(Line2D([], [], label="printed (paper's rule)", **diamond))  # type: ignore[arg-type]
-    below = (0.5, -0.6 / len(rows))
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=below, ncols=3, columnspacing=1.2)
+    legend_below(axes, 0.35, handles=handles, ncols=3, columnspacing=1.2)
+
+
+def legend_below(axes: Axes, inches: float, **legend: Any) -> None:
+    """A legend so far below the axes, however high they are."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    below = axes.transAxes + ScaledTranslation(0, -inches, figure.dpi_scale_trans)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, **legend)
 
 
 def exponent(n: Sequence[float], y: Sequence[float]) -> float:
@@ -122,7 +131,8 @@ def scaling(records: Sequence[Record]) -> Figure | None:
         "lat_median_ms": "Latency of one call, with 95 % interval [ms]",
     }
     with rc_context(STYLE):
-        figure = canvas(13.5, 7.2)
+        lines = {name(record, records) for record in records}
+        figure = canvas(13.5, 5.2 + 0.24 * len(lines))
         for axes, (column, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
             _lines(axes, records, column)
             axes.set_title(title)
@@ -170,7 +180,7 @@ def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
     log_axis(axes, "y")
     axes.set_xlabel("positions n = H·W")
     if axes.lines:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11))
+        legend_below(axes, 0.5)
     else:
         axes.axis("off")
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=GREY)

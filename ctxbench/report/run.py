@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,17 +15,20 @@ from ctxbench.files import write_text
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report import plots
-from ctxbench.report.columns import summary
-from ctxbench.report.layout import Parts, conditions, family, grouped
+from ctxbench.report.columns import status, summary
+from ctxbench.report.layout import Parts, caption, conditions, family, grouped
+from ctxbench.report.page import write_page
 from ctxbench.report.tables import grids, latex, markdown, write_latex
 from ctxbench.report.view import ALL, View
+from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
+from ctxbench.table.result import Result
 from ctxbench.table.style import save
-from ctxbench.table.terminal import picture, plain
+from ctxbench.table.terminal import picture
 
 
-@dataclass(frozen=True)
-class Profile(Run):
+@dataclass(frozen=True, repr=False)
+class Profile(Result, Run):
     """A run and its folder: ``str()`` is the table, :meth:`to_frame` the summary, a row per case.
 
     ``view`` says which columns and rows of it are seen.
@@ -48,8 +52,23 @@ class Profile(Run):
         """The tables of its records, laid out once for whatever draws them."""
         return grids(self.records, self.view)
 
-    def __str__(self) -> str:
-        return plain(self.tables)
+    def grids(self) -> list[Grid]:
+        """The tables."""
+        return self.tables
+
+    @property
+    def headline(self) -> str:
+        """The folder, how many cases ended how, their conditions, and the range of their medians."""
+        ended = Counter(map(status, self.records))
+        medians = [median for r in self.records if (median := r.latency.median_ms) is not None]
+        ends = (
+            dict.fromkeys(significant(median, 4) for median in (min(medians), max(medians)))
+            if medians
+            else ()
+        )
+        timed = f"median latency of one call {' to '.join(ends)} ms" if ends else "no latency measured"
+        cases = ", ".join(f"{number} {how}" for how, number in ended.items())
+        return f"{self.folder}: {cases}; {caption(self.records)}; {timed}"
 
     def markdown(self) -> str:
         """The tables in GitHub Markdown."""
@@ -70,8 +89,9 @@ def load_run(folder: Path | str) -> Profile:
 
 
 def write_report(run: Profile | Path | str) -> list[Path]:
-    """Write ``summary.csv``, ``table.md``, ``table.tex`` and what it cites, ``table.svg`` and the figures.
+    """Write a run's tables, its page and its figures.
 
+    ``summary.csv``, ``table.md``, ``table.tex`` and what it cites, ``table.svg``, ``report.html``.
     ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
     paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.
     """
@@ -84,6 +104,7 @@ def write_report(run: Profile | Path | str) -> list[Path]:
         write_text(folder / "table.md", f"{_origin(run)}\n\n{run.markdown()}\n{pictures}\n"),
         *write_latex(folder / "table.tex", run.latex()),
         write_text(folder / "table.svg", picture(run.tables[:1])),
+        write_page(folder, run.records, run.tables, run.plan, figures, source=_origin(run)),
         *figures,
     ]
 

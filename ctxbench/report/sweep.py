@@ -34,7 +34,12 @@ def sweep(
     cases = list({case.id: case for case in cases}.values())
     axis = axis_of(cases)
     if not latency:
-        return Sweep(axis, tuple(map(_counted, cases)))
+        records = []
+        for number, case in enumerate(cases):
+            if progress is not None:
+                progress(session.RunProgress(number / len(cases), number, len(cases), "count", case))
+            records.append(_counted(case))
+        return Sweep(axis, tuple(records))
     run = session.measure_cases(cases, settings=settings, out=out, command=command, progress=progress)
     return Sweep(axis, tuple(run.records))
 

@@ -18,22 +18,22 @@ from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
 from ctxbench.report.growth import LEVEL, QUANTITIES, Growth, complexity, growths, title_of
 from ctxbench.report.layout import caption, title
-from ctxbench.report.plots import GREY
+from ctxbench.report.plots import GREY, legend_below
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import SINGLE
 from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.result import Result
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, save
-from ctxbench.table.terminal import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Result):
     """Modules measured along one axis. ``str()`` is a table, :meth:`to_frame` a row per exponent."""
 
     axis: str
@@ -44,8 +44,20 @@ class Sweep:
         """Every fit, module by module."""
         return growths(self.axis, self.records)
 
-    def __str__(self) -> str:
-        return plain([sweep_grid(self)])
+    def grids(self) -> list[Grid]:
+        """The exponents."""
+        return [sweep_grid(self)]
+
+    @property
+    def headline(self) -> str:
+        """The axis, and how many modules and cases lie along it."""
+        fitted = dict.fromkeys(growth.quantity for growth in self.growths if growth.slope is not None)
+        fits = ", ".join(QUANTITIES[quantity].words for quantity in fitted) or "nothing"
+        modules = dict.fromkeys(title(record, self.records) for record in self.records)
+        return (
+            f"along {self.axis}, {caption(self.records)}: {len(self.records)} cases of "
+            f"{', '.join(modules)}; exponents of {fits}"
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """A row per module and quantity: exponent, interval, last slope, claim, verdict, points."""
@@ -174,7 +186,7 @@ def _lines(axes: Axes, sweep: Sweep, growths: list[Growth]) -> None:
     log_axis(axes, "x")
     log_axis(axes, "y")
     axes.set_xlabel(words)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    legend_below(axes, 0.5)
 
 
 def markdown(sweep: Sweep) -> str:

@@ -53,6 +53,12 @@ def register(
     """
 
     def add(cls: T) -> T:
+        from ctxbench.subject.imports import PREFIX
+
+        if cls.__module__.startswith(
+            PREFIX
+        ):  # a file that was asked for by its place, or written from a cell
+            return cls
         target = place(cls)
         if (taken := _specs().get(name)) and taken.target != target:
             raise ValueError(f"the module name {name!r} is taken by {taken.target}")
@@ -66,14 +72,19 @@ def register(
 def place(cls: type[nn.Module]) -> str:
     """Where a class can be imported from: ``package.module:Class``, or the script that is being run.
 
-    Raises UserError for a class made inside a function, or typed at a prompt.
+    One typed at a prompt or in a notebook is written into a file (:mod:`ctxbench.subject.cell`). Raises
+    UserError for a class made inside a function, and where that file cannot be written.
     """
     script = getattr(sys.modules["__main__"], "__file__", None)
     home = cls.__module__
-    if home == "__main__" and script is not None:
+    if home == "__main__" and script is not None and os.path.isfile(script):  # not <stdin>
         home = os.path.realpath(script)
-    if home == "__main__" or "<locals>" in cls.__qualname__:
+    if "<locals>" in cls.__qualname__:
         raise UserError(f"{cls.__qualname__} cannot be imported by another process: define it in a file")
+    if home == "__main__":
+        from ctxbench.subject import cell
+
+        return cell.place(cls)
     return f"{home}:{cls.__qualname__}"
 
 

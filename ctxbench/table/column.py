@@ -37,6 +37,12 @@ def significant(value: float, digits: int) -> str:
     return f"{rounded:.{digits - 1}e}" if exponent < -4 else f"{rounded:.{max(digits - 1 - exponent, 0)}f}"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with ``digits`` decimals and its sign, ``−0.3``; one that rounds to nothing has none."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """One column of a table whose rows are ``Row``. Of all but the first three fields the defaults do."""
@@ -54,7 +60,7 @@ class Column(Generic[Row]):
     """What it means, in one line of the glossary."""
     kind: Kind = "float"
     scale: float = 1.0
-    """What is shown is the value times this, at ``digits`` significant digits."""
+    """What is shown is the value times this at ``digits`` significant digits; an integer as it is, whole."""
     digits: int = 4
     units: Units | None = None
     """Among which a table chooses the one unit that its largest row asks for; ``unit`` is one of them."""
@@ -103,7 +109,7 @@ class Column(Generic[Row]):
             return None
         if self.format is not None:
             shown = self.format(value)
-        elif self.kind in ("text", "bool"):
+        elif self.kind in ("text", "bool") or (self.kind == "int" and self.scale == 1):
             shown = str(value)
         else:
             shown = significant(value * self.scale, self.digits)

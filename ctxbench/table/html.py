@@ -7,19 +7,16 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from ctxbench.table.grid import EMPTY, Grid, Heading
 
 
 @cache
-def template(package: str, name: str) -> Template:
-    """A template that lies in a package. All that it is given is escaped, but for what is Markup already.
-
-    The filter ``code`` shows what stands between backticks as code.
-    """
+def _environment() -> Environment:
     environment = Environment(
+        loader=FunctionLoader(_source),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -27,7 +24,20 @@ def template(package: str, name: str) -> Template:
         keep_trailing_newline=True,
     )
     environment.filters["code"] = code
-    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
+    return environment
+
+
+def _source(name: str) -> str:
+    package, _, file = name.rpartition("/")
+    return files(package).joinpath(file).read_text(encoding="utf-8")
+
+
+def template(package: str, name: str) -> Template:
+    """A template that lies in a package. All that it is given is escaped, but for what is Markup already.
+
+    The filter ``code`` shows what stands between backticks as code; another template is ``PACKAGE/NAME``.
+    """
+    return _environment().get_template(f"{package}/{name}")
 
 
 def code(text: str) -> Markup:
@@ -35,8 +45,10 @@ def code(text: str) -> Markup:
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def grid_html(grid: Grid, verdict_of: Callable[[str], str] = lambda text: "") -> Markup:
-    """The grid's table, without its title, preface, notes and findings.
+def grid_html(
+    grid: Grid, verdict_of: Callable[[str], str] = lambda text: "", *, sorts: bool = True
+) -> Markup:
+    """The grid's table alone, without title, preface, notes and findings; buttons only where it ``sorts``.
 
     ``verdict_of`` finds the verdict that a cell's text begins with, empty for none; a page colours it.
     """
@@ -47,6 +59,7 @@ def grid_html(grid: Grid, verdict_of: Callable[[str], str] = lambda text: "") ->
             has_parts=any(len(span.headings) > 1 for span in grid.spans()),
             sort_value=sort_value,
             verdict_of=verdict_of,
+            sorts=sorts,
         )
     )
 

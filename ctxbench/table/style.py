@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -77,8 +79,31 @@ def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def break_titles(figure: Figure) -> None:
+    """Break what stands over the figure, and over its axes, into lines that are no wider than it has room."""
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    with rc_context(STYLE):
+        figure.draw_without_rendering()  # how wide the axes are follows from all that stands beside them
+    rooms = [(text, 0.96 * figure.bbox.width) for text in figure.texts]
+    rooms += [(axes.title, 1.05 * axes.get_window_extent(renderer).width) for axes in figure.axes]
+    for text, room in rooms:
+        width = text.get_window_extent(renderer).width
+        if width > room:
+            lines = text.get_text().splitlines()
+            characters = max(1, int(max(map(len, lines)) * room / width))
+            text.set_text("\n".join(part for line in lines for part in _broken(line, characters)))
+
+
+def _broken(line: str, characters: int) -> list[str]:
+    """A line in lines: broken after a dot between two of its parts where that will do, else between words."""
+    bound = "\N{NO-BREAK SPACE}· ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in line.split(" · "))
+    fits = max(map(len, bound.split(" "))) <= characters
+    return [part.replace("\N{NO-BREAK SPACE}", " ") for part in wrap(bound if fits else line, characters)]
+
+
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write a figure as PNG (150 dpi) and SVG, each whole or not at all."""
+    break_titles(figure)
     paths = []
     for kind in ("png", "svg"):
         path = stem.with_name(f"{stem.name}.{kind}")

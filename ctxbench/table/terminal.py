@@ -91,7 +91,7 @@ def _text(cell: Cell) -> Text:
 
 def plain(grids: Iterable[Grid]) -> str:
     """Grids as text without colours, 120 columns wide."""
-    console = Console(width=120, color_system=None, force_terminal=False)
+    console = Console(width=120, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as captured:
         console.print(stacked(grids))
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
@@ -99,6 +99,13 @@ def plain(grids: Iterable[Grid]) -> str:
 
 def picture(grids: Iterable[Grid]) -> str:
     """Grids as a terminal of 150 columns shows them, as SVG."""
-    console = Console(width=150, record=True, file=StringIO(), force_terminal=True, color_system="truecolor")
+    console = Console(
+        width=150,
+        record=True,
+        file=StringIO(),
+        force_terminal=True,
+        force_jupyter=False,  # a notebook would show what is only drawn here
+        color_system="truecolor",
+    )
     console.print(stacked(grids))
     return console.export_svg(title="ctxbench profile", theme=SVG_EXPORT_THEME)

@@ -47,7 +47,7 @@ class MemoryEvent(NamedTuple):
     bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """One recorded pass: forward, and in mode ``train`` backward too.
 
@@ -85,6 +85,20 @@ class Trace:
 
         rows = [{**{name: getattr(op, name) for name in Op.__slots__}, "flops": op.flops} for op in self.ops]
         return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        shape, output = ("×".join(map(str, sides)) for sides in (self.shape, self.output_shape))
+        macs = sum(op.macs for op in self.ops if op.phase == "forward")
+        return (
+            f"<Trace input {shape}, output {output}, {self.dtype}, {self.mode}: {len(self.ops)} operations, "
+            f"{'at least ' if self.lower_bound else ''}{macs:,} MACs forward>"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        operations: str = self.to_frame().to_html(max_rows=20, notebook=True)
+        return f"<p>{escape(repr(self)[1:-1])}</p>{operations}"
 
     def __str__(self) -> str:
         work = [op for op in self.ops if op.kind != "view"]

@@ -1,6 +1,7 @@
 """What a finished training is looked at by: its curve, its table, its report."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.files import write_text
-from ctxbench.table.column import Column, lay_out
+from ctxbench.table.column import Column, lay_out, signed
 from ctxbench.table.grid import Grid
 from ctxbench.table.markdown import grid_markdown
+from ctxbench.table.result import Result
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas, pale, save
-from ctxbench.table.terminal import plain
 from ctxbench.train.run import TrainedRun
 
 WINDOW = 25
@@ -32,7 +33,15 @@ def curve(run: TrainedRun) -> Figure:
             log, scores = each.log(), each.evaluations()
             _smoothed(loss, log, colour, title)
             label = f"{title}: {scores['miou'].iloc[-1]:.1f}"
-            miou.plot(scores["iteration"], scores["miou"], "o-", color=colour, markersize=4, label=label)
+            miou.plot(
+                scores["iteration"],
+                scores["miou"],
+                "o-",
+                color=colour,
+                markersize=4,
+                label=label,
+                clip_on=False,
+            )
         rate.plot(log["iteration"], log["lr"], color="#555555")
         loss.set_title("Loss of training: main + α · auxiliary; pale: each iteration, line: running mean")
         miou.set_title(
@@ -54,10 +63,10 @@ def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:
     axes.plot(log["iteration"], mean, color=colour, linewidth=1.8, label=label)
 
 
-class Trained(TrainedRun):
+class Trained(Result, TrainedRun):
     """A finished run: ``str()`` is the tables it ends with, :meth:`to_frame` the scores of each class."""
 
-    def tables(self) -> list[Grid]:
+    def grids(self) -> list[Grid]:
         """Of its evaluation, and of the gap to its baseline."""
         return result(self)
 
@@ -65,13 +74,15 @@ class Trained(TrainedRun):
         """A row per class, as of an evaluation."""
         return self.evaluation.to_frame()
 
-    def __str__(self) -> str:
-        return plain(self.tables())
+    @property
+    def headline(self) -> str:
+        """The folder, and what its evaluation came to."""
+        return f"{self.folder}: {self.evaluation.headline}"
 
 
 def result(run: TrainedRun) -> list[Grid]:
     """The tables a run ends with: of its evaluation, and of the gap to its baseline."""
-    return [*run.evaluation.tables(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
+    return [*run.evaluation.grids(), *([] if run.baseline is None else [_gap(run, run.baseline)])]
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,12 @@ def _gap_columns(title: str, baseline: str) -> list[Column[ClassGap]]:
             "baseline_iou_pct", "IoU", lambda row: row.baseline_iou, baseline, "%", format="{:.2f}".format
         ),
         Column(
-            "gap_points", "gap", lambda row: row.iou - row.baseline_iou, "", "points", format="{:+.2f}".format
+            "gap_points",
+            "gap",
+            lambda row: row.iou - row.baseline_iou,
+            "",
+            "points",
+            format=partial(signed, digits=2),
         ),
     ]
 
@@ -144,5 +160,5 @@ def _headline(run: TrainedRun) -> str:
     other = run.baseline.evaluation.miou
     return (
         f"{text} The same network without context module and GPM: mIoU {other:.2f} %. "
-        f"The gap is **{miou - other:+.2f} points**."
+        f"The gap is **{signed(miou - other, 2)} points**."
     )

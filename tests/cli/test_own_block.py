@@ -2,11 +2,13 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import strangers
 
+Cli = Callable[..., tuple[int, str, str]]
 FILE = strangers.__file__
 SMALL = ("--channels", "24", "--size", "16x10")
 QUICK = ("--budget", "0.05", "--counter", "none")

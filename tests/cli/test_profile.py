@@ -196,7 +196,10 @@ def test_report_rebuilds_the_same_files_without_measuring(
     ran = cli("report", "run")
     assert ran.returncode == 0, ran.stderr
     assert summary.read_text() == before
-    assert "run/summary.csv" in ran.stdout
+    assert "summary.csv" in ran.stdout
+    assert ran.stdout.partition("\nWritten to ")[0] == profiled.stdout.partition("\nWritten to ")[0]
+    assert "report.html" in ran.stdout
+    assert (folder / "run" / "report.html").read_text().startswith("<!doctype html>")
 
 
 def test_explain_shows_where_the_cost_is_and_what_was_missed(

@@ -37,7 +37,7 @@ def evaluation(dataset: str = "voc12", classes: int = 21, **changes: object) -> 
 
 
 def texts(made: Evaluation, table: int, group: int = 0) -> list[list[str]]:
-    return [[cell.text for cell in row] for row in made.tables()[table].groups[group].rows]
+    return [[cell.text for cell in row] for row in made.grids()[table].groups[group].rows]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("bare")
 def test_without_a_paper_the_tables_are_whole_and_name_none() -> None:
     made = evaluation()
-    classes, scores = made.tables()
+    classes, scores = made.grids()
     assert [heading.line for heading in classes.headings] == [
         "class",
         "IoU this run (%)",
@@ -93,7 +93,7 @@ def a_papers_sheets(made: Evaluation) -> list[Grid]:
 def test_a_paper_adds_columns_where_they_belong_and_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
     offers = {"class_extra": [a_papers_extra], "evaluation_sheets": [a_papers_sheets]}
     monkeypatch.setattr(shelf, "offers", lambda kind: offers[kind])
-    classes, sheet = evaluation("theirs", 3).tables()
+    classes, sheet = evaluation("theirs", 3).grids()
     assert [heading.name for heading in classes.headings] == [
         "class", "iou_pct", "theirs", "accuracy_pct", "truth_pct", "rank"
     ]  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_paper_adds_columns_where_they_belong_and_sheets(monkeypatch: pytest.M
     assert classes.notes[0] == "A note."
     assert classes.findings == ["A finding on theirs."]
     assert sheet.title == "Beside Table A"
-    assert evaluation("other", 3).tables()[1].title == "mIoU and pixel accuracy"
+    assert evaluation("other", 3).grids()[1].title == "mIoU and pixel accuracy"
 
 
 def test_a_mean_says_over_how_many_classes() -> None:

@@ -93,7 +93,7 @@ def made(**changes: Any) -> NetworkCosts:
 
 def test_without_a_paper_the_table_is_whole_and_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "offers", lambda kind: [])
-    grid = made().grid()
+    grid = made().grids()[0]
     assert [cell.text for cell in grid.groups[0].rows[0]] == [
         "mine", "65×97", "1.500", "1.235", "0.02000", "0.03000", "0.08900", "3.000"
     ]  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_paper_adds_columns_renames_ours_and_keeps_some_to_the_frame(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shelf, "offers", lambda kind: [another_extra] if kind == "network_extra" else [])
-    grid = made().grid()
+    grid = made().grids()[0]
     assert [heading.line for heading in grid.headings][-2:] == ["memory (B)", "Table A printed (G)"]
     assert [cell.text for cell in grid.groups[0].rows[0]][-1] == "1.5"
     assert (grid.notes[-1], grid.findings) == ("A note.", ["A finding."])

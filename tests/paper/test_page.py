@@ -1,14 +1,11 @@
 """The index page, read as HTML and opened in a browser."""
 
-import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from browser import Reader, opened
 
 from ctxbench.paper.ledger import Claim, ledger_sheet
 from ctxbench.paper.page import write_page
@@ -16,7 +13,6 @@ from ctxbench.paper.sheet import Sheet, unmeasured, write_sheet
 from ctxbench.table.grid import Cell, Grid, Group, Heading
 from ctxbench.table.style import canvas
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLAIMS = [
     Claim("<900> times", "section 4.4", "899×", "70×", "71×", "MACs", "differs", reason="one call of 128"),
     Claim("lowest overhead", "section 4.4", "113×", "15×", "3×", "MACs", "in part", "latency"),
@@ -54,33 +50,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(folder, ledger_sheet(CLAIMS, source="this machine"), sheets, source="this machine")
 
 
-class Reader(HTMLParser):
-    """Collects what a page points at, and whether its tags are balanced."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        known = dict(attributes)
-        self.ids += [known["id"] or ""] if "id" in known else []
-        self.links += [value or "" for key, value in attributes if key in ("href", "src", "xlink:href")]
-        if tag not in ("meta", "link", "img", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attributes)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("meta", "link", "img", "br"):
-            return
-        assert self.open.pop() == tag
-
-
 def test_it_is_whole_and_loads_nothing(page: Path) -> None:
     read = Reader(page.read_text())
     assert not read.open
@@ -111,39 +80,6 @@ def test_it_has_every_sheet_with_its_files_and_its_origin(page: Path) -> None:
         "differs",
         "in part: latency",
     ]
-
-
-def opened(page: Path, script: str, tmp_path: Path) -> dict[str, object]:
-    """What a script that runs in the page, 390 pixels wide, reports; with the errors that the page had."""
-    if BROWSER is None:
-        pytest.skip("no chromium is installed")
-    early = "<script>window.errors = []; addEventListener('error', e => errors.push(e.message));</script>"
-    late = f"<script>parent.postMessage(JSON.stringify({{...(() => {{{script}}})(), errors}}), '*')</script>"
-    text = page.read_text().replace("<head>", f"<head>{early}").replace("</body>", f"{late}</body>")
-    (tmp_path / "page.html").write_text(text)
-    frame = (
-        "<pre></pre><script>const told = document.querySelector('pre');"
-        "addEventListener('message', e => told.textContent = e.data)</script>"
-        "<iframe src='page.html' style='width:390px;height:844px;border:0'></iframe>"
-    )
-    (tmp_path / "frame.html").write_text(frame)
-    quiet = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --virtual-time-budget=5000 --dump-dom"
-    )
-    command = [
-        BROWSER,
-        *quiet.split(),
-        f"--user-data-dir={tmp_path / 'profile'}",
-        f"file://{tmp_path}/frame.html",
-    ]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = re.search(r"<pre>(.+?)</pre>", ran.stdout, flags=re.S)
-    assert found, ran.stderr
-    told: dict[str, object] = json.loads(
-        found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
-    )
-    return told
 
 
 def test_it_sorts_and_fits_a_phone_without_errors(page: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Spectral(nn.Module):
 
 
 def test_a_block_without_a_training_pass_is_said_to_have_none() -> None:
-    (note,) = api.count(NoGradient(), (1, 8, 4, 5)).grid().notes
+    (note,) = api.count(NoGradient(), (1, 8, 4, 5)).grids()[0].notes
     assert note.startswith("No training pass: NoGradient fails forward and backward on (1, 8, 4, 5)")
     assert re.search(r"[^.]\.$", note)
 
@@ -55,7 +55,9 @@ def test_a_count_that_lacks_an_operation_is_marked_as_a_lower_bound() -> None:
     counted = api.count(Spectral(), (1, 8, 100, 50))
     shown = {
         (heading.header, heading.part): cell.text
-        for heading, cell in zip(counted.grid().headings, counted.grid().groups[0].rows[0], strict=True)
+        for heading, cell in zip(
+            counted.grids()[0].headings, counted.grids()[0].groups[0].rows[0], strict=True
+        )
     }
     assert shown["MACs", "forward"] == "≥ 0.00032000"
     assert shown["FLOPs", "forward"].startswith("≥ ")

@@ -27,8 +27,8 @@ def test_it_writes_tables_and_figures_and_leaves_nothing_half_written(sweep: lis
     folder = sweep[0].parent
     stems = ["bars-input-1-512-32-32", "bars-input-1-512-64-64", "scaling", "roofline"]
     pictures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
-    tables = {"summary.csv", "table.md", "table.tex", "ctxbench.bib", "table.svg"}
-    assert {path.name for path in sweep} == tables | pictures
+    texts = {"summary.csv", "table.md", "table.tex", "ctxbench.bib", "table.svg", "report.html"}
+    assert {path.name for path in sweep} == texts | pictures
     assert {path.name for path in folder.iterdir()} == {p.name for p in sweep} | {"run.json", "records.jsonl"}
 
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ctxbench.table.column import BYTES, COUNTS, Column, Units, frame, lay_out, raw
+from ctxbench.table.column import BYTES, COUNTS, Column, Units, frame, lay_out, raw, signed
 from ctxbench.table.grid import EMPTY, Cell, Grid, Group, Heading
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
@@ -228,3 +228,15 @@ def test_no_other_folder_lays_headings_out_by_hand() -> None:
         and re.search(r"\bHEADINGS\b|\bHeading\(", path.read_text("utf-8"))
     ]
     assert by_hand == []
+
+
+@given(st.floats(-100, 100), st.integers(1, 3))
+def test_a_difference_has_a_sign_unless_it_rounds_to_nothing(value: float, digits: int) -> None:
+    text = signed(value, digits)
+    assert float(text.replace("−", "-")) == round(value, digits)
+    assert text[0] == ("0" if round(value, digits) == 0 else "+" if value > 0 else "−")
+
+
+def test_a_whole_number_is_shown_whole() -> None:
+    column: Column[int] = Column("n", "n", lambda row: row, kind="int")
+    assert [column.text(n) for n in (1, 512, 1234567)] == ["1", "512", "1234567"]

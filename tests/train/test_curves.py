@@ -14,6 +14,6 @@ def test_a_class_that_neither_truth_nor_prediction_has_leaves_its_gap_empty() ->
         "class", "IoU one (%)", "IoU two (%)", "gap (points)",
     ]  # fmt: skip
     assert [[cell.text for cell in row] for row in grid.groups[0].rows] == [
-        ["road", "50.13", "51.00", "-0.87"],
+        ["road", "50.13", "51.00", "−0.87"],
         ["moon", EMPTY, EMPTY, EMPTY],
     ]

@@ -24,6 +24,7 @@ from ctxbench.data.augment import Augment
 from ctxbench.data.loader import train_loader
 from ctxbench.errors import UserError
 from ctxbench.files import locked
+from ctxbench.table.column import signed
 from ctxbench.train.config import configure
 from ctxbench.train.job import Job
 from ctxbench.train.logs import EVALUATIONS, Logs
@@ -189,11 +190,11 @@ def test_a_baseline_is_trained_beside_it_and_the_gap_stated(settings: dict[str, 
     run = train(configure(settings, {"iterations": 2, "baseline": True}), tmp_path / "run")
     assert run.baseline is not None
     gap = run.evaluation.miou - run.baseline.evaluation.miou
-    assert f"The gap is **{gap:+.2f} points**" in (run.folder / "report.md").read_text()
-    *_, gaps = run.tables()
+    assert f"The gap is **{signed(gap, 2)} points**" in (run.folder / "report.md").read_text()
+    *_, gaps = run.grids()
     scores = (run.evaluation.miou, run.baseline.evaluation.miou, gap)
     assert [cell.text for cell in gaps.groups[1].rows[0]] == [
-        "mean", f"{scores[0]:.2f}", f"{scores[1]:.2f}", f"{scores[2]:+.2f}",
+        "mean", f"{scores[0]:.2f}", f"{scores[1]:.2f}", signed(scores[2], 2),
     ]  # fmt: skip
     assert [row[0].text for row in gaps.groups[0].rows] == list(run.evaluation.classes)
     kept, bare = run.checkpoint().model, run.baseline.checkpoint().model

@@ -19,13 +19,8 @@ from ctxbench.report.plots import GREY
 from ctxbench.study.rows import Result
 from ctxbench.study.significance import LEVEL, power_in_words
 from ctxbench.study.trial import words
-from ctxbench.table.column import Column, frame, lay_out, raw
+from ctxbench.table.column import Column, frame, lay_out, raw, signed
 from ctxbench.table.style import PALETTE, STYLE, canvas
-
-
-def signed(value: float) -> str:
-    """A difference in points: ``+1.2``, with a minus sign that is one."""
-    return f"{value:+.1f}".replace("-", "−")
 
 
 def _starred(result: Result) -> str:

@@ -14,7 +14,7 @@ from ctxbench.paper.comparison import NOT_MEASURED
 from ctxbench.paper.own_runs import REPORTED, OwnRun, Placed
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import DIFFERS
-from ctxbench.table.column import Column, Row, raw
+from ctxbench.table.column import Column, Row, raw, signed
 from ctxbench.table.style import OTHERS, PALETTE, STYLE, canvas
 
 LOOKS = (("o", "#999999"), ("D", PALETTE["reconet"]), *zip("s^vP", reversed(OTHERS), strict=True))
@@ -69,7 +69,7 @@ def _in_words(placed: Placed | None) -> str | None:
         return None
     if placed.difference is None:
         return NOT_MEASURED
-    return placed.verdict + (f" by {placed.difference:+.2f}" if placed.verdict == DIFFERS else "")
+    return placed.verdict + (f" by {signed(placed.difference, 2)}" if placed.verdict == DIFFERS else "")
 
 
 def _sentence(reason: str) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from ctxbench.paper import printed
 from ctxbench.paper.ablation.settings import MS_FLIP, Study, trained
-from ctxbench.paper.ablation.sheet import sheet, signed
+from ctxbench.paper.ablation.sheet import sheet
 from ctxbench.paper.sheet import Sheet
 from ctxbench.study.executor import Show
 from ctxbench.study.rows import APPEARED, DID_NOT, Result, Row
 from ctxbench.study.trial import SINGLE_SCALE
+from ctxbench.table.column import signed
 
 RANK = 64
 TITLE = "Table 7 of the paper, components"

@@ -6,11 +6,12 @@ from pathlib import Path
 from ctxbench.networks.resnet import feature_size
 from ctxbench.paper import printed
 from ctxbench.paper.ablation.settings import MS_FLIP, Study, trained
-from ctxbench.paper.ablation.sheet import sheet, signed
+from ctxbench.paper.ablation.sheet import sheet
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table7 import RANK
 from ctxbench.study.executor import Show
 from ctxbench.study.rows import Result, Row
+from ctxbench.table.column import signed
 from ctxbench.train.config import TrainConfig
 
 TITLE = "Table 8 of the paper, tensor rank"

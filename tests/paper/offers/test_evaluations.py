@@ -36,17 +36,17 @@ def test_every_data_set_of_the_paper_has_its_table(dataset: str) -> None:
 
 
 def test_a_data_set_the_paper_does_not_have_stands_alone() -> None:
-    assert [group.label for group in evaluation("folder", 3).tables()[1].groups] == [""]
+    assert [group.label for group in evaluation("folder", 3).grids()[1].groups] == [""]
 
 
 def test_the_same_setting_is_said_to_be_the_same() -> None:
-    notes = evaluation().tables()[1].notes
+    notes = evaluation().grids()[1].notes
     assert "same split, images, classes, evaluation and backbone" in notes[-1]
 
 
 def test_every_difference_from_the_print_is_named() -> None:
     made = evaluation("ade20k", 150, split="train", images=12, backbone="resnet50", network="mine")
-    note = made.tables()[1].notes[-1]
+    note = made.grids()[1].notes[-1]
     assert note == (
         "The printed numbers are of another setting: split (train; printed: val); "
         "images (12; printed: 2000); evaluation (single scale; printed: multi-scale and flip); "
@@ -55,7 +55,7 @@ def test_every_difference_from_the_print_is_named() -> None:
 
 
 def test_weights_that_these_images_chose_are_no_setting_of_the_papers() -> None:
-    note = evaluation(chosen_among=4).tables()[1].notes[-1]
+    note = evaluation(chosen_among=4).grids()[1].notes[-1]
     assert "another setting: weights (the best of 4 evaluations on these images; the paper" in note
 
 

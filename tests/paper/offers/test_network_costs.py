@@ -62,7 +62,7 @@ def test_another_network_has_no_printed_number(change: dict[str, Any]) -> None:
 def test_the_tables_note_comes_where_one_of_several_is_in_it() -> None:
     fcn = replace(RECONET, model="fcn")
     costs = NetworkCosts("resnet101", 21, (fcn, RECONET))
-    rows = costs.grid().groups[0].rows
+    rows = costs.grids()[0].groups[0].rows
     assert [cell.text for cell in rows[0]][-2:] == ["–", "–"]
     assert [cell.text for cell in rows[1]][-2:] == ["41.9", "reproduced"]
-    assert costs.grid().notes[-1].startswith("Table 9: held, as by `ctxbench paper table9`")
+    assert costs.grids()[0].notes[-1].startswith("Table 9: held, as by `ctxbench paper table9`")

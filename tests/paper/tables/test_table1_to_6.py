@@ -64,7 +64,7 @@ def test_the_same_number_in_the_papers_setting_is_reproduced() -> None:
 
 
 def test_another_number_differs_by_signed_points() -> None:
-    assert verdict(own("ade20k", 45.04), 6) == ("differs", "-0.50 points, in the paper's setting")
+    assert verdict(own("ade20k", 45.04), 6) == ("differs", "−0.50 points, in the paper's setting")
     table = results_table(6, [own("ade20k", 46.04)], source="here")
     assert "differs by +0.50" in plain([table.grid])
 

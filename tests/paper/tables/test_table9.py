@@ -145,9 +145,9 @@ def test_profile_says_of_every_network_what_the_sheet_says() -> None:
     for column in ("model", "printed_gflops", "flops_verdict"):
         assert list(profiled[column]) == list(heads[column])
     backbone, *networks = [note for note in sheet.grid.footnotes if " G: " in note]
-    for note, profiled_note in zip(networks, costs.grid().footnotes, strict=True):
+    for note, profiled_note in zip(networks, costs.grids()[0].footnotes, strict=True):
         assert plain_name(note).startswith(plain_name(profiled_note).removesuffix("."))
-    (finding,) = costs.grid().findings
+    (finding,) = costs.grids()[0].findings
     decoding = finding.removeprefix("resnet101 alone, 190.6 G in Table 9: ").removesuffix(".")
     assert backbone.startswith(f"ResNet-101 190.6 G: {decoding};")
 
