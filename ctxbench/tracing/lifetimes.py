@@ -70,6 +70,10 @@ class Lifetimes:
     def _event(self, number: int, size: int) -> None:
         self.events.append(MemoryEvent(self.op, number, size))
 
+    def given(self) -> tuple[int, ...]:
+        """Bytes of each storage that was there before."""
+        return tuple(storage.nbytes() for storage in self._given.values())
+
     def accept(self, tensor: Tensor) -> None:
         """A storage that no operation made was there before: an attribute of the module that is no buffer."""
         for part in parts(tensor):
