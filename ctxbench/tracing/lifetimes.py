@@ -62,6 +62,8 @@ class Lifetimes:
         self.events: list[MemoryEvent] = []
         self.op = -1
         """Number of the operation that is running."""
+        self.scratch: set[int] = set()
+        """Numbers of what was taken inside operations."""
         self._given = {p.untyped_storage()._cdata: p.untyped_storage() for t in given for p in parts(t)}
         self._live: dict[int, _Storage] = {}  # by address
         self._packed: dict[int, int] = {}  # number to bytes
@@ -83,6 +85,7 @@ class Lifetimes:
 
     def workspace(self, size: int) -> None:
         """Memory that the running operation takes and gives back."""
+        self.scratch.add(self._born)
         self._event(self._born, size)
         self._event(self._born, -size)
         self._born += 1

@@ -103,8 +103,9 @@ class Recording:
             params=sum(p.numel() for p in module.parameters()),
             ops=tuple(recorder.ops),
             events=tuple(recorder.memory.events),
-            saved=saved,
             given=recorder.memory.given(),
+            scratch=frozenset(recorder.memory.scratch),
+            saved=saved,
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokens import Tokens
 from torch import Tensor, nn
 
 from ctxbench import api
@@ -490,6 +491,29 @@ def test_a_storage_that_grows_is_there_twice_for_a_moment() -> None:
     assert peak_reserved(remade([(0, 8 * M), (0, 7 * M), (0, -15 * M)]), Settings()) == 36 * M  # 20 and 16
     assert peak_reserved(remade([(0, 15 * M), (0, -15 * M)]), Settings()) == 16 * M
     assert peak_reserved(remade([(0, 0), (1, 512), (0, 0), (1, -512)]), Settings()) == 2 * M
+
+
+def test_the_measured_pass_is_the_second_after_the_cache_was_emptied() -> None:
+    """The workspace stays in the segment of 30 MiB, which is then too small for what it was made for."""
+    recorded = trace(Maps(), (1, 1, 2, 2))
+    sizes = (30 * M, 512, 31 * M)
+    events = [MemoryEvent(op, op, sign * size) for op, size in enumerate(sizes) for sign in (1, -1)]
+    ops = [replace(recorded.ops[0], name=f"aten.{name}.default") for name in ("sin", "mm", "sin")]
+    remade = replace(recorded, given=(), ops=tuple(ops), events=tuple(events))
+    # 30, 2 for the small one, the workspace out of the 30, 32; emptied, 30; then 30, 2 and 32 beside it
+    assert peak_reserved(remade, Settings()) == (30 + 30 + 2 + 32) * M
+    assert peak_reserved(remade, WITHOUT) == (30 + 2 + 32) * M
+    assert peak_reserved(replace(remade, scratch=frozenset({0})), WITHOUT) == (2 + 32) * M
+
+
+def test_what_kernels_of_the_cpu_take_inside_is_not_replayed() -> None:
+    """A fused layer takes 32.5 MiB for its hidden features inside one operation."""
+    recorded = trace(Tokens(nn.TransformerEncoderLayer(64, 2, 8192, batch_first=True)), (1, 64, 32, 32))
+    inside = [event.bytes for event in recorded.events if event.storage in recorded.scratch]
+    assert max(inside) == 1024 * (8192 + 2 * 64) * 4
+    assert sum(inside) == 0
+    replayed = peak_reserved(recorded, WITHOUT)
+    assert peak_reserved(replace(recorded, scratch=frozenset()), WITHOUT) == replayed + 34 * M
 
 
 @pytest.mark.parametrize("module", ["reconet", "se", "rcca", "pam"])

@@ -21,8 +21,8 @@ def peak_reserved(trace: Trace, settings: Settings) -> int:
     As a profile measures it: parameters, buffers, input and upstream gradient are there and count, the pass
     has run before, and the cache was emptied between. The first matrix product of the forward pass takes
     cuBLAS's workspace for good, and so does that of the backward pass, which runs in a thread of its own.
-    Not simulated: cuDNN's workspaces and other memory inside kernels, which only the libraries know; all
-    runs on one stream.
+    Not simulated: cuDNN's workspaces and whatever else kernels take inside, which only they know (what those
+    of the CPU take is left out). All runs on one stream.
     """
     allocator = Allocator(settings)
     for size in trace.given:
@@ -51,7 +51,7 @@ def _replay(trace: Trace, allocator: Allocator, products: Sequence[int] = (), wo
     """
     live: dict[int, tuple[int, Block | None]] = {}  # storage to its bytes and block
     taken = 0
-    for event in trace.events:
+    for event in (event for event in trace.events if event.storage not in trace.scratch):
         old_size, old = live.pop(event.storage, (0, None))
         if size := old_size + event.bytes:
             live[event.storage] = size, allocator.malloc(size)
