@@ -16,6 +16,7 @@ import pytest
 import torch
 from tiny import TINY, tiny_folder
 
+from ctxbench.subject import bind
 from ctxbench.subject.case import Case
 from ctxbench.table.markdown import grid_markdown
 
@@ -117,10 +118,9 @@ def test_with_a_gpu_it_runs_the_parts_or_names_what_is_missing(
 
 
 def test_parity_of_every_form(part: Any) -> None:
-    section = part("parity").section("cpu", SHAPE, in_time())
-    from ctxbench.subject import registry
-
-    forms = sum(len(spec.forms) for spec in registry.SPECS.values())
+    parity = part("parity")
+    section = parity.section("cpu", SHAPE, in_time())
+    forms = sum(len(bind.implementations(module)) for module in parity.modules())
     assert len(rows(section)) == 4 * forms
     assert section.wrong == []
     in_float32 = [row for row in rows(section) if row[2] == "float32"]

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def parts(device: str, scratch: Path) -> list[Part]:
     block = (1, 512, 64, 64)
     normed = Case("emau", 128, 48, 40, {}, "fast", 4, mode="train", device=device)
     timed = cases(preset="table10", implementations=["fast", "published"], device=device)
+    if parity.GATE in parity.modules():
+        timed.append(replace(timed[0], module=parity.GATE, implementation="fast"))  # timed[0] is TGM+TRM
     return [
         ("peaks", 95, lambda s: peaks.section(device, block, time.monotonic() + s)),
         ("parity", 55, lambda s: parity.section(device, (2, 128, 48, 40), time.monotonic() + s)),
