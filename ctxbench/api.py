@@ -225,9 +225,9 @@ def trace(
 
     A name or a class is built as :func:`profile` says; a module that exists already is copied and never
     touched, and takes no preset, options or implementation. How a block that is not built in takes the map is
-    found out by trial, unless ``inputs`` say it (``"x: N (H W) C; H; W"``); of several outputs the first that has the
-    map's sides is looked at, or ``output``, an index or a key. Raises UserError where the module cannot be
-    built, or fails.
+    found out by trial, unless ``inputs`` say it (``"x: N (H W) C; H; W"``); of several outputs the first that
+    has the map's sides is looked at, or ``output``, an index or a key. Raises UserError where the module
+    cannot be built, or fails.
     """
     from ctxbench.tracing import trace_case
 

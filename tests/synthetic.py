@@ -79,6 +79,7 @@ def record(
         "published_macs": published,
         "act_bytes": int(peak * 1.1),
         "peak_pred_bytes": peak,
+        "reserved_sim_bytes": 2 * peak + 20 * 2**20,
         "alloc_bytes": peak + 4096,
         "process_bytes": peak + 7 * 2**20,
         "rounds_ms": rounds(LATENCY_MS[module] * scale, seed=len(module) + height),

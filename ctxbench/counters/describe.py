@@ -12,6 +12,7 @@ from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.tracing import NotCounted, Trace, count_case, views
 from ctxbench.tracing.count import reason_of
+from ctxbench.tracing.cuda import NotSimulatedError, peak_reserved, settings_here
 
 CUDA_NOTE = "counts and the predicted peak assume the kernels that PyTorch dispatches to on the CPU"
 
@@ -44,7 +45,13 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         output_shape=lambda trace: trace.output_shape,
     )
     fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
-    fill(infer if case.mode == "infer" else train, peak_pred_bytes=partial(views.peak_bytes, block=block))
+    measured = infer if case.mode == "infer" else train
+    fill(measured, peak_pred_bytes=partial(views.peak_bytes, block=block))
+    try:
+        settings = settings_here(case.device)
+        fill(measured, reserved_sim_bytes=lambda trace: peak_reserved(trace, settings))
+    except NotSimulatedError as error:
+        reasons["reserved_sim_bytes"] = str(error)
     of_published = infer if published == case else count_case(published, "infer")
     fill(of_published, published_macs=views.macs)
     traces = [answer for answer in (train, infer) if isinstance(answer, Trace)]

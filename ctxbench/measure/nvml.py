@@ -42,6 +42,13 @@ def facts(device: str) -> dict[str, Any]:
         return {"nvml": str(error)}
 
 
+def memory(device: str) -> dict[str, int]:
+    """Bytes of the device: in all, kept by the driver, and taken by all processes. Raises NvmlError."""
+    with _device(device) as (nvml, handle):
+        found = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+        return {"in all": found.total, "kept by the driver": found.reserved, "taken": found.used}
+
+
 def is_throttled(device: str) -> bool:
     """Whether heat or power holds the clocks down now. Raises NvmlError where it cannot be known."""
     with _device(device) as (nvml, handle):

@@ -56,6 +56,9 @@ class Record:
     """Activations kept for the backward pass, without parameters and without the input."""
     peak_pred_bytes: int | None = None
     """Predicted peak of live storages above parameters and input, in the case's mode."""
+    reserved_sim_bytes: int | None = None
+    """Simulated peak the caching allocator of a CUDA device would hold, parameters and input included, in the
+    case's mode, whatever its device."""
     alloc_bytes: int | None = None
     """Measured peak of the device's allocator above parameters and input."""
     reserved_bytes: int | None = None

@@ -22,6 +22,10 @@ ODD = "Odd when it ran"
 """How notes on a count begin, in every table."""
 LOWER_BOUND = "≥ "
 """What stands before a count in which an operation is missing."""
+SIMULATED = (
+    "What PyTorch's caching allocator would hold of a CUDA device: parameters, input and cuBLAS's workspace "
+    "included, cuDNN's, which is not known, left out."
+)
 
 
 def status(record: Record) -> str:
@@ -34,7 +38,7 @@ def why_empty(field: str, record: Record) -> str:
     if field == "rounds_ms" and record.rounds_ms:
         return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
     opinion = record.counters.get(field, {})
-    return opinion.get("reason") or record.reasons.get(field) or record.reason or "not measured"
+    return opinion.get("reason") or record.reasons.get(field) or record.reason or "not in the record"
 
 
 def at_least(record: Record) -> str:
@@ -166,6 +170,9 @@ MEMORY = (
     _memory(
         "peak_pred_mib", "predicted", "peak_pred_bytes",
         "Predicted peak of live tensors above parameters and input, in the row's mode.", best=True,
+    ),
+    _memory(
+        "mem_reserved_sim_mib", "reserved (simulated)", "reserved_sim_bytes", SIMULATED, rank=21,
     ),
     _memory(
         "mem_alloc_mib", "measured", "alloc_bytes",

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxbench.errors import UserError
-from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, TRACED_OTHERWISE, missed
+from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, SIMULATED, TRACED_OTHERWISE, missed
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
 from ctxbench.tracing import Trace, views
+from ctxbench.tracing.cuda import NotSimulatedError, peak_reserved, settings_here
 from ctxbench.tracing.ops import Phase
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Count(Result):
     """Everything that follows from a module's traces, without running it.
 
     MACs, FLOPs and bytes are exact integers of one pass; peaks are predicted, above parameters and input.
-    What a training pass would say is None for a module that has none, and ``note`` then says why.
+    Reserved memory is simulated as the column of profiles is. What a training pass would say is None for a
+    module that has none, and ``note`` then says why.
     """
 
     subject: str
@@ -47,8 +49,12 @@ class Count(Result):
     act_bytes: int | None
     peak_infer_bytes: int
     peak_train_bytes: int | None
+    reserved_infer_bytes: int | None
+    reserved_train_bytes: int | None
     unknown_ops: dict[str, int] = field(default_factory=dict)
     note: str = ""
+    not_simulated: str = ""
+    """Why there is no reserved memory; empty where there is."""
     config: str = ""
     """Options in which it departs from its defaults: a preset's, and those given."""
     bound: str = ""
@@ -60,9 +66,14 @@ class Count(Result):
     @classmethod
     def of(cls, subject: str, infer: Trace, train: Trace | UserError, case: Case) -> Count:
         """Take the views of an inference trace and a training trace of one module, or why there is none."""
+        settings, not_simulated = None, ""
+        try:
+            settings = settings_here()
+        except NotSimulatedError as error:
+            not_simulated = str(error)
         if isinstance(train, UserError):
             trained: dict[str, Any] = dict.fromkeys(
-                ("bwd_macs", "bwd_flops", "act_bytes", "peak_train_bytes")
+                ("bwd_macs", "bwd_flops", "act_bytes", "peak_train_bytes", "reserved_train_bytes")
             )
             trained |= {"unknown_ops": infer.unknown_ops, "note": str(train)}
         else:
@@ -72,6 +83,7 @@ class Count(Result):
                 "bwd_lower_bound": train.lower_bound,
                 "act_bytes": views.saved_bytes(train),
                 "peak_train_bytes": views.peak_bytes(train),
+                "reserved_train_bytes": peak_reserved(train, settings) if settings else None,
                 "unknown_ops": {**train.unknown_ops, **infer.unknown_ops},
                 "note": infer.note or train.note,
             }
@@ -87,6 +99,8 @@ class Count(Result):
             flops=views.flops(infer),
             bytes=views.bytes_moved(infer),
             peak_infer_bytes=views.peak_bytes(infer),
+            reserved_infer_bytes=peak_reserved(infer, settings) if settings else None,
+            not_simulated=not_simulated,
             lower_bound=infer.lower_bound,
             **trained,
         )
@@ -112,9 +126,12 @@ class Count(Result):
         """One row: counts in 10⁹, memory in MiB."""
         title = f"input {_by(self.shape)} · output {_by(self.output_shape)} · {self.dtype}"
         grid = lay_out(title, COUNT, [("", [self])])
+        peaks = {"in inference": self.reserved_infer_bytes, "in training": self.reserved_train_bytes}
+        reserved = [f"{size / MIB:.0f} MiB {when}" for when, size in peaks.items() if size is not None]
         remarks = {
             "Configuration": self.config,
             NOT_COUNTED: missed(self.unknown_ops),
+            "Memory reserved (simulated)": self.not_simulated or f"{' and '.join(reserved)}. {SIMULATED}",
             (TRACED_OTHERWISE if self.has_training_pass else NO_TRAINING_PASS): self.note,
         }
         # A note may be what a library raised, which often is a sentence already.
@@ -161,6 +178,8 @@ COUNT: tuple[Column[Count], ...] = (
         "intensity_flop_per_byte", "intensity", lambda count: count.flops / max(count.bytes, 1),
         unit="FLOP/B", digits=5, in_frame=False,
     ),
+    raw("reserved_infer_bytes", _field("reserved_infer_bytes"), "int"),
+    raw("reserved_train_bytes", _field("reserved_train_bytes"), "int"),
     raw("bytes", _field("bytes"), "int"),
     raw("bwd_flops", _field("bwd_flops"), "int"),
     raw("unknown_ops", _field("unknown_ops"), "text"),

@@ -62,6 +62,8 @@ class Lifetimes:
         self.events: list[MemoryEvent] = []
         self.op = -1
         """Number of the operation that is running."""
+        self.scratch: set[int] = set()
+        """Numbers of what was taken inside operations."""
         self._given = {p.untyped_storage()._cdata: p.untyped_storage() for t in given for p in parts(t)}
         self._live: dict[int, _Storage] = {}  # by address
         self._packed: dict[int, int] = {}  # number to bytes
@@ -69,6 +71,10 @@ class Lifetimes:
 
     def _event(self, number: int, size: int) -> None:
         self.events.append(MemoryEvent(self.op, number, size))
+
+    def given(self) -> tuple[int, ...]:
+        """Bytes of each storage that was there before."""
+        return tuple(storage.nbytes() for storage in self._given.values())
 
     def accept(self, tensor: Tensor) -> None:
         """A storage that no operation made was there before: an attribute of the module that is no buffer."""
@@ -79,6 +85,7 @@ class Lifetimes:
 
     def workspace(self, size: int) -> None:
         """Memory that the running operation takes and gives back."""
+        self.scratch.add(self._born)
         self._event(self._born, size)
         self._event(self._born, -size)
         self._born += 1

@@ -109,5 +109,7 @@ class Recording:
             params=sum(p.numel() for p in module.parameters()),
             ops=tuple(recorder.ops),
             events=tuple(recorder.memory.events),
+            given=recorder.memory.given(),
+            scratch=frozenset(recorder.memory.scratch),
             saved=saved,
         )

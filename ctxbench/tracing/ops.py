@@ -51,7 +51,9 @@ class MemoryEvent(NamedTuple):
 class Trace:
     """One recorded pass: forward, and in mode ``train`` backward too.
 
-    ``events`` leave out parameters, buffers, the input and the upstream gradient. ``saved`` are the storages
+    ``events`` leave out parameters, buffers, the input and the upstream gradient, whose storages' bytes are
+    ``given``, in the order in which they came to be; ``scratch`` are the storages in them that the CPU's
+    kernels take and give back inside one operation. ``saved`` are the storages
     (number to bytes) that autograd saves for the backward pass (as torch's saved_tensors_hooks shows them),
     without parameters, buffers and the input. ``tensors`` says whether the pass ran on fake tensors or was
     computed; ``note`` why, and where else the recording departed from plain eager execution.
@@ -65,6 +67,8 @@ class Trace:
     params: int
     ops: tuple[Op, ...]
     events: tuple[MemoryEvent, ...]
+    given: tuple[int, ...]
+    scratch: frozenset[int]
     saved: dict[int, int]
     note: str = ""
     tensors: Literal["fake", "real"] = "fake"

@@ -1,12 +1,10 @@
 """Try ctxbench on the chosen blocks: without an option, then with what its message asks for.
 
-``python reports/blocks/try.py [SET]`` in the environment of ``install.sh``; SET is context or random, by default
-both. Writes ``tried.csv``, a line a block, and goes on where it was interrupted; ``python reports/blocks/summary.py``
-makes the table of it. Input 1×64×32×48.
+``python reports/blocks/try.py [SET]`` in the environment of ``install.sh``; SET is context or random, by
+default both. Writes ``tried.csv``, a line a block, and goes on where it was interrupted. Input 1×64×32×48.
 
-A block's MACs are compared with torch's FlopCounterMode on the very same call (of attention in its mathematical form,
-for on a CPU the counter gives nothing to the fused one) and, where nothing was asked for, with ``truth.csv``, whose
-calls were written by hand from the sources.
+A block's MACs are compared with torch's FlopCounterMode on the very same call, with attention in its
+mathematical form, since on a CPU that counter gives nothing to the fused one.
 """
 
 from __future__ import annotations
@@ -38,7 +36,18 @@ from ctxbench.tracing import trace_case, views  # noqa: E402
 CHANNELS, SIZE = 64, (32, 48)
 MESSAGES = 2
 """Messages that are followed."""
-FIELDS = ("set", "target", "messages", "outcome", "bound", "given", "macs", "torch_macs", "lower_bound", "said")
+FIELDS = (
+    "set",
+    "target",
+    "messages",
+    "outcome",
+    "bound",
+    "given",
+    "macs",
+    "torch_macs",
+    "lower_bound",
+    "said",
+)
 
 
 @dataclass

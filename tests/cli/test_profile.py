@@ -149,6 +149,8 @@ def test_the_summary_has_every_column_filled_or_a_reason(
         assert row["status"] in ("ok", "noisy")
         for column in ("params", "gmacs", "gflops", "bwd_gmacs", "act_mib", "peak_pred_mib", "lat_median_ms"):
             assert float(row[column]) >= 0, (row["module"], column)
+        assert float(row["mem_reserved_sim_mib"]) % 2 == 0  # segments are of 2 MiB and multiples of it
+        assert float(row["mem_reserved_sim_mib"]) > float(row["peak_pred_mib"])
         assert row["mem_reserved_mib"] == ""
         assert "mem_reserved_mib" in row["reason"]
         assert float(row["lat_ci_lo_ms"]) <= float(row["lat_median_ms"]) <= float(row["lat_ci_hi_ms"])

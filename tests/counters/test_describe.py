@@ -34,6 +34,18 @@ def test_it_fills_every_static_field() -> None:
     assert record.leaf_rule["gflops"] > 0
 
 
+def test_reserved_memory_is_simulated_for_a_case_on_any_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    reserved = describe(EMAU, ())["reserved_sim_bytes"]
+    assert reserved == describe(replace(EMAU, device="cuda"), ())["reserved_sim_bytes"]
+    assert reserved == 22 * 2**20  # one small segment, and one for cuBLAS's workspace
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    assert describe(EMAU, ())["reserved_sim_bytes"] == 34 * 2**20
+    monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "1")
+    found = describe(EMAU, ())
+    assert "reserved_sim_bytes" not in found
+    assert "reserved memory stays 0" in found["reasons"]["reserved_sim_bytes"]
+
+
 def test_the_predicted_peak_follows_mode_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     infer = describe(EMAU, ())["peak_pred_bytes"]
     train = describe(replace(EMAU, mode="train"), ())["peak_pred_bytes"]
@@ -90,6 +102,7 @@ def test_what_cannot_be_counted_has_a_reason(case: Callable[..., Case]) -> None:
         "bwd_macs",
         "act_bytes",
         "peak_pred_bytes",
+        "reserved_sim_bytes",
         "published_macs",
     )
     assert {name: found["reasons"][name] for name in fields} == dict.fromkeys(fields, why)

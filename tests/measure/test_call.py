@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.cuda._utils import _get_device_index
 
 from ctxbench.errors import UserError
 from ctxbench.measure.worker import latency, memory
@@ -252,7 +253,9 @@ def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.Mo
         return SimpleNamespace(zero_=lambda: done.append("flush"))
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    chosen: list[int] = []
+    # as torch's own, which takes no device without an index
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append(_get_device_index(device)))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(L2_cache_size=50))
     monkeypatch.setattr("ctxbench.measure.worker.latency.torch.empty", empty)
     clock = latency.CudaClock("cuda")
@@ -260,3 +263,6 @@ def test_the_cuda_clock_flushes_l2_before_and_waits_after(monkeypatch: pytest.Mo
     assert clock.time_ms(call) == 1.25
     assert done == ["flush", "record", "call", "record", "synchronize"]
     assert sizes == [100]
+    assert chosen == []
+    latency.CudaClock("cuda:1")
+    assert chosen == [1]

@@ -28,6 +28,20 @@ def test_it_reads_at_100_columns() -> None:
     assert not re.search(r" +$", told, flags=re.M)
 
 
+def test_what_a_cuda_device_would_hold_stands_under_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = api.count("reconet", (1, 64, 24, 20))
+    told, shown = counted.to_frame().iloc[0], " ".join(str(counted).split())
+    sizes = [round(told[f"reserved_{mode}_bytes"] / 2**20) for mode in ("infer", "train")]
+    assert f"(simulated): {sizes[0]} MiB in inference and {sizes[1]} MiB in training. What PyTorch" in shown
+    assert sizes == [counted.reserved_infer_bytes / 2**20, counted.reserved_train_bytes / 2**20]
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    other = api.count("reconet", (1, 64, 24, 20))
+    assert other.reserved_infer_bytes is other.reserved_train_bytes is None
+    assert "PYTORCH_ALLOC_CONF sets expandable_segments:True, which is not simulated." in " ".join(
+        str(other).split()
+    )
+
+
 class NoGradient(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -46,7 +60,8 @@ class Spectral(nn.Module):
 
 
 def test_a_block_without_a_training_pass_is_said_to_have_none() -> None:
-    (note,) = api.count(NoGradient(), (1, 8, 4, 5)).grids()[0].notes
+    reserved, note = api.count(NoGradient(), (1, 8, 4, 5)).grids()[0].notes
+    assert reserved.startswith("Memory reserved (simulated): 2 MiB in inference. What")
     assert note.startswith("No training pass: NoGradient fails forward and backward on (1, 8, 4, 5)")
     assert re.search(r"[^.]\.$", note)
 

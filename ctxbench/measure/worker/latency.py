@@ -43,7 +43,8 @@ class CudaClock:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        torch.cuda.set_device(device)
+        if (index := torch.device(device).index) is not None:  # "cuda" is the current one, and has none
+            torch.cuda.set_device(index)
         l2_bytes = torch.cuda.get_device_properties(device).L2_cache_size
         self._flush = torch.empty(2 * l2_bytes, dtype=torch.uint8, device=device)
 
