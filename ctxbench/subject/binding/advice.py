@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctxbench.subject.binding.trial import Sizes
     from ctxbench.subject.bound import Binding
 
-MAX_EXAMPLES = 160
+MAX_EXAMPLES, MAX_FILLINGS = 160, 12
 
 
 def asks_for(search: Search, missing: list[Slot], others: list[Slot], sizes: Sequence[Sizes]) -> UserError:
@@ -48,9 +48,10 @@ def _examples(
 
     Where none do, also a value for one argument whose default may not fit the map.
     """
-    fillings = [dict(filling) for filling in islice(combinations(others), 3)]
+    fillings = [dict(filling) for filling in islice(combinations(others), MAX_FILLINGS)]
     examples = list(islice(_fillings(missing), MAX_EXAMPLES))
-    plain = [(filling, example) for filling in fillings for example in examples]
+    plain = [(filling, example) for filling in fillings[:3] for example in examples]
+    plain += [(filling, example) for filling in fillings[3:] for example in examples[:6]]
     first = fillings[0] if fillings else {}
     changed = [
         (first, {**example, key: value})

@@ -141,6 +141,8 @@ def hinted(module: nn.Module, first: str) -> str | None:
         words = [word.strip().lower() for word in unpacked[1].split(",")]
     elif rearranged:
         words = rearranged[1].split()
+    if re.search(rf"\b{name}\[:,\s*(?:0|:1|0:1|1:)\s*[],]", source) and len(words) in (0, 3):
+        return CLASS_TOKEN  # it takes the first token apart
     match "".join(LETTERS.get(word, "?") for word in words):
         case letters if len(letters) == 4 and (letters[1] == "C" or letters[2:] == "HW"):
             return NCHW

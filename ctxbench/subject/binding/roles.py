@@ -54,10 +54,15 @@ SIDES = _words(
     """
 )
 """Both sides of the map, as a pair or, where they are equal, as a number."""
-HEIGHT, WIDTH = (
-    frozenset(("h", "H", "height", "feat_h", "fmap_h")),
-    frozenset(("w", "W", "width", "feat_w", "fmap_w")),
+PAIRS = (
+    ("h", "w"),
+    ("H", "W"),
+    ("height", "width"),
+    ("feat_h", "feat_w"),
+    ("fmap_h", "fmap_w"),
+    ("h_s", "w_s"),
 )
+"""Height and width of the map, as pairs: ``h`` alone is a number of heads, ``width`` one of channels."""
 POSITIONS = _words(
     """
     seq_len num_patches num_tokens num_positions n_positions n_tokens sequence_length hw
@@ -106,7 +111,9 @@ SUGGESTIONS: Sequence[tuple[re.Pattern[str], tuple[Any, ...]]] = tuple(
         (r"(?:\w*_)?kernel\w*|k|ks|k_size|\w*ker", (3, 7)),
         (r"size", (3, 7, "=(H, W)")),
         (r"depths?|n|(?:num_|n_)?(?:layers|levels?|blocks|stages?|iters?|convs)|repeats?", (2, 1)),
-        (r"(?:\w*_)?(?:window|win|block|patch|halo|ws|local)(?:s|_?sizes?|_?len)?", (8, (8, 8), 4, 16, 1, 2)),
+        (r"n|num_positions", ("=H*W", 2, 1)),
+        (r"shift_sizes?", (0, [0, 0], (0, 0))),
+        (r"(?:\w*_)?(?:window|win|block|patch|halo|ws)(?:s|_?sizes?|_?len)?", (8, [8, 8], (8, 8), 4, 1)),
         (r"(?:atrous_|dilation_)?(?:rates?|dilations)", ((6, 12, 18), [6, 12, 18], (1, 2))),
         (r"(?:pool_?|bin_?)?(?:scales|sizes|bins)", ((1, 2, 3, 6), [1, 2, 3, 6])),
         (r"(?:mlp|expan\w*|ffn)\w*|expand_ratio", (4, 4.0, 2)),
@@ -219,7 +226,7 @@ def role_of(name: str, parameter: inspect.Parameter, among: Iterable[str]) -> Ro
             return "out" if name == "planes" and others & {"inplanes", "in_planes", "inplane"} else ""
         first = next(word for word in ALONE if word in others)
         return "alone" if first == name else ""
-    if name in HEIGHT or name in WIDTH:
+    if any(name in pair for pair in PAIRS):
         return _side(name, others)
     if name in SIDES:
         return "sides"
@@ -231,17 +238,12 @@ def role_of(name: str, parameter: inspect.Parameter, among: Iterable[str]) -> Ro
 
 
 def _side(name: str, others: set[str]) -> Role:
-    """Sides come in pairs: ``h`` alone is a number of heads, ``width`` alone a width of channels."""
-    pairs = (("h", "w"), ("H", "W"), ("height", "width"), ("feat_h", "feat_w"), ("fmap_h", "fmap_w"))
-    for pair in pairs:
+    """Height or width, where the other is there; beside ``H`` and ``W``, ``h`` and ``w`` are not known."""
+    for pair in PAIRS:
         if name in pair and others.issuperset(pair):
-            return (
-                ""
-                if pair == ("h", "w") and others.issuperset(("H", "W"))
-                else "height"
-                if name == pair[0]
-                else "width"
-            )
+            if name in ("h", "w") and others.issuperset(("H", "W")):
+                return ""
+            return "height" if name == pair[0] else "width"
     return ""
 
 
