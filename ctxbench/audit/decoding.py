@@ -62,6 +62,8 @@ class Decoding:
     runs: tuple[str, ...]
     outcomes: Mapping[Printed, Outcome]
     not_tried: tuple[str, ...] = ()
+    bound: str = ""
+    """What was found out by trial about a module that is not built in, in one line."""
 
     @property
     def is_reproduced(self) -> bool:
@@ -103,6 +105,7 @@ class Decoding:
         lines.append(fill(f"Runs: {'; '.join(self.runs)}.", LINE, subsequent_indent="  "))
         for which in self.outcomes:
             lines += ["", *self._section(which)]
+        lines += [f"{self.bound[0].upper()}{self.bound[1:]}."] if self.bound else []
         lines += [f"Not tried: {reason}" for reason in self.not_tried]
         return "\n".join(lines) + "\n"
 

@@ -62,6 +62,7 @@ def decode(
         runs=tuple(run.words for run in all_runs),
         outcomes=outcomes,
         not_tried=tuple(not_tried),
+        bound=all_runs[0].case.bound,
     )
 
 

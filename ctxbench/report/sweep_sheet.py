@@ -119,6 +119,8 @@ def sweep_grid(sweep: Sweep) -> Grid:
         "memory have no noise: their interval says how far they are from a power law.",
         "The claimed O(·) is about arithmetic; memory and time stand beside it for comparison.",
     ]
+    firsts = [(label, line[0].case) for label, line in lines if line[0].case.bound]
+    grid.notes += dict.fromkeys(f"{label}, {case.bound}." for label, case in firsts)
     noisy = sum(status(record) == "noisy" for record in sweep.records)
     if noisy:
         grid.notes.append(f"Noisy: {noisy} of {len(sweep.records)} latencies; do not trust their exponents.")

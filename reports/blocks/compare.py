@@ -1,7 +1,7 @@
 """What ``try.py`` found beside what is known from the sources: ``python reports/blocks/compare.py``.
 
-Writes ``result.csv``, a line a block, and prints shares. A block is *wrong* where it ran and its count differs
-from torch's by more than 2 % without being marked as a lower bound, or where its layout is not the source's.
+Writes ``result.csv``, a line a block, and prints shares. A block is *wrong* where it ran and its count
+differs from torch's by more than 2 % without a mark as a lower bound, or its layout is not the source's.
 """
 
 from __future__ import annotations

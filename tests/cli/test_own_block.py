@@ -75,6 +75,17 @@ def test_calls_layouts_and_what_was_bound_stand_in_the_run(cli: Cli, tmp_path: P
     assert all(record["status"] == "ok" and record["rounds_ms"] for record in records.values())
 
 
+def test_what_was_bound_is_said_by_every_verb(cli: Cli) -> None:
+    for verb in (
+        ("explain", "--size", "16x10"),
+        ("decode", "0.1M", "--size", "16x10"),
+        ("sweep", "--values", "8,16,32"),
+    ):
+        code, out, error = cli(verb[0], f"{FILE}:Tokens", *verb[1:], "--channels", "24")
+        assert code == 0, error
+        assert "bound: d_model=24; input n (h w) c, h, w" in " ".join(out.lower().split())
+
+
 def test_the_example_of_the_readme_is_bound(cli: Cli) -> None:
     example = Path(__file__).parents[2] / "docs" / "example" / "block.py"
     code, out, error = cli("explain", str(example), "--channels", "64", "--size", "16")
