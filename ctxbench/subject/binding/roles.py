@@ -28,7 +28,7 @@ IN = _words(
     """
 )
 """The channels of the map that goes in, whatever stands beside them."""
-QUALIFIED_IN = re.compile(r"(?:low|high|key|query|x|q|k|v|kv|src|guide|skip|feat|feature)s?_in_channels")
+QUALIFIED_IN = re.compile(r"[a-z]+\d*_in_channels")
 OUT = _words(
     """
     out_channels out_chs out_features dim_out out_planes out_dim c2 oup outplanes out_channel out_ch
@@ -50,7 +50,7 @@ SIDES = _words(
     """
     input_resolution resolution feat_size input_size fmap_size q_size kv_size img_size image_size
     feature_size map_size feature_map_size spatial_size featuremap_size input_hw feat_shape
-    spatial_shape feature_shape fmap grid_size img_shape
+    spatial_shape feature_shape fmap grid_size img_shape upscale_out_size out_size output_size
     """
 )
 """Both sides of the map, as a pair or, where they are equal, as a number."""
