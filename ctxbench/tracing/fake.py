@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,8 +49,10 @@ def undisturbed() -> Iterator[None]:
 
     Dynamo would see that a dispatch mode is on, give up on each function it meets, and never compile it
     again; the executor of scripted modules would optimise for what it sees here. Both run plainly instead.
+    What torch logs of an operation that fails on fake tensors is not shown: it is recorded in another way.
     """
-    optimize = torch._C._get_graph_executor_optimize()
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    level, optimize = logger.level, torch._C._get_graph_executor_optimize()
     with (
         torch.random.fork_rng(devices=[]),
         torch.compiler.set_stance("force_eager"),
@@ -59,10 +62,12 @@ def undisturbed() -> Iterator[None]:
             "ignore", message="Using `torch.compile\\(module\\)` when there are global hooks"
         )
         torch._C._set_graph_executor_optimize(False)
+        logger.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
             torch._C._set_graph_executor_optimize(optimize)
+            logger.setLevel(level)
 
 
 def fake_module(
