@@ -38,10 +38,12 @@ def decode(
     """
     from ctxbench import api
 
+    exports = {"csv": csv}
+    quiet = shared.goes_to_stdout(exports)
     height, width = values.sides(size)
     found = api.decode(
         module, *printed, shape=(batch, channels, height, width), options=values.options(option)
     )
-    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
-    if str(csv) != "-":
+    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, exports)
+    if not quiet:
         print(found, end="")

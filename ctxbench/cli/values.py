@@ -28,7 +28,10 @@ def _is_module(text: str) -> bool:
 
 
 def split(texts: list[str] | None) -> list[str]:
-    """The parts of comma lists."""
+    """The parts of comma lists. Raises UserError for one that is not empty and has none."""
+    for text in texts or []:
+        if text and not text.replace(",", " ").strip():
+            raise UserError(f"{text!r} is a list of nothing: give what is to be in it, or leave it out")
     return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
 
 
