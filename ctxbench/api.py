@@ -316,7 +316,7 @@ def explain(
             name: COUNTERS[name](build, shape, of_published, interface) for name in installed(counters)
         },
         counted_macs=views.macs(of_published),
-        leaf_rule=leaf_rule.count(build, shape, interface),
+        leaf_rule=leaf_rule.answered(build, shape, interface),
     )
 
 

@@ -4,6 +4,7 @@ What is wrong is said with its place, as a JSON path: ``Expected `int`, got `str
 """
 
 import ast
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -18,6 +19,14 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 """A finite number above 0."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 """A finite number, 0 or above."""
+
+
+def json_value(text: str | bytes) -> Any:
+    """What a JSON text holds. Raises ValueError where it is none, or nested too deep to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def converted(values: object, cls: type[T]) -> T:

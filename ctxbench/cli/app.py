@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import shlex
 import sys
 import traceback
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -15,6 +19,11 @@ from ctxbench.version import __version__
 OK, SLOWER, USAGE, NOTHING_MEASURED, SOME_NOT_MEASURED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
 TRACEBACK = "--traceback"
+
+OF_THE_SYSTEM = frozenset(
+    (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOSPC)
+)
+"""What a system may say of any path that a user names, however well it was looked at before."""
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -29,22 +38,20 @@ def main() -> None:
     if wants_traceback:  # anywhere on the line, since it is typed at its end, after a failure
         sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != TRACEBACK]
     try:
+        _refuse_empty(sys.argv[1:])
         sys.exit(app(standalone_mode=False))
-    except UserError as error:
-        if wants_traceback:
-            traceback.print_exception(error)
-        say(str(error) + _command_that_runs(error))
-        sys.exit(USAGE)
     except typer.Abort:  # Ctrl-C outside a measurement
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, `head` say, has enough
         sys.stderr.close()
         sys.exit(OK)
     except Exception as error:
-        if not hasattr(error, "format_message"):
+        line = _of_input(error)
+        if line is None or wants_traceback:
             traceback.print_exc()
+        if line is None:
             sys.exit(INTERNAL)
-        say(error.format_message())  # Typer's own complaint about an option, whose class it does not export
+        say(line)
         sys.exit(USAGE)
 
 
@@ -55,9 +62,29 @@ def _command_that_runs(error: UserError) -> str:
     return f": ctxbench {shlex.join([*sys.argv[1:], *(part for o in error.options for part in ('-o', o))])}"
 
 
+def _of_input(error: Exception) -> str | None:
+    """What to say of an error that the user can mend; None of a defect."""
+    if isinstance(error, UserError):
+        return str(error) + _command_that_runs(error)
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if hasattr(error, "format_message"):  # Typer's own complaint, whose class it does not export
+        return str(error.format_message())
+    return None
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise UserError for an option whose value is empty, as a shell's unset variable leaves it."""
+    for option, value in pairwise([*arguments, "its end"]):
+        name, equals, text = option.partition("=")
+        if name.startswith("-") and not (text if equals else value):
+            raise UserError(f"{name} is given an empty text: give it a value, or leave it out")
+
+
 def say(line: str) -> None:
-    """Print one line for the user to stderr."""
-    print(f"ctxbench: {line}", file=sys.stderr)
+    """Print one line for the user to stderr; of a word too long for one, such as a path, both ends."""
+    short = re.sub(r"\S{241,}", lambda word: f"{word[0][:100]}…{word[0][-100:]}", line)
+    print(f"ctxbench: {' '.join(short.splitlines())}", file=sys.stderr)
 
 
 def _version(wanted: bool) -> None:

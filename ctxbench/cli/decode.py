@@ -39,6 +39,8 @@ def decode(
     """
     from ctxbench import api
 
+    exports = {"csv": csv}
+    quiet = shared.goes_to_stdout(exports)
     height, width = values.sides(size)
     with progress.display() as show:
         found = api.decode(
@@ -46,8 +48,10 @@ def decode(
             *printed,
             shape=(batch, channels, height, width),
             options=values.options(option),
+            inputs=inputs,
+            output=output,
             progress=partial(show, "runs"),
         )
-    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, {"csv": csv})
-    if str(csv) != "-":
+    shared.export({"csv": lambda: str(found.to_frame().to_csv(index=False))}, exports)
+    if not quiet:
         print(found, end="")

@@ -29,7 +29,13 @@ def _is_module(text: str) -> bool:
 
 
 def split(texts: list[str] | None) -> list[str]:
-    """The parts of comma lists; a comma in brackets is part of a call's arguments."""
+    """The parts of comma lists; a comma in brackets is part of a call's arguments.
+
+    Raises UserError for a text that is not empty and has no part.
+    """
+    for text in texts or []:
+        if text and not text.replace(",", " ").strip():
+            raise UserError(f"{text!r} is a list of nothing: give what is to be in it, or leave it out")
     return [part.strip() for text in texts or [] for part in _between_commas(text) if part.strip()]
 
 

@@ -11,7 +11,6 @@ from ctxbench.subject import bind
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.tracing import NotCounted, Trace, count_case, views
-from ctxbench.tracing.count import reason_of
 from ctxbench.tracing.cuda import NotSimulatedError, peak_reserved, settings_here
 
 CUDA_NOTE = "counts and the predicted peak assume the kernels that PyTorch dispatches to on the CPU"
@@ -86,10 +85,5 @@ def _opinions(
 def _leaf_rule(case: Case) -> dict[str, Any]:
     """The leaf rule over the published form; ``config`` says in which configuration."""
     case = replace(case, options={**case.options, **case.rule_options})
-    try:
-        return {
-            **leaf_rule.count(partial(build_case, case), case.shape, case.interface),
-            "config": case.config,
-        }
-    except (Exception, SystemExit) as error:  # a user's module may raise anything at all
-        return {"reason": reason_of(error)}
+    counted = leaf_rule.answered(partial(build_case, case), case.shape, case.interface)
+    return counted if "reason" in counted else {**counted, "config": case.config}

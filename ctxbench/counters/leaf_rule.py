@@ -31,6 +31,7 @@ from torch.utils._pytree import tree_leaves
 from ctxbench.counters import Build, Shape
 from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 from ctxbench.subject.interface import PLAIN, Interface
+from ctxbench.tracing.count import reason_of
 
 T = TypeVar("T")
 See = Callable[[str, nn.Module, list[Tensor], Tensor], T]
@@ -80,6 +81,14 @@ def count(build: Build, shape: Shape, interface: Interface = PLAIN) -> dict[str,
         "repeated": {path: len(costs) for path, costs in calls.items() if len(costs) > 1},
         "leaves": {path: list(cost) for path, cost in last.items()},
     }
+
+
+def answered(build: Build, shape: Shape, interface: Interface = PLAIN) -> dict[str, Any]:
+    """What :func:`count` returns, or a ``reason`` why there is none."""
+    try:
+        return count(build, shape, interface)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything at all
+        return {"reason": reason_of(error)}
 
 
 def _cost(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> tuple[str, tuple[int, int]]:

@@ -17,7 +17,6 @@ Classes named as in ``IGNORED_NAMES`` are ignored, in training and in evaluation
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pathlib import Path
 from ctxbench.data.dataset import IGNORE, Colour
 from ctxbench.data.paths import lines_of
 from ctxbench.errors import UserError, in_one_line
+from ctxbench.typed import json_value
 
 IGNORED_NAMES = frozenset({"__ignore__", "ignore", "ignored", "void", "unlabeled", "unlabelled"})
 """Classes of these names are ignored."""
@@ -72,9 +72,10 @@ class ClassList:
 
 
 def find_class_list(root: Path) -> ClassList | None:
-    """The class list of a folder; None where it has none, or an empty one.
+    """The class list of a folder; None where it has none.
 
-    Raises UserError where one cannot be read, or states a value or colour that is none, or is another's too.
+    Raises UserError where one cannot be read, lists no class, or states a value or colour that is none, or is
+    another's too.
     """
     read = {"labelmap.txt": _labelmap, "dataset_meta.json": _meta, "class_dict.csv": _class_dict}
     places = [(root / name, reader) for name, reader in read.items()]
@@ -83,15 +84,17 @@ def find_class_list(root: Path) -> ClassList | None:
     if (path := root / "classes.txt").is_file() and _states(lines_of(path)):
         places.insert(0, (path, _names))
     for path, reader in places:
-        if path.is_file():
+        if path.exists():
             classes = reader(path)
             _check(classes)
-            return classes if classes.labels else None
+            return classes
     return None
 
 
 def _check(classes: ClassList) -> None:
-    """Raise UserError where a colour or value is none, or stands for two classes."""
+    """Raise UserError where there is no class, or a colour or value is none, or stands for two of them."""
+    if not classes.labels:
+        raise UserError(f"{classes.path} lists no class: write a name in each line, or delete it")
     colours: dict[Colour, Label] = {}
     codes: dict[int, Label] = {}
     for label in classes.labels:
@@ -169,10 +172,17 @@ def _labelmap(path: Path) -> ClassList:
 
 
 def _class_dict(path: Path) -> ClassList:
-    rows = [(line, next(csv.reader([line]))) for line in lines_of(path)]
+    rows = [(line, _fields(path, line)) for line in lines_of(path)]
     if rows and not any(part.strip().isdecimal() for part in rows[0][1]):
         del rows[0]  # the headings
     return _coloured(path, [(line, row[0], row[1:4]) for line, row in rows], "name,red,green,blue")
+
+
+def _fields(path: Path, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise UserError(f"{path} is no table: {error}") from error
 
 
 def _coloured(path: Path, rows: Iterable[tuple[str, str, list[str]]], form: str) -> ClassList:
@@ -192,7 +202,7 @@ def _coloured(path: Path, rows: Iterable[tuple[str, str, list[str]]], form: str)
 def _classes_csv(path: Path) -> ClassList:
     labels = []
     for line in lines_of(path):
-        value, *name = next(csv.reader([line]))
+        value, *name = _fields(path, line)
         if value.strip().isdecimal() and name:
             labels.append(Label(name[0].strip(), (int(value),)))
         elif labels or not name:
@@ -202,7 +212,7 @@ def _classes_csv(path: Path) -> ClassList:
 
 def _meta(path: Path) -> ClassList:
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = json_value(path.read_text(encoding="utf-8"))
         colours = [
             (int(red), int(green), int(blue)) for red, green, blue in meta.get("segmentation_colors", [])
         ]

@@ -16,6 +16,7 @@ from ctxbench.evaluate.pictures import evenly_spaced, write_pictures
 from ctxbench.files import write_text, writing, written_whole
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import grid_markdown
+from ctxbench.typed import json_value
 
 FILES = ("metrics.json", "confusion.npy", "per_class.csv", "per_class.md", "per_class.tex")
 PICTURED = 4
@@ -79,7 +80,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     """Read what :func:`write_evaluation` wrote. Raises UserError naming a file that is not right."""
     path = folder / "metrics.json"
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json_value(path.read_text(encoding="utf-8"))
         path = folder / "confusion.npy"
         confusion = np.load(path, allow_pickle=False)
         path = folder / "metrics.json"

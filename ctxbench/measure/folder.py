@@ -34,7 +34,7 @@ from ctxbench.measure.records import (
     upgraded,
 )
 from ctxbench.subject.case import Case
-from ctxbench.typed import NotNegative, Positive, check_fields, converted
+from ctxbench.typed import NotNegative, Positive, check_fields, converted, json_value
 from ctxbench.version import __version__
 
 _RENAMED = {"live": "interleaved"}
@@ -89,7 +89,7 @@ class Plan:
         if not path.is_file():
             raise UserError(f"{folder} holds no run (no {PLAN} in it)")
         try:
-            values = json.loads(path.read_bytes())
+            values = json_value(path.read_bytes())
             if not isinstance(values, dict):
                 raise ValueError("not a JSON object")
             check_version(values.pop("schema_version", None))
@@ -153,12 +153,12 @@ class RunFolder:
         self.path, self.plan = path, plan
         with ExitStack() as files:
             files.enter_context(locked(path))
+            self.done, self.open = _read(path, plan)  # first: what is refused is left as it is
             with writing(path):
                 self._records = files.enter_context(_opened(path / RECORDS))
                 self._journal = files.enter_context(_opened(path / JOURNAL))
                 _drop_truncated_line(self._records)
                 _drop_truncated_line(self._journal)
-            self.done, self.open = _read(path, plan)
             self._files = files.pop_all()
 
     @classmethod

@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from ctxbench.counters import LEAF_RULE
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
 from ctxbench.subject.case import Case
-from ctxbench.typed import Positive, converted
+from ctxbench.typed import Positive, converted, json_value
 
 SCHEMA_VERSION = 2
 """Version 1 had what ``counters["leaf_rule"]`` holds in a field of its own, ``paper``."""
+
+Status = Annotated[str, Meta(pattern="^(ok|oom|crashed|timeout|error|interrupted)$")]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Record:
     """
 
     case: Case
-    status: str = "ok"
+    status: Status = "ok"
     """``ok``, ``oom``, ``crashed``, ``timeout``, ``error`` or ``interrupted``."""
     reason: str = ""
     """Why the status is not ``ok``, in one line."""
@@ -150,7 +154,7 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     for number, line in enumerate(lines, start=1):
         try:
-            value = json.loads(line)
+            value = json_value(line)
             if not isinstance(value, dict):
                 raise ValueError("not a JSON object")
         except ValueError as error:

@@ -30,8 +30,10 @@ def load_tensors(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch warns of here is in the error that follows
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise UserError("it holds the beginning of a file: it is cut short") from error  # torch seeks its end
     except UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         what = f"pickled code ({code[1]})" if code else "a pickle of more than tensors"

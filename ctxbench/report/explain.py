@@ -232,6 +232,8 @@ class Explanation(Result):
             for kind, what in (("missed", "products"), ("elementwise", "element-wise operations")):
                 if answer[kind]:
                     grid.notes.append(f"{name} gave nothing to these {what}: {missed(answer[kind])}.")
+        if "leaves" not in self.leaf_rule:
+            grid.notes.append(f"The leaf rule counts nothing: {self.leaf_rule['reason'].rstrip('.')}.")
         return grid
 
     def _leaves(self) -> list[Grid]:

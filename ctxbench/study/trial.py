@@ -26,6 +26,7 @@ from ctxbench.train.evaluation import evaluate_run, open_split
 from ctxbench.train.launch.engine import INTERRUPTED, USAGE
 from ctxbench.train.loop import resume, train
 from ctxbench.train.run import CONFIG
+from ctxbench.typed import json_value
 
 PLAN = "plan.json"
 SCORES = "scores.json"
@@ -141,7 +142,7 @@ def _trial(name: str, entry: Mapping[str, Any]) -> Trial:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

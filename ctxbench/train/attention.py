@@ -12,6 +12,7 @@ from ctxbench.evaluate.attention import attention_module, heat_maps, random_rank
 from ctxbench.evaluate.pictures import Pixels, colours
 from ctxbench.files import writing
 from ctxbench.train.evaluation import open_split
+from ctxbench.train.launch import failures
 from ctxbench.train.run import TrainedRun
 
 OWN_CODING = ("ade20k_full", "coco")
@@ -41,7 +42,8 @@ def draw_attention(
     pixels = read_image(image)
     truth_pixels = None if truth is None else _truth(run, truth, pixels)
     path = out or folder / "attention" / f"{image.stem}.png"
-    maps = heat_maps(network, pixels, ranks)
+    with failures.of_finished_run():
+        maps = heat_maps(network, pixels, ranks)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     return write_attention(path, pixels, maps, ranks, truth_pixels)

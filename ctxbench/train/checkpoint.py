@@ -55,6 +55,8 @@ class Checkpoint:
         """Read a file, on the CPU. Raises UserError where it is missing, damaged or not one of these."""
         try:
             values = load_tensors(path)
+            if not isinstance(values, dict):
+                raise ValueError(f"it holds no table, but {type(values).__name__}")
             return msgspec.convert(values, cls, strict=True)
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error

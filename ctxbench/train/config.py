@@ -198,6 +198,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deep") from error
     except ValueError as error:
         raise UserError(f"{path} is no TOML: {error}") from error
 

@@ -18,6 +18,7 @@ from ctxbench.evaluate.files import write_with_pictures
 from ctxbench.evaluate.loop import evaluate
 from ctxbench.evaluate.predict import Setting, predict
 from ctxbench.evaluate.predictions import Progress
+from ctxbench.train.launch import failures
 from ctxbench.train.launch.engine import device_of, fabric_of, is_rank_zero, precision_of
 from ctxbench.train.launch.ranks import launched
 from ctxbench.train.run import TrainedRun
@@ -76,7 +77,8 @@ def evaluate_run(
     engine = run.config.changed(device=device, devices=devices, precision=setting.precision)
     kind = device_of(engine)
     fabric = fabric_of(engine, kind, precision_of(engine, kind))
-    with launched(fabric, engine, lambda: "evaluate with fewer --devices or --workers, or a smaller --batch"):
+    advice = "evaluate with fewer --devices or --workers, or a smaller --batch"
+    with failures.of_finished_run(), launched(fabric, engine, lambda: advice):
         place = str(fabric.device)
         evaluation = evaluate(
             network,
@@ -102,7 +104,8 @@ def evaluate_run(
 
     def labels(index: int) -> Labels:
         image = normalise(dataset.image(index))[None].to(place)  # (1, 3, H, W)
-        array: Labels = predict(network, image, setting)[0].to(torch.uint8).cpu().numpy()  # (H, W)
+        with failures.of_finished_run():
+            array: Labels = predict(network, image, setting)[0].to(torch.uint8).cpu().numpy()  # (H, W)
         return array
 
     if is_rank_zero():

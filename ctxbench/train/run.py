@@ -12,7 +12,6 @@
     The same network without a context module, where it was asked for: a run of its own.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from ctxbench.evaluate.files import read_evaluation
 from ctxbench.networks.network import Segmenter, build_network
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure, read_toml
+from ctxbench.typed import json_value
 
 CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"
@@ -68,7 +68,7 @@ class TrainedRun:
         """What is known of each start, the first one's and every resume's: when, from where, on what."""
         path = self.folder / ENVIRONMENT
         try:
-            starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+            starts = json_value(path.read_text(encoding="utf-8")) if path.exists() else []
             return msgspec.convert(starts, list[dict[str, Any]], strict=True)
         except (OSError, ValueError, msgspec.ValidationError) as error:
             raise UserError(f"{path} is not the file of a run: {in_one_line(error)}") from error

@@ -1,20 +1,14 @@
 """Fixtures of several verbs: the command line in this process, and a run whose network has random weights."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
+from untrained import make_data, make_run
 
 from ctxbench.cli import main
-from ctxbench.train.checkpoint import Checkpoint
-from ctxbench.train.config import TrainConfig
-from ctxbench.train.run import network_of
 
-SETTINGS = {"backbone": "resnet-tiny", "channels": 16, "crop": 65, "dataset": "folder", "auxiliary": False}
 Run = Callable[..., int]
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -31,34 +25,6 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         return int(left.value.code or 0)
 
     return call
-
-
-def make_data(root: Path, classes: list[str]) -> None:
-    """Three images of two sizes with masks, and their classes."""
-    rng = np.random.default_rng(0)
-    for i, size in enumerate([(66, 70), (66, 70), (50, 90)]):
-        for kind, pixels in {
-            "images": rng.integers(0, 256, (*size, 3), np.uint8),
-            "masks": rng.integers(0, len(classes), size, np.uint8),
-        }.items():
-            (root / kind / "val").mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(root / kind / "val" / f"{i}.png")
-    (root / "classes.txt").write_text("\n".join(classes))
-
-
-def make_run(
-    folder: Path, root: Path, classes: Sequence[str] = ("sky", "sea", "sand"), **changes: object
-) -> None:
-    """A run whose network has random weights, at iteration 7."""
-    config = TrainConfig(**{**SETTINGS, "root": str(root), **changes})  # type: ignore[arg-type]
-    folder.mkdir()
-    (folder / "config.toml").write_text(config.to_toml())
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = network_of(config, len(classes))
-    state = Checkpoint(network.state_dict(), {}, {}, 7, None, 3, list(classes), config.digest)
-    for name in ("best.ckpt", "last.ckpt"):
-        state.write(folder / name)
 
 
 @pytest.fixture(scope="module")

@@ -188,7 +188,7 @@ def test_batch_norm_is_scale_and_shift_in_eval_and_has_statistics_to_make_in_tra
     numel = 2 * 4 * 30
     assert views.flops(trace(nn.BatchNorm2d(4), (2, 4, 5, 6))) == 2 * numel
     training = trace(nn.BatchNorm2d(4), (2, 4, 5, 6), mode="train")
-    assert views.flops(training) == 6 * numel + 1  # and num_batches_tracked
+    assert views.flops(training) == 6 * numel  # num_batches_tracked is a whole number
     assert not training.unknown_ops
 
 

@@ -76,3 +76,33 @@ def test_the_executor_of_a_scripted_module_is_left_as_it_was() -> None:
     assert torch._C._get_graph_executor_optimize()
     trace(torch.jit.script(nn.Conv2d(C, C, 1)), (1, C, 4, 4))
     assert torch._C._get_graph_executor_optimize()
+
+
+class ByWindows(nn.Module):
+    """Sizes that the module computes: a traced one stores this arithmetic as operations on whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(C, 3 * C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        windows = x.permute(0, 2, 3, 1).reshape(n * h * w // 4, 4, c)  # (N·H·W/4, 4, C)
+        qkv = self.layer(windows).reshape(n * h * w // 4, 4, 3, c)  # (N·H·W/4, 4, 3, C)
+        q, k, v = (qkv[:, :, i] for i in range(3))  # (N·H·W/4, 4, C) each
+        y = (q @ k.mT).softmax(-1) @ v
+        return y.reshape(n, h, w, c).permute(0, 3, 1, 2)  # (N, C, H, W)
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_sizes_that_a_traced_module_computes_are_no_operations_of_its(
+    mode: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = ByWindows()
+    traced = torch.jit.trace(copy.deepcopy(plain), torch.randn(2, C, 6, 4))
+    recorded = trace(traced, (2, C, 6, 4), mode=mode)
+    assert any(op.name.startswith("aten.floor_divide") for op in recorded.ops)
+    assert numbers(recorded) == numbers(trace(plain, (2, C, 6, 4), mode=mode))
+    assert (
+        "Traceback" not in capfd.readouterr().err
+    )  # which torch logs of fake tensors whose values are guessed

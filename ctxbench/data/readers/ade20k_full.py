@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ctxbench.data.reading import (
     read_labels,
 )
 from ctxbench.errors import UserError, in_one_line
+from ctxbench.typed import json_value
 
 
 class FullADE(FileSet):
@@ -89,7 +89,7 @@ def _names(mask: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     try:
-        objects = json.loads(path.read_text(encoding="utf-8", errors="replace"))["annotation"]["object"]
+        objects = json_value(path.read_text(encoding="utf-8", errors="replace"))["annotation"]["object"]
         return {int(each["name_ndx"]): str(each["name"]).partition(",")[0] for each in objects}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} does not describe a picture of ADE20K: {in_one_line(error)}") from error

@@ -5,7 +5,6 @@ In the shape comments: H and W are the height and width of a picture.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from ctxbench.data.paths import first_of
 from ctxbench.data.readers.voc import CLASSES
 from ctxbench.data.reading import LabelRangeError, UnreadableFileError, open_picture, read_labels
 from ctxbench.errors import UserError, in_one_line
+from ctxbench.typed import json_value
 
 VOC_OF_COCO = {
     5: "aeroplane", 2: "bicycle", 16: "bird", 9: "boat", 44: "bottle", 6: "bus", 3: "car", 17: "cat",
@@ -260,6 +260,6 @@ def _instances(path: Path, images: Path, split: str) -> InstanceSet:
 def _annotations(path: Path) -> Iterator[Any]:
     """The content of an annotation file; an error while it is taken apart is the file's."""
     try:
-        yield json.loads(path.read_bytes())
+        yield json_value(path.read_bytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no annotation file of COCO: {in_one_line(error)}") from error

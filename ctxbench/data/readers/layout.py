@@ -13,11 +13,13 @@ A file's role is told by the first of these that yields both images and masks:
 
 Any folder on the way may tell the split (``train``, ``val``, ``test``, also within a name: ``train_images``).
 An image and a mask belong together if split, all other folders, and name without those words are equal; what
-is left over, if split and name are; and then, if the name is, and is only once on each side.
+is left over, if split and name are; and then, if the name is, and is only once on each side, unless the two
+are told to be of two splits.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -127,17 +129,24 @@ def _pair(root: Path, images: Sequence[File], masks: Sequence[File]) -> dict[str
         stem = image.stem
         if len(often[image.split, stem]) > 1:
             stem = "_".join((*image.folders, stem))
-        path = masks[0].path.with_stem(image.name) if image.split in labelled else None
+        path = _missing(image, masks) if image.split in labelled else None
         split = image.split or (mask.split if mask else "")
         samples[split].append((_KEYS[0](image), Pair(stem, image.path, mask.path if mask else path)))
     for mask in masks:
         if mask.path not in partners:
-            path = images[0].path.with_stem(mask.name)
+            path = _missing(mask, images)
             samples[mask.split].append((_KEYS[0](mask), Pair(mask.name, path, mask.path)))
     return {
         split or "all": [pair for _, pair in sorted(pairs, key=lambda each: each[0])]
         for split, pairs in sorted(samples.items())
     }
+
+
+def _missing(file: File, others: Sequence[File]) -> Path:
+    """Where a file's partner would be, beside those of its split: a path at which there is nothing."""
+    beside = next((other for other in others if other.split == file.split), others[0])
+    path = beside.path.with_stem(file.name)
+    return path.with_name(f"the other file of {file.path.name}") if os.path.lexists(path) else path
 
 
 def _partners(root: Path, images: Sequence[File], masks: Sequence[File]) -> dict[Path, File]:
@@ -149,8 +158,9 @@ def _partners(root: Path, images: Sequence[File], masks: Sequence[File]) -> dict
         for shared in sorted(free_images.keys() & free_masks.keys()):
             some_images, some_masks = free_images[shared], free_masks[shared]
             if len(some_images) == len(some_masks) == 1:
-                partners[some_images[0].path] = some_masks[0]
-                partners[some_masks[0].path] = some_images[0]
+                (image,), (mask,) = some_images, some_masks
+                if image.split == mask.split or not (image.split and mask.split):
+                    partners[image.path], partners[mask.path] = mask, image
             elif key is not _KEYS[-1]:
                 raise _two_partners(root, some_images, some_masks)
     return partners

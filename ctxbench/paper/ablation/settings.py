@@ -21,6 +21,8 @@ BACKBONES = {"synthetic": ("resnet-tiny", "resnet-small")}
 """What runs for :data:`PAPER_BACKBONES`, by data set, where that is something else."""
 N_SEEDS = 3
 """Of each row. Both tables took 65 minutes with so many, on two cores that did other work too."""
+MOST_SEEDS = 1000
+"""Each is a training of every row, and is planned before the first begins."""
 QUICK = 0.5
 """Part of the iterations that are left of a quick run, which has one seed."""
 MS_FLIP = Setting(MULTI_SCALES, flip=True)
@@ -44,8 +46,8 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.n_seeds is not None and self.n_seeds < 1:
-            raise UserError(f"an ablation takes at least one seed, not {self.n_seeds}")
+        if self.n_seeds is not None and not 1 <= self.n_seeds <= MOST_SEEDS:
+            raise UserError(f"an ablation takes 1 to {MOST_SEEDS} seeds, not {self.n_seeds}")
         if unknown := sorted(self.weights.keys() - set(self.backbones)):
             raise UserError(f"weights are for {' or '.join(self.backbones)}, not {', '.join(unknown)}")
 

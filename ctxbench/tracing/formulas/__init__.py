@@ -8,7 +8,8 @@ This is the one place where the conventions ``macs`` and ``flops`` are defined.
   elements that it stores are multiplied.
 * **Element-wise operations**: one per output element of a point-wise operation (a sigmoid is one, and so is
   a loss, with one more for its sum); for what is not, see :mod:`~ctxbench.tracing.formulas.elementwise`.
-  A bias inside a convolution or an ``addmm`` is one addition per output element.
+  A bias inside a convolution or an ``addmm`` is one addition per output element. Of whole numbers alone, such
+  as the sizes that a traced module computes, none is a floating-point operation.
 * **FLOPs** are 2·MACs + element-wise operations.
 * Moving, making and comparing data (views, copies, concatenation, indexing, sorting, random numbers) costs
   no operation: :mod:`ctxbench.tracing.formulas.moves`.

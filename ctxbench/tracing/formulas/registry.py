@@ -49,6 +49,13 @@ class Call:
         """The first tensor that was returned."""
         return next(leaf for leaf in tree_leaves(self._result) if isinstance(leaf, Tensor))
 
+    @property
+    def has_floats(self) -> bool:
+        """Whether any tensor that goes in or comes out holds floating-point numbers, or complex ones."""
+        leaves = tree_leaves((self.args, self._kwargs, self._result))
+        tensors = (leaf for leaf in leaves if isinstance(leaf, Tensor))
+        return any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors)
+
 
 Formula = Callable[[Call], Cost]
 Number = int | Callable[..., int]
@@ -169,13 +176,14 @@ def cost(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) ->
     if getattr(func, "is_view", False) or name in VIEWS:
         return Cost("view")
     if (formula := _formulas.get(name)) is not None:
-        return formula(call)
+        found = formula(call)
+        return found if found.macs or call.has_floats else Cost("move")
     if name in MOVES or name.startswith(NO_OPERATIONS):
         return Cost("move")
     if (flops := _torch_flops(func, call)) is not None:
         return Cost("product", flops // 2, flops % 2)
     if torch.Tag.pointwise in getattr(func, "tags", ()):
-        return Cost("elementwise", elementwise=call.out.numel())
+        return Cost("elementwise", elementwise=call.out.numel()) if call.has_floats else Cost("move")
     return Cost("unknown")
 
 

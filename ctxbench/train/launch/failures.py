@@ -10,10 +10,14 @@ import torch
 from ctxbench.errors import UserError
 from ctxbench.train.config import TrainConfig
 
-MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate memory")
-"""In the messages of CUDA, of torch's allocators, and of the system."""
+MEMORY = (
+    *("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate memory"),
+    "Storage size calculation overflowed",
+)
+"""In the messages of CUDA, of torch's allocators, of the system, and of what no memory would hold."""
 SHARED = ("shared memory", "shm", "No space left on device", "ancdata", "Too many open files")
 """In the messages of what workers hand their samples over by."""
+MORE_SHARED = "give it more memory or shared memory (/dev/shm; docker's --shm-size)"
 
 
 def go_on(folder: Path) -> str:
@@ -37,7 +41,7 @@ def in_training(config: TrainConfig, folder: Path) -> Iterator[None]:
         f"{config.accumulate}), in a new run with --init {folder}; or, where more memory is free, "
         f"{go_on(folder)}"
     )
-    with _explained(config, folder, advice):
+    with _explained(advice, _fewer_workers(config, folder)):
         yield
 
 
@@ -49,7 +53,7 @@ def in_evaluation(config: TrainConfig, folder: Path) -> Iterator[None]:
         f"where more memory is free, or with device in {folder}/config.toml set to 'cpu', {go_on(folder)}"
     )
     try:
-        with _explained(config, folder, f"{kept}; {advice}"):
+        with _explained(f"{kept}; {advice}", _fewer_workers(config, folder)):
             yield
     except UserError as error:
         message = str(error)
@@ -59,7 +63,17 @@ def in_evaluation(config: TrainConfig, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(config: TrainConfig, folder: Path, of_memory: str) -> Iterator[None]:
+def of_finished_run() -> Iterator[None]:
+    """The same for the verbs that look at a trained network, whose run has nothing to lose."""
+    with _explained(
+        "take smaller images, smaller --scales, a smaller --sliding window or --batch, or the cpu",
+        f"give fewer --workers (0 needs no shared memory), or {MORE_SHARED}",
+    ):
+        yield
+
+
+@contextmanager
+def _explained(of_memory: str, of_workers: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -67,7 +81,7 @@ def _explained(config: TrainConfig, folder: Path, of_memory: str) -> Iterator[No
     except (RuntimeError, OSError) as error:
         message = str(error)
         if "DataLoader worker" in message or any(words in message for words in SHARED):
-            raise UserError(f"{_worker(message)}; {_fewer_workers(config, folder)}") from error
+            raise UserError(f"{_worker(message)}; {of_workers}") from error
         if any(words in message for words in MEMORY):
             raise UserError(f"out of memory{_wanted(error)}: {of_memory}") from error
         raise
@@ -89,6 +103,6 @@ def _worker(message: str) -> str:
 
 def _fewer_workers(config: TrainConfig, folder: Path) -> str:
     return (
-        f"lower workers (now {config.workers}; 0 needs no shared memory) in {folder}/config.toml, or give it "
-        f"more memory or shared memory (/dev/shm; docker's --shm-size), then {go_on(folder)}"
+        f"lower workers (now {config.workers}; 0 needs no shared memory) in {folder}/config.toml, or "
+        f"{MORE_SHARED}, then {go_on(folder)}"
     )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ctxbench.data import open_dataset
+from ctxbench.data.paths import images_below
 from ctxbench.data.readers.layout import find_pairs
 from ctxbench.errors import UserError
 
@@ -148,6 +149,45 @@ def test_words_in_folders_and_names_combine(
     pairs, _, _ = find_pairs(root, sorted([*files, *files.values()]))
     assert {pair.image: pair.mask for pair in pairs[expected]} == files
     assert list(pairs) == [expected]
+
+
+STYLES = {
+    "splits in folders": ("images/{split}/{stem}.png", "masks/{split}/{stem}.png"),
+    "folders in splits": ("{split}/images/{stem}.jpg", "{split}/labels/{stem}.png"),
+    "one folder a split": ("{split}/{stem}.png", "{split}/{stem}_mask.png"),
+    "names of their own": ("img_dir/{split}/{stem}_img.png", "ann_dir/{split}/{stem}_seg.png"),
+}
+
+
+@settings(max_examples=150)
+@given(
+    style=st.sampled_from(sorted(STYLES)),
+    there=st.dictionaries(
+        st.tuples(st.sampled_from(("train", "val", "test")), st.sampled_from(("0", "1", "2", "a", "b_mask"))),
+        st.sampled_from(("image and mask", "image and mask", "image", "mask")),
+        min_size=1,
+        max_size=10,
+    ),
+)
+def test_a_file_without_its_other_takes_none_that_is_there(
+    style: str, there: dict[tuple[str, str], str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("set")
+    partner: dict[Path, Path] = {}
+    for (split, stem), kinds in there.items():
+        stem = stem.removesuffix("_mask") if style != "splits in folders" else stem
+        image, mask = (root / form.format(split=split, stem=stem) for form in STYLES[style])
+        partner |= {image: mask, mask: image}
+        for path, kind in ((image, "image"), (mask, "mask")):
+            if kind in kinds:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    by_split, _, _ = find_pairs(root, images_below(root))
+    for pairs in by_split.values():
+        for pair in pairs:
+            assert pair.image.exists() or (pair.mask is not None and pair.mask.exists())
+            if pair.mask is not None and pair.image.exists() and pair.mask.exists():
+                assert partner[pair.image] == pair.mask
 
 
 def test_as_many_layouts_are_tried_as_are_promised() -> None:

@@ -215,7 +215,7 @@ def test_what_dominates_follows_from_the_scores() -> None:
 
 
 def test_a_study_that_makes_no_sense_is_refused() -> None:
-    with pytest.raises(UserError, match="at least one seed, not 0"):
+    with pytest.raises(UserError, match="1 to 1000 seeds, not 0"):
         Study(n_seeds=0)
     with pytest.raises(UserError, match="weights are for resnet50 or resnet101, not resnet18"):
         Study("sift_flow", weights={"resnet18": Path("a.pth")})
