@@ -301,6 +301,7 @@ def explain(
     interface = case.interface
     recorded = partial(trace_case, label=_label(module))
     of_published = recorded(published)
+    aside = _aside if registry.spec(case.module) is None else partial
     return Explanation(
         count=count(
             module,
@@ -313,10 +314,11 @@ def explain(
         ),
         trace=recorded(case, mode),
         counters={
-            name: COUNTERS[name](build, shape, of_published, interface) for name in installed(counters)
+            name: aside(COUNTERS[name], build, shape, of_published, interface)()
+            for name in installed(counters)
         },
         counted_macs=views.macs(of_published),
-        leaf_rule=leaf_rule.answered(build, shape, interface),
+        leaf_rule=aside(leaf_rule.answered, build, shape, interface)(),
     )
 
 
@@ -683,6 +685,20 @@ def _resolved(
     case = Case(SELF, channels, height, width, implementation=SINGLE, batch=batch, **more)
     validate(case)
     return called(case, module, asked_for(inputs, output)), module
+
+
+def _aside(call: Callable[..., dict[str, Any]], *arguments: Any) -> Callable[[], dict[str, Any]]:
+    """``call`` in a process of its own: what crashes in a stranger's block costs that answer alone."""
+    from ctxbench.counters.answer import refusal
+    from ctxbench.sandbox.child import in_child
+
+    def answered() -> dict[str, Any]:
+        try:
+            return in_child(partial(call, *arguments))
+        except UserError as error:
+            return refusal(str(error))
+
+    return answered
 
 
 def _label(module: Subject) -> str:

@@ -20,7 +20,8 @@ def count_macs(build: Build, shape: Shape, recorded: Trace, interface: Interface
     known = {str(packet) for packet in flop_registry}
     fake = fake_tensors()
     with quietly(), undisturbed():
-        module = fake_module(build, fake, shape).eval()
+        module = fake_module(build, fake, shape)
+        module.eval()  # which may return None
         with fake, FlopCounterMode(display=False) as counter:
             given = interface.given(module, shape, lambda sides, _: torch.empty(sides))
             module(*given.args, **given.kwargs)

@@ -69,7 +69,8 @@ class Measurement:
         interface, shape = self._case.interface, self._case.shape
         try:
             with undisturbed():
-                module = fake_module(partial(build_case, self._case), fake, shape).eval()
+                module = fake_module(partial(build_case, self._case), fake, shape)
+                module.eval()  # which may return None
                 with fake, torch.no_grad():
                     given = interface.given(module, shape, lambda sides, _: torch.empty(sides))
                     first, second = (
