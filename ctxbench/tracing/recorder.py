@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
+from ctxbench.tracing.engine import Engine, counts_of_one_holder
 from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, workspace_bytes
 from ctxbench.tracing.formulas.memory import with_workspace
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
@@ -33,6 +34,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.memory = Lifetimes(given)
+        self._engine = Engine(counts_of_one_holder())
         self.phase: Phase = "forward"
         self._paths = {id(m): path for path, m in module.named_modules()}
         self._stack = [""]
@@ -47,6 +49,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 stack.enter_context(saved_tensors_hooks(self.memory.pack, lambda tensor: tensor))
             stack.enter_context(linear_is_noticed())
             stack.enter_context(branches_run_plainly())
+            stack.enter_context(self._engine.following())
             stack.enter_context(self)
             enter, leave = (
                 register_module_forward_pre_hook(self._enter),
@@ -93,6 +96,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if bias_is_added_in_place(func, args, kwargs):
             self._run(torch.ops.aten.add_.Tensor, args, kwargs)
             return torch.ops.aten.alias.default(args[0])
+        if (in_place := self._engine.in_place(func, args)) is not None:
+            self._run(in_place, args, kwargs)
+            return args[0]
         return self._run(func, args, kwargs)
 
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
