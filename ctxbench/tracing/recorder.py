@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
 from ctxbench.tracing.engine import Engine, counts_of_one_holder
-from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, workspace_bytes
-from ctxbench.tracing.formulas.memory import with_workspace
+from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, taken
+from ctxbench.tracing.formulas.workspace import with_workspace
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
 from ctxbench.tracing.ops import Op, Phase
 
@@ -35,6 +35,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.memory = Lifetimes(given)
         self._engine = Engine(counts_of_one_holder())
+        self._threads = torch.get_num_threads()
         self.phase: Phase = "forward"
         self._paths = {id(m): path for path, m in module.named_modules()}
         self._stack = [""]
@@ -131,8 +132,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         )
         self.memory.op = len(self.ops) - 1
-        if workspace := workspace_bytes(func, args):
-            self.memory.workspace(workspace)
+        if most := taken(func, args, kwargs, out, self._threads):
+            self.memory.workspace(most.bytes)
         for tensor in (*inputs, *outputs):
             self.memory.follow(tensor)
         return out

@@ -1,4 +1,4 @@
-"""Memory that an operation takes and no fake kernel shows: inside it, and in a workspace that it returns."""
+"""Workspaces that operations return for the backward pass, and no fake kernel shows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,26 +15,6 @@ LINE = 64
 STATE_GRADIENTS = 2 if torch.__version__ >= "2.11" else 4
 """Buffers of gradients of states that oneDNN keeps of an LSTM layer: 3.7, in torch 2.9 and 2.10, keeps twice
 as many as 3.10 to 3.12 do."""
-
-
-def workspace_bytes(func: Any, args: Sequence[Any]) -> int:
-    """Bytes that a fused operation allocates and frees inside, before its output.
-
-    Multi-head attention holds queries, keys and values beside its scores; an encoder layer then its hidden
-    features. Workspaces of convolution and GEMM libraries are not known here.
-    """
-    match base_name(func):
-        case "_native_multi_head_attention":
-            query, key, _, width, heads = args[:5]
-            hidden = 0
-        case "_transformer_encoder_layer_fwd":
-            query, width, heads = args[:3]
-            key, hidden = query, args[14].shape[0]
-        case _:
-            return 0
-    batch, length = query.shape[:2]
-    attention = 3 * width + heads * int(key.shape[1])
-    return int(batch * length * max(attention, hidden + 2 * width) * query.element_size())
 
 
 def with_workspace(func: Any, args: Sequence[Any], out: Any) -> Any:

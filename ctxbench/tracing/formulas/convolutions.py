@@ -1,0 +1,106 @@
+"""What a convolution takes on the CPU: in PyTorch's own kernels, and handed to oneDNN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._prims_common import suggest_memory_format
+
+from ctxbench.tracing.formulas import onednn
+from ctxbench.tracing.formulas.onednn import BLOCK, FLOAT, Convolution
+from ctxbench.tracing.formulas.registry import Call
+from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size
+
+NAME = "oneDNN's convolution"
+OWN = ("Slow2d", "SlowDilated2d")
+"""PyTorch's kernels: they unfold columns, the first of all images, the second of one after the other."""
+ONEDNN = "Mkldnn"
+
+
+@kernel("convolution")
+def _convolution(call: Call, threads: int) -> Taken | int:
+    x, weight, bias = call.args[:3]
+    backend, c = _backend(call, x, weight), _sizes(call, call.out, threads, bias is not None)
+    if c is None:
+        return Taken(outputs(call), library=NAME if x.ndim != 4 or backend not in OWN else "")
+    wanted = _format(x, weight)
+    copies = copied(x, wanted)
+    if backend in OWN:
+        return outputs(call) + copies + _own_columns(c, x, backend) + copied(weight, wanted)
+    if not _is_known(c, x, weight):
+        return Taken(outputs(call) + copies, library=NAME)
+    if wanted == torch.channels_last:
+        return Taken(copies + onednn.rows_forward(c, copied(weight, wanted)), fitted=NAME)
+    return Taken(copies + onednn.forward(c), fitted=NAME)
+
+
+@kernel("convolution_backward")
+def _convolution_backward(call: Call, threads: int) -> Taken | int:
+    """One gradient after the other, which both stay."""
+    gradient, x, weight = call.args[:3]
+    backend, c = _backend(call, x, weight), _sizes(call, gradient, threads, call["output_mask"][2])
+    given = [out for out in call._result if out is not None]
+    if c is None:
+        return Taken(size(*given), library=NAME if x.ndim != 4 or backend not in OWN else "")
+    wanted, (of_x, of_weight) = _format(x, weight), call["output_mask"][:2]
+    copies = copied(x, wanted) + copied(weight, wanted)
+    if backend in OWN:
+        columns = _own_columns(c, x, backend) if of_x or of_weight else 0
+        return size(*given) + copies + copied(gradient, wanted) + columns
+    copies += copied(gradient, wanted)
+    if not _is_known(c, x, weight):
+        return Taken(size(*given) + copies, library=NAME)
+    of_inputs, of_weights = onednn.input_gradient, onednn.weight_gradient
+    if wanted == torch.channels_last:
+        of_inputs, of_weights = onednn.rows_input_gradient, onednn.rows_weight_gradient
+    first = of_inputs(c) if of_x else 0
+    second = (c.x if of_x else 0) + of_weights(c) if of_weight else 0
+    return Taken(copies + max(first, second), fitted=NAME)
+
+
+def _backend(call: Call, x: Tensor, weight: Tensor) -> str:
+    """Which kernel PyTorch chooses on this machine for so many threads, by its own name."""
+    names = ("stride", "padding", "dilation", "transposed", "output_padding", "groups")
+    chosen: Any = torch._C._select_conv_backend(x, weight, None, *map(call.__getitem__, names))  # type: ignore[attr-defined]
+    return str(chosen.name)
+
+
+def _format(x: Tensor, weight: Tensor) -> torch.memory_format:
+    """The format that all operands are brought to."""
+    formats = (suggest_memory_format(x), suggest_memory_format(weight))
+    return torch.channels_last if torch.channels_last in formats else torch.contiguous_format
+
+
+def _sizes(call: Call, y: Tensor, threads: int, bias: bool) -> Convolution | None:
+    """What the rules ask of a convolution with output ``y``; None where they do not hold for it."""
+    x, weight = call["input"], call["weight"]
+    square = x.ndim == 4 and all(
+        len(set(pair)) == 1 for pair in (weight.shape[2:], call["stride"], call["padding"], call["dilation"])
+    )
+    if not square or call["transposed"] or not y.numel():
+        return None
+    groups = call["groups"]
+    if groups > 1:
+        group = x.shape[1] // groups, y.shape[1] // groups
+        whole = group == (1, 1) and groups % BLOCK == 0
+        if call["dilation"][0] > 1 or not (whole or all(channels % BLOCK == 0 for channels in group)):
+            return None
+    return Convolution(
+        x.shape[0], x.shape[1], y.shape[1], *x.shape[2:], *y.shape[2:],
+        weight.shape[2], call["stride"][0], call["padding"][0], call["dilation"][0], groups, bias, threads,
+    )  # fmt: skip
+
+
+def _own_columns(c: Convolution, x: Tensor, backend: str) -> int:
+    """Bytes of unfolded images; a kernel of one element that is not strided reads them as they are."""
+    if c.pointwise and c.stride == 1 and c.padding == 0:
+        return 0
+    images = c.batch if backend == OWN[0] else 1
+    return images * c.columns // FLOAT * x.element_size()
+
+
+def _is_known(c: Convolution, x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN's rules hold: in float32 on AVX-512, without strides."""
+    return x.dtype == torch.float32 and c.stride == 1 and "AVX512" in torch.backends.cpu.get_cpu_capability()

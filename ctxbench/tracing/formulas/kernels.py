@@ -1,0 +1,204 @@
+"""What PyTorch's own kernels on the CPU take inside a call: copies of operands, casts, and buffers.
+
+N batch, C channels, L and S positions of queries and keys, E and Eᵥ widths of heads, T threads.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._prims_common import suggest_memory_format
+
+from ctxbench.tracing.formulas.registry import Call, base_name
+from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size
+
+HALVES = (torch.bfloat16, torch.float16)
+FLOAT = 4
+"""Bytes of a float32."""
+NUMBERS = {bool: torch.bool, int: torch.int64, float: torch.float64, complex: torch.complex128}
+"""The type that a Python number has as a tensor."""
+
+
+@kernel(
+    """
+    add sub mul div rsub remainder fmod floor_divide eq ne lt le gt ge
+    maximum minimum pow addcmul addcdiv lerp where atan2 bitwise_and bitwise_or bitwise_xor
+    """
+)
+def _pointwise(call: Call, threads: int) -> int:
+    """Operands of another type than is computed in are cast whole; of two, a number is made a tensor."""
+    name, operands = base_name(call._func), call.args[:3]
+    if name == "where":
+        operands = operands[1:]
+    computed = call.out.dtype
+    if name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        computed = torch.result_type(*operands)
+    both = name not in ("pow", "addcmul", "addcdiv", "lerp", "where")
+    return outputs(call) + sum(_cast(operand, computed, both) for operand in operands)
+
+
+def _cast(operand: Any, computed: torch.dtype, number_too: bool) -> int:
+    if isinstance(operand, Tensor):
+        return operand.numel() * computed.itemsize if operand.dtype != computed else 0
+    given = NUMBERS.get(type(operand)) if number_too else None
+    if given is None:
+        return 0
+    return given.itemsize + (computed.itemsize if given != computed else 0)
+
+
+@kernel("sum nansum")
+def _sum(call: Call, threads: int) -> int:
+    """An operand of another type than the sum's is cast whole."""
+    x, total = call.input, call.out
+    return outputs(call) + (x.numel() * total.element_size() if x.dtype != total.dtype else 0)
+
+
+@kernel("mean")
+def _mean(call: Call, threads: int) -> int:
+    """A sum, divided by a number; in half precision both are of a copy in float32."""
+    x, mean = call.input, call.out
+    if x.dtype not in HALVES:
+        return outputs(call) + _cast(1.0, mean.dtype, number_too=True)
+    return outputs(call) + FLOAT * (mean.numel() + x.numel())
+
+
+@kernel("_softmax _log_softmax _softmax_backward_data _log_softmax_backward_data")
+def _softmax(call: Call, threads: int) -> int:
+    """Operands are made contiguous."""
+    return outputs(call) + sum(copied(operand) for operand in call.args[:2] if isinstance(operand, Tensor))
+
+
+@kernel("native_batch_norm _native_batch_norm_legit _batch_norm_with_update _native_batch_norm_legit_no_training")
+def _batch_norm(call: Call, threads: int) -> int:
+    """Two values a channel; of one position or with channels last a sum for each thread besides."""
+    x = call.input
+    values = 2
+    if _by_batch_statistics(call) and _by_rows(x):
+        values += threads
+    return outputs(call) + values * x.shape[1] * _statistic(x)
+
+
+def _by_rows(x: Tensor) -> bool:
+    """Whether channels lie side by side, so that threads share positions."""
+    return not x.is_contiguous() or prod(x.shape[2:]) == 1
+
+
+def _statistic(x: Tensor) -> int:
+    """Bytes of a channel's statistic: float32 in half precision."""
+    return max(x.element_size(), FLOAT)
+
+
+def _by_batch_statistics(call: Call) -> bool:
+    training = next((argument for argument in call.args if isinstance(argument, bool)), False)
+    return training or "with_update" in base_name(call._func)
+
+
+@kernel("native_batch_norm_backward")
+def _batch_norm_backward(call: Call, threads: int) -> int:
+    """In one format the gradient is allocated twice; otherwise the sums of a channel are tensors."""
+    gradient, x = call.args[:2]
+    gradients = size(*(out for out in call._result if out is not None))
+    channels = x.shape[1] * _statistic(x)
+    if not (suggest_memory_format(gradient) == suggest_memory_format(x) and _is_dense(gradient) and _is_dense(x)):
+        return gradients + 3 * channels
+    sums = 2 * threads if _by_rows(x) else 0
+    return gradients + max(size(x), (sums + (not call["train"])) * channels)
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=suggest_memory_format(x))
+
+
+@kernel("_adaptive_avg_pool2d_backward")
+def _pool_backward(call: Call, threads: int) -> int:
+    """In the gradient's format, which both gradients are copied to."""
+    gradient, x_gradient = call.input, call.out
+    wanted = suggest_memory_format(gradient)
+    return outputs(call) + copied(gradient, wanted) + copied(x_gradient, wanted)
+
+
+VECTORISED_BELOW = 128
+"""Sum of the sides of a resized map up to which it is resized with its channels last."""
+
+
+@kernel("upsample_bilinear2d")
+def _bilinear(call: Call, threads: int) -> int:
+    x, y = call.input, call.out
+    last = torch.channels_last
+    if sum(y.shape[2:]) <= VECTORISED_BELOW or (x.is_contiguous(memory_format=last) and x.shape[1] > 3):
+        return outputs(call) + copied(x, last) + copied(y, last)
+    return outputs(call)
+
+
+@kernel("upsample_bilinear2d_backward")
+def _bilinear_backward(call: Call, threads: int) -> int:
+    gradient, x_gradient = call.input, call.out
+    wanted = suggest_memory_format(gradient)
+    return outputs(call) + copied(gradient, wanted) + copied(x_gradient, wanted)
+
+
+@kernel("mm bmm addmm baddbmm mv addmv")
+def _product(call: Call, threads: int) -> Taken | int:
+    """An operand that is no matrix to BLAS, in rows or in columns, is copied; in a batch, one at a time."""
+    operands = call.args[1:3] if base_name(call._func).startswith(("add", "badd")) else call.args[:2]
+    matrices = [x for x in operands if x.ndim > 1]
+    if call.out.dtype in HALVES:
+        return Taken(outputs(call), library=f"oneDNN's {base_name(call._func)}")
+    copies = sum(size(x) // (x.shape[0] if x.ndim == 3 else 1) for x in matrices if x.numel() and not _is_matrix(x))
+    return outputs(call) + copies
+
+
+def _is_matrix(x: Tensor) -> bool:
+    """Whether the last two dimensions are a matrix in rows or in columns, each after the end of the last."""
+    (rows, columns), (down, across) = x.shape[-2:], x.stride()[-2:]
+    return (across == 1 and down >= max(columns, 1)) or (down == 1 and across >= max(rows, 1))
+
+
+def _tile(positions: int) -> int:
+    """Queries that fused attention takes at once."""
+    return 256 if positions >= 768 else 64 if positions >= 192 else 32
+
+
+KEYS_AT_ONCE = 512
+
+
+@kernel("_scaled_dot_product_flash_attention_for_cpu")
+def _attention(call: Call, threads: int) -> Taken | int:
+    """For each thread the scores of a tile, its maxima and sums, and its share of the output."""
+    query, key, value = call.args[:3]
+    rows, columns = _tile(query.shape[-2]), min(KEYS_AT_ONCE, key.shape[-2])
+    floats = threads * rows * (columns + 2 + value.shape[-1])
+    most = outputs(call) + FLOAT * floats
+    return Taken(most, library="the packing of attention") if query.dtype in HALVES else most
+
+
+@kernel("_scaled_dot_product_flash_attention_for_cpu_backward")
+def _attention_backward(call: Call, threads: int) -> Taken | int:
+    """For each thread two tiles of scores; sums of rows; a copy of the gradient, heads side by side."""
+    gradient, query, key = call.args[:3]
+    rows, columns = _tile(query.shape[-2]), min(KEYS_AT_ONCE, key.shape[-2])
+    floats = rows * (2 * threads * columns + 1)
+    most = outputs(call) + copied(gradient.transpose(1, 2)) + FLOAT * floats
+    return Taken(most, library="the packing of attention") if query.dtype in HALVES else most
+
+
+@kernel("_native_multi_head_attention")
+def _multi_head_attention(call: Call, threads: int) -> int:
+    """Queries, keys and values beside their scores."""
+    query, key, _, width, heads = call.args[:5]
+    return _heads(query, key, width, heads, hidden=0)
+
+
+@kernel("_transformer_encoder_layer_fwd")
+def _encoder_layer(call: Call, threads: int) -> int:
+    """As attention; then the hidden features."""
+    query, width, heads = call.args[:3]
+    return _heads(query, query, width, heads, hidden=call["ffn_weight_1"].shape[0])
+
+
+def _heads(query: Tensor, key: Tensor, width: int, heads: int, hidden: int) -> int:
+    attention = 3 * width + heads * key.shape[1]
+    return prod(query.shape[:2]) * max(attention, hidden + 2 * width) * query.element_size()
