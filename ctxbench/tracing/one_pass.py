@@ -104,6 +104,7 @@ class Recording:
             ops=tuple(recorder.ops),
             events=tuple(recorder.memory.events),
             saved=saved,
+            inside=recorder.inside,
         )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ctxbench.tracing.formulas import Kind
+from ctxbench.tracing.formulas import Kind, Taken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,8 @@ class Trace:
 
     ``events`` leave out parameters, buffers, the input and the upstream gradient. ``saved`` are the storages
     (number to bytes) that autograd saves for the backward pass (as torch's saved_tensors_hooks shows them),
-    without parameters, buffers and the input. ``tensors`` says whether the pass ran on fake tensors or was
+    without parameters, buffers and the input. ``inside`` is what was taken inside operations, by their number,
+    where a library of which not all is known ran them. ``tensors`` says whether the pass ran on fake tensors or was
     computed; ``note`` why, and where else the recording departed from plain eager execution.
     """
 
@@ -66,6 +67,7 @@ class Trace:
     ops: tuple[Op, ...]
     events: tuple[MemoryEvent, ...]
     saved: dict[int, int]
+    inside: dict[int, Taken] = field(default_factory=dict)
     note: str = ""
     tensors: Literal["fake", "real"] = "fake"
 

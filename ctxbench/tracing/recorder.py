@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
 from ctxbench.tracing.engine import Engine, counts_of_one_holder
-from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, taken
+from ctxbench.tracing.formulas import PRODUCTS, Taken, base_name, cost, taken
 from ctxbench.tracing.formulas.workspace import with_workspace
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
 from ctxbench.tracing.ops import Op, Phase
@@ -34,6 +34,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.memory = Lifetimes(given)
+        self.inside: dict[int, Taken] = {}
         self._engine = Engine(counts_of_one_holder())
         self._threads = torch.get_num_threads()
         self.phase: Phase = "forward"
@@ -134,6 +135,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.memory.op = len(self.ops) - 1
         if most := taken(func, args, kwargs, out, self._threads):
             self.memory.workspace(most.bytes)
+            if most.library or most.fitted:
+                self.inside[self.memory.op] = most
         for tensor in (*inputs, *outputs):
             self.memory.follow(tensor)
         return out

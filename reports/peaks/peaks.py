@@ -28,7 +28,7 @@ from ctxbench.tracing import NotCounted, count_case, views
 
 HERE = Path(__file__).parent
 SHAPES = ((48, 33, 17), (128, 24, 40), (512, 32, 32), (256, 60, 45))
-FIELDS = ("module", "form", "mode", "shape", "predicted", "measured", "error_pct", "without")
+FIELDS = ("module", "form", "mode", "shape", "predicted", "measured", "error_pct", "note")
 
 
 def rows(dtype: str, wanted: list[str]) -> Iterator[dict[str, object]]:
@@ -43,17 +43,17 @@ def rows(dtype: str, wanted: list[str]) -> Iterator[dict[str, object]]:
                         )
                         recorded = count_case(case)
                         if not isinstance(recorded, NotCounted):
-                            yield _row(case, views.peak_bytes(recorded), ", ".join(views.scratch_left_out(recorded)))
+                            yield _row(case, views.peak_bytes(recorded), views.peak_note(recorded))
 
 
-def _row(case: Case, predicted: int, without: str) -> dict[str, object]:
+def _row(case: Case, predicted: int, note: str) -> dict[str, object]:
     call = build_call(case, build_case(case))
     call.clear()
     gc.collect()
     measured = cpu_allocator_peak(call)
     shape = "×".join(map(str, case.shape))
     error = 100 * (predicted - measured) / measured
-    values = (case.module, case.implementation, case.mode, shape, predicted, measured, f"{error:.4f}", without)
+    values = (case.module, case.implementation, case.mode, shape, predicted, measured, f"{error:.4f}", note)
     return dict(zip(FIELDS, values, strict=True))
 
 

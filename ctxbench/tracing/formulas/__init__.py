@@ -21,11 +21,12 @@ by name, adds nothing, and makes every count with it a lower bound.
 
 from ctxbench.tracing.formulas import convolutions, elementwise, kernels, products
 from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula
-from ctxbench.tracing.formulas.taken import taken
+from ctxbench.tracing.formulas.taken import Taken, taken
 
 __all__ = [
     "PRODUCTS",
     "Kind",
+    "Taken",
     "base_name",
     "convolutions",
     "cost",

@@ -33,7 +33,7 @@ def _convolution(call: Call, threads: int) -> Taken | int:
         return Taken(outputs(call) + copies, library=NAME)
     if wanted == torch.channels_last:
         return Taken(copies + onednn.rows_forward(c, copied(weight, wanted)), fitted=NAME)
-    return Taken(copies + onednn.forward(c), fitted=NAME)
+    return Taken(copies + copied(weight, wanted) + onednn.forward(c), fitted=NAME)
 
 
 @kernel("convolution_backward")

@@ -161,6 +161,8 @@ def weight_gradient(c: Convolution) -> int:
     if picture:
         x, w = 0, c.inputs * up(c.outputs, BLOCK) * c.taps * FLOAT
     bias = c.padded_bias + c.outputs * FLOAT if c.bias else 0
+    if c.bias and c.pointwise and c.outputs <= BLOCK and c.threads > 1 and c.batch > 1:
+        bias += 3 * PAGE + BLOCK * FLOAT  # threads share the gradient of the bias too
     return bias + max(c.y_blocks() + x + w + _shared_sums(c, w), w + c.w)
 
 
