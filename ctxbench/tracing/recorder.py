@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
 from ctxbench.tracing.engine import Engine, counts_of_one_holder
 from ctxbench.tracing.formulas import PRODUCTS, Taken, base_name, cost, taken
-from ctxbench.tracing.formulas.workspace import with_workspace
+from ctxbench.tracing.formulas.results import as_eager_returns
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
 from ctxbench.tracing.ops import Op, Phase
 
@@ -52,6 +53,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             stack.enter_context(linear_is_noticed())
             stack.enter_context(branches_run_plainly())
             stack.enter_context(self._engine.following())
+            stack.enter_context(patch.object(torch, "get_rng_state", self._random_state))
             stack.enter_context(self)
             enter, leave = (
                 register_module_forward_pre_hook(self._enter),
@@ -60,6 +62,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             stack.callback(enter.remove)
             stack.callback(leave.remove)
             yield
+
+    def _random_state(self) -> Tensor:
+        """What checkpoints keep, to draw the same numbers again; it is made below all dispatch."""
+        state = torch.random.get_rng_state()
+        self.memory.follow(state)
+        return state
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._stack.append(self._paths.get(id(module), self._stack[-1]))
@@ -114,7 +122,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         for tensor in inputs:
             self.memory.accept(tensor)
-        out = with_workspace(func, args, func(*args, **kwargs))
+        out = as_eager_returns(func, args, func(*args, **kwargs))
         outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         kind, macs, elementwise = cost(func, args, kwargs, out)
         self.ops.append(
@@ -143,11 +151,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _is_composite(func: Any) -> bool:
-    """Whether eager execution runs this operation as others, by torch's kernel in C++.
+    """Whether eager execution runs this operation as others, by torch's kernel in C++, for want of one of its own.
 
     Torch also has decompositions in Python, for compilers: eager execution never takes those.
     """
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE))
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return bool(has_kernel(func.name(), COMPOSITE) and not has_kernel(func.name(), "CPU"))
 
 
 def _only_allocates(func: Any) -> bool:

@@ -27,7 +27,7 @@ from ctxbench.subject.registry import SPECS
 from ctxbench.tracing import NotCounted, count_case, views
 
 HERE = Path(__file__).parent
-SHAPES = ((48, 33, 17), (128, 24, 40), (512, 32, 32), (256, 60, 45))
+SHAPES = ((48, 33, 17), (128, 24, 40), (512, 32, 32), (256, 45, 60))
 FIELDS = ("module", "form", "mode", "shape", "predicted", "measured", "error_pct", "note")
 
 

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._prims_common import suggest_memory_format
 
 from ctxbench.tracing.formulas import onednn
-from ctxbench.tracing.formulas.onednn import BLOCK, FLOAT, Convolution
+from ctxbench.tracing.formulas.onednn import BLOCK, Convolution
 from ctxbench.tracing.formulas.registry import Call
-from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size
+from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size, suggested_format
 
 NAME = "oneDNN's convolution"
 OWN = ("Slow2d", "SlowDilated2d")
 """PyTorch's kernels: they unfold columns, the first of all images, the second of one after the other."""
-ONEDNN = "Mkldnn"
 
 
 @kernel("convolution")
 def _convolution(call: Call, threads: int) -> Taken | int:
     x, weight, bias = call.args[:3]
     backend, c = _backend(call, x, weight), _sizes(call, call.out, threads, bias is not None)
-    if c is None:
-        return Taken(outputs(call), library=NAME if x.ndim != 4 or backend not in OWN else "")
     wanted = _format(x, weight)
     copies = copied(x, wanted)
     if backend in OWN:
-        return outputs(call) + copies + _own_columns(c, x, backend) + copied(weight, wanted)
-    if not _is_known(c, x, weight):
-        return Taken(outputs(call) + copies, library=NAME)
+        return outputs(call) + copies + copied(weight, wanted) + _own_columns(call, call.out, backend)
+    if c is None or not _is_known(c, x):
+        return Taken(outputs(call) + copies, library=_name(backend))
     if wanted == torch.channels_last:
         return Taken(copies + onednn.rows_forward(c, copied(weight, wanted)), fitted=NAME)
     return Taken(copies + copied(weight, wanted) + onednn.forward(c), fitted=NAME)
@@ -42,16 +39,14 @@ def _convolution_backward(call: Call, threads: int) -> Taken | int:
     gradient, x, weight = call.args[:3]
     backend, c = _backend(call, x, weight), _sizes(call, gradient, threads, call["output_mask"][2])
     given = [out for out in call._result if out is not None]
-    if c is None:
-        return Taken(size(*given), library=NAME if x.ndim != 4 or backend not in OWN else "")
     wanted, (of_x, of_weight) = _format(x, weight), call["output_mask"][:2]
     copies = copied(x, wanted) + copied(weight, wanted)
     if backend in OWN:
-        columns = _own_columns(c, x, backend) if of_x or of_weight else 0
+        columns = _own_columns(call, gradient, backend) if of_x or of_weight else 0
         return size(*given) + copies + copied(gradient, wanted) + columns
     copies += copied(gradient, wanted)
-    if not _is_known(c, x, weight):
-        return Taken(size(*given) + copies, library=NAME)
+    if c is None or not _is_known(c, x):
+        return Taken(size(*given) + copies, library=_name(backend))
     of_inputs, of_weights = onednn.input_gradient, onednn.weight_gradient
     if wanted == torch.channels_last:
         of_inputs, of_weights = onednn.rows_input_gradient, onednn.rows_weight_gradient
@@ -67,9 +62,14 @@ def _backend(call: Call, x: Tensor, weight: Tensor) -> str:
     return str(chosen.name)
 
 
+def _name(backend: str) -> str:
+    """Whose scratch is not known."""
+    return f"PyTorch's {backend}" if backend.startswith("Slow") else NAME
+
+
 def _format(x: Tensor, weight: Tensor) -> torch.memory_format:
     """The format that all operands are brought to."""
-    formats = (suggest_memory_format(x), suggest_memory_format(weight))
+    formats = (suggested_format(x), suggested_format(weight))
     return torch.channels_last if torch.channels_last in formats else torch.contiguous_format
 
 
@@ -93,14 +93,15 @@ def _sizes(call: Call, y: Tensor, threads: int, bias: bool) -> Convolution | Non
     )  # fmt: skip
 
 
-def _own_columns(c: Convolution, x: Tensor, backend: str) -> int:
+def _own_columns(call: Call, y: Tensor, backend: str) -> int:
     """Bytes of unfolded images; a kernel of one element that is not strided reads them as they are."""
-    if c.pointwise and c.stride == 1 and c.padding == 0:
+    x, weight = call["input"], call["weight"]
+    if prod(weight.shape[2:]) == prod(call["stride"]) == 1 and not any(call["padding"]):
         return 0
-    images = c.batch if backend == OWN[0] else 1
-    return images * c.columns // FLOAT * x.element_size()
+    images = len(x) if backend == OWN[0] else 1
+    return images * prod(weight.shape[1:]) * prod(y.shape[2:]) * x.element_size()
 
 
-def _is_known(c: Convolution, x: Tensor, weight: Tensor) -> bool:
+def _is_known(c: Convolution, x: Tensor) -> bool:
     """Whether oneDNN's rules hold: in float32 on AVX-512, without strides."""
     return x.dtype == torch.float32 and c.stride == 1 and "AVX512" in torch.backends.cpu.get_cpu_capability()

@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._prims_common import suggest_memory_format
 
 from ctxbench.tracing.formulas.registry import Call, base_name
-from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size
+from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size, suggested_format
 
 HALVES = (torch.bfloat16, torch.float16)
 FLOAT = 4
 """Bytes of a float32."""
+GRAIN = 32768
+"""Elements that a thread is given at least."""
 NUMBERS = {bool: torch.bool, int: torch.int64, float: torch.float64, complex: torch.complex128}
 """The type that a Python number has as a tensor."""
 
@@ -51,9 +52,11 @@ def _cast(operand: Any, computed: torch.dtype, number_too: bool) -> int:
 
 @kernel("sum nansum")
 def _sum(call: Call, threads: int) -> int:
-    """An operand of another type than the sum's is cast whole."""
+    """An operand of another type than the sum's is cast whole; threads that share one sum have one each."""
     x, total = call.input, call.out
-    return outputs(call) + (x.numel() * total.element_size() if x.dtype != total.dtype else 0)
+    cast = x.numel() if x.dtype != total.dtype else 0
+    shared = threads if threads > 1 and total.numel() == 1 and x.numel() >= GRAIN else 0
+    return outputs(call) + (cast + shared) * total.element_size()
 
 
 @kernel("mean")
@@ -69,6 +72,97 @@ def _mean(call: Call, threads: int) -> int:
 def _softmax(call: Call, threads: int) -> int:
     """Operands are made contiguous."""
     return outputs(call) + sum(copied(operand) for operand in call.args[:2] if isinstance(operand, Tensor))
+
+
+@kernel("_safe_softmax")
+def _safe_softmax(call: Call, threads: int) -> int:
+    """A mask of what is excluded, and of the rows in which all is."""
+    x = call.input
+    rows = x.numel() // max(x.shape[call["dim"]], 1)
+    return outputs(call) + copied(x) + x.numel() + rows + FLOAT
+
+
+@kernel("logsumexp")
+def _logsumexp(call: Call, threads: int) -> int:
+    """The exponentials, and their sum."""
+    return 2 * outputs(call) + size(call.input)
+
+
+@kernel("binary_cross_entropy_with_logits")
+def _loss_with_logits(call: Call, threads: int) -> int:
+    return outputs(call) + size(call.input)
+
+
+@kernel("native_layer_norm")
+def _layer_norm(call: Call, threads: int) -> int:
+    return outputs(call) + copied(call.input)
+
+
+@kernel("native_layer_norm_backward")
+def _layer_norm_backward(call: Call, threads: int) -> int:
+    """Each thread sums up gradients of weight and bias of its own."""
+    gradient, x, shape = call.args[:3]
+    sums = 2 * threads * prod(shape) * _statistic(x) if any(call["output_mask"][1:]) else 0
+    return _given(call) + copied(gradient) + copied(x) + sums
+
+
+@kernel("native_group_norm_backward")
+def _group_norm_backward(call: Call, threads: int) -> int:
+    """Two sums for each channel of each image."""
+    gradient, x = call.args[:2]
+    wanted = suggested_format(x)
+    return _given(call) + copied(gradient, wanted) + copied(x, wanted) + 2 * prod(x.shape[:2]) * _statistic(x)
+
+
+def _given(call: Call) -> int:
+    """Bytes of those gradients that were asked for."""
+    return size(*(out for out in call._result if out is not None))
+
+
+@kernel("im2col")
+def _unfold(call: Call, threads: int) -> int:
+    """Columns are first allocated like the map."""
+    return outputs(call) + size(call.input) + copied(call.input)
+
+
+@kernel("col2im")
+def _fold(call: Call, threads: int) -> int:
+    return max(outputs(call), size(call.input)) + copied(call.input)
+
+
+@kernel("_upsample_bilinear2d_aa _upsample_bicubic2d_aa")
+def _antialiased(call: Call, threads: int) -> int:
+    """The map resized along its width, before its height."""
+    x, y = call.input, call.out
+    return outputs(call) + size(x) // max(x.shape[3], 1) * y.shape[3]
+
+
+@kernel("_cdist_forward")
+def _distances(call: Call, threads: int) -> int:
+    return outputs(call) + copied(call["x1"]) + copied(call["x2"])
+
+
+@kernel("_cdist_backward")
+def _distances_backward(call: Call, threads: int) -> int:
+    return outputs(call) + copied(call["x1"]) + copied(call["x2"])
+
+
+@kernel("abs")
+def _abs(call: Call, threads: int) -> int:
+    """Of complex numbers it is complex first."""
+    x = call.input
+    return outputs(call) + (size(x) if x.is_complex() else 0)
+
+
+@kernel("_fft_c2r")
+def _inverse_transform(call: Call, threads: int) -> int:
+    """It destroys its operand, a copy therefore; of several axes the last comes after the others."""
+    return outputs(call) + size(call.input) * min(len(call["dim"]), 2)
+
+
+@kernel("mkldnn_rnn_layer mkldnn_rnn_layer_backward")
+def _recurrent(call: Call, threads: int) -> Taken:
+    return Taken(outputs(call), library="oneDNN's LSTM")
 
 
 @kernel("native_batch_norm _native_batch_norm_legit _batch_norm_with_update _native_batch_norm_legit_no_training")
@@ -100,23 +194,23 @@ def _by_batch_statistics(call: Call) -> bool:
 def _batch_norm_backward(call: Call, threads: int) -> int:
     """In one format the gradient is allocated twice; otherwise the sums of a channel are tensors."""
     gradient, x = call.args[:2]
-    gradients = size(*(out for out in call._result if out is not None))
+    gradients = _given(call)
     channels = x.shape[1] * _statistic(x)
-    if not (suggest_memory_format(gradient) == suggest_memory_format(x) and _is_dense(gradient) and _is_dense(x)):
+    if not (suggested_format(gradient) == suggested_format(x) and _is_dense(gradient) and _is_dense(x)):
         return gradients + 3 * channels
     sums = 2 * threads if _by_rows(x) else 0
     return gradients + max(size(x), (sums + (not call["train"])) * channels)
 
 
 def _is_dense(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=suggest_memory_format(x))
+    return x.is_contiguous(memory_format=suggested_format(x))
 
 
 @kernel("_adaptive_avg_pool2d_backward")
 def _pool_backward(call: Call, threads: int) -> int:
     """In the gradient's format, which both gradients are copied to."""
     gradient, x_gradient = call.input, call.out
-    wanted = suggest_memory_format(gradient)
+    wanted = suggested_format(gradient)
     return outputs(call) + copied(gradient, wanted) + copied(x_gradient, wanted)
 
 
@@ -124,19 +218,30 @@ VECTORISED_BELOW = 128
 """Sum of the sides of a resized map up to which it is resized with its channels last."""
 
 
-@kernel("upsample_bilinear2d")
-def _bilinear(call: Call, threads: int) -> int:
+TAP = 12
+"""Bytes of an input's index and weight."""
+
+
+@kernel("upsample_bilinear2d upsample_nearest2d _upsample_nearest_exact2d")
+def _resize(call: Call, threads: int) -> int:
+    """With channels last, which small maps are brought to; otherwise with a table of weights for each side."""
     x, y = call.input, call.out
     last = torch.channels_last
     if sum(y.shape[2:]) <= VECTORISED_BELOW or (x.is_contiguous(memory_format=last) and x.shape[1] > 3):
         return outputs(call) + copied(x, last) + copied(y, last)
-    return outputs(call)
+    taps = 2 if "bilinear" in base_name(call._func) else 1
+    return outputs(call) + taps * TAP * sum(y.shape[2:])
+
+
+@kernel("upsample_bicubic2d")
+def _bicubic(call: Call, threads: int) -> int:
+    return outputs(call) + 4 * TAP * sum(call.out.shape[2:])
 
 
 @kernel("upsample_bilinear2d_backward")
 def _bilinear_backward(call: Call, threads: int) -> int:
     gradient, x_gradient = call.input, call.out
-    wanted = suggest_memory_format(gradient)
+    wanted = suggested_format(gradient)
     return outputs(call) + copied(gradient, wanted) + copied(x_gradient, wanted)
 
 
@@ -194,9 +299,10 @@ def _multi_head_attention(call: Call, threads: int) -> int:
 
 @kernel("_transformer_encoder_layer_fwd")
 def _encoder_layer(call: Call, threads: int) -> int:
-    """As attention; then the hidden features."""
+    """As attention, of a normalised map where that comes first; then the hidden features."""
     query, width, heads = call.args[:3]
-    return _heads(query, query, width, heads, hidden=call["ffn_weight_1"].shape[0])
+    most = _heads(query, query, width, heads, hidden=call["ffn_weight_1"].shape[0])
+    return most + (size(query) if call["norm_first"] else 0)
 
 
 def _heads(query: Tensor, key: Tensor, width: int, heads: int, hidden: int) -> int:

@@ -68,6 +68,19 @@ def outputs(call: Call) -> int:
     return 0 if call._func._schema.is_mutable else size(*tensors(call._result))
 
 
+def suggested_format(x: Tensor) -> torch.memory_format:
+    """The memory format that ATen reads from strides, those of dimensions of length 1 among them."""
+    if x.ndim != 4 or not x.stride(1):
+        return torch.contiguous_format
+    least = 0
+    for axis in (1, 3, 2, 0):
+        stride, length = x.stride(axis), x.shape[axis]
+        if length == 0 or stride < least or (axis == 0 and least == x.stride(1)):
+            return torch.contiguous_format
+        least = stride * length
+    return torch.channels_last
+
+
 def copied(x: Tensor | None, memory_format: torch.memory_format = torch.contiguous_format) -> int:
     """Bytes of the copy that ``x.contiguous(memory_format)`` makes: 0 where it is so already."""
     return 0 if x is None or x.is_contiguous(memory_format=memory_format) else size(x)
