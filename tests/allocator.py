@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.autograd.profiler import profile
 
 
-def measured_peak(module: nn.Module, shape: tuple[int, ...], train: bool, dtype: torch.dtype = torch.float32) -> int:
+def measured_peak(
+    module: nn.Module, shape: tuple[int, ...], train: bool, dtype: torch.dtype = torch.float32
+) -> int:
     """Bytes of the peak above parameters, input and upstream gradient; the pass has run once before."""
     module = module.to(dtype).train(train)
     x = torch.randn(shape, dtype=dtype, requires_grad=train)

@@ -43,7 +43,10 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         bytes=views.bytes_moved,
     )
     fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
-    fill(infer if case.mode == "infer" else train, peak_pred_bytes=partial(views.peak_bytes, block=block))
+    of_mode = infer if case.mode == "infer" else train
+    fill(of_mode, peak_pred_bytes=partial(views.peak_bytes, block=block))
+    if isinstance(of_mode, Trace) and not cuda:
+        values["peak_pred_note"] = views.peak_note(of_mode)
     of_published = infer if published == case else count_case(published, "infer")
     fill(of_published, published_macs=views.macs)
     traces = [answer for answer in (train, infer) if isinstance(answer, Trace)]

@@ -54,6 +54,8 @@ class Record:
     """Activations kept for the backward pass, without parameters and without the input."""
     peak_pred_bytes: int | None = None
     """Predicted peak of live storages above parameters and input, in the case's mode."""
+    peak_pred_note: str = ""
+    """What that peak lacks or rests on: libraries whose scratch is not known, or whose rules were fitted."""
     alloc_bytes: int | None = None
     """Measured peak of the device's allocator above parameters and input."""
     reserved_bytes: int | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxbench.errors import UserError
-from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, TRACED_OTHERWISE, missed
+from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, PREDICTED, TRACED_OTHERWISE, missed
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.terminal import plain
@@ -47,6 +47,8 @@ class Count:
     peak_train_bytes: int | None
     unknown_ops: dict[str, int] = field(default_factory=dict)
     note: str = ""
+    peak_note: str = ""
+    """What the predicted peaks lack or rest on: libraries."""
     config: str = ""
     """Options in which it departs from its defaults: a preset's, and those given."""
     lower_bound: bool = False
@@ -82,6 +84,7 @@ class Count:
             flops=views.flops(infer),
             bytes=views.bytes_moved(infer),
             peak_infer_bytes=views.peak_bytes(infer),
+            peak_note=_peak_note(infer, train),
             lower_bound=infer.lower_bound,
             **trained,
         )
@@ -97,6 +100,7 @@ class Count:
         grid = lay_out(title, COUNT, [("", [self])])
         remarks = {
             "Configuration": self.config,
+            PREDICTED: self.peak_note,
             NOT_COUNTED: missed(self.unknown_ops),
             (TRACED_OTHERWISE if self.has_training_pass else NO_TRAINING_PASS): self.note,
         }
@@ -150,8 +154,18 @@ COUNT: tuple[Column[Count], ...] = (
     raw("bwd_flops", _field("bwd_flops"), "int"),
     raw("unknown_ops", _field("unknown_ops"), "text"),
     raw("note", _field("note"), "text"),
+    raw("peak_note", _field("peak_note"), "text"),
     raw("config", _field("config"), "text"),
 )  # fmt: skip
+
+
+def _peak_note(infer: Trace, train: Trace | UserError) -> str:
+    """What is to be said of either peak, once where it is the same."""
+    traces = {"infer": infer} if isinstance(train, UserError) else {"infer": infer, "train": train}
+    notes = {mode: views.peak_note(recorded) for mode, recorded in traces.items()}
+    if len(set(notes.values())) == 1:
+        return notes["infer"]
+    return "; ".join(f"{mode}: {note}" for mode, note in notes.items() if note)
 
 
 @dataclass(frozen=True)

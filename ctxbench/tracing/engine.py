@@ -1,4 +1,4 @@
-"""What autograd's engine does between nodes, and how to make it do under a dispatch mode what it does eagerly.
+"""What autograd's engine does between nodes, and how it does the same under a dispatch mode.
 
 Where two gradients of one tensor meet, the engine adds the second into the first, unless somebody else still
 holds that. Under any dispatch mode it adds out of place (ATen's ``isTensorSubclassLike`` then holds), which
@@ -31,7 +31,10 @@ DERIVATIVES: dict[str, dict[Any, Any]] = {
     "TakeBackward": {aten.put.default: aten.put_.default},
     "TraceBackward": {aten.index_fill.int_Tensor: aten.index_fill_.int_Tensor},
     **dict.fromkeys(
-        (f"{name}Backward" for name in ("Max", "Min", "Median", "Nanmedian", "Mode", "Kthvalue", "Sort", "Topk")),
+        (
+            f"{name}Backward"
+            for name in ("Max", "Min", "Median", "Nanmedian", "Mode", "Kthvalue", "Sort", "Topk")
+        ),
         SCATTER,
     ),
     "BinaryCrossEntropyWithLogitsBackward": {
@@ -77,7 +80,7 @@ class Engine:
             yield
 
     def _hook(self, outputs: Sequence[Tensor | GradientEdge]) -> list[Any]:
-        """Hook what leads to ``outputs``, but for leaves: they give gradients away, which hooks would hold."""
+        """Hook what leads to ``outputs``, but for leaves: hooks would hold the gradients that they keep."""
         handles: list[Any] = []
         edges = [out if isinstance(out, GradientEdge) else get_gradient_edge(out) for out in outputs]
         waiting: list[Node | None] = [edge.node for edge in edges]
@@ -98,7 +101,7 @@ class Engine:
         self.between_nodes = True
 
     def in_place(self, func: Any, args: Sequence[Any]) -> Any:
-        """The overload that eager execution runs in place of ``func``, writing into its first argument, or None.
+        """The overload that eager execution runs instead of ``func``, into its first operand, or None.
 
         To be asked before anything else takes hold of the arguments.
         """
@@ -106,7 +109,11 @@ class Engine:
             return None
         if func is ADD and self.between_nodes:
             return aten.add_.Tensor if self._is_alone(args[0]) else None
-        if func not in _FUNCTIONAL or self.between_nodes or (node := torch._C._current_autograd_node()) is None:
+        if (
+            func not in _FUNCTIONAL
+            or self.between_nodes
+            or (node := torch._C._current_autograd_node()) is None
+        ):
             return None
         return DERIVATIVES.get(node.name().rstrip("0123456789"), {}).get(func)
 
@@ -120,7 +127,8 @@ _FUNCTIONAL = {func for overloads in DERIVATIVES.values() for func in overloads}
 def counts(tensor: Tensor) -> Counts:
     """How many hold this tensor, and its storage."""
     storage = tensor.untyped_storage()
-    return tensor._use_count(), torch._C._storage_Use_Count(storage._cdata)
+    holders: int = tensor._use_count()  # type: ignore[attr-defined]
+    return holders, torch._C._storage_Use_Count(storage._cdata)
 
 
 def _is_dense(tensor: Tensor) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.tracing.fake import NeedsDataError
-from ctxbench.tracing.ops import MemoryEvent
+from ctxbench.tracing.ops import INSIDE, MemoryEvent
 
 
 def parts(tensor: Tensor) -> tuple[Tensor, ...]:
@@ -77,11 +77,10 @@ class Lifetimes:
             if storage._cdata not in self._live:
                 self._given[storage._cdata] = storage
 
-    def workspace(self, size: int) -> None:
-        """Memory that the running operation takes and gives back."""
-        self._event(self._born, size)
-        self._event(self._born, -size)
-        self._born += 1
+    def inside(self, size: int) -> None:
+        """The most that the running operation has at once before it returns, outputs among it."""
+        self._event(INSIDE, size)
+        self._event(INSIDE, -size)
 
     def follow(self, tensor: Tensor) -> None:
         """Note the birth of a storage, or that it was resized, and watch for its death."""

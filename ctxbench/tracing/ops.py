@@ -39,8 +39,15 @@ class Op:
         return 2 * self.macs + self.elementwise
 
 
+INSIDE = -1
+"""Number that stands for what an operation takes and gives back before it returns."""
+
+
 class MemoryEvent(NamedTuple):
-    """A storage was born (``bytes`` > 0) or died (``bytes`` < 0) after operation number ``op``."""
+    """A storage was born (``bytes`` > 0) or died (``bytes`` < 0) after operation number ``op``.
+
+    Under number ``INSIDE`` is the most that the operation's kernel on the CPU had at once, outputs among it.
+    """
 
     op: int
     storage: int
@@ -53,9 +60,9 @@ class Trace:
 
     ``events`` leave out parameters, buffers, the input and the upstream gradient. ``saved`` are the storages
     (number to bytes) that autograd saves for the backward pass (as torch's saved_tensors_hooks shows them),
-    without parameters, buffers and the input. ``inside`` is what was taken inside operations, by their number,
-    where a library of which not all is known ran them. ``tensors`` says whether the pass ran on fake tensors or was
-    computed; ``note`` why, and where else the recording departed from plain eager execution.
+    without parameters, buffers and the input. ``inside`` is what operations took that a library ran of which
+    not all is known, by their number. ``tensors`` says whether the pass ran on fake tensors or was computed;
+    ``note`` why, and where else the recording departed from plain eager execution.
     """
 
     shape: tuple[int, ...]

@@ -142,7 +142,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         self.memory.op = len(self.ops) - 1
         if most := taken(func, args, kwargs, out, self._threads):
-            self.memory.workspace(most.bytes)
+            self.memory.inside(most.bytes)
             if most.library or most.fitted:
                 self.inside[self.memory.op] = most
         for tensor in (*inputs, *outputs):
@@ -151,7 +151,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _is_composite(func: Any) -> bool:
-    """Whether eager execution runs this operation as others, by torch's kernel in C++, for want of one of its own.
+    """Whether eager execution runs this operation as others, by torch's kernel in C++ for all devices.
 
     Torch also has decompositions in Python, for compilers: eager execution never takes those.
     """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ctxbench.tracing.ops import MemoryEvent, Op, Phase, Trace
+from ctxbench.tracing.ops import INSIDE, MemoryEvent, Op, Phase, Trace
 
 CUDA_BLOCK = 512
 """Bytes: the granularity of CUDA's caching allocator."""
@@ -33,19 +33,24 @@ def saved_bytes(trace: Trace) -> int:
 
 
 def timeline(trace: Trace, block: int = 1) -> list[int]:
-    """Live bytes after each memory event; each storage is rounded up to a multiple of ``block`` bytes."""
+    """Live bytes after each memory event.
+
+    ``block=CUDA_BLOCK`` is for CUDA: each storage is rounded up to a multiple of so many bytes, and what the
+    CPU's kernels take inside a call is left out.
+    """
 
     def rounded(size: int) -> int:
         return -(-abs(size) // block) * block * (1 if size > 0 else -1)
 
-    return list(accumulate(rounded(event.bytes) for event in trace.events))
+    events = (event for event in trace.events if block == 1 or event.storage != INSIDE)
+    return list(accumulate(rounded(event.bytes) for event in events))
 
 
 def peak_bytes(trace: Trace, block: int = 1) -> int:
     """Predicted peak of live storages above parameters, buffers, input and upstream gradient.
 
-    ``block=CUDA_BLOCK`` rounds as CUDA's allocator does. In it is what PyTorch's kernels on the CPU take inside
-    a call, and oneDNN's where its rules are known; :func:`peak_note` says which are not.
+    On the CPU it holds what PyTorch's kernels take inside a call, and oneDNN's where its rules are known;
+    :func:`peak_note` says which are not. ``block=CUDA_BLOCK`` is for CUDA, without workspaces.
     """
     return max(timeline(trace, block), default=0)
 
@@ -70,7 +75,7 @@ def peak_note(trace: Trace) -> str:
             fitted[inside.fitted] = None
     parts = [f"without the scratch of {', '.join(without)}"] if without else []
     parts += [f"by rules for {', '.join(fitted)} fitted on AVX-512"] if fitted else []
-    return f"predicted peak: {'; '.join(parts)}" if parts else ""
+    return "; ".join(parts)
 
 
 def _live_before(trace: Trace) -> list[int]:

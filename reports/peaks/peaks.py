@@ -4,9 +4,9 @@
     python reports/peaks/peaks.py --threads 2
     python reports/peaks/peaks.py --dtype bfloat16
 
-Each form × {infer, train} × four shapes × batch 1 and 2: the peak that the trace predicts and the one that the
-worker measures, both in bytes above parameters, input and upstream gradient. Writes a CSV beside this file,
-adds nothing to the others, and draws the histogram and the README of all that are there.
+Each form × {infer, train} × four shapes × batch 1 and 2: the peak that the trace predicts and the one that
+the worker measures, in bytes above parameters, input and upstream gradient. Each command writes its own CSV
+beside this file, and the histogram and the README of all that are there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,14 @@ def rows(dtype: str, wanted: list[str]) -> Iterator[dict[str, object]]:
                 for batch in (1, 2):
                     for mode in ("infer", "train"):
                         case = Case(
-                            name, channels, height, width, implementation=form, batch=batch, dtype=dtype, mode=mode
+                            name,
+                            channels,
+                            height,
+                            width,
+                            implementation=form,
+                            batch=batch,
+                            dtype=dtype,
+                            mode=mode,
                         )
                         recorded = count_case(case)
                         if not isinstance(recorded, NotCounted):
@@ -62,7 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--module", action="append", default=[], help="only this block; repeatable; prints only")
+    parser.add_argument(
+        "--module", action="append", default=[], help="only this block; repeatable; prints only"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     found = []

@@ -19,7 +19,7 @@ or by torch's own ``register_flop_formula``. An operation that none of these kno
 by name, adds nothing, and makes every count with it a lower bound.
 """
 
-from ctxbench.tracing.formulas import convolutions, elementwise, kernels, products
+from ctxbench.tracing.formulas import attention, convolutions, elementwise, kernels, products
 from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula
 from ctxbench.tracing.formulas.taken import Taken, taken
 
@@ -27,6 +27,7 @@ __all__ = [
     "PRODUCTS",
     "Kind",
     "Taken",
+    "attention",
     "base_name",
     "convolutions",
     "cost",

@@ -1,7 +1,7 @@
 """How much of its columns a convolution of oneDNN unfolds at once, in a forward pass by products.
 
 It looks for blocks of outputs, positions and inputs that stay in the second cache, by an estimate of how well
-each choice uses threads, memory and arithmetic; the choice is restated here, since the scratch follows from it.
+each choice uses threads, memory and arithmetic. It is restated here, since the scratch follows from it.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ def columns_at_once(
 ) -> int:
     """Floats of columns that all threads hold, of a convolution of one group."""
     taps, spatial = side**2, batch * positions
-    if not (spatial >= threads * FLOATS or positions < batch or (stride == 1 and inputs * taps <= outputs / 20)):
+    if not (
+        spatial >= threads * FLOATS or positions < batch or (stride == 1 and inputs * taps <= outputs / 20)
+    ):
         return inputs * taps * positions
     search = _Search(batch, inputs, outputs, positions, taps, stride, threads, cache_bytes(2) // 4)
     best, blocks = 0.0, (1, 1, inputs)

@@ -58,7 +58,7 @@ def _convolution_backward(call: Call, threads: int) -> Taken | int:
 def _backend(call: Call, x: Tensor, weight: Tensor) -> str:
     """Which kernel PyTorch chooses on this machine for so many threads, by its own name."""
     names = ("stride", "padding", "dilation", "transposed", "output_padding", "groups")
-    chosen: Any = torch._C._select_conv_backend(x, weight, None, *map(call.__getitem__, names))  # type: ignore[attr-defined]
+    chosen: Any = torch._C._select_conv_backend(x, weight, None, *map(call.__getitem__, names))
     return str(chosen.name)
 
 
@@ -87,15 +87,18 @@ def _sizes(call: Call, y: Tensor, threads: int, bias: bool) -> Convolution | Non
         whole = group == (1, 1) and groups % BLOCK == 0
         if call["dilation"][0] > 1 or not (whole or all(channels % BLOCK == 0 for channels in group)):
             return None
+    (n, inputs, height, width), (_, channels, out_height, out_width) = x.shape, y.shape
+    stride, padding, dilation = (call[name][0] for name in ("stride", "padding", "dilation"))
     return Convolution(
-        x.shape[0], x.shape[1], y.shape[1], *x.shape[2:], *y.shape[2:],
-        weight.shape[2], call["stride"][0], call["padding"][0], call["dilation"][0], groups, bias, threads,
+        n, inputs, channels, height, width, out_height, out_width,
+        weight.shape[2], stride, padding, dilation, groups, bias, threads,
     )  # fmt: skip
 
 
 def _own_columns(call: Call, y: Tensor, backend: str) -> int:
     """Bytes of unfolded images; a kernel of one element that is not strided reads them as they are."""
-    x, weight = call["input"], call["weight"]
+    x: Tensor = call["input"]
+    weight: Tensor = call["weight"]
     if prod(weight.shape[2:]) == prod(call["stride"]) == 1 and not any(call["padding"]):
         return 0
     images = len(x) if backend == OWN[0] else 1

@@ -1,6 +1,6 @@
 """What PyTorch's own kernels on the CPU take inside a call: copies of operands, casts, and buffers.
 
-N batch, C channels, L and S positions of queries and keys, E and Eᵥ widths of heads, T threads.
+N batch, C channels, T threads.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _softmax(call: Call, threads: int) -> int:
 def _safe_softmax(call: Call, threads: int) -> int:
     """A mask of what is excluded, and of the rows in which all is."""
     x = call.input
-    rows = x.numel() // max(x.shape[call["dim"]], 1)
+    rows = x.numel() // max(int(x.shape[call["dim"]]), 1)
     return outputs(call) + copied(x) + x.numel() + rows + FLOAT
 
 
@@ -109,6 +109,7 @@ def _layer_norm_backward(call: Call, threads: int) -> int:
 @kernel("native_group_norm_backward")
 def _group_norm_backward(call: Call, threads: int) -> int:
     """Two sums for each channel of each image."""
+    x: Tensor
     gradient, x = call.args[:2]
     wanted = suggested_format(x)
     return _given(call) + copied(gradient, wanted) + copied(x, wanted) + 2 * prod(x.shape[:2]) * _statistic(x)
@@ -165,7 +166,9 @@ def _recurrent(call: Call, threads: int) -> Taken:
     return Taken(outputs(call), library="oneDNN's LSTM")
 
 
-@kernel("native_batch_norm _native_batch_norm_legit _batch_norm_with_update _native_batch_norm_legit_no_training")
+@kernel(
+    "native_batch_norm _native_batch_norm_legit _batch_norm_with_update _native_batch_norm_legit_no_training"
+)
 def _batch_norm(call: Call, threads: int) -> int:
     """Two values a channel; of one position or with channels last a sum for each thread besides."""
     x = call.input
@@ -224,7 +227,7 @@ TAP = 12
 
 @kernel("upsample_bilinear2d upsample_nearest2d _upsample_nearest_exact2d")
 def _resize(call: Call, threads: int) -> int:
-    """With channels last, which small maps are brought to; otherwise with a table of weights for each side."""
+    """With channels last, which small maps are brought to; otherwise by a table of weights a side."""
     x, y = call.input, call.out
     last = torch.channels_last
     if sum(y.shape[2:]) <= VECTORISED_BELOW or (x.is_contiguous(memory_format=last) and x.shape[1] > 3):
@@ -252,7 +255,9 @@ def _product(call: Call, threads: int) -> Taken | int:
     matrices = [x for x in operands if x.ndim > 1]
     if call.out.dtype in HALVES:
         return Taken(outputs(call), library=f"oneDNN's {base_name(call._func)}")
-    copies = sum(size(x) // (x.shape[0] if x.ndim == 3 else 1) for x in matrices if x.numel() and not _is_matrix(x))
+    copies = sum(
+        size(x) // (x.shape[0] if x.ndim == 3 else 1) for x in matrices if x.numel() and not _is_matrix(x)
+    )
     return outputs(call) + copies
 
 
@@ -260,51 +265,3 @@ def _is_matrix(x: Tensor) -> bool:
     """Whether the last two dimensions are a matrix in rows or in columns, each after the end of the last."""
     (rows, columns), (down, across) = x.shape[-2:], x.stride()[-2:]
     return (across == 1 and down >= max(columns, 1)) or (down == 1 and across >= max(rows, 1))
-
-
-def _tile(positions: int) -> int:
-    """Queries that fused attention takes at once."""
-    return 256 if positions >= 768 else 64 if positions >= 192 else 32
-
-
-KEYS_AT_ONCE = 512
-
-
-@kernel("_scaled_dot_product_flash_attention_for_cpu")
-def _attention(call: Call, threads: int) -> Taken | int:
-    """For each thread the scores of a tile, its maxima and sums, and its share of the output."""
-    query, key, value = call.args[:3]
-    rows, columns = _tile(query.shape[-2]), min(KEYS_AT_ONCE, key.shape[-2])
-    floats = threads * rows * (columns + 2 + value.shape[-1])
-    most = outputs(call) + FLOAT * floats
-    return Taken(most, library="the packing of attention") if query.dtype in HALVES else most
-
-
-@kernel("_scaled_dot_product_flash_attention_for_cpu_backward")
-def _attention_backward(call: Call, threads: int) -> Taken | int:
-    """For each thread two tiles of scores; sums of rows; a copy of the gradient, heads side by side."""
-    gradient, query, key = call.args[:3]
-    rows, columns = _tile(query.shape[-2]), min(KEYS_AT_ONCE, key.shape[-2])
-    floats = rows * (2 * threads * columns + 1)
-    most = outputs(call) + copied(gradient.transpose(1, 2)) + FLOAT * floats
-    return Taken(most, library="the packing of attention") if query.dtype in HALVES else most
-
-
-@kernel("_native_multi_head_attention")
-def _multi_head_attention(call: Call, threads: int) -> int:
-    """Queries, keys and values beside their scores."""
-    query, key, _, width, heads = call.args[:5]
-    return _heads(query, key, width, heads, hidden=0)
-
-
-@kernel("_transformer_encoder_layer_fwd")
-def _encoder_layer(call: Call, threads: int) -> int:
-    """As attention, of a normalised map where that comes first; then the hidden features."""
-    query, width, heads = call.args[:3]
-    most = _heads(query, query, width, heads, hidden=call["ffn_weight_1"].shape[0])
-    return most + (size(query) if call["norm_first"] else 0)
-
-
-def _heads(query: Tensor, key: Tensor, width: int, heads: int, hidden: int) -> int:
-    attention = 3 * width + heads * key.shape[1]
-    return prod(query.shape[:2]) * max(attention, hidden + 2 * width) * query.element_size()

@@ -209,7 +209,7 @@ def _forward_is_direct(c: Convolution) -> bool:
 
 
 def _small_kernel(c: Convolution) -> bool:
-    """Whether a row of inputs, of two blocks of outputs and the weights between them stay in the first cache."""
+    """Whether a row of inputs, of two blocks of outputs, and their weights stay in the first cache."""
     inputs = min(c.inputs, BLOCK)
     floats = over(c.width, c.stride) * inputs * c.side + 2 * BLOCK * (c.out_width + c.taps * inputs)
     exceptions = {13: 192, SUMS: 512}
@@ -239,7 +239,9 @@ def _input_gradient_is_direct(c: Convolution) -> bool:
 def _weight_gradient_is_direct(c: Convolution) -> bool:
     if c.dilation > 1 and (c.stride > 1 or c.extent > c.height):
         return False
-    return c.padding <= c.extent // 2 and max(c.padding, c.right_padding(c.out_width)) <= SUMS and c.side <= 14
+    return (
+        c.padding <= c.extent // 2 and max(c.padding, c.right_padding(c.out_width)) <= SUMS and c.side <= 14
+    )
 
 
 def _divisor(number: int, most: int) -> int:
@@ -266,7 +268,9 @@ def _threads_over_batch(c: Convolution) -> int:
     in_block = c.inputs if not c.pointwise and c.inputs <= FEW else BLOCK
     by_rows = not c.pointwise and c.dilation == 1 and c.out_height > 8
     parts = c.batch * (c.positions // BLOCK if c.pointwise else c.out_height // 8 if by_rows else 1)
-    in_rows, in_row = (c.batch * c.height, c.width) if by_rows or c.pointwise else (c.batch, c.height * c.width)
+    in_rows, in_row = (
+        (c.batch * c.height, c.width) if by_rows or c.pointwise else (c.batch, c.height * c.width)
+    )
     out_rows, out_row = (
         (c.batch * c.out_height, c.out_width) if by_rows or c.pointwise else (c.batch, c.positions)
     )
