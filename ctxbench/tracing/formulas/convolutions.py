@@ -96,10 +96,11 @@ def _sizes(call: Call, y: Tensor, threads: int, bias: bool) -> Convolution | Non
 
 
 def _own_columns(call: Call, y: Tensor, backend: str) -> int:
-    """Bytes of unfolded images; a kernel of one element that is not strided reads them as they are."""
+    """Bytes of unfolded images; a kernel of one element, neither strided nor dilated, reads them as they are."""
     x: Tensor = call["input"]
     weight: Tensor = call["weight"]
-    if prod(weight.shape[2:]) == prod(call["stride"]) == 1 and not any(call["padding"]):
+    whole = prod(weight.shape[2:]) == prod(call["stride"]) == 1 and not any(call["padding"])
+    if whole and backend == OWN[0]:
         return 0
     images = len(x) if backend == OWN[0] else 1
     return images * prod(weight.shape[1:]) * prod(y.shape[2:]) * x.element_size()

@@ -196,6 +196,7 @@ def _by_batch_statistics(call: Call) -> bool:
 @kernel("native_batch_norm_backward")
 def _batch_norm_backward(call: Call, threads: int) -> int:
     """In one format the gradient is allocated twice; otherwise the sums of a channel are tensors."""
+    x: Tensor
     gradient, x = call.args[:2]
     gradients = _given(call)
     channels = x.shape[1] * _statistic(x)
