@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -158,10 +159,12 @@ class _Calibration(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def counts_of_one_holder() -> Counts:
-    """What :func:`counts` gives, from inside a mode, of a gradient that only the engine holds.
+@cache
+def counts_of_one_holder(modes: int) -> Counts:
+    """What :func:`counts` gives, from inside one more mode, of a gradient that only the engine holds.
 
-    Seen in a graph in which two fresh gradients meet: how often Python and modes hold it is torch's affair.
+    Seen in a graph in which two fresh gradients meet: how often Python and modes hold it is torch's affair,
+    which depends on how many ``modes`` are on.
     """
     engine = Engine()
     mode = _Calibration(engine)

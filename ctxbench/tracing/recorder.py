@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass_type
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode_stack,
+    is_traceable_wrapper_subclass_type,
+)
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
@@ -36,7 +40,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.memory = Lifetimes(given)
         self.inside: dict[int, Taken] = {}
-        self._engine = Engine(counts_of_one_holder())
+        self._engine = Engine(counts_of_one_holder(len(_get_current_dispatch_mode_stack())))
         self._threads = torch.get_num_threads()
         self.phase: Phase = "forward"
         self._paths = {id(m): path for path, m in module.named_modules()}
@@ -141,7 +145,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         )
         self.memory.op = len(self.ops) - 1
-        if most := taken(func, args, kwargs, out, self._threads):
+        dense = all(t.layout == torch.strided and not t.is_nested for t in (*inputs, *outputs))
+        if dense and (most := taken(func, args, kwargs, out, self._threads)):
             self.memory.inside(most.bytes)
             if most.library or most.fitted:
                 self.inside[self.memory.op] = most

@@ -96,7 +96,7 @@ def _sizes(call: Call, y: Tensor, threads: int, bias: bool) -> Convolution | Non
 
 
 def _own_columns(call: Call, y: Tensor, backend: str) -> int:
-    """Bytes of unfolded images; a kernel of one element, neither strided nor dilated, reads them as they are."""
+    """Bytes of unfolded images; one element of a kernel, not strided or dilated, reads them as is."""
     x: Tensor = call["input"]
     weight: Tensor = call["weight"]
     whole = prod(weight.shape[2:]) == prod(call["stride"]) == 1 and not any(call["padding"])

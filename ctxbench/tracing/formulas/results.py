@@ -25,8 +25,8 @@ def as_eager_returns(func: Any, args: Sequence[Any], out: Any) -> Any:
             return (*out[:3], out[3].new_empty(_lstm_workspace(args[0], hidden=args[6].shape[-1])))
         case "col2im" if isinstance(out, FakeTensor):
             return _within(args[0], out)
-        case "view" | "_unsafe_view" if isinstance(out, FakeTensor) and out.ndim == 4 and 1 in out.shape:
-            return _viewed(args[0], out)
+        case "view" | "_unsafe_view" if out.ndim == 4 and 1 in out.shape and not args[0].is_contiguous():
+            return _viewed(args[0], out) if isinstance(out, FakeTensor) else out
     return out
 
 

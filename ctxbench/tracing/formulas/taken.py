@@ -45,17 +45,12 @@ def kernel(names: str) -> Callable[[Rule], Rule]:
 
 
 def taken(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any, threads: int) -> Taken | None:
-    """What one call takes, where more than its outputs; None where no more, or nothing is known of it."""
+    """What one call on dense tensors takes; None where that is its outputs, or nothing is known of it."""
     rule = _rules.get(base_name(func))
-    if rule is None or any(t.layout != torch.strided or t.is_nested for t in tensors((args, out))):
+    if rule is None:
         return None
     most = rule(Call(func, args, kwargs, out), threads)
     return most if isinstance(most, Taken) else Taken(most)
-
-
-def tensors(tree: Any) -> list[Tensor]:
-    """The tensors in a tree of arguments or results."""
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def size(*given: Tensor | None) -> int:
@@ -65,7 +60,9 @@ def size(*given: Tensor | None) -> int:
 
 def outputs(call: Call) -> int:
     """Bytes of what a call returns; 0 where it writes into an argument."""
-    return 0 if call._func._schema.is_mutable else size(*tensors(call._result))
+    if call._func._schema.is_mutable:
+        return 0
+    return size(*(leaf for leaf in tree_leaves(call._result) if isinstance(leaf, Tensor)))
 
 
 def suggested_format(x: Tensor) -> torch.memory_format:
