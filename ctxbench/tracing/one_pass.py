@@ -28,6 +28,8 @@ class Pass:
     dtype: torch.dtype
     layout: Literal["contiguous", "channels_last"]
     mode: Literal["infer", "train"]
+    threads: int = field(default_factory=torch.get_num_threads)
+    """Of the process that asks, by which kernels are chosen; one that runs the pass may have fewer."""
 
     @property
     def train(self) -> bool:
@@ -78,7 +80,7 @@ class Recording:
     def _run(self, x: Tensor, given: Tensor, hooks: bool) -> Trace:
         """Run the module on ``given``, which is the leaf ``x`` or a clone of it."""
         module, wanted = self.module, self.wanted
-        recorder = Recorder(module, [*module.parameters(), *module.buffers(), x, given])
+        recorder = Recorder(module, [*module.parameters(), *module.buffers(), x, given], wanted.threads)
         self.recorder = recorder
         saved: dict[int, int] = {}
         with recorder.recording(hooks), torch.set_grad_enabled(wanted.train):

@@ -31,17 +31,20 @@ COMPOSITE = "CompositeImplicitAutograd"
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records what ``module`` runs; ``given`` are the tensors that are there before it runs."""
+    """Records what ``module`` runs; ``given`` are the tensors that are there before it runs.
+
+    What kernels take inside a call is that of so many ``threads``.
+    """
 
     supports_higher_order_operators = True
 
-    def __init__(self, module: nn.Module, given: list[Tensor]) -> None:
+    def __init__(self, module: nn.Module, given: list[Tensor], threads: int = 1) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.memory = Lifetimes(given)
         self.inside: dict[int, Taken] = {}
         self._engine = Engine(counts_of_one_holder(len(_get_current_dispatch_mode_stack())))
-        self._threads = torch.get_num_threads()
+        self._threads = threads
         self.phase: Phase = "forward"
         self._paths = {id(m): path for path, m in module.named_modules()}
         self._stack = [""]

@@ -37,8 +37,8 @@ HEAD = """# Predicted and measured peaks
 
 Peak memory of a pass above parameters, input and upstream gradient, of every built-in block and form, in
 inference and in training, at four shapes, batch 1 and 2: as the trace predicts it without running anything,
-and as the CPU allocator's log shows it. An error of more than 1 % has a kernel named beside it whose scratch is
-not known (`note` in the tables), or counts as *unnamed*.
+and as the CPU allocator's log shows it. An error of more than 1 % has a kernel named beside it whose scratch
+is not known (`note` in the tables), or counts as *unnamed*.
 
 ![Histogram](histogram.png)
 
