@@ -51,6 +51,8 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
         fill(measured, reserved_sim_bytes=lambda trace: peak_reserved(trace, settings))
     except NotSimulatedError as error:
         reasons["reserved_sim_bytes"] = str(error)
+    if isinstance(measured, Trace) and not cuda:
+        values["peak_pred_note"] = views.peak_note(measured)
     of_published = infer if published == case else count_case(published, "infer")
     fill(of_published, published_macs=views.macs)
     traces = [answer for answer in (train, infer) if isinstance(answer, Trace)]

@@ -60,6 +60,8 @@ class Record:
     """Activations kept for the backward pass, without parameters and without the input."""
     peak_pred_bytes: int | None = None
     """Predicted peak of live storages above parameters and input, in the case's mode."""
+    peak_pred_note: str = ""
+    """What that peak lacks or rests on: libraries whose scratch is not known, or whose rules were fitted."""
     reserved_sim_bytes: int | None = None
     """Simulated peak the caching allocator of a CUDA device would hold, parameters and input included, in the
     case's mode, whatever its device."""

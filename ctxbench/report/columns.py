@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NOT_COUNTED = "Not counted, for want of a formula"
 TRACED_OTHERWISE = "Traced differently"
 ODD = "Odd when it ran"
+PREDICTED = "Predicted peak"
 """How notes on a count begin, in every table."""
 LOWER_BOUND = "≥ "
 """What stands before a count in which an operation is missing."""
@@ -303,6 +304,8 @@ def reason(record: Record) -> str:
     ]
     if record.unknown_ops:
         parts.append(f"not counted: {missed(record.unknown_ops)}")
+    if record.peak_pred_note:
+        parts.append(f"predicted peak {record.peak_pred_note}")
     return "; ".join(filter(None, parts))
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxbench.errors import UserError
-from ctxbench.report.columns import LOWER_BOUND, NOT_COUNTED, SIMULATED, TRACED_OTHERWISE, missed
+from ctxbench.report.columns import (
+    LOWER_BOUND,
+    NOT_COUNTED,
+    PREDICTED,
+    SIMULATED,
+    TRACED_OTHERWISE,
+    missed,
+)
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
@@ -55,6 +62,8 @@ class Count(Result):
     note: str = ""
     not_simulated: str = ""
     """Why there is no reserved memory; empty where there is."""
+    peak_note: str = ""
+    """What the predicted peaks lack or rest on: libraries."""
     config: str = ""
     """Options in which it departs from its defaults: a preset's, and those given."""
     bound: str = ""
@@ -101,6 +110,7 @@ class Count(Result):
             peak_infer_bytes=views.peak_bytes(infer),
             reserved_infer_bytes=peak_reserved(infer, settings) if settings else None,
             not_simulated=not_simulated,
+            peak_note=_peak_note(infer, train),
             lower_bound=infer.lower_bound,
             **trained,
         )
@@ -130,6 +140,7 @@ class Count(Result):
         reserved = [f"{size / MIB:.0f} MiB {when}" for when, size in peaks.items() if size is not None]
         remarks = {
             "Configuration": self.config,
+            PREDICTED: self.peak_note,
             NOT_COUNTED: missed(self.unknown_ops),
             "Memory reserved (simulated)": self.not_simulated or f"{' and '.join(reserved)}. {SIMULATED}",
             (TRACED_OTHERWISE if self.has_training_pass else NO_TRAINING_PASS): self.note,
@@ -184,8 +195,18 @@ COUNT: tuple[Column[Count], ...] = (
     raw("bwd_flops", _field("bwd_flops"), "int"),
     raw("unknown_ops", _field("unknown_ops"), "text"),
     raw("note", _field("note"), "text"),
+    raw("peak_note", _field("peak_note"), "text"),
     raw("config", _field("config"), "text"),
 )  # fmt: skip
+
+
+def _peak_note(infer: Trace, train: Trace | UserError) -> str:
+    """What is to be said of either peak, once where it is the same."""
+    traces = {"infer": infer} if isinstance(train, UserError) else {"infer": infer, "train": train}
+    notes = {mode: views.peak_note(recorded) for mode, recorded in traces.items()}
+    if len(set(notes.values())) == 1:
+        return notes["infer"]
+    return "; ".join(f"{mode}: {note}" for mode, note in notes.items() if note)
 
 
 @dataclass(frozen=True, repr=False)

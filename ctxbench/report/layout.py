@@ -15,6 +15,7 @@ from ctxbench.report.columns import (
     NOT_COUNTED,
     ODD,
     PARAMS,
+    PREDICTED,
     PUBLISHED_MACS,
     TRACED_OTHERWISE,
     at_least,
@@ -251,6 +252,8 @@ def _misses(records: Sequence[Record], others: Sequence[Column[Record]]) -> list
         )
     if unknown := _by_words(records, lambda r: missed(r.unknown_ops)):
         notes.append(f"{NOT_COUNTED}: {_in_words(unknown)}.")
+    if peaks := _by_words(records, lambda r: r.peak_pred_note):
+        notes.append(f"{PREDICTED}: {_in_words(peaks)}.")
     if odd := _by_words(records, lambda r: ", ".join(r.warnings)):
         notes.append(f"{ODD}: {_in_words(odd)}.")
     if traced := _by_words(records, lambda r: r.note):

@@ -184,7 +184,7 @@ def convert(module: nn.Module, dtype: torch.dtype, memory_format: torch.memory_f
     def converted(tensor: Tensor, is_parameter: bool) -> Tensor:
         if tensor._cdata not in done:
             new = _convert_one(tensor, dtype, memory_format)
-            if is_parameter:
+            if is_parameter and new is not tensor:
                 new = nn.Parameter(new, tensor.requires_grad)
             done[tensor._cdata] = tensor, new
         return done[tensor._cdata][1]
@@ -200,6 +200,9 @@ def convert(module: nn.Module, dtype: torch.dtype, memory_format: torch.memory_f
 
 def _convert_one(tensor: Tensor, dtype: torch.dtype, memory_format: torch.memory_format) -> Tensor:
     to = dtype if tensor.is_floating_point() else tensor.dtype
+    is_laid_out = tensor.ndim != 4 or tensor.is_contiguous(memory_format=memory_format)
+    if tensor.dtype == to and tensor.device.type == "cpu" and is_laid_out:
+        return tensor
     if tensor.is_meta:  # shapes alone: lazy layers came from there
         new = torch.empty(tensor.shape, dtype=to)
     else:

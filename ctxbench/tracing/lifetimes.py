@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.sandbox.fake import NeedsDataError
-from ctxbench.tracing.ops import MemoryEvent
+from ctxbench.tracing.ops import INSIDE, MemoryEvent
 
 
 def parts(tensor: Tensor) -> tuple[Tensor, ...]:
@@ -62,8 +62,6 @@ class Lifetimes:
         self.events: list[MemoryEvent] = []
         self.op = -1
         """Number of the operation that is running."""
-        self.scratch: set[int] = set()
-        """Numbers of what was taken inside operations."""
         self._given = {p.untyped_storage()._cdata: p.untyped_storage() for t in given for p in parts(t)}
         self._live: dict[int, _Storage] = {}  # by address
         self._packed: dict[int, int] = {}  # number to bytes
@@ -83,12 +81,10 @@ class Lifetimes:
             if storage._cdata not in self._live:
                 self._given[storage._cdata] = storage
 
-    def workspace(self, size: int) -> None:
-        """Memory that the running operation takes and gives back."""
-        self.scratch.add(self._born)
-        self._event(self._born, size)
-        self._event(self._born, -size)
-        self._born += 1
+    def inside(self, size: int) -> None:
+        """The most that the running operation has at once before it returns, outputs among it."""
+        self._event(INSIDE, size)
+        self._event(INSIDE, -size)
 
     def follow(self, tensor: Tensor) -> None:
         """Note the birth of a storage, or that it was resized, and watch for its death."""

@@ -29,6 +29,8 @@ class Pass:
     layout: Literal["contiguous", "channels_last"]
     mode: Literal["infer", "train"]
     interface: Interface = PLAIN
+    threads: int = field(default_factory=torch.get_num_threads)
+    """Of the process that asks, by which kernels are chosen; one that runs the pass may have fewer."""
 
     @property
     def train(self) -> bool:
@@ -85,7 +87,7 @@ class Recording:
         """Run the module on ``given``, which are the ``leaves`` or clones of them."""
         module, wanted = self.module, self.wanted
         tensors = [*module.parameters(), *module.buffers(), *leaves.tensors, *given.tensors]
-        recorder = Recorder(module, tensors)
+        recorder = Recorder(module, tensors, wanted.threads)
         self.recorder = recorder
         saved: dict[int, int] = {}
         with recorder.recording(hooks), torch.set_grad_enabled(wanted.train):
@@ -110,6 +112,6 @@ class Recording:
             ops=tuple(recorder.ops),
             events=tuple(recorder.memory.events),
             given=recorder.memory.given(),
-            scratch=frozenset(recorder.memory.scratch),
             saved=saved,
+            inside=recorder.inside,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ctxbench.tracing.formulas import Kind
+from ctxbench.tracing.formulas import Kind, Taken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,15 @@ class Op:
         return 2 * self.macs + self.elementwise
 
 
+INSIDE = -1
+"""Number that stands for what an operation takes and gives back before it returns."""
+
+
 class MemoryEvent(NamedTuple):
-    """A storage was born (``bytes`` > 0) or died (``bytes`` < 0) after operation number ``op``."""
+    """A storage was born (``bytes`` > 0) or died (``bytes`` < 0) after operation number ``op``.
+
+    Under number ``INSIDE`` is the most that the operation's kernel on the CPU had at once, outputs among it.
+    """
 
     op: int
     storage: int
@@ -52,11 +59,10 @@ class Trace:
     """One recorded pass: forward, and in mode ``train`` backward too.
 
     ``events`` leave out parameters, buffers, the input and the upstream gradient, whose storages' bytes are
-    ``given``, in the order in which they came to be; ``scratch`` are the storages in them that the CPU's
-    kernels take and give back inside one operation. ``saved`` are the storages
-    (number to bytes) that autograd saves for the backward pass (as torch's saved_tensors_hooks shows them),
-    without parameters, buffers and the input. ``tensors`` says whether the pass ran on fake tensors or was
-    computed; ``note`` why, and where else the recording departed from plain eager execution.
+    ``given``, in the order in which they came to be. ``saved`` are the storages (number to bytes) that
+    autograd saves for the backward pass (as torch's saved_tensors_hooks shows them), without parameters, buffers and the input. ``inside`` is what operations took that a library ran of which
+    not all is known, by their number. ``tensors`` says whether the pass ran on fake tensors or was computed;
+    ``note`` why, and where else the recording departed from plain eager execution.
     """
 
     shape: tuple[int, ...]
@@ -68,8 +74,8 @@ class Trace:
     ops: tuple[Op, ...]
     events: tuple[MemoryEvent, ...]
     given: tuple[int, ...]
-    scratch: frozenset[int]
     saved: dict[int, int]
+    inside: dict[int, Taken] = field(default_factory=dict)
     note: str = ""
     tensors: Literal["fake", "real"] = "fake"
 

@@ -6,17 +6,23 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass_type
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode_stack,
+    is_traceable_wrapper_subclass_type,
+)
 from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
-from ctxbench.tracing.formulas import PRODUCTS, base_name, cost, workspace_bytes
-from ctxbench.tracing.formulas.memory import with_workspace
+from ctxbench.tracing.engine import Engine, counts_of_one_holder
+from ctxbench.tracing.formulas import PRODUCTS, Taken, base_name, cost, taken
+from ctxbench.tracing.formulas.results import as_eager_returns
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
 from ctxbench.tracing.ops import Op, Phase
 
@@ -25,14 +31,20 @@ COMPOSITE = "CompositeImplicitAutograd"
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records what ``module`` runs; ``given`` are the tensors that are there before it runs."""
+    """Records what ``module`` runs; ``given`` are the tensors that are there before it runs.
+
+    What kernels take inside a call is that of so many ``threads``.
+    """
 
     supports_higher_order_operators = True
 
-    def __init__(self, module: nn.Module, given: list[Tensor]) -> None:
+    def __init__(self, module: nn.Module, given: list[Tensor], threads: int = 1) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.memory = Lifetimes(given)
+        self.inside: dict[int, Taken] = {}
+        self._engine = Engine(counts_of_one_holder(len(_get_current_dispatch_mode_stack())))
+        self._threads = threads
         self.phase: Phase = "forward"
         self._paths = {id(m): path for path, m in module.named_modules()}
         self._stack = [""]
@@ -47,6 +59,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 stack.enter_context(saved_tensors_hooks(self.memory.pack, lambda tensor: tensor))
             stack.enter_context(linear_is_noticed())
             stack.enter_context(branches_run_plainly())
+            stack.enter_context(self._engine.following())
+            stack.enter_context(patch.object(torch, "get_rng_state", self._random_state))
             stack.enter_context(self)
             enter, leave = (
                 register_module_forward_pre_hook(self._enter),
@@ -55,6 +69,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             stack.callback(enter.remove)
             stack.callback(leave.remove)
             yield
+
+    def _random_state(self) -> Tensor:
+        """What checkpoints keep, to draw the same numbers again; it is made below all dispatch."""
+        state = torch.random.get_rng_state()
+        self.memory.follow(state)
+        return state
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._stack.append(self._paths.get(id(module), self._stack[-1]))
@@ -93,6 +113,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if bias_is_added_in_place(func, args, kwargs):
             self._run(torch.ops.aten.add_.Tensor, args, kwargs)
             return torch.ops.aten.alias.default(args[0])
+        if (in_place := self._engine.in_place(func, args)) is not None:
+            self._run(in_place, args, kwargs)
+            return args[0]
         return self._run(func, args, kwargs)
 
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -106,7 +129,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         for tensor in inputs:
             self.memory.accept(tensor)
-        out = with_workspace(func, args, func(*args, **kwargs))
+        out = as_eager_returns(func, args, func(*args, **kwargs))
         outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         kind, macs, elementwise = cost(func, args, kwargs, out)
         self.ops.append(
@@ -125,19 +148,23 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         )
         self.memory.op = len(self.ops) - 1
-        if workspace := workspace_bytes(func, args):
-            self.memory.workspace(workspace)
+        dense = all(t.layout == torch.strided and not t.is_nested for t in (*inputs, *outputs))
+        if dense and (most := taken(func, args, kwargs, out, self._threads)):
+            self.memory.inside(most.bytes)
+            if most.library or most.fitted:
+                self.inside[self.memory.op] = most
         for tensor in (*inputs, *outputs):
             self.memory.follow(tensor)
         return out
 
 
 def _is_composite(func: Any) -> bool:
-    """Whether eager execution runs this operation as others, by torch's kernel in C++.
+    """Whether eager execution runs this operation as others, by torch's kernel in C++ for all devices.
 
     Torch also has decompositions in Python, for compilers: eager execution never takes those.
     """
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE))
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return bool(has_kernel(func.name(), COMPOSITE) and not has_kernel(func.name(), "CPU"))
 
 
 def _only_allocates(func: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ctxbench.tracing.ops import Op, Phase, Trace
+from ctxbench.tracing.ops import INSIDE, MemoryEvent, Op, Phase, Trace
 
 CUDA_BLOCK = 512
 """Bytes: the granularity of CUDA's caching allocator."""
@@ -33,20 +33,61 @@ def saved_bytes(trace: Trace) -> int:
 
 
 def timeline(trace: Trace, block: int = 1) -> list[int]:
-    """Live bytes after each memory event; each storage is rounded up to a multiple of ``block`` bytes."""
+    """Live bytes after each memory event.
+
+    ``block=CUDA_BLOCK`` is for CUDA: each storage is rounded up to a multiple of so many bytes, and what the
+    CPU's kernels take inside a call is left out.
+    """
 
     def rounded(size: int) -> int:
         return -(-abs(size) // block) * block * (1 if size > 0 else -1)
 
-    return list(accumulate(rounded(event.bytes) for event in trace.events))
+    events = (event for event in trace.events if block == 1 or event.storage != INSIDE)
+    return list(accumulate(rounded(event.bytes) for event in events))
 
 
 def peak_bytes(trace: Trace, block: int = 1) -> int:
     """Predicted peak of live storages above parameters, buffers, input and upstream gradient.
 
-    ``block=CUDA_BLOCK`` rounds as CUDA's allocator does. Workspaces inside kernels are not seen.
+    On the CPU it holds what PyTorch's kernels take inside a call, and oneDNN's where its rules are known;
+    :func:`peak_note` says which are not. ``block=CUDA_BLOCK`` is for CUDA, without workspaces.
     """
     return max(timeline(trace, block), default=0)
+
+
+SCRATCH = 2**20
+"""Bytes that a kernel of unknown scratch may take besides copies of all its operands and results."""
+
+
+def peak_note(trace: Trace) -> str:
+    """What the predicted peak lacks or rests on, in words; empty where it is PyTorch's own allocations alone.
+
+    A kernel of a library is named where the true peak may lie inside it: its scratch is not known, but taken
+    to be at most two copies of what it reads and writes, and 1 MiB.
+    """
+    peak, before = peak_bytes(trace), _live_before(trace)
+    without, fitted = dict[str, None](), dict[str, None]()
+    for number, inside in trace.inside.items():
+        most = before[number] + inside.bytes
+        if inside.library and most + 2 * trace.ops[number].bytes + SCRATCH > peak:
+            without[inside.library] = None
+        if inside.fitted and most == peak:
+            fitted[inside.fitted] = None
+    parts = [f"without the scratch of {', '.join(without)}"] if without else []
+    parts += [f"by rules for {', '.join(fitted)} fitted on AVX-512"] if fitted else []
+    return "; ".join(parts)
+
+
+def _live_before(trace: Trace) -> list[int]:
+    """Live bytes when each operation begins."""
+    live, before, events = 0, [], iter([*trace.events, MemoryEvent(len(trace.ops), 0, 0)])
+    event = next(events)
+    for number in range(len(trace.ops)):
+        while event.op < number:
+            live += event.bytes
+            event = next(events)
+        before.append(live)
+    return before
 
 
 @dataclass(frozen=True)

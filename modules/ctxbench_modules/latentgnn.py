@@ -256,26 +256,43 @@ class LatentGNN(nn.Module):
 
     def _fast(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape; W_up at the latent nodes where it costs less there."""
+        if self._absorbs(x.shape[2] * x.shape[3]):
+            return self._absorbed(x, self._graphs(x))
+        return torch.addcmul(x, self.gamma, self.up.fused(self._merge(self._maps(x))))
+
+    def _fast_projections(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """U, None where it is U', and U' (N, C', H, W)."""
         to_visible = self.down.fused(x)
         to_visible = to_visible * _inverse_norm(to_visible, 1)  # (N, C', H, W)
-        to_latent = None
-        if self.down_to_latent is not None:
-            to_latent = self.down_to_latent.fused(x)
-            to_latent = to_latent * _inverse_norm(to_latent, 1)
+        if self.down_to_latent is None:
+            return None, to_visible
+        to_latent = self.down_to_latent.fused(x)
+        return to_latent * _inverse_norm(to_latent, 1), to_visible  # (N, C', H, W) each
+
+    def _graphs(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Of each kernel Zᵀ (N, C', d) and Ψ' (N, d, H·W)."""
+        to_latent, to_visible = self._fast_projections(x)
         kernels = cast(Sequence[Kernel], self.kernels)
-        graphs = [self._fast_kernel(kernel, to_latent, to_visible) for kernel in kernels]
+        return [self._fast_kernel(kernel, to_latent, to_visible) for kernel in kernels]
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        """Of each kernel M_t (N, C', H, W); its Ψ' is gone before the next kernel's comes."""
+        to_latent, to_visible = self._fast_projections(x)
+        kernels = cast(Sequence[Kernel], self.kernels)
+        return [self._fast_map(kernel, to_latent, to_visible) for kernel in kernels]
+
+    def _absorbs(self, positions: int) -> bool:
+        """Whether W_up costs less at the latent nodes than at the ``positions`` of the map."""
         channels, reduced, merged = self.in_channels, self.down.conv.out_channels, self.up.conv.in_channels
-        positions = x.shape[2] * x.shape[3]
         absorbed = channels * self.nodes * (reduced + positions)
-        if not self.graph_conv and absorbed < (reduced * self.nodes + channels * merged) * positions:
-            return self._absorbed(x, graphs)
-        maps = []
-        for kernel, (z, psi) in zip(kernels, graphs, strict=True):
-            if kernel.graph_conv is None:
-                maps.append((z @ psi).view(len(x), -1, *x.shape[2:]))  # (N, C', H, W)
-            else:
-                maps.append(kernel.graph_conv.of_product(z, psi, x.shape[2:]))  # (N, C', H, W)
-        return torch.addcmul(x, self.gamma, self.up.fused(self._merge(maps)))
+        return not self.graph_conv and absorbed < (reduced * self.nodes + channels * merged) * positions
+
+    def _fast_map(self, kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> Tensor:
+        """M_t (N, C', H, W), of U and U' (N, C', H, W)."""
+        z, psi = self._fast_kernel(kernel, to_latent, to_visible)
+        if kernel.graph_conv is None:
+            return (z @ psi).view(to_visible.shape)  # (N, C', H, W)
+        return kernel.graph_conv.of_product(z, psi, to_visible.shape[2:])  # (N, C', H, W)
 
     @staticmethod
     def _fast_kernel(kernel: Kernel, to_latent: Tensor | None, to_visible: Tensor) -> tuple[Tensor, Tensor]:
@@ -303,6 +320,7 @@ class LatentGNN(nn.Module):
         parts = weight.chunk(len(graphs), dim=1) if self.merge == "concat" else [weight] * len(graphs)
         nodes = _cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)  # (N, C, d)
         psi = _cat([psi for _, psi in graphs], dim=1)  # (N, d, H·W)
+        del graphs  # the kernels' own Ψ' need not live beside the output
         if bias is None:
             return torch.addcmul(x, self.gamma, bn((nodes @ psi).view(x.shape)))  # (N, C, H, W)
         y = torch.baddbmm(x.flatten(2), self.gamma * nodes, psi)  # (N, C, H·W)

@@ -49,7 +49,7 @@ def _cuda(call: MeasuredCall, device: str) -> Measured:
 
 
 def _cpu(call: MeasuredCall) -> Measured:
-    fields = {"alloc_bytes": _cpu_allocator_peak(call)}
+    fields = {"alloc_bytes": cpu_allocator_peak(call)}
     reasons = {"reserved_bytes": "the CPU allocator hands memory straight back and keeps no reserve"}
     call.clear()
     grown = _resident_growth(call)
@@ -58,7 +58,7 @@ def _cpu(call: MeasuredCall) -> Measured:
     return {**fields, "process_bytes": grown}, reasons
 
 
-def _cpu_allocator_peak(call: MeasuredCall) -> int:
+def cpu_allocator_peak(call: MeasuredCall) -> int:
     """Highest sum of the CPU allocator's own events, which carry the bytes taken (+) or given back (−)."""
     with profile(profile_memory=True) as profiler:
         y = call()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ctxbench.tracing.cuda.allocator import Allocator, Block
 from ctxbench.tracing.cuda.settings import Settings
-from ctxbench.tracing.ops import Phase, Trace
+from ctxbench.tracing.ops import INSIDE, Phase, Trace
 
 CUBLAS = (
     "mm", "bmm", "mv", "dot", "vdot", "addmm", "baddbmm", "addbmm", "addmv", "_addmm_activation", "linear",
@@ -51,7 +51,7 @@ def _replay(trace: Trace, allocator: Allocator, products: Sequence[int] = (), wo
     """
     live: dict[int, tuple[int, Block | None]] = {}  # storage to its bytes and block
     taken = 0
-    for event in (event for event in trace.events if event.storage not in trace.scratch):
+    for event in (event for event in trace.events if event.storage != INSIDE):
         old_size, old = live.pop(event.storage, (0, None))
         if size := old_size + event.bytes:
             live[event.storage] = size, allocator.malloc(size)

@@ -20,17 +20,21 @@ or by torch's own ``register_flop_formula``. An operation that none of these kno
 by name, adds nothing, and makes every count with it a lower bound.
 """
 
-from ctxbench.tracing.formulas import elementwise, products
-from ctxbench.tracing.formulas.memory import workspace_bytes
+from ctxbench.tracing.formulas import attention, convolutions, elementwise, kernels, products
 from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula
+from ctxbench.tracing.formulas.taken import Taken, taken
 
 __all__ = [
     "PRODUCTS",
     "Kind",
+    "Taken",
+    "attention",
     "base_name",
+    "convolutions",
     "cost",
     "elementwise",
+    "kernels",
     "products",
     "register_formula",
-    "workspace_bytes",
+    "taken",
 ]

@@ -1,10 +1,11 @@
-"""Memory that an operation takes and no fake kernel shows: inside it, and in a workspace that it returns."""
+"""What operations return where fake kernels return something else: workspaces, storages, strides."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 
 from ctxbench.tracing.formulas.registry import base_name
 
@@ -17,37 +18,29 @@ STATE_GRADIENTS = 2 if torch.__version__ >= "2.11" else 4
 as many as 3.10 to 3.12 do."""
 
 
-def workspace_bytes(func: Any, args: Sequence[Any]) -> int:
-    """Bytes that a fused operation allocates and frees inside, before its output.
-
-    Multi-head attention holds queries, keys and values beside its scores; an encoder layer then its hidden
-    features. Workspaces of convolution and GEMM libraries are not known here.
-    """
+def as_eager_returns(func: Any, args: Sequence[Any], out: Any) -> Any:
+    """What an operation returns, where that of its fake kernel takes another memory."""
     match base_name(func):
-        case "_native_multi_head_attention":
-            query, key, _, width, heads = args[:5]
-            hidden = 0
-        case "_transformer_encoder_layer_fwd":
-            query, width, heads = args[:3]
-            key, hidden = query, args[14].shape[0]
-        case _:
-            return 0
-    batch, length = query.shape[:2]
-    attention = 3 * width + heads * int(key.shape[1])
-    return int(batch * length * max(attention, hidden + 2 * width) * query.element_size())
+        case "mkldnn_rnn_layer" if args[-1] and not out[3].numel():
+            return (*out[:3], out[3].new_empty(_lstm_workspace(args[0], hidden=args[6].shape[-1])))
+        case "col2im" if isinstance(out, FakeTensor):
+            return _within(args[0], out)
+        case "view" | "_unsafe_view" if out.ndim == 4 and 1 in out.shape and not args[0].is_contiguous():
+            return _viewed(args[0], out) if isinstance(out, FakeTensor) else out
+    return out
 
 
-def with_workspace(func: Any, args: Sequence[Any], out: Any) -> Any:
-    """The result of a fake kernel, with the workspace that the real one returns for the backward pass.
+def _within(columns: Tensor, out: Tensor) -> Tensor:
+    """The sum of columns is first allocated like them, and then shrunk, which gives no memory back."""
+    storage = columns.new_empty(max(columns.numel(), out.numel()))
+    return storage.as_strided(out.shape, out.stride())
 
-    An LSTM layer of oneDNN keeps one; its fake kernel returns an empty tensor in its place.
-    """
-    if base_name(func) != "mkldnn_rnn_layer" or not args[-1]:
-        return out
-    workspace = out[3]
-    if workspace.numel():
-        return out
-    return (*out[:3], workspace.new_empty(_lstm_workspace(args[0], hidden=args[6].shape[-1])))
+
+def _viewed(x: Tensor, out: Tensor) -> Tensor:
+    """Dimensions of length 1 have the strides that real views have: kernels tell memory formats by them."""
+    with unset_fake_temporarily():
+        strides = torch.empty_strided(x.shape, x.stride(), device="meta").view(out.shape).stride()
+    return out if out.stride() == strides else x.as_strided(out.shape, strides, x.storage_offset())
 
 
 def _lstm_workspace(x: Tensor, hidden: int) -> int:
