@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from ctxbench.measure.session import RunProgress
     from ctxbench.networks.cost import NetworkCosts
     from ctxbench.report.compare import RunDiff
-    from ctxbench.report.explain import Count, Explanation
+    from ctxbench.report.count import Count
+    from ctxbench.report.explain import Explanation
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
@@ -257,7 +258,7 @@ def count(
     >>> ctxbench.count("reconet", (1, 512, 64, 64)).macs
     151519232
     """
-    from ctxbench.report.explain import Count
+    from ctxbench.report.count import Count
     from ctxbench.tracing import trace_case
 
     case, built = _resolved(

@@ -172,9 +172,7 @@ MEMORY = (
         "peak_pred_mib", "predicted", "peak_pred_bytes",
         "Predicted peak of live tensors above parameters and input, in the row's mode.", best=True,
     ),
-    _memory(
-        "mem_reserved_sim_mib", "reserved (simulated)", "reserved_sim_bytes", SIMULATED, rank=21,
-    ),
+    _memory("mem_reserved_sim_mib", "reserved (simulated)", "reserved_sim_bytes", SIMULATED, rank=16),
     _memory(
         "mem_alloc_mib", "measured", "alloc_bytes",
         "Measured peak of the device's allocator above parameters and input.", best=True,
@@ -185,8 +183,7 @@ MEMORY = (
     ),
     _memory(
         "mem_process_mib", "process", "process_bytes",
-        "Measured growth of the process: resident memory (CPU) or device memory (CUDA).",
-        rank=14,
+        "Measured growth of the process: resident memory (CPU) or device memory (CUDA).", rank=14,
     ),
 )  # fmt: skip
 

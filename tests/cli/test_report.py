@@ -46,7 +46,7 @@ def test_one_table_is_printed_and_exported_in_every_form(
     assert r"\textbf{My\_Block} &" in tex
     assert len(re.findall(r"~\\cite\{\w+\} &", tex)) == len(MODULES)
     assert (tmp_path / "paper" / "ctxbench.bib").read_text() == bibliography()
-    assert "run/table.tex" in printed
+    assert re.search(r"Written to run: .*table\.tex, ctxbench\.bib", printed)
     assert (folder / "table.tex").read_text() == tex
     assert "Table 10" not in printed + markdown + tex
 

@@ -65,9 +65,8 @@ def written(cls: type) -> str:
 
 def in_another_process(cls: type, expression: str) -> str:
     """What an expression is there in which ``cls`` is the class, loaded by its place."""
-    code = (
-        f"from ctxbench.subject.resolve import load; cls = load({registry.place(cls)!r}); print({expression})"
-    )
+    loads = f"from ctxbench.subject.resolve import load; cls = load({registry.place(cls)!r}).maker"
+    code = f"{loads}; print({expression})"
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
@@ -133,12 +132,12 @@ def test_a_source_is_a_name_and_another_source_another(main: Any, enter: Enter) 
     assert places[0] == places[1] != places[2]
     enter(BLOCK.format("self.layer(x)"))
     assert registry.place(main.Block) not in places
-    assert [load(place).__name__ for place in places] == ["Block"] * 3
+    assert [load(place).maker.__name__ for place in places] == ["Block"] * 3
 
 
 def test_a_class_without_methods_is_found_where_one_cell_alone_has_it(main: Any, enter: Enter) -> None:
     enter("from torch import nn\nclass Same7(nn.Identity):\n    '''Nothing of its own.'''")
-    assert load(registry.place(main.Same7))().__doc__ == "Nothing of its own."
+    assert load(registry.place(main.Same7)).maker.__doc__ == "Nothing of its own."
     enter("class Same7(nn.Identity):\n    depth = 2")
     with pytest.raises(UserError, match="the source of Same7 is not known"):
         registry.place(main.Same7)

@@ -1,5 +1,6 @@
 """The one door to a count: what it answers, and that every verb goes through it."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -51,7 +52,7 @@ def test_what_a_module_raises_is_one_line(case: MakeCase) -> None:  # noqa: F811
     assert answer.reason == "KeyError: 'no such map'"
     with pytest.raises(UserError, match=r"block fails forward and backward on \(1, 8, 6, 5\): KeyError"):
         trace_case(case("Raises", mode="train"), label="block")
-    with pytest.raises(UserError, match=r"^\S*blocks.py:Good has no option 'loudness'"):
+    with pytest.raises(UserError, match=r"^Good: .*unexpected keyword argument 'loudness'"):
         trace_case(case("Good", options={"loudness": 3}))
 
 
@@ -93,4 +94,4 @@ def test_every_verb_gives_the_same_reason(case: MakeCase) -> None:  # noqa: F811
         with pytest.raises(UserError) as caught:
             ask()
         assert reason in str(caught.value), name
-        assert "fails forward on (1, 8, " in str(caught.value), name
+        assert re.search(r"fails (forward on \(1, 8, |on N C H W)", str(caught.value)), name

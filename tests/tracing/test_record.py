@@ -127,12 +127,20 @@ def test_channels_last_and_dtype_reach_weights_and_input() -> None:
     assert trace(Checks, (1, 4, 8, 9), dtype=torch.bfloat16, layout="channels_last").dtype == "bfloat16"
 
 
+class Words(nn.Module):
+    def forward(self, x: Tensor) -> tuple[str, int]:
+        return "map", x.shape[0]
+
+
+def test_what_returns_no_tensor_is_refused_in_words() -> None:
+    with pytest.raises(UserError, match="the module returned a tuple of str, int, and no tensor"):
+        trace(Words(), (2, 4, 3, 3))
+
+
 class Pair(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, x
+    def forward(self, x: Tensor) -> tuple[None, Tensor]:
+        return None, x.flatten(1)
 
 
-@pytest.mark.parametrize(("module", "said"), [(Pair(), "tuple"), (nn.Flatten(), r"\(2, 36\)")])
-def test_what_is_no_context_module_is_refused_in_words(module: nn.Module, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        trace(module, (2, 4, 3, 3))
+def test_any_shape_is_an_output_and_the_first_tensor_is_looked_at() -> None:
+    assert trace(Pair(), (2, 4, 3, 3)).output_shape == (2, 36)

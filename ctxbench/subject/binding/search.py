@@ -51,6 +51,8 @@ def find(
     if missing:
         raise advice.asks_for(search, missing, wanted, sizes_tried)
     for real, sizes in product((False, True), sizes_tried):
+        if real and not search.real:
+            search.failures.clear()  # what real tensors say is the block's own, and nothing of fake ones
         search.real = real
         found = _first(search, wanted, sizes)
         if found is not None:

@@ -10,7 +10,7 @@ from ctxbench.paper.own_runs import OwnRun
 from ctxbench.paper.tables import fig5, growth
 from ctxbench.paper.tables.table1_to_6 import results_table
 from ctxbench.paper.tables.table10 import table10
-from ctxbench.report import compare, explain
+from ctxbench.report import compare, count, explain
 from ctxbench.report.columns import columns
 from ctxbench.table.column import Column
 from ctxbench.table.grid import Grid
@@ -18,7 +18,7 @@ from ctxbench.table.grid import Grid
 SAID = {
     "records": columns(records()),
     "compare": compare.COLUMNS,
-    "count": explain.COUNT,
+    "count": count.COUNT,
     "opinion": explain.OPINION,
     "leaf": explain.LEAF,
     "table10": comparison_sheet.ROW,

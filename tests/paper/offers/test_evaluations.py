@@ -61,16 +61,16 @@ def test_weights_that_these_images_chose_are_no_setting_of_the_papers() -> None:
 
 def test_of_pascal_context_it_is_said_which_mean_stands_beside_the_print() -> None:
     made = evaluation("pascal_context59", 59, images=5105, scales=MULTI_SCALES, flip=True)
-    table = made.tables()[1]
+    table = made.grids()[1]
     scaled, plain = texts(made, 1, 1)
     assert scaled[0].endswith("59 classes × 59/60")
     assert scaled[3] == f"{made.miou * 59 / 60:.2f}" == f"{made.reported_miou:.2f}"
     assert (plain[0].endswith("59 classes"), plain[3]) == (True, f"{made.miou:.2f}")
     assert "same split, images, classes" in table.notes[-2]
     assert "so that one stands beside the printed numbers" in table.notes[-1]
-    assert f"Times 59/60 it is {made.reported_miou:.2f} %" in made.tables()[0].notes[-1]
+    assert f"Times 59/60 it is {made.reported_miou:.2f} %" in made.grids()[0].notes[-1]
     sixty = evaluation("pascal_context", 60, images=5105, scales=MULTI_SCALES, flip=True)
     assert sixty.reported_miou == sixty.miou
     assert len(texts(sixty, 1, 1)) == 1
-    assert "another setting: classes (60; printed: 59 × 59/60)" in sixty.tables()[1].notes[-2]
-    assert "--classes59" in sixty.tables()[1].notes[-1]
+    assert "another setting: classes (60; printed: 59 × 59/60)" in sixty.grids()[1].notes[-2]
+    assert "--classes59" in sixty.grids()[1].notes[-1]

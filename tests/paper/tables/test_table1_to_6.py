@@ -209,7 +209,7 @@ def test_of_pascal_context_the_mean_of_59_classes_times_59_60_stands_beside_the_
     sheet = results_table(3, [fitting], source="here")
     assert sheet.frame.iloc[-1]["miou_pct"] == pytest.approx(55.73 * 59 / 60, abs=0.01)
     assert any("59 classes, without the background, × 59/60" in note for note in sheet.grid.notes)
-    assert verdict(own("pascal_context59", 54.8), 3)[1].startswith("-0.91 points, in the paper's setting")
+    assert verdict(own("pascal_context59", 54.8), 3)[1].startswith("−0.91 points, in the paper's setting")
     sixty = verdict(own("pascal_context", 54.8), 3)
     assert sixty[0] == "differs"
     assert "classes (60; printed: 59 × 59/60)" in sixty[1]
