@@ -198,10 +198,7 @@ LATENCY = (
     _latency("lat_iqr_ms", "IQR", "iqr_ms", "Interquartile range of the samples."),
     _latency("lat_p90_ms", "p90", "p90_ms", "Ninetieth percentile of the samples."),
     Column("n_samples", "samples", _of_latency("n"), about="Latency samples.", kind="int"),
-    Column(
-        "n_rounds", "rounds", _of_latency("rounds"), about="Interleaved rounds the samples were taken in.",
-        kind="int",
-    ),
+    Column("n_rounds", "rounds", _of_latency("rounds"), about="Interleaved rounds of samples.", kind="int"),
 )  # fmt: skip
 LATENCY_CI: Column[Record] = Column(
     "lat_ci_pct", "latency", _of_latency("half_width"), "±", "%",

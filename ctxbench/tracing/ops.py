@@ -62,8 +62,8 @@ class Trace:
     ``given``, in the order in which they came to be. ``saved`` are the storages (number to bytes) that
     autograd saves for the backward pass (as torch's saved_tensors_hooks shows them), without parameters,
     buffers and the input. ``inside`` is what operations took that a library ran of which not all is known, by
-    their number. ``tensors`` says whether the pass ran on fake tensors or was computed; ``note`` why, and where
-    else the recording departed from plain eager execution.
+    their number. ``tensors`` says whether the pass ran on fake tensors or was computed; ``note`` why, and
+    where else the recording departed from plain eager execution.
     """
 
     shape: tuple[int, ...]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxbench.report.order import exponent
+from ctxbench.report.growth import exponent
 from ctxbench.subject.registry import SPECS
 
 
