@@ -26,7 +26,9 @@ from ctxbench.report.columns import (
 )
 from ctxbench.report.view import ALL, View, built_in
 from ctxbench.subject import resolve
+from ctxbench.subject.binding.layouts import is_map_in, layout_of
 from ctxbench.subject.case import Case
+from ctxbench.subject.expression import SIZES
 from ctxbench.subject.registry import spec
 from ctxbench.table.column import Column, lay_out
 from ctxbench.table.grid import Grid
@@ -215,9 +217,10 @@ def _bound(record: Record, records: Sequence[Record]) -> str:
 
 
 def _returned(record: Record, records: Sequence[Record]) -> str:
-    """The shape of an output that has not the sides of the map that went in."""
+    """The shape of an output that has not the sides of the map, in the layout that went in."""
     shape, given = record.output_shape, record.case.shape
-    if shape is None or [*shape[:1], *shape[2:]] == [given[0], *given[2:]]:
+    sizes = dict(zip(SIZES, given, strict=True))
+    if shape is None or is_map_in(layout_of(record.case.interface.inputs), shape, sizes):
         return ""
     return f"{title(record, records)} returns {'×'.join(map(str, shape))} for {'×'.join(map(str, given))}"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ctxbench.subject.binding import roles
 
@@ -161,9 +161,8 @@ def layout_of(inputs: str) -> str:
     return first[1].strip() if first else NCHW
 
 
-def is_map_in(layout: str, tensor: Any, sizes: dict[str, int]) -> bool:
-    """Whether a tensor has the map's sides where the layout has them, whatever its channels are."""
-    shape = tuple(tensor.shape)
+def is_map_in(layout: str, shape: tuple[int, ...], sizes: Mapping[str, int]) -> bool:
+    """Whether a shape has the map's sides where the layout has them, whatever its channels are."""
     n, h, w = sizes["N"], sizes["H"], sizes["W"]
     match layout:
         case "N H W C":

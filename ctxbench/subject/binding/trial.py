@@ -131,10 +131,10 @@ def _looked_at(output: Any, interface: Interface, sizes: dict[str, int]) -> tupl
     layout = layout_of(interface.inputs)
     if interface.output:
         picked = interface.pick(output)
-        return interface.output, picked, is_map_in(layout, picked, sizes)
+        return interface.output, picked, is_map_in(layout, tuple(picked.shape), sizes)
     found = list(tensors_in(output))
     for path, tensor in found:
-        if is_map_in(layout, tensor, sizes):
+        if is_map_in(layout, tuple(tensor.shape), sizes):
             return path, tensor, True
     for path, tensor in found:
         if tensor.ndim and tensor.shape[0] == sizes["N"]:
