@@ -252,3 +252,16 @@ def make(dim: int, ratio: int) -> nn.Module:
 
 
 instance = nn.Conv2d(24, 24, 1, bias=False)
+
+
+class Square(nn.Module):
+    """Both sides as one number, tokens: C²·p MACs."""
+
+    def __init__(self, dim: int, fmap_size: int) -> None:
+        super().__init__()
+        self.positions, self.mix = fmap_size**2, nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[-2] == self.positions
+        y: Tensor = self.mix(x)
+        return y

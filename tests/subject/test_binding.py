@@ -69,6 +69,13 @@ def test_channels_that_equal_a_side_do_not_hide_the_layout(
     assert found(name, size=size)[1].inputs == inputs
 
 
+def test_a_square_alone_and_sides_that_were_given_are_bound_where_channels_equal_a_side() -> None:
+    assert found("Square", size=(C, C)) == ({"dim": "=C", "fmap_size": "=H"}, Interface("x: N (H W) C"))
+    assert found("Square", size=(C, C), options={"fmap_size": C})[1] == Interface("x: N (H W) C")
+    with pytest.raises(UserError, match=r"takes N C H W and .* where channels equal a side.*--inputs"):
+        found("Nhwc", size=(C, C), options={"input_resolution": (C, C)})
+
+
 def test_a_number_that_is_ignored_is_said() -> None:
     (case,) = cases(f"{FILE}:Ignored", channels=C, sizes=[(H, W)])
     assert case.bound == f"bound: channels={C} (not used); input N C H W"

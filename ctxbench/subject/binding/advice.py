@@ -116,6 +116,16 @@ def says_nothing(search: Search, binding: Binding) -> UserError:
     )
 
 
+def fits_several(search: Search, inputs: Sequence[str]) -> UserError:
+    """Channels equal a side, and the block runs at no other size that would show its layout."""
+    name = resolve.label(search.target.subject)
+    layouts = " and ".join(text.partition(": ")[2] for text in inputs) or "none of the usual layouts"
+    return UserError(
+        f"{name} takes {layouts} where channels equal a side, and runs at no other size: give --inputs, such "
+        "as --inputs 'x: N H W C'"
+    )
+
+
 def does_not_fit(search: Search, binding: Binding, sizes: Sizes) -> UserError:
     """What was bound runs at other sizes: name a default that does not fit these, and a value that does."""
     name, at = resolve.label(search.target.subject), f"{sizes['H']}\u00d7{sizes['W']}"

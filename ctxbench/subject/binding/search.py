@@ -12,6 +12,7 @@ from ctxbench.subject import resolve
 from ctxbench.subject.binding import advice, candidates
 from ctxbench.subject.binding.attempts import BUDGET_S, TRIED, Search
 from ctxbench.subject.binding.candidates import LEFT, Slot, combinations, slots
+from ctxbench.subject.binding.layouts import ORDER
 from ctxbench.subject.binding.roles import parameters
 from ctxbench.subject.binding.trial import Ran, Sizes
 from ctxbench.subject.bound import Binding
@@ -29,9 +30,10 @@ def probe(shape: tuple[int, int, int, int]) -> Sizes:
     return dict(zip(SIZES, (2, shape[1], *sides), strict=True))
 
 
-def as_asked(shape: tuple[int, int, int, int]) -> Sizes | None:
-    """The sizes asked for, with a batch of two; None where channels equal a side, which shows no layout."""
-    return dict(zip(SIZES, (2, *shape[1:]), strict=True)) if shape[1] not in shape[2:] else None
+def second_probe(shape: tuple[int, int, int, int]) -> Sizes:
+    """The sizes asked for, with a batch of two; where channels equal a side, a square that they do not."""
+    sides = shape[2:] if shape[1] not in shape[2:] else (probe(shape)["W"],) * 2
+    return dict(zip(SIZES, (2, shape[1], *sides), strict=True))
 
 
 def find(
@@ -44,10 +46,10 @@ def find(
     """
     given = _given(target, options)
     search = Search(target, given, asked, shape)
-    open_slots = [] if target.is_instance else _slots(target, given)
+    open_slots = [] if target.is_instance else slots(target.maker, given)
     missing = [slot for slot in open_slots if slot.is_asked_for]
     wanted = [slot for slot in open_slots if not slot.is_asked_for]
-    sizes_tried = [sizes for sizes in (probe(shape), as_asked(shape)) if sizes is not None]
+    sizes_tried = [probe(shape), second_probe(shape)]
     if missing:
         raise advice.asks_for(search, missing, wanted, sizes_tried)
     for real, sizes in product((False, True), sizes_tried):
@@ -65,10 +67,29 @@ def find(
                 _check_at(search, binding, shape)
             return binding
     search.real = False
+    if shape[1] in shape[2:] and (only := _at_equal_sides(search, wanted, shape)) is not None:
+        return only
     named = [] if target.is_instance else candidates.missing(target.maker, search.failed_build)
     if named and not search.failures:
         raise advice.asks_for(search, named, [s for s in wanted if s.name not in given], sizes_tried)
     raise advice.does_not_run(search, wanted, shape)
+
+
+def _at_equal_sides(search: Search, wanted: list[Slot], shape: tuple[int, int, int, int]) -> Binding | None:
+    """Where channels equal a side, and a block runs at these sizes alone: its one layout, if it has one.
+
+    Raises UserError where it takes several, which no count would tell apart.
+    """
+    sizes = dict(zip(SIZES, (2, *shape[1:]), strict=True))
+    for arguments in combinations(wanted):
+        if search.attempt(arguments, sizes) is None:
+            continue
+        every = [search.attempt(arguments, sizes, [f"x: {layout}"]) for layout in ORDER]
+        maps = [ran.interface for ran in every if ran is not None and ran.is_map]
+        if len(maps) == 1:
+            return Binding(arguments, maps[0].inputs, maps[0].output)
+        raise advice.fits_several(search, [interface.inputs for interface in maps])
+    return None
 
 
 def _given(target: Target, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,10 +116,6 @@ def _signature(target: Target) -> Mapping[str, Any]:
     import inspect
 
     return inspect.signature(target.maker).parameters
-
-
-def _slots(target: Target, given: Mapping[str, Any]) -> list[Slot]:
-    return slots(target.maker, given)
 
 
 def _first(search: Search, wanted: list[Slot], sizes: Sizes) -> tuple[dict[str, Any], Ran] | None:
