@@ -20,6 +20,8 @@ from ctxbench.subject import bind
 from ctxbench.subject.case import Case
 from ctxbench.table.markdown import grid_markdown
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).resolve().parents[1] / "reports" / "gpu"
 SHAPE = (2, 32, 12, 10)
 

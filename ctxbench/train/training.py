@@ -106,7 +106,8 @@ class Training:
                 raise Interrupted(f"after iteration {self.done} of {self.job.iterations}, which is kept")
             if self._evaluation_due():
                 self._evaluate()
-            self.show(self.now)
+            with self.stop.deferred():  # an interrupt here would keep nothing of what was done
+                self.show(self.now)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config, start = self.job.config, self.done

@@ -128,6 +128,7 @@ Runs: the single form; input 8×24; input 6×22; batch 2.
      MACs of convolutions and matrix products (K = 10³)
      every operation is seen, functional ones too
      the single form
+Bound: channels=16; input N C H W.
 """
     )
 

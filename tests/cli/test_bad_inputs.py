@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from bad_place import DEEP, LONG, bad_place
 
-from ctxbench import api
 from ctxbench.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +23,7 @@ ENTRIES = [
     for verb, entries in tomllib.loads(Path(__file__).with_name("bad_inputs.toml").read_text()).items()
     for command, said in entries.items()
 ]
-EACH = 10
+EACH = 20
 """Every so manieth is in the default leg."""
 
 
@@ -108,7 +107,7 @@ def test_what_the_system_says_of_a_path_is_no_defect(
     def fail(*_: object) -> None:
         raise OSError(getattr(errno, number), "words of the system", f"a/{'n' * 5000}")
 
-    monkeypatch.setattr(api, "report", fail)
+    monkeypatch.setattr("ctxbench.report.run.load_run", fail)
     monkeypatch.setattr(sys, "argv", ["ctxbench", "report", "a"])
     with pytest.raises(SystemExit) as left:
         main()

@@ -212,7 +212,7 @@ def test_a_context_module_of_ones_own_is_tried_among_fake_tensors(tmp_path: Path
         (["--model", "reconet", "--channels", "64", "--out", "x"], "leave out --channels, --out"),
         (["--backbone", "resnet50"], "go with --model"),
         (["--model", "fcn", "--context", "emau"], "not for fcn"),
-        (["--model", ","], "--model takes names"),
+        (["--model", ","], "a list of nothing"),
     ],
 )
 def test_the_command_line_refuses_what_it_would_ignore(arguments: list[str], said: str) -> None:

@@ -50,6 +50,7 @@ def unknown(operation: object) -> set[str]:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_the_list_of_what_is_not_counted_holds_what_computes() -> None:
     lists = {operation.name: unknown(operation) for operation in operations()}
     names = {name.split(".")[1] for listed in lists.values() for name in listed}

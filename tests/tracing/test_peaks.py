@@ -209,7 +209,12 @@ def test_blocks_that_nobody_here_wrote(name: str, train: bool) -> None:
 @fitted
 @pytest.mark.parametrize("train", [False, True], ids=["infer", "train"])
 @pytest.mark.parametrize(
-    ("name", "form"), [(name, form) for name, spec in SPECS.items() for form in spec.forms]
+    ("name", "form"),
+    [
+        pytest.param(name, form, marks=[pytest.mark.slow] if form != spec.forms[0] else [])
+        for name, spec in SPECS.items()
+        for form in spec.forms
+    ],
 )
 def test_of_every_built_in(name: str, form: str, train: bool) -> None:
     """Batch 1 and 2, C = 48, odd sides that differ."""
@@ -223,6 +228,7 @@ def test_of_every_built_in(name: str, form: str, train: bool) -> None:
 SIDES = st.integers(3, 40)
 
 
+@pytest.mark.slow
 @fitted
 @settings(max_examples=25)
 @given(
