@@ -84,6 +84,7 @@ def test_one_line_exit_code_2_nothing_left(
     assert everything_in(place) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "command", "said"), cases(ENTRIES[:: len(ENTRIES) // 15]))
 def test_the_same_of_a_process_of_its_own(verb: str, command: str, said: str, place: Path) -> None:
     before = everything_in(place)

@@ -207,7 +207,9 @@ def test_blocks_that_nobody_here_wrote(name: str, train: bool) -> None:
 
 
 @fitted
-@pytest.mark.parametrize("train", [False, True], ids=["infer", "train"])
+@pytest.mark.parametrize(
+    "train", [pytest.param(False, id="infer", marks=pytest.mark.slow), pytest.param(True, id="train")]
+)
 @pytest.mark.parametrize(
     ("name", "form"),
     [
