@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("CTXBENCH_KILLS" not in os.environ, reason="takes many minutes: CTXBENCH_KILLS=1")
 @pytest.mark.skipif(sys.platform != "linux", reason="what a command leaves is looked for in /proc")
 @pytest.mark.parametrize(("subject", "count"), [("profile", 6), ("table8", 3)])
 def test_nothing_finished_is_lost_by_a_kill(subject: str, count: int, tmp_path: Path) -> None:

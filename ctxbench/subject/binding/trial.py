@@ -23,7 +23,7 @@ from ctxbench.errors import UserError
 from ctxbench.sandbox.fake import convert, fake_module, fake_tensors, undisturbed
 from ctxbench.subject.binding.layouts import channels_in, is_map_in, layout_of
 from ctxbench.subject.expression import SIZES, evaluate, is_expression
-from ctxbench.subject.interface import Interface, tensors_in
+from ctxbench.subject.interface import Interface, described, tensors_in
 from ctxbench.subject.resolve import Target
 
 Sizes = Mapping[str, int]
@@ -139,4 +139,4 @@ def _looked_at(output: Any, interface: Interface, sizes: dict[str, int]) -> tupl
     for path, tensor in found:
         if tensor.ndim and tensor.shape[0] == sizes["N"]:
             return path, tensor, False
-    raise UserError(f"it returned no tensor of a batch of {sizes['N']}")
+    raise UserError(f"it returned {described(output)}, and no tensor of a batch of {sizes['N']}")
