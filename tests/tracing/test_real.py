@@ -313,7 +313,7 @@ def test_among_fake_tensors_there_are_no_real_ones_to_fall_back_to() -> None:
         trace(Checked, SHAPE)
 
 
-def _loses_its_threads(call: object) -> None:
+def _loses_its_threads(call: object, cpu_limit_s: float) -> None:
     raise RuntimeError(f"Unable to handle {child.LOST_THREADS}-based multiprocessing.")
 
 
