@@ -44,10 +44,11 @@ def _raised_at(error: BaseException) -> list[str]:
 
 def _is_installed(file: str) -> bool:
     """Whether a file is Python's own, torch's or ours; a package that a block comes from is none of these."""
-    packages = ("site-packages", "dist-packages")
-    is_pythons = file.startswith(sysconfig.get_path("stdlib")) and not any(part in file for part in packages)
-    torchs = getattr(sys.modules.get("torch"), "__path__", [])
-    return is_pythons or file.startswith(("<", str(Path(__file__).parent), *torchs))
+    place, names = Path(file), ("torch", "ctxbench", "ctxbench_modules")
+    homes = [home for name in names for home in getattr(sys.modules.get(name), "__path__", ())]
+    is_a_packages = not {"site-packages", "dist-packages"}.isdisjoint(place.parts)
+    is_pythons = place.is_relative_to(sysconfig.get_path("stdlib")) and not is_a_packages
+    return is_pythons or file.startswith("<") or any(map(place.is_relative_to, homes))
 
 
 class UserError(Exception):

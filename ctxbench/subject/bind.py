@@ -48,12 +48,13 @@ class Question(NamedTuple):
 class Answer(NamedTuple):
     """What was found out; ``subject`` is its name with its place in full.
 
-    ``binding`` is None where the trials ended their process, as a fault in native code does: the case's own
-    process will say so, in its row.
+    ``binding`` is None where the trials ended their process, as a fault in native code does: ``died`` says
+    how, and the case's own process will say so, in its row.
     """
 
     subject: str
     binding: Binding | None
+    died: str = ""
 
 
 def is_built_in(subject: str) -> bool:
@@ -97,8 +98,7 @@ def ask(questions: Sequence[Question]) -> list[Answer]:
         answers = run(call, TRIAL_LIMIT_S * len(questions))
     except UserError as error:  # one of them ended the process: the others are not to blame
         if len(questions) == 1:
-            _died[questions[0].subject] = error
-            return [Answer(questions[0].subject, None)]
+            return [Answer(questions[0].subject, None, str(error))]
         return [answer for question in questions for answer in ask([question])]
     for answer in answers:
         if isinstance(answer, UserError):
@@ -163,59 +163,26 @@ def build(
     built in is found out by trial. Raises UserError naming the option or the value that does not fit, or what
     the constructor raised.
     """
-    target = resolve.load(name)
+    shape = (TRIAL_BATCH, channels, *(size or TRIAL_SIZE))
     if not is_built_in(name):
-        _check_form(name, target, implementation)
-        shape = (TRIAL_BATCH, channels, *(size or TRIAL_SIZE))
-        values = {**target.given, **chosen, **bound(name, chosen, None, shape).arguments}
-        return _made(target, _filled_in(target, values, shape))
-    accepted = parameters(target.maker)
-    conditions: dict[str, Any] = {"channels": channels}
-    if "size" in accepted:
-        if size is None:
-            raise UserError(f"{name} needs a size (H, W): its weights depend on it")
-        conditions["size"] = size
-    if _check_form(name, target, implementation):
-        conditions["implementation"] = implementation
-    if unknown := next((key for key in chosen if key not in accepted), None):
-        raise UserError(
-            f"{name} has no option {unknown!r}; its options: {', '.join(options(name)) or 'none'}"
-        )
-    # What a call says must be what the conditions say: one of the two would silently lose.
-    for key, text in target.given.items():
-        value = _filled_in(target, {key: text}, (1, channels, *(size or (1, 1))))[key]
-        if conditions.get(key, value) != value or key in chosen:
-            raise UserError(f"{key} is given twice: {value!r} in {resolve.label(name)}, and as a condition")
-    values = _filled_in(target, {**target.given, **chosen}, (1, channels, *(size or (1, 1))))
-    return _made(target, {**values, **conditions})
+        return _build_bound(name, chosen, implementation, shape, bound(name, chosen, None, shape))
+    if size is None and "size" in parameters(resolve.load(name).maker):
+        raise UserError(f"{name} needs a size (H, W): its weights depend on it")
+    return _build_ours(name, chosen, implementation, shape)
 
 
 def build_case(case: Case) -> nn.Module:
     """Build a case's module with seeded weights, in float32 on the CPU. Raises UserError as :func:`build`."""
     import torch
 
-    from ctxbench.subject.binding.trial import without_cuda
-
     torch.manual_seed(SEED)
     form = None if case.implementation == SINGLE else case.implementation
     if is_built_in(case.module):
-        return build(case.module, case.channels, (case.height, case.width), form, **case.options)
-    target = resolve.load(case.module)
+        return _build_ours(case.module, case.options, form, case.shape)
     binding = case.binding or bound(case.module, case.options, None, case.shape)
-    given = {**target.given, **case.options, **binding.arguments}
-    if _check_form(case.module, target, form):
-        given["implementation"] = form
-    with without_cuda():
-        return _made(target, _filled_in(target, given, case.shape))
-
-
-def _check_form(name: str, target: resolve.Target, form: str | None) -> bool:
-    """Whether a form is to be given to the constructor. Raises UserError where that takes none."""
-    if form in (None, SINGLE):
-        return False
-    if target.is_instance or "implementation" not in parameters(target.maker):
-        raise UserError(f"{name} has one implementation; {form!r} was asked for")
-    return True
+    if binding.interface != case.interface:  # found out too late: the case would call it in another way
+        raise RuntimeError(f"{resolve.label(case.module)} takes the {binding.interface}, not one map")
+    return _build_bound(case.module, case.options, form, case.shape, binding)
 
 
 def build_of_map(name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any]) -> nn.Module:
@@ -226,8 +193,55 @@ def build_of_map(name: str, channels: int, size: tuple[int, int], options: Mappi
     """
     from ctxbench.subject.adapter import of_map
 
-    binding = bound(name, options, None, (TRIAL_BATCH, channels, *size))
-    return of_map(build(name, channels, size, **options), binding.interface)
+    shape = (TRIAL_BATCH, channels, *size)
+    binding = bound(name, options, None, shape)
+    return of_map(_build_bound(name, options, None, shape, binding), binding.interface)
+
+
+def _build_ours(name: str, chosen: Mapping[str, Any], form: str | None, shape: Shape) -> nn.Module:
+    """A built-in module, which takes what is a condition of its case as its protocol says."""
+    target = resolve.load(name)
+    accepted = parameters(target.maker)
+    conditions: dict[str, Any] = {"channels": shape[1]}
+    if "size" in accepted:
+        conditions["size"] = shape[2:]
+    if _check_form(name, target, form):
+        conditions["implementation"] = form
+    if unknown := next((key for key in chosen if key not in accepted), None):
+        raise UserError(
+            f"{name} has no option {unknown!r}; its options: {', '.join(options(name)) or 'none'}"
+        )
+    values = _filled_in(target, {**chosen, **target.given}, shape)
+    # What a call says must be what the conditions say: one of the two would silently lose.
+    for key in target.given:
+        if key in chosen or conditions.get(key, values[key]) != values[key]:
+            raise UserError(
+                f"{key} is given twice: {values[key]!r} in {resolve.label(name)}, and as a condition"
+            )
+    return _made(target, {**values, **conditions})
+
+
+def _build_bound(
+    name: str, chosen: Mapping[str, Any], form: str | None, shape: Shape, binding: Binding
+) -> nn.Module:
+    """A stranger's block, with what was bound."""
+    from ctxbench.subject.binding.trial import without_cuda
+
+    target = resolve.load(name)
+    given = {**target.given, **chosen, **binding.arguments}
+    if _check_form(name, target, form):
+        given["implementation"] = form
+    with without_cuda():
+        return _made(target, _filled_in(target, given, shape))
+
+
+def _check_form(name: str, target: resolve.Target, form: str | None) -> bool:
+    """Whether a form is to be given to the constructor. Raises UserError where that takes none."""
+    if form in (None, SINGLE):
+        return False
+    if target.is_instance or "implementation" not in parameters(target.maker):
+        raise UserError(f"{name} has one implementation; {form!r} was asked for")
+    return True
 
 
 def _filled_in(target: resolve.Target, values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
@@ -265,8 +279,6 @@ def _tensors_hold_data() -> bool:
 
 _known: dict[str, Binding] = {}
 """What :func:`bound` has found out."""
-_died: dict[str, UserError] = {}
-"""Subjects whose trials ended their process, and how."""
 
 
 def bound(subject: str, options: Mapping[str, Any], asked: Interface | None, shape: Shape) -> Binding:
@@ -274,8 +286,8 @@ def bound(subject: str, options: Mapping[str, Any], asked: Interface | None, sha
     digest = resolve.source_digest(subject) if "torch" in sys.modules else ""
     key = json.dumps([subject, {k: repr(v) for k, v in options.items()}, str(asked), shape, digest])
     if key not in _known or not digest:
-        ((_, binding),) = ask([Question(subject, options, asked, shape)])
-        if binding is None:  # no bad input: it costs the case's own row
-            raise RuntimeError(f"{resolve.label(subject)} cannot be tried: {_died[subject]}")
-        _known[key] = binding
+        (answer,) = ask([Question(subject, options, asked, shape)])
+        if answer.binding is None:  # no bad input: it costs the case's own row
+            raise RuntimeError(f"{resolve.label(subject)} cannot be tried: {answer.died}")
+        _known[key] = answer.binding
     return _known[key]

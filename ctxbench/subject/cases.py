@@ -57,12 +57,12 @@ def cases(
     asked = asked_for(inputs, output)
     if asked is not None and (ours := [one.name for one in wanted if bind.is_built_in(one.name)]):
         raise UserError(f"inputs and output are for blocks that are not built in, as {ours[0]} is")
-    strangers = [one.name for one in wanted if not bind.is_built_in(one.name)]
+    strangers = [name for name in chosen if not bind.is_built_in(name)]
     shape = (batch, next(iter(widths), 1), *next(iter(squares), (1, 1)))
     found = _found_out(strangers, chosen, asked, shape)
     spelled_out: list[Case] = []
     for name, row in wanted:
-        subject, binding = found.get(name, (name, None))
+        subject, binding, _ = found.get(name, bind.Answer(name, None))
         for width, (height, breadth), form in product(widths, squares, forms or (_first_form(name),)):
             own = {**(row.options(width) if row else {}), **chosen[name]}
             case = Case(

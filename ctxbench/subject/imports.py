@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ctxbench.errors import UserError, in_one_line
+from ctxbench.errors import UserError, in_one_line, in_users_code
 
 PREFIX = "_ctxbench_"
 MAX_LEFT_OUT = 8
@@ -80,7 +80,8 @@ def _by_name(name: str, shown: str, says: str = "{} cannot be imported: {}") -> 
                 failing = _failing_package(top, error)
                 is_given_up = failing is None or failing.__name__ in (name, *left_out)
                 if is_given_up or len(left_out) == MAX_LEFT_OUT:
-                    raise UserError(says.format(shown, in_one_line(first))) from first
+                    reason = in_one_line(first) + in_users_code(first)
+                    raise UserError(says.format(shown, reason)) from first
                 assert failing is not None
                 left_out[failing.__name__] = failing
                 for half_made in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
@@ -128,7 +129,8 @@ class _Home:
         except (Exception, SystemExit) as error:
             also = f" (its package fails too: {in_one_line(failed)})" if failed else ""
             says = "{} cannot be imported: {}{}" if shown.endswith(".py") else "cannot import {!r}: {}{}"
-            raise UserError(says.format(shown, in_one_line(error), also)) from error
+            reason = in_one_line(error) + in_users_code(error)
+            raise UserError(says.format(shown, reason, also)) from error
 
     def _import_packages(self, parts: Sequence[str]) -> BaseException | None:
         """Import the packages around a module; one whose ``__init__`` fails stands empty. Returns why."""
