@@ -44,7 +44,7 @@ INSIDE = -1
 
 
 class MemoryEvent(NamedTuple):
-    """A storage was born (``bytes`` > 0) or died (``bytes`` < 0) after operation number ``op``.
+    """After operation number ``op`` a storage was born or grew (``bytes`` > 0), or shrank or died (< 0).
 
     Under number ``INSIDE`` is the most that the operation's kernel on the CPU had at once, outputs among it.
     """

@@ -30,7 +30,7 @@ from ctxbench.tracing.lifetimes import tensor_bytes
 from ctxbench.tracing.one_pass import Pass, Recording
 from ctxbench.tracing.ops import Trace
 
-__all__ = ["DATA_DEPENDENT", "Subject", "fake_module", "trace"]
+__all__ = ["DATA_DEPENDENT", "Subject", "trace"]
 
 
 def trace(

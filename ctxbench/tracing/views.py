@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 
-from ctxbench.tracing.ops import INSIDE, MemoryEvent, Op, Phase, Trace
+from ctxbench.tracing.ops import INSIDE, Op, Phase, Trace
 
 CUDA_BLOCK = 512
 """Bytes: the granularity of CUDA's caching allocator."""
@@ -38,12 +38,14 @@ def timeline(trace: Trace, block: int = 1) -> list[int]:
     ``block=CUDA_BLOCK`` is for CUDA: each storage is rounded up to a multiple of so many bytes, and what the
     CPU's kernels take inside a call is left out.
     """
-
-    def rounded(size: int) -> int:
-        return -(-abs(size) // block) * block * (1 if size > 0 else -1)
-
-    events = (event for event in trace.events if block == 1 or event.storage != INSIDE)
-    return list(accumulate(rounded(event.bytes) for event in events))
+    sizes: Counter[int] = Counter()  # of each storage, which may change while it lives
+    live: list[int] = []
+    for number, change in ((event.storage, event.bytes) for event in trace.events):
+        if block == 1 or number != INSIDE:
+            before = -(-sizes[number] // block) * block
+            sizes[number] += change
+            live.append((live[-1] if live else 0) - before + -(-sizes[number] // block) * block)
+    return live
 
 
 def peak_bytes(trace: Trace, block: int = 1) -> int:
@@ -65,29 +67,20 @@ def peak_note(trace: Trace) -> str:
     A kernel of a library is named where the true peak may lie inside it: its scratch is not known, but taken
     to be at most two copies of what it reads and writes, and 1 MiB.
     """
-    peak, before = peak_bytes(trace), _live_before(trace)
+    live = timeline(trace)
+    peak = max(live, default=0)
     without, fitted = dict[str, None](), dict[str, None]()
-    for number, inside in trace.inside.items():
-        most = before[number] + inside.bytes
-        if inside.library and most + 2 * trace.ops[number].bytes + SCRATCH > peak:
+    for event, most in zip(trace.events, live, strict=True):
+        if event.storage != INSIDE or event.bytes < 0 or event.op not in trace.inside:
+            continue
+        inside = trace.inside[event.op]
+        if inside.library and most + 2 * trace.ops[event.op].bytes + SCRATCH > peak:
             without[inside.library] = None
         if inside.fitted and most == peak:
             fitted[inside.fitted] = None
     parts = [f"without the scratch of {', '.join(without)}"] if without else []
     parts += [f"by rules for {', '.join(fitted)} fitted on AVX-512"] if fitted else []
     return "; ".join(parts)
-
-
-def _live_before(trace: Trace) -> list[int]:
-    """Live bytes when each operation begins."""
-    live, before, events = 0, [], iter([*trace.events, MemoryEvent(len(trace.ops), 0, 0)])
-    event = next(events)
-    for number in range(len(trace.ops)):
-        while event.op < number:
-            live += event.bytes
-            event = next(events)
-        before.append(live)
-    return before
 
 
 @dataclass(frozen=True)

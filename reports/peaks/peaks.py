@@ -15,6 +15,7 @@ import argparse
 import csv
 import gc
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -63,24 +64,12 @@ FIELDS = ("module", "form", "mode", "shape", "predicted", "measured", "error_pct
 
 def rows(dtype: str, wanted: list[str]) -> Iterator[dict[str, object]]:
     """A row a case; blocks that refuse batch 1 in training have none there."""
-    for name, spec in SPECS.items():
-        for form in spec.forms if name in (wanted or SPECS) else ():
-            for channels, height, width in SHAPES:
-                for batch in (1, 2):
-                    for mode in ("infer", "train"):
-                        case = Case(
-                            name,
-                            channels,
-                            height,
-                            width,
-                            implementation=form,
-                            batch=batch,
-                            dtype=dtype,
-                            mode=mode,
-                        )
-                        recorded = count_case(case)
-                        if not isinstance(recorded, NotCounted):
-                            yield _row(case, views.peak_bytes(recorded), views.peak_note(recorded))
+    forms = [(name, form) for name in wanted or SPECS for form in SPECS[name].forms]
+    for (name, form), sides, batch, mode in product(forms, SHAPES, (1, 2), ("infer", "train")):
+        case = Case(name, *sides, implementation=form, batch=batch, dtype=dtype, mode=mode)
+        recorded = count_case(case)
+        if not isinstance(recorded, NotCounted):
+            yield _row(case, views.peak_bytes(recorded), views.peak_note(recorded))
 
 
 def _row(case: Case, predicted: int, note: str) -> dict[str, object]:
@@ -120,9 +109,11 @@ def main() -> None:
 def report() -> None:
     """Draw the histogram and write the README of all the tables beside this file."""
     tables = {path.stem: pd.read_csv(path, keep_default_na=False) for path in sorted(HERE.glob("*.csv"))}
-    figure, axes = plt.subplots(len(tables), sharex=True, figsize=(6, 2 * len(tables)), layout="constrained")
+    figure, axes = plt.subplots(
+        len(tables), sharex=True, squeeze=False, figsize=(6, 2 * len(tables)), layout="constrained"
+    )
     lines = [HEAD]
-    for ax, (name, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
+    for ax, (name, table) in zip(axes.flat, tables.items(), strict=True):
         named = table.note.str.startswith("without")
         parts = [table.error_pct[~named].clip(*EDGES[[0, -1]]), table.error_pct[named].clip(*EDGES[[0, -1]])]
         ax.hist(parts, EDGES, stacked=True, label=["all of it modelled", "a kernel's scratch left out"])
@@ -132,9 +123,8 @@ def report() -> None:
         lines.append(
             f"| {name} | {len(table)} | {exact.sum()} | {within.sum()} | {(~within).sum()} | {unnamed} |"
         )
-    axes_of_last = np.atleast_1d(axes)
-    axes_of_last[-1].set_xlabel("error of the predicted peak in %; beyond ±25 % in the last bars")
-    axes_of_last[0].legend()
+    axes.flat[-1].set_xlabel("error of the predicted peak in %; beyond ±25 % in the last bars")
+    axes.flat[0].legend()
     figure.savefig(HERE / "histogram.png", dpi=120)
     (HERE / "README.md").write_text("\n".join([*lines, TAIL.format(machine=_machine())]))
 

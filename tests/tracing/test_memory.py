@@ -71,6 +71,20 @@ def test_bytes_count_distinct_elements_once() -> None:
     assert views.bytes_moved(recorded) == (X + 16) + (16 + X + X)
 
 
+def test_a_storage_that_grows_is_rounded_as_a_whole() -> None:
+    class Grows(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x.new_empty(100)
+            for size in (150, 10, 200):
+                y.resize_(size)
+            return x + y[:1]
+
+    recorded = trace(Grows(), (1, 1, 1, 1))
+    rounded = views.timeline(recorded, views.CUDA_BLOCK)
+    assert rounded[:3] == [512, 1024, 1024]  # 400, 600 and 800 bytes; shrinking gives nothing back
+    assert all(size % views.CUDA_BLOCK == 0 for size in rounded)
+
+
 def test_cuda_rounding() -> None:
     recorded = trace(nn.Conv2d(4, 1, 1), (1, 4, 3, 3))
     assert views.peak_bytes(recorded) == 36

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,10 +18,12 @@ from torch.utils.checkpoint import checkpoint
 from ctxbench.subject.bind import build
 from ctxbench.subject.registry import SPECS
 from ctxbench.tracing import trace, views
+from ctxbench.tracing.formulas import caches, convolutions
 from ctxbench.tracing.formulas.onednn import BLOCK
 
-AVX512 = "AVX512" in torch.backends.cpu.get_cpu_capability()
-fitted = pytest.mark.skipif(not AVX512, reason="oneDNN's rules were fitted on AVX-512")
+fitted = pytest.mark.skipif(
+    not convolutions.is_fitted_here(), reason="oneDNN's rules hold on AVX-512, with caches of known sizes"
+)
 SHAPE = (2, 8, 15, 12)
 MAP = 2 * 8 * 15 * 12 * 4
 
@@ -268,13 +271,38 @@ class TestNotes:
 
     def test_rules_that_were_fitted_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+        monkeypatch.setattr(convolutions, "cache_bytes", lambda level: 32 * 1024)
         recorded = trace(nn.Conv2d(8, 8, 3, padding=1), SHAPE)
         assert views.peak_note(recorded) == "by rules for oneDNN's convolution fitted on AVX-512"
 
-    def test_other_machines_are_not_modelled(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    @pytest.mark.parametrize(("capability", "cache"), [("AVX2", 32 * 1024), ("AVX512", 0)])
+    def test_other_machines_are_not_modelled(
+        self, monkeypatch: pytest.MonkeyPatch, capability: str, cache: int
+    ) -> None:
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+        monkeypatch.setattr(convolutions, "cache_bytes", lambda level: cache)
         recorded = trace(nn.Conv2d(8, 8, 3, padding=1), SHAPE)
         assert views.peak_note(recorded) == "without the scratch of oneDNN's convolution"
+
+    @pytest.mark.parametrize(
+        ("layer", "dtype", "note"),
+        [
+            (nn.Conv2d(8, 8, 3, stride=2), torch.float32, "without the scratch of oneDNN's convolution"),
+            (nn.ConvTranspose2d(8, 8, 3), torch.float32, "without the scratch of oneDNN's convolution"),
+            (nn.Conv2d(8, 8, 3, padding=1), torch.float64, ""),
+        ],
+    )
+    def test_other_convolutions_are_named_by_who_computes_them(
+        self, layer: nn.Module, dtype: torch.dtype, note: str
+    ) -> None:
+        assert views.peak_note(trace(layer, SHAPE, dtype=dtype)) == note
+
+    def test_what_another_library_computes_is_not_taken_for_onednns(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(convolutions, "_backend", lambda *_: "NnpackSpatial")
+        recorded = trace(nn.Conv2d(8, 8, 3, padding=1), SHAPE)
+        assert views.peak_note(recorded) == "without the scratch of PyTorch's NnpackSpatial"
 
     def test_a_product_in_half_precision_is_named(self) -> None:
         block = Block(lambda x: (tokens(x) @ x.flatten(2)).sum(1).reshape(x.shape[0], 1, *x.shape[2:]))
@@ -295,3 +323,18 @@ class TestNotes:
         map_bytes = 2 * 4 * 16 * 16 * 4
         assert views.peak_bytes(recorded) == 2 * map_bytes
         assert views.peak_bytes(recorded, views.CUDA_BLOCK) == map_bytes
+
+
+def test_caches_are_read_as_linux_tells_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for number, (level, kind, size) in enumerate(
+        [("1", "Instruction", "64K"), ("1", "Data", "48K"), ("2", "Unified", "1024K"), ("3", "Unified", "2M")]
+    ):
+        entry = tmp_path / f"index{number}"
+        entry.mkdir()
+        for name, text in (("level", level), ("type", kind), ("size", size)):
+            (entry / name).write_text(f"{text}\n")
+    monkeypatch.setattr(caches, "CPU", tmp_path)
+    read = caches.cache_bytes.__wrapped__
+    assert [read(level) for level in (1, 2, 3, 4)] == [48 * 1024, 2**20, 2**21, 0]
+    monkeypatch.setattr(caches, "CPU", tmp_path / "elsewhere")
+    assert read(1) == 0

@@ -11,10 +11,9 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ctxbench.tracing.cuda.settings import Settings
+from ctxbench.tracing.cuda.settings import MIB, Settings
 from ctxbench.tracing.views import CUDA_BLOCK
 
-MIB = 2**20
 SMALL = MIB
 """Bytes: the largest rounded request of the small pool; in the large one the most that is left unsplit."""
 SMALL_SEGMENT = 2 * MIB

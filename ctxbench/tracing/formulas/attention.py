@@ -5,23 +5,17 @@ L and S positions of queries and keys, E and Eᵥ widths of heads, T threads.
 
 from math import prod
 
-import torch
 from torch import Tensor
 
 from ctxbench.tracing.formulas.registry import Call
-from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size
+from ctxbench.tracing.formulas.taken import FLOAT, HALVES, Taken, copied, kernel, outputs, size
 
-HALVES = (torch.bfloat16, torch.float16)
-FLOAT = 4
-"""Bytes."""
+KEYS_AT_ONCE = 512
 
 
 def _tile(positions: int) -> int:
     """Queries that fused attention takes at once."""
     return 256 if positions >= 768 else 64 if positions >= 192 else 32
-
-
-KEYS_AT_ONCE = 512
 
 
 @kernel("_scaled_dot_product_flash_attention_for_cpu")

@@ -4,18 +4,16 @@ from functools import cache
 from pathlib import Path
 
 CPU = Path("/sys/devices/system/cpu/cpu0/cache")
-UNKNOWN = {1: 32 * 1024, 2: 512 * 1024}
-"""Bytes taken for granted where the system does not tell, by level."""
 UNITS = {"K": 1024, "M": 1024**2}
 
 
 @cache
 def cache_bytes(level: int) -> int:
-    """Bytes of data that a core's cache of this level holds."""
+    """Bytes of data that a core's cache of this level holds; 0 where the system does not tell."""
     for entry in CPU.glob("index*"):
         if (entry / "level").read_text().strip() == str(level) and (
             entry / "type"
         ).read_text().strip() != "Instruction":
             text = (entry / "size").read_text().strip()
             return int(text[:-1]) * UNITS[text[-1]]
-    return UNKNOWN[level]
+    return 0

@@ -18,8 +18,6 @@ FULL_STEP = 3 * FLOATS
 """Positions that a step of the product takes at best."""
 MISS = 20
 """How much dearer memory is beyond the cache."""
-STRIDED = 8
-"""How much dearer it is to unfold with a stride."""
 WEIGHTS_OF_TERMS = 21.5
 """The estimate is a geometric mean; this is the sum of its exponents."""
 
@@ -31,7 +29,6 @@ class _Search:
     outputs: int
     positions: int
     taps: int
-    stride: int
     threads: int
     cache: int  # in floats
 
@@ -39,53 +36,52 @@ class _Search:
         """How good it is to take such blocks, and the blocks (outputs, positions, inputs) it comes to."""
         spatial, taps, cache = self.batch * self.positions, self.taps, self.cache
         over_positions = self.threads // over_outputs
-        own_outputs, fewest = _over(self.outputs, over_outputs), max(1, self.outputs // over_outputs)
-        own_positions = _over(spatial, over_positions)
+        own_outputs, fewest = over(self.outputs, over_outputs), max(1, self.outputs // over_outputs)
+        own_positions = over(spatial, over_positions)
         outputs = min(own_outputs, _within(FEWEST_OUTPUTS, own_outputs, outputs))
         here = min(self.positions, own_positions)
         positions = min(here, _within(FLOATS, own_positions, positions))
 
-        area = self.stride**2
-        row, column = area * positions, taps * positions
+        column = taps * positions
         room = cache - outputs * positions
         if positions >= own_positions:
-            inputs = cache // (row + column)
+            inputs = cache // (positions + column)
             if outputs < own_outputs:
                 inputs = min(inputs, int(room / (column + taps * outputs)))
         else:
-            inputs = int(room / (row + column + taps * own_outputs))
+            inputs = int(room / (positions + column + taps * own_outputs))
         if inputs < self.inputs:
-            inputs = int(room / (row + column + taps * own_outputs))
+            inputs = int(room / (positions + column + taps * own_outputs))
         access = MISS if inputs < 1 else 1
-        inputs = max(1, self.inputs // _over(self.inputs, max(1, inputs)))
+        inputs = max(1, self.inputs // over(self.inputs, max(1, inputs)))
 
-        rounds = _over(self.inputs, inputs)
+        rounds = over(self.inputs, inputs)
         depth, whole_depth = inputs * taps, self.inputs * taps
-        padded = _up(positions, FLOATS)
-        read = taps * self.inputs * _up(own_positions * area, FLOATS)
-        unfolded = 2 * read * (padded / positions) * (STRIDED if self.stride > 1 else 1)
-        weights = own_outputs * _up(whole_depth, FLOATS)
-        written = own_outputs * _up(own_positions, FLOATS) * (1 if rounds == 1 else 2 * rounds - 1)
+        padded = up(positions, FLOATS)
+        read = taps * self.inputs * up(own_positions, FLOATS)
+        unfolded = 2 * read * (padded / positions)
+        weights = own_outputs * up(whole_depth, FLOATS)
+        written = own_outputs * up(own_positions, FLOATS) * (1 if rounds == 1 else 2 * rounds - 1)
         products = own_positions / FLOATS * own_outputs * whole_depth
         mean = (
             self._balance(over_outputs, own_outputs, fewest, own_positions) ** 8
-            * (own_outputs / _up(own_outputs, outputs))
-            * (here / _up(here, positions))
-            * (self.inputs / _up(self.inputs, inputs))
-            * (positions / _up(positions, FULL_STEP))
+            * (own_outputs / up(own_outputs, outputs))
+            * (here / up(here, positions))
+            * (self.inputs / up(self.inputs, inputs))
+            * (positions / up(positions, FULL_STEP))
             * (products / (access * (read + unfolded + weights + written)))
             * (positions * outputs * depth / (own_outputs * own_positions * whole_depth)) ** 0.5
             * (positions / FLOATS * outputs * depth)
-            / (padded * depth + outputs * _up(depth, FLOATS) + outputs * padded)
+            / (padded * depth + outputs * up(depth, FLOATS) + outputs * padded)
         ) ** (1 / WEIGHTS_OF_TERMS)
         return mean, (outputs, positions, inputs)
 
     def _balance(self, over_outputs: int, most_outputs: int, fewest_outputs: int, most: int) -> float:
         """Work of the thread with the least, in parts of that with the most."""
         spatial = self.batch * self.positions
-        slices = _over(self.threads, over_outputs)
+        slices = over(self.threads, over_outputs)
         odd_outputs, odd_threads = self.outputs % over_outputs, self.threads % over_outputs
-        largest = max(most_outputs * _over(spatial, slices), fewest_outputs * most)
+        largest = max(most_outputs * over(spatial, slices), fewest_outputs * most)
         if odd_outputs > odd_threads:
             largest = most_outputs * most
         fewest = max(1, spatial // slices)
@@ -97,9 +93,9 @@ class _Search:
     def candidates(self, over_outputs: int) -> Iterator[tuple[int, int]]:
         """Blocks of outputs and positions to try for so many threads over outputs."""
         cache, inputs = self.cache, self.inputs
-        most_outputs = _over(self.outputs, over_outputs)
-        most_positions = _over(self.batch * self.positions, self.threads // over_outputs)
-        each, fixed = self.stride**2 + self.taps, self.taps * most_outputs  # floats an input costs
+        most_outputs = over(self.outputs, over_outputs)
+        most_positions = over(self.batch * self.positions, self.threads // over_outputs)
+        each, fixed = 1 + self.taps, self.taps * most_outputs  # floats an input costs
 
         def fitting(of_inputs: int, of_outputs: int) -> int:
             return int((cache - fixed * of_inputs) / (each * of_inputs + of_outputs))
@@ -127,27 +123,23 @@ class _Search:
 
 def _rounded(outputs: int, positions: int) -> Iterator[tuple[int, int]]:
     """Such blocks, and near ones that the product likes."""
-    few, many = outputs // 8 * 8, _up(outputs, 8)
+    few, many = outputs // 8 * 8, up(outputs, 8)
     yield outputs, positions
     yield few, positions // FULL_STEP * FULL_STEP
     yield many, positions // FULL_STEP * FULL_STEP
-    yield many, _up(positions, FLOATS)
-    yield many, _up(positions, FULL_STEP)
+    yield many, up(positions, FLOATS)
+    yield many, up(positions, FULL_STEP)
 
 
-def columns_at_once(
-    batch: int, inputs: int, outputs: int, positions: int, side: int, stride: int, threads: int
-) -> int:
-    """Floats of columns that all threads hold, of a convolution of one group."""
+def columns_at_once(batch: int, inputs: int, outputs: int, positions: int, side: int, threads: int) -> int:
+    """Floats of columns that all threads hold, of a convolution of one group and stride 1."""
     taps, spatial = side**2, batch * positions
-    if not (
-        spatial >= threads * FLOATS or positions < batch or (stride == 1 and inputs * taps <= outputs / 20)
-    ):
+    if not (spatial >= threads * FLOATS or positions < batch or inputs * taps <= outputs / 20):
         return inputs * taps * positions
-    search = _Search(batch, inputs, outputs, positions, taps, stride, threads, cache_bytes(2) // 4)
+    search = _Search(batch, inputs, outputs, positions, taps, threads, cache_bytes(2) // 4)
     best, blocks = 0.0, (1, 1, inputs)
     for over_outputs in range(1, threads + 1):
-        whole = _over(outputs, over_outputs), _over(spatial, threads // over_outputs)
+        whole = over(outputs, over_outputs), over(spatial, threads // over_outputs)
         mean, found = search.of(over_outputs, *whole)
         if mean > best:
             best, blocks = mean, found
@@ -160,11 +152,13 @@ def columns_at_once(
     return threads * blocks[2] * taps * blocks[1]
 
 
-def _over(number: int, by: int) -> int:
+def over(number: int, by: int) -> int:
+    """Divide and round up."""
     return -(-number // by)
 
 
-def _up(number: int, multiple: int) -> int:
+def up(number: int, multiple: int) -> int:
+    """Round up to a multiple."""
     return -(-number // multiple) * multiple
 
 

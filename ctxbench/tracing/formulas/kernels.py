@@ -12,11 +12,17 @@ import torch
 from torch import Tensor
 
 from ctxbench.tracing.formulas.registry import Call, base_name
-from ctxbench.tracing.formulas.taken import Taken, copied, kernel, outputs, size, suggested_format
+from ctxbench.tracing.formulas.taken import (
+    FLOAT,
+    HALVES,
+    Taken,
+    copied,
+    kernel,
+    outputs,
+    size,
+    suggested_format,
+)
 
-HALVES = (torch.bfloat16, torch.float16)
-FLOAT = 4
-"""Bytes of a float32."""
 GRAIN = 32768
 """Elements that a thread is given at least."""
 NUMBERS = {bool: torch.bool, int: torch.int64, float: torch.float64, complex: torch.complex128}
@@ -103,7 +109,7 @@ def _layer_norm_backward(call: Call, threads: int) -> int:
     """Each thread sums up gradients of weight and bias of its own."""
     gradient, x, shape = call.args[:3]
     sums = 2 * threads * prod(shape) * _statistic(x) if any(call["output_mask"][1:]) else 0
-    return _given(call) + copied(gradient) + copied(x) + sums
+    return outputs(call) + copied(gradient) + copied(x) + sums
 
 
 @kernel("native_group_norm_backward")
@@ -111,13 +117,8 @@ def _group_norm_backward(call: Call, threads: int) -> int:
     """Two sums for each channel of each image."""
     x: Tensor
     gradient, x = call.args[:2]
-    wanted = suggested_format(x)
-    return _given(call) + copied(gradient, wanted) + copied(x, wanted) + 2 * prod(x.shape[:2]) * _statistic(x)
-
-
-def _given(call: Call) -> int:
-    """Bytes of those gradients that were asked for."""
-    return size(*(out for out in call._result if out is not None))
+    wanted, sums = suggested_format(x), 2 * prod(x.shape[:2]) * _statistic(x)
+    return outputs(call) + copied(gradient, wanted) + copied(x, wanted) + sums
 
 
 @kernel("im2col")
@@ -138,13 +139,8 @@ def _antialiased(call: Call, threads: int) -> int:
     return outputs(call) + size(x) // max(x.shape[3], 1) * y.shape[3]
 
 
-@kernel("_cdist_forward")
+@kernel("_cdist_forward _cdist_backward")
 def _distances(call: Call, threads: int) -> int:
-    return outputs(call) + copied(call["x1"]) + copied(call["x2"])
-
-
-@kernel("_cdist_backward")
-def _distances_backward(call: Call, threads: int) -> int:
     return outputs(call) + copied(call["x1"]) + copied(call["x2"])
 
 
@@ -198,7 +194,7 @@ def _batch_norm_backward(call: Call, threads: int) -> int:
     """In one format the gradient is allocated twice; otherwise the sums of a channel are tensors."""
     x: Tensor
     gradient, x = call.args[:2]
-    gradients = _given(call)
+    gradients = outputs(call)
     channels = x.shape[1] * _statistic(x)
     if not (suggested_format(gradient) == suggested_format(x) and _is_dense(gradient) and _is_dense(x)):
         return gradients + 3 * channels
@@ -210,8 +206,8 @@ def _is_dense(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=suggested_format(x))
 
 
-@kernel("_adaptive_avg_pool2d_backward")
-def _pool_backward(call: Call, threads: int) -> int:
+@kernel("_adaptive_avg_pool2d_backward upsample_bilinear2d_backward")
+def _resize_backward(call: Call, threads: int) -> int:
     """In the gradient's format, which both gradients are copied to."""
     gradient, x_gradient = call.input, call.out
     wanted = suggested_format(gradient)
@@ -220,8 +216,6 @@ def _pool_backward(call: Call, threads: int) -> int:
 
 VECTORISED_BELOW = 128
 """Sum of the sides of a resized map up to which it is resized with its channels last."""
-
-
 TAP = 12
 """Bytes of an input's index and weight."""
 
@@ -240,13 +234,6 @@ def _resize(call: Call, threads: int) -> int:
 @kernel("upsample_bicubic2d")
 def _bicubic(call: Call, threads: int) -> int:
     return outputs(call) + 4 * TAP * sum(call.out.shape[2:])
-
-
-@kernel("upsample_bilinear2d_backward")
-def _bilinear_backward(call: Call, threads: int) -> int:
-    gradient, x_gradient = call.input, call.out
-    wanted = suggested_format(gradient)
-    return outputs(call) + copied(gradient, wanted) + copied(x_gradient, wanted)
 
 
 @kernel("mm bmm addmm baddbmm mv addmv")

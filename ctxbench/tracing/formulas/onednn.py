@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ctxbench.tracing.formulas.caches import cache_bytes
-from ctxbench.tracing.formulas.columns import columns_at_once
+from ctxbench.tracing.formulas.columns import columns_at_once, over, up
+from ctxbench.tracing.formulas.taken import FLOAT
 
-FLOAT = 4
-"""Bytes."""
 BLOCK = 16
 """Channels that a register of AVX-512 holds."""
 HALF_BLOCK = 8
@@ -29,19 +28,9 @@ FEW = 3
 """Channels of a picture, which the gradient of weights reads as they are."""
 
 
-def up(number: int, multiple: int) -> int:
-    """Round up to a multiple."""
-    return -(-number // multiple) * multiple
-
-
-def over(number: int, by: int) -> int:
-    """Divide and round up."""
-    return -(-number // by)
-
-
 @dataclass(frozen=True)
 class Convolution:
-    """Sizes of a convolution with a square kernel, and how many threads share it.
+    """Sizes of a convolution with a square kernel and stride 1, and how many threads share it.
 
     Of several groups each has its channels in whole blocks, or a single one.
     """
@@ -54,7 +43,6 @@ class Convolution:
     out_height: int
     out_width: int
     side: int
-    stride: int
     padding: int
     dilation: int
     groups: int
@@ -127,13 +115,13 @@ class Convolution:
 
     def right_padding(self, positions: int) -> int:
         """How far the kernel reaches beyond the right border, at the last of so many positions of a row."""
-        return max(0, (positions - 1) * self.stride + self.extent - self.width - self.padding)
+        return max(0, positions - 1 + self.extent - self.width - self.padding)
 
 
 def forward(c: Convolution) -> int:
     """The most at once, the output among it."""
     if not (c.always_direct or _forward_is_direct(c)):
-        most = columns_at_once(c.batch, c.inputs, c.outputs, c.positions, c.side, c.stride, c.threads)
+        most = columns_at_once(c.batch, c.inputs, c.outputs, c.positions, c.side, c.threads)
         return c.y + max(FLOAT * most + ALIGNMENT, c.y)
     x, w = c.x_blocks(), c.w_blocks()
     if not c.pointwise and c.inputs < BLOCK:  # few channels are read as they are
@@ -200,7 +188,7 @@ def _forward_is_direct(c: Convolution) -> bool:
     step = min(c.out_width, SUMS)
     one_chunk = (
         c.side > 3
-        or (c.side == 3 and c.out_width <= SUMS and _small_kernel(c) and (c.stride == 1 or c.batch <= BLOCK))
+        or (c.side == 3 and c.out_width <= SUMS and _small_kernel(c))
         or (c.batch == 1 and (step == c.out_width or few or (c.out_width <= 147 and c.outputs <= 96)))
     )
     if not one_chunk and not (few and c.batch == 1):
@@ -211,33 +199,31 @@ def _forward_is_direct(c: Convolution) -> bool:
 def _small_kernel(c: Convolution) -> bool:
     """Whether a row of inputs, of two blocks of outputs, and their weights stay in the first cache."""
     inputs = min(c.inputs, BLOCK)
-    floats = over(c.width, c.stride) * inputs * c.side + 2 * BLOCK * (c.out_width + c.taps * inputs)
+    floats = c.width * inputs * c.side + 2 * BLOCK * (c.out_width + c.taps * inputs)
     exceptions = {13: 192, SUMS: 512}
     return FLOAT * floats < cache_bytes(1) and c.inputs < exceptions.get(c.out_width, c.inputs + 1)
 
 
 def _input_gradient_is_direct(c: Convolution) -> bool:
-    if c.dilation > 1 and c.stride > 1:
-        return False
     chunks = over(c.inputs, BLOCK)
     row = BLOCK * (2 * c.width * c.side + c.out_width + 2 * BLOCK * c.taps) * FLOAT
     fits = row <= cache_bytes(1)
     narrow = c.width <= 5 or 8 < c.width <= 13
-    if c.stride > 1 or c.side > 5 or (c.side == 5 and c.width >= 8) or (c.side < 5 and fits and not narrow):
+    if c.side > 5 or (c.side == 5 and c.width >= 8) or (c.side < 5 and fits and not narrow):
         step = min(c.width, SUMS)
         two_chunks = c.side <= 3 and not (c.side == 3 and fits and c.out_width > 8)
-        if two_chunks and c.stride == 1 and chunks % 2 == 0:
+        if two_chunks and chunks % 2 == 0:
             step = min(c.width, 31 // 3)
     else:
         step = min(c.width, 31 // (_divisor(chunks, 4) + 1))
     reach = c.dilation * (c.side - 1)
-    right = (c.out_width - 1) * c.stride + c.extent - c.width - c.padding
+    right = c.out_width - 1 + c.extent - c.width - c.padding
     left_over, right_over = reach - c.padding, reach - max(0, right + c.width % step)
-    return max(left_over, right_over, 0) // c.stride <= step
+    return max(left_over, right_over, 0) <= step
 
 
 def _weight_gradient_is_direct(c: Convolution) -> bool:
-    if c.dilation > 1 and (c.stride > 1 or c.extent > c.height):
+    if c.dilation > 1 and c.extent > c.height:
         return False
     return (
         c.padding <= c.extent // 2 and max(c.padding, c.right_padding(c.out_width)) <= SUMS and c.side <= 14
@@ -277,7 +263,7 @@ def _threads_over_batch(c: Convolution) -> int:
 
     def memory(split: tuple[int, int, int]) -> int:
         over_batch, over_outs, over_ins = split
-        inputs = over(in_rows, over_batch) * over(ins, over_ins) * in_block * in_row // c.stride**2
+        inputs = over(in_rows, over_batch) * over(ins, over_ins) * in_block * in_row
         outputs = over(out_rows, over_batch) * over(outs, over_outs) * BLOCK * out_row
         weights = over(outs, over_outs) * over(ins, over_ins) * c.taps * in_block * BLOCK
         return inputs + outputs + (12 if c.pointwise else 8) * weights

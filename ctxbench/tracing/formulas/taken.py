@@ -15,6 +15,10 @@ from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.formulas.registry import Call, base_name
 
+FLOAT = 4
+"""Bytes of a float32."""
+HALVES = (torch.bfloat16, torch.float16)
+
 
 class Taken(NamedTuple):
     """The most ``bytes`` that a call has at once, outputs among them.
