@@ -11,14 +11,13 @@ from ctxbench.audit.matching import Candidate, Match
 from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import Shape
 from ctxbench.subject import registry
+from ctxbench.table.terminal import LINE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_MATCHES = 6
 """How many fits, and how many near misses, the text shows of each kind; the frame has them all."""
-LINE = 100
-"""Characters."""
 
 Printed = Literal["both", "FLOPs", "memory"]
 """Which of the printed numbers an outcome is of: one of them, or both by one convention."""

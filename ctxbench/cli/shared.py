@@ -75,7 +75,7 @@ def deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> No
     }
     export(draw, exports)
     if not quiet:
-        show(run.tables, WIDE)
+        show(run.grids(), WIDE)
 
 
 def show(grids: Iterable[Grid], width: int = 120) -> None:

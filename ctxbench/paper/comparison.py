@@ -15,6 +15,7 @@ from ctxbench.subject.case import Case
 
 SUBJECT = "reconet"
 BASELINE = "nonlocal"
+FORMS = ("published", "fast")
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCIBLE = "not reproducible"

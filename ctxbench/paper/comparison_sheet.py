@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from ctxbench.audit.quantity import prints_as
 from ctxbench.measure.records import Record
-from ctxbench.paper.comparison import NOT_MEASURED, NOT_REPRODUCIBLE, REPRODUCED, Comparison, in_words
+from ctxbench.paper.comparison import (
+    FORMS,
+    NOT_MEASURED,
+    NOT_REPRODUCIBLE,
+    REPRODUCED,
+    Comparison,
+    in_words,
+)
 from ctxbench.report.columns import FIXED, reason
 from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, lay_out, raw
@@ -58,18 +65,16 @@ def remark(row: Comparison) -> str:
 def table10_grid(comparisons: Sequence[Comparison]) -> Grid:
     """Lay out Table 10: printed, by the paper's own rule, and in uniform GMACs of both forms."""
     grid = lay_out(TITLE, COLUMNS, [("", comparisons)])
-    grid.name = "table10"
     grid.findings += in_words(comparisons)
     return grid
 
 
-FORMS = ("published", "fast")
 Forms = Mapping[str, Record]
 """A module's record of each form."""
 
 
 class Row(NamedTuple):
-    """A module: its comparison with the printed row, and its record of each of :data:`FORMS`."""
+    """A module: its comparison with the printed row, and its record of each of :data:`~ctxbench.paper.comparison.FORMS`."""
 
     comparison: Comparison
     forms: Forms

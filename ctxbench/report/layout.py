@@ -24,12 +24,13 @@ from ctxbench.report.columns import (
     missed,
     status,
 )
-from ctxbench.report.view import ALL, View, built_in
+from ctxbench.report.view import ALL, View
 from ctxbench.subject import resolve
+from ctxbench.subject.bind import is_built_in
 from ctxbench.subject.binding.layouts import is_map_in, layout_of
 from ctxbench.subject.case import Case
 from ctxbench.subject.expression import SIZES
-from ctxbench.subject.registry import spec
+from ctxbench.subject.registry import Spec, spec
 from ctxbench.table.column import Column, lay_out
 from ctxbench.table.grid import Grid
 
@@ -37,16 +38,16 @@ ALWAYS = (PUBLISHED_MACS, MACS, FLOPS)
 """Columns that stand even where every row is empty."""
 
 
-def title(record: Record, records: Sequence[Record] = ()) -> str:
+def title(record: Record, records: Sequence[Record]) -> str:
     """The module's title; for a class given by its place, the class name.
 
     Where ``records`` hold two such classes of one name, the file stands before it, with its folder where two
     files have one name.
     """
     place, bare, call = resolve.parts(record.case.module)
-    name = resolve.label(record.case.module)
-    if known := None if place else spec(bare):
+    if known := _spec(record):
         return known.title + call
+    name = resolve.label(record.case.module)
     others = [resolve.parts(r.case.module) for r in records]
     places = {other.place for other in others if other.name == bare}
     if len(places) < 2:
@@ -54,6 +55,12 @@ def title(record: Record, records: Sequence[Record] = ()) -> str:
     file = place.rpartition("/")[2]
     of_one_file = [other for other in places if other.rpartition("/")[2] == file]
     return f"{file if len(of_one_file) < 2 else place}:{name}"
+
+
+def _spec(record: Record) -> Spec | None:
+    """What is known of a registered module, called as in ``se(C)`` or not; None for one given by its place."""
+    place, bare, _ = resolve.parts(record.case.module)
+    return None if place else spec(bare)
 
 
 def grid(records: Sequence[Record], view: View = ALL) -> Grid:
@@ -75,12 +82,12 @@ def grid(records: Sequence[Record], view: View = ALL) -> Grid:
 
 def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
     """The column of names; those of the user's own modules are set off where others stand beside them."""
-    mixed = len({built_in(record) is None for record in records}) > 1
+    mixed = len({is_built_in(record.case.module) for record in records}) > 1
     words = name if with_form else title
     return Column(
         "title", "module", lambda record: words(record, records), kind="text",
-        emphasis=lambda record: mixed and built_in(record) is None,
-        cite=lambda record: known.cite if (known := built_in(record)) else "",
+        emphasis=lambda record: mixed and not is_built_in(record.case.module),
+        cite=lambda record: known.cite if (known := _spec(record)) else "",
     )  # fmt: skip
 
 
@@ -194,7 +201,7 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
     said = [*(_bound(r, records) for r in records), *(_returned(r, records) for r in records)]
     notes += [f"{line}." for line in dict.fromkeys(said) if line]
     if _has_train(records):
-        but = f", except in the column {BACKWARD_MACS.header} {BACKWARD_MACS.part}"
+        but = f", except in the column {BACKWARD_MACS.heading.words}"
         notes.append(
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
             f"forward pass alone{but if BACKWARD_MACS.name in shown else ''}."
@@ -204,7 +211,8 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
             f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
             f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
         )
-    return notes + _misses(records, [column for column in counters(records) if column.name in shown])
+    others = [column for column in counters(records) if column.name in shown]
+    return [*notes, *_misses(records, others), *remarks(records)]
 
 
 def _bound(record: Record, records: Sequence[Record]) -> str:
@@ -238,7 +246,7 @@ def _absent(records: Sequence[Record], columns: Sequence[Column[Record]]) -> lis
 
 
 def _misses(records: Sequence[Record], others: Sequence[Column[Record]]) -> list[str]:
-    """What the counts leave out, ours and those of other counters."""
+    """What the counts of other counters leave out."""
     notes = []
     for counter in others:
 
@@ -253,6 +261,12 @@ def _misses(records: Sequence[Record], others: Sequence[Column[Record]]) -> list
         notes.append(
             "Element-wise work is in FLOPs alone; `ctxbench explain` names what each counter leaves out."
         )
+    return notes
+
+
+def remarks(records: Sequence[Record]) -> list[str]:
+    """What our own numbers leave out or rest on, and what was odd, with the modules that it is about."""
+    notes = []
     if unknown := _by_words(records, lambda r: missed(r.unknown_ops)):
         notes.append(f"{NOT_COUNTED}: {_in_words(unknown)}.")
     if peaks := _by_words(records, lambda r: r.peak_pred_note):

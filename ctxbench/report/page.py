@@ -79,7 +79,7 @@ def _case(record: Record, records: Sequence[Record], shown: Sequence[Column[Reco
         name=name(record, records),
         conditions=" · ".join(conditions(record.case)),
         facts=[
-            (f"{column.header} {column.part}", fact)
+            (column.heading.words, fact)
             for column in shown
             if (fact := _fact(column, record)) is not None
         ],

@@ -48,13 +48,12 @@ class Profile(Result, Run):
         return replace(self, view=view)
 
     @cached_property
-    def tables(self) -> list[Grid]:
-        """The tables of its records, laid out once for whatever draws them."""
+    def _grids(self) -> list[Grid]:
         return grids(self.records, self.view)
 
     def grids(self) -> list[Grid]:
-        """The tables."""
-        return self.tables
+        """The tables of its records, laid out once for whatever draws them."""
+        return self._grids
 
     @property
     def headline(self) -> str:
@@ -72,7 +71,7 @@ class Profile(Result, Run):
 
     def markdown(self) -> str:
         """The tables in GitHub Markdown."""
-        return markdown(self.tables, self.records, self.view)
+        return markdown(self.grids(), self.records, self.view)
 
     def latex(self) -> str:
         """The table for a paper."""
@@ -88,14 +87,13 @@ def load_run(folder: Path | str) -> Profile:
     return Profile.of(read_run(Path(folder)), folder)
 
 
-def write_report(run: Profile | Path | str) -> list[Path]:
+def write_report(run: Profile) -> list[Path]:
     """Write a run's tables, its page and its figures.
 
     ``summary.csv``, ``table.md``, ``table.tex`` and what it cites, ``table.svg``, ``report.html``.
-    ``run`` is one that was read or measured, or its folder. Each file is written whole, then renamed; their
-    paths are the answer. Raises UserError where a folder holds no run, is damaged, or cannot be written.
+    Each file is written whole, then renamed; their paths are the answer. Raises UserError where the folder
+    cannot be written.
     """
-    run = run if isinstance(run, Profile) else load_run(run)
     folder = run.folder
     figures = _figures(folder, run)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
@@ -103,8 +101,8 @@ def write_report(run: Profile | Path | str) -> list[Path]:
         write_text(folder / "summary.csv", summary(run.records).to_csv(index=False)),
         write_text(folder / "table.md", f"{_origin(run)}\n\n{run.markdown()}\n{pictures}\n"),
         *write_latex(folder / "table.tex", run.latex()),
-        write_text(folder / "table.svg", picture(run.tables[:1])),
-        write_page(folder, run.records, run.tables, run.plan, figures, source=_origin(run)),
+        write_text(folder / "table.svg", picture(run.grids()[:1])),
+        write_page(folder, run.records, run.grids(), run.plan, figures, source=_origin(run)),
         *figures,
     ]
 

@@ -17,7 +17,7 @@ from ctxbench.files import write_text, writing
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
 from ctxbench.report.growth import LEVEL, QUANTITIES, Growth, complexity, growths, title_of
-from ctxbench.report.layout import caption, title
+from ctxbench.report.layout import caption, remarks, title
 from ctxbench.report.plots import GREY, legend_below
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import SINGLE
@@ -121,6 +121,7 @@ def sweep_grid(sweep: Sweep) -> Grid:
     ]
     firsts = [(label, line[0].case) for label, line in lines if line[0].case.bound]
     grid.notes += dict.fromkeys(f"{label}, {case.bound}." for label, case in firsts)
+    grid.notes += remarks(sweep.records)
     noisy = sum(status(record) == "noisy" for record in sweep.records)
     if noisy:
         grid.notes.append(f"Noisy: {noisy} of {len(sweep.records)} latencies; do not trust their exponents.")

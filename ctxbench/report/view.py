@@ -12,7 +12,7 @@ from ctxbench.counters import COUNTERS
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY, columns, counter, summary
-from ctxbench.subject.registry import SPECS, Spec
+from ctxbench.subject.bind import is_built_in
 from ctxbench.table.column import Column, frame
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class View:
                 return missing, 0 if missing else value
 
             records = sorted(records, key=key)
-        return sorted(records, key=lambda record: (built_in(record) is None) == (self.own == "last"))
+        return sorted(records, key=lambda record: is_built_in(record.case.module) == (self.own == "first"))
 
     def frame(self, records: Sequence[Record]) -> pd.DataFrame:
         """The rows at full precision: all columns, or those chosen between what each is of and its status."""
@@ -97,11 +97,6 @@ class View:
         about = [FIXED["status"], FIXED["reason"]]
         named = {column.name: column for column in (*IDENTITY, *self.chosen(records), *about)}
         return frame(list(named.values()), self.arranged(records))
-
-
-def built_in(record: Record) -> Spec | None:
-    """The built-in module that a record is of, called as in ``se(C)`` or not; None for a user's own."""
-    return SPECS.get(record.case.module.partition("(")[0])
 
 
 def _long(name: str) -> str:
@@ -124,4 +119,4 @@ def _column(name: str, known: dict[str, Column[Record]]) -> Column[Record]:
 
 
 ALL = View()
-"""Everything there is to say, in the order it was asked for."""
+"""Everything there is to say, in the order it was asked for, the user's own modules last."""

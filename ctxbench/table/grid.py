@@ -43,9 +43,14 @@ class Heading:
         return self.counts or bool(self.unit)
 
     @property
+    def words(self) -> str:
+        """The heading in one line without its unit, ``MACs published``."""
+        return f"{self.header} {self.part}".strip()
+
+    @property
     def line(self) -> str:
         """The heading in one line, ``MACs published (G)``."""
-        return " ".join(filter(None, (self.header, self.part, f"({self.unit})" if self.unit else "")))
+        return f"{self.words} ({self.unit})" if self.unit else self.words
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,6 @@ class Grid:
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     preface: str = ""
-    name: str = ""
-    """What LaTeX refers to it by, where it has a name of its own."""
 
     def spans(self) -> list[Span]:
         """The headings from left to right, neighbours of one header together."""

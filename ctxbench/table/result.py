@@ -7,10 +7,7 @@ from textwrap import fill
 
 from ctxbench.table.grid import Grid
 from ctxbench.table.html import grid_html, template
-from ctxbench.table.terminal import plain
-
-LINE = 100
-"""Characters of a line of ``repr()``."""
+from ctxbench.table.terminal import LINE, plain
 
 
 class Result:

@@ -18,7 +18,7 @@ from ctxbench.table.grid import Cell, Grid, Heading
 UNLIMITED = 10_000
 """Columns, of a console that cuts nothing off."""
 LINE = 100
-"""Columns a note may take, since longer lines are hard to read."""
+"""Columns of a terminal that a line of words may take, since longer ones are hard to read."""
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -23,7 +23,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     users = record("a2net")
     users = replace(users, case=replace(users.case, module=f"/home/me/{ODD}.py:Block", options={"x": ODD}))
     run = write_run(tmp_path_factory.mktemp("runs") / "run", [*records(16, 16), gone, lacking, users])
-    assert run / PAGE in write_report(run)
+    assert run / PAGE in write_report(load_run(run))
     return run / PAGE
 
 

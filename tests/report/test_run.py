@@ -8,7 +8,7 @@ import pytest
 from synthetic import record, records, write_run
 
 from ctxbench.errors import UserError
-from ctxbench.report.run import write_report
+from ctxbench.report.run import load_run, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -18,7 +18,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     gone = record("afnb", 32, 32, status="oom", reason="out of memory", rounds_ms=[], alloc_bytes=None)
     small = [gone if r.case.module == "afnb" else r for r in records(32, 32)]
     before = dict(matplotlib.rcParams)
-    paths = write_report(str(write_run(tmp_path_factory.mktemp("runs") / "run", [*small, *records()])))
+    paths = write_report(load_run(write_run(tmp_path_factory.mktemp("runs") / "run", [*small, *records()])))
     assert dict(matplotlib.rcParams) == before
     return paths
 
@@ -64,7 +64,7 @@ def test_table_md_shows_every_picture(sweep: list[Path]) -> None:
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no run"):
-        write_report(tmp_path)
+        load_run(tmp_path)
 
 
 def test_the_table_is_drawn_and_its_origin_told(sweep: list[Path]) -> None:

@@ -163,3 +163,13 @@ def test_the_figure_has_a_panel_for_what_was_not_measured() -> None:
     assert [len(cost.lines), len(time.lines)] == [2, 0]
     assert cost.get_legend().texts[0].get_text().startswith("Non-Local, fast form: n$^{1.")
     assert [text.get_text() for text in time.texts] == ["not measured"]
+
+
+def test_what_a_counted_sweep_lacks_stands_under_its_table(tmp_path: Path) -> None:
+    (tmp_path / "spectral.py").write_text(
+        "import torch\n\n\nclass Spectral(torch.nn.Conv2d):\n    def forward(self, x):\n"
+        "        return torch.fft.fft2(super().forward(x)).real\n"
+    )
+    swept = cases(f"{tmp_path}/spectral.py:Spectral(C, C, 1)", channels=8, sizes=[8, 16, 32])
+    (grid,) = sweep(swept).grids()
+    assert "Not counted, for want of a formula: Spectral(C, C, 1): aten._fft_c2c.default." in grid.notes

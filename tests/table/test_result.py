@@ -8,7 +8,8 @@ from browser import Reader
 from synthetic import record, records, write_run
 
 import ctxbench
-from ctxbench.table.result import LINE, Result
+from ctxbench.table.result import Result
+from ctxbench.table.terminal import LINE
 
 SHAPE = (1, 64, 16, 16)
 

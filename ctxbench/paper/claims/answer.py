@@ -10,7 +10,6 @@ import pandas as pd
 from ctxbench.table.column import significant
 
 UNIFORM = "MACs of every convolution and matrix product, every call"
-FORMS = ("published", "fast")
 
 
 class Answer(NamedTuple):

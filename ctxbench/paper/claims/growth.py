@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ctxbench.paper.claims.answer import FORMS, UNIFORM, Answer, value
-from ctxbench.paper.comparison import REPRODUCED
+from ctxbench.paper.claims.answer import UNIFORM, Answer, value
+from ctxbench.paper.comparison import FORMS, REPRODUCED
 
 
 def order(subject: str) -> Callable[[pd.DataFrame], Answer]:

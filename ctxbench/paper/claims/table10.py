@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from ctxbench.audit.quantity import prints_as
-from ctxbench.paper.claims.answer import FORMS, UNIFORM, Answer, span, unjudged, value
-from ctxbench.paper.comparison import BASELINE, SUBJECT
+from ctxbench.paper.claims.answer import UNIFORM, Answer, span, unjudged, value
+from ctxbench.paper.comparison import BASELINE, FORMS, SUBJECT
 from ctxbench.table.column import significant
 
 PEAK = "predicted peak of inference above weights and input"
@@ -29,16 +30,20 @@ def _ratios(frame: pd.DataFrame, modules: Iterable[str], column: str) -> list[fl
     return [_module(frame, module, column) / _module(frame, SUBJECT, column) for module in modules]
 
 
+def _own(frame: pd.DataFrame) -> Mapping[Hashable, Any]:
+    """The row of TGM+TRM. Raises LookupError where the frame has none."""
+    return frame.loc[frame["module"] == SUBJECT].to_dict("records")[0]
+
+
 def _shape(frame: pd.DataFrame) -> str:
     """Of Table 10's inputs: ``at 1×512×64×64``."""
-    (row,) = frame.loc[frame["module"] == SUBJECT].to_dict("records")
+    row = _own(frame)
     return f"at 1×{row['channels']}×{row['height']}×{row['width']}"
 
 
 def _at(frame: pd.DataFrame) -> str:
     """That, and the rank of TGM+TRM."""
-    (config,) = frame.loc[frame["module"] == SUBJECT, "config"]
-    return f"{_shape(frame)}, {config.replace('=', ' ')}"
+    return f"{_shape(frame)}, {_own(frame)['config'].replace('=', ' ')}"
 
 
 def others(frame: pd.DataFrame) -> list[str]:
@@ -54,19 +59,19 @@ def not_baseline(frame: pd.DataFrame) -> list[str]:
 def times_less(
     limit: float, modules: Callable[[pd.DataFrame], list[str]]
 ) -> Callable[[pd.DataFrame], Answer]:
-    """TGM+TRM against other modules of Table 10: whether each takes more than ``limit`` times its MACs."""
+    """Whether each of other modules of Table 10 takes more than ``limit`` times the MACs of TGM+TRM."""
+    return lambda frame: _against(frame, modules(frame), lambda ratios: min(ratios) > limit)
 
-    def find(frame: pd.DataFrame) -> Answer:
-        names = modules(frame)
-        return Answer(
-            f"{span(_ratios(frame, names, PRINTED))}×",
-            **{form: f"{span(_ratios(frame, names, column))}×" for form, column in MACS.items()},
-            convention=f"{UNIFORM}, {_at(frame)}",
-            holds=min(_ratios(frame, names, MACS["published"])) > limit,
-            reason=_like_for_like(frame, names),
-        )
 
-    return find
+def _against(frame: pd.DataFrame, names: list[str], holds: Callable[[list[float]], bool]) -> Answer:
+    """TGM+TRM against other modules; ``holds`` takes what each is times its MACs."""
+    return Answer(
+        f"{span(_ratios(frame, names, PRINTED))}×",
+        **{form: f"{span(_ratios(frame, names, column))}×" for form, column in MACS.items()},
+        convention=f"{UNIFORM}, {_at(frame)}",
+        holds=holds(_ratios(frame, names, MACS["published"])),
+        reason=_like_for_like(frame, names),
+    )
 
 
 def _like_for_like(frame: pd.DataFrame, names: list[str]) -> str:
@@ -84,16 +89,14 @@ def _like_for_like(frame: pd.DataFrame, names: list[str]) -> str:
 
 def about_900(frame: pd.DataFrame) -> Answer:
     """Whether Non-Local takes about 900 times the MACs of TGM+TRM: 900 at the one digit that is said."""
-    (ratio,) = _ratios(frame, [BASELINE], MACS["published"])
-    return times_less(0, lambda _: [BASELINE])(frame)._replace(holds=significant(ratio, 1) == "900")
+    return _against(frame, [BASELINE], lambda ratios: significant(ratios[0], 1) == "900")
 
 
 def much_smaller(frame: pd.DataFrame) -> Answer:
     """Whether TGM+TRM takes less than Non-Local, beside the ratio of the two expressions: CH²W² to rCHW."""
     area = _module(frame, SUBJECT, "height") * _module(frame, SUBJECT, "width")
-    (config,) = frame.loc[frame["module"] == SUBJECT, "config"]
-    rank = int(config.rpartition("=")[2])
-    compared = times_less(1, lambda _: [BASELINE])(frame)
+    rank = int(_own(frame)["config"].rpartition("=")[2])
+    compared = _against(frame, [BASELINE], lambda ratios: ratios[0] > 1)
     letters = f"HW/r = {significant(area / rank, 3)}× in the letters"
     return compared._replace(
         printed=f"{compared.printed} (Table 10)", reason=letters, not_measured=unjudged("much")
@@ -184,7 +187,7 @@ def _place(frame: pd.DataFrame, column: str) -> str:
 
 def memory(frame: pd.DataFrame) -> Answer:
     """Whether the printed memory is the predicted peak of the published form."""
-    (row,) = frame.loc[frame["module"] == SUBJECT].to_dict("records")
+    row = _own(frame)
     peaks = {form: _module(frame, SUBJECT, column) for form, column in MEMORY.items()}
     return Answer(
         f"{row['printed_mib']} MB",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ctxbench.paper.claims.answer import FORMS, UNIFORM, Answer, span, value
-from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
+from ctxbench.paper.claims.answer import UNIFORM, Answer, span, value
+from ctxbench.paper.comparison import FORMS, NOT_MEASURED, REPRODUCED
 from ctxbench.table.column import significant
 
 RECONET = "RecoNet"

@@ -9,8 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ctxbench.paper.claims.answer import FORMS
-from ctxbench.paper.comparison import BASELINE, REPRODUCED, SUBJECT
+from ctxbench.paper.comparison import BASELINE, FORMS, REPRODUCED, SUBJECT
 from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.sheet import DIFFERS, Sheet

@@ -15,13 +15,14 @@ from ctxbench.measure.records import Record
 from ctxbench.measure.stats import NOISY
 from ctxbench.paper.comparison import (
     BASELINE,
+    FORMS,
     SUBJECT,
     Comparison,
     compare,
     in_words,
     ratio,
 )
-from ctxbench.paper.comparison_sheet import FORMS, ROW, TITLE, Forms, Row
+from ctxbench.paper.comparison_sheet import ROW, TITLE, Forms, Row
 from ctxbench.paper.offers.presets import TABLE10
 from ctxbench.paper.printed.table10 import PAPER_SHAPE, PrintedRow
 from ctxbench.paper.printed.table10 import table10 as printed_rows
