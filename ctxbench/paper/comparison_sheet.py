@@ -74,7 +74,7 @@ Forms = Mapping[str, Record]
 
 
 class Row(NamedTuple):
-    """A module: its comparison with the printed row, and its record of each of :data:`~ctxbench.paper.comparison.FORMS`."""
+    """A module: its comparison with the printed row, and its record of each form."""
 
     comparison: Comparison
     forms: Forms

@@ -58,7 +58,7 @@ def title(record: Record, records: Sequence[Record]) -> str:
 
 
 def _spec(record: Record) -> Spec | None:
-    """What is known of a registered module, called as in ``se(C)`` or not; None for one given by its place."""
+    """What is known of a registered module, called as ``se(C)`` or not; None for one that has a place."""
     place, bare, _ = resolve.parts(record.case.module)
     return None if place else spec(bare)
 

@@ -79,9 +79,7 @@ def _case(record: Record, records: Sequence[Record], shown: Sequence[Column[Reco
         name=name(record, records),
         conditions=" · ".join(conditions(record.case)),
         facts=[
-            (column.heading.words, fact)
-            for column in shown
-            if (fact := _fact(column, record)) is not None
+            (column.heading.words, fact) for column in shown if (fact := _fact(column, record)) is not None
         ],
         sampled=f"Raw samples in ms: {latency.n} in {latency.rounds} rounds{warmed}{caches}",
         rounds=[", ".join(significant(sample, 4) for sample in samples) for samples in record.rounds_ms],

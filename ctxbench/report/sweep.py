@@ -57,10 +57,13 @@ def _counted(case: Case) -> Record:
     from ctxbench.tracing import trace_case, views
 
     validate(case)
-    recorded = trace_case(case)
+    recorded, on_cpu = trace_case(case), case.device == "cpu"
     return Record(
         case,
         macs=views.macs(recorded),
-        peak_pred_bytes=views.peak_bytes(recorded, views.CUDA_BLOCK if case.device != "cpu" else 1),
+        peak_pred_bytes=views.peak_bytes(recorded, 1 if on_cpu else views.CUDA_BLOCK),
+        peak_pred_note=views.peak_note(recorded) if on_cpu else "",
+        unknown_ops=recorded.unknown_ops,
+        note=recorded.note,
         reasons={"rounds_ms": "not asked for"},
     )

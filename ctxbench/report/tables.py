@@ -80,9 +80,7 @@ def write_latex(path: Path, text: str) -> list[Path]:
 def _meaning(shown: Sequence[Column[Record]]) -> str:
     """What the columns of numbers mean, in one line: the convention of each."""
     said = [
-        f"{column.heading.words}: {_continued(column.about.rstrip('.'))}"
-        for column in shown
-        if column.unit
+        f"{column.heading.words}: {_continued(column.about.rstrip('.'))}" for column in shown if column.unit
     ]
     return "; ".join(said)
 

@@ -110,7 +110,7 @@ def test_a_built_in_module_that_is_called_is_not_the_users() -> None:
     names = [row[0] for row in grid([theirs, se]).groups[0].rows]
     assert [(cell.text, cell.best, cell.cite) for cell in names] == [
         ("SE(C)", False, "hu2018senet"),
-        ("se(C, 8)", True, ""),
+        ("mine.py:se(C, 8)", True, ""),
     ]
     assert r"\cite{hu2018senet} &" in latex([theirs, se])
 
