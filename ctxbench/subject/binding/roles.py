@@ -122,7 +122,7 @@ SUGGESTIONS: Sequence[tuple[re.Pattern[str], tuple[Any, ...]]] = tuple(
         (r"(?:rd_|squeeze_|se_)ratio", (0.0625, 0.25, 4)),
         (r"(?:\w*_)?reduc\w*|r|ratio|sr_ratio|\w*_ratio", (4, 2, 16, 1, 0.25)),
         (r"num_classes|n_classes|classes|nclass|num_class|n_class|class_num", (19,)),
-        (r"strides?|dilation|padding|pad|d", (1, 0)),
+        (r"strides?|dilation|dia_val|padding|pad|d", (1, 0)),
         (r"alpha|beta|gamma|lamb\w*|temperature|scale\w*", (1.0, 1)),
         (r"(?:\w*_)?(?:dim_heads?|head_dims?|dim_head|d_head)", (64, 32, 16)),
         (r"d_k|d_v|dk|dv|dq|qk_dim|key_dim|value_dim|dim_k|dim_v|nh|Nh", ("=C//8", "=C//4", "=C", 8, 40)),
@@ -138,7 +138,7 @@ ANY_VALUES = (8, 2, 1, "=C//4", "=C", (8, 8), False, 0.0)
 
 MISFITS = re.compile(
     r"(?:\w*_)?(?:window|win|block|patch|halo|heads?|groups?|scales?|size|resolution|stride|reduction|ratio|kernel|dilation|padding|order)"
-    r"\w*|shift\w*|h|num_parts|n_groups"
+    r"\w*|shift\w*|h|n|num_parts|n_groups|dia_val"
 )
 """Arguments whose default may not fit a map: varied one at a time where a block fails."""
 LAST_RESORTS = (8, 4, 2, 1, 16, (8, 8), 0, 7, "=C", "=C//4", "=(H, W)")
