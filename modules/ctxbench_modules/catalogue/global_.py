@@ -1,0 +1,62 @@
+"""Every position looks at every other, or at a sample of them."""
+
+from ctxbench_modules.catalogue.spec import Spec
+
+GLOBAL = (
+    Spec(
+        name="nonlocal",
+        title="Non-Local",
+        target="ctxbench_modules.non_local:NonLocal",
+        paper="Wang et al., Non-local Neural Networks, CVPR",
+        year=2018,
+        url="https://arxiv.org/abs/1711.07971",
+        complexity="O(CH²W²)",
+        cite="wang2018nonlocal",
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="pam",
+        title="PAM",
+        target="ctxbench_modules.danet:PAM",
+        paper="Fu et al., Dual Attention Network for Scene Segmentation, CVPR",
+        year=2019,
+        url="https://arxiv.org/abs/1809.02983",
+        complexity="O(CH²W²)",
+        cite="fu2019danet",
+        licence="MIT",
+    ),
+    Spec(
+        name="psa",
+        title="PSA",
+        target="ctxbench_modules.psanet:PSA",
+        paper="Zhao et al., PSANet: Point-wise Spatial Attention Network for Scene Parsing, ECCV",
+        year=2018,
+        url="https://ecva.net/papers/eccv_2018/papers_ECCV/html/Hengshuang_Zhao_PSANet_Point-wise_Spatial_ECCV_2018_paper.php",
+        complexity="O(CH²W²)",
+        cite="zhao2018psanet",
+        forms=("single",),
+        licence="MIT",
+    ),
+    Spec(
+        name="afnb",
+        title="AFNB",
+        target="ctxbench_modules.ann:AFNB",
+        paper="Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://arxiv.org/abs/1908.07678",
+        complexity="O(CHWS)",
+        cite="zhu2019asymmetric",
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="apnb",
+        title="APNB",
+        target="ctxbench_modules.ann:APNB",
+        paper="Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://arxiv.org/abs/1908.07678",
+        complexity="O(CHWS)",
+        cite="zhu2019asymmetric",
+        licence="Apache-2.0",
+    ),
+)

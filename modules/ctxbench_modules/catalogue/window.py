@@ -1,0 +1,17 @@
+"""Attention within windows, rows or columns, in turns."""
+
+from ctxbench_modules.catalogue.spec import Spec
+
+WINDOW = (
+    Spec(
+        name="rcca",
+        title="RCCA",
+        target="ctxbench_modules.ccnet:RCCA",
+        paper="Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://arxiv.org/abs/1811.11721",
+        complexity="O(CHW(H+W))",
+        cite="huang2019ccnet",
+        licence="MIT",
+    ),
+)
