@@ -59,4 +59,16 @@ GLOBAL = (
         cite="zhu2019asymmetric",
         licence="Apache-2.0",
     ),
+    Spec(
+        name="gc",
+        title="GC",
+        target="ctxbench_modules.gcnet:GlobalContext",
+        paper="Cao et al., GCNet: Non-Local Networks Meet Squeeze-Excitation Networks and Beyond, ICCVW",
+        year=2019,
+        url="https://arxiv.org/abs/1904.11492",
+        complexity="O(CHW)",
+        forms=("single",),
+        cite="cao2019gcnet",
+        licence="Apache-2.0",
+    ),
 )
