@@ -71,4 +71,15 @@ GLOBAL = (
         cite="cao2019gcnet",
         licence="Apache-2.0",
     ),
+    Spec(
+        name="dnl",
+        title="DNL",
+        target="ctxbench_modules.dnl:DisentangledNonLocal",
+        paper="Yin et al., Disentangled Non-Local Neural Networks, ECCV",
+        year=2020,
+        url="https://arxiv.org/abs/2006.06668",
+        complexity="O(CH²W²)",
+        cite="yin2020disentangled",
+        licence="Apache-2.0",
+    ),
 )
