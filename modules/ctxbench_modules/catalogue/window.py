@@ -4,6 +4,30 @@ from ctxbench_modules.catalogue.spec import Spec
 
 WINDOW = (
     Spec(
+        name="axial",
+        title="Axial",
+        target="ctxbench_modules.axial:AxialAttention",
+        paper="Wang et al., Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation, ECCV",
+        year=2020,
+        url="https://arxiv.org/abs/2003.07853",
+        complexity="O(CHW(H+W))",
+        cite="wang2020axial",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="lambda",
+        title="Lambda",
+        target="ctxbench_modules.lambdanet:LambdaLayer",
+        paper="Bello, LambdaNetworks: Modeling Long-Range Interactions Without Attention, ICLR",
+        year=2021,
+        url="https://arxiv.org/abs/2102.08602",
+        complexity="O(CHWS)",
+        cite="bello2021lambda",
+        forms=("single",),
+        licence="MIT",
+    ),
+    Spec(
         name="rcca",
         title="RCCA",
         target="ctxbench_modules.ccnet:RCCA",
