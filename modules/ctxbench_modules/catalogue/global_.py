@@ -82,4 +82,15 @@ GLOBAL = (
         cite="yin2020disentangled",
         licence="Apache-2.0",
     ),
+    Spec(
+        name="ocnet",
+        title="OCNet",
+        target="ctxbench_modules.ocnet:ObjectContext",
+        paper="Yuan and Wang, OCNet: Object Context Network for Scene Parsing, arXiv",
+        year=2018,
+        url="https://arxiv.org/abs/1809.00916",
+        complexity="O(CH²W²)",
+        cite="yuan2018ocnet",
+        licence="MIT",
+    ),
 )
