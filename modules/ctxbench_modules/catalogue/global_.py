@@ -93,4 +93,15 @@ GLOBAL = (
         cite="yuan2018ocnet",
         licence="MIT",
     ),
+    Spec(
+        name="acf",
+        title="ACF",
+        target="ctxbench_modules.cfnet:ACF",
+        paper="Zhang et al., Co-Occurrent Features in Semantic Segmentation, CVPR",
+        year=2019,
+        url="https://openaccess.thecvf.com/content_CVPR_2019/html/Zhang_Co-Occurrent_Features_in_Semantic_Segmentation_CVPR_2019_paper.html",
+        complexity="O(CH²W²)",
+        cite="zhang2019cfnet",
+        licence="MIT",
+    ),
 )
