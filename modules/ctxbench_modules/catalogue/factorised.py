@@ -79,4 +79,16 @@ FACTORISED = (
         cite="li2019emanet",
         licence="GPL-3.0",
     ),
+    Spec(
+        name="cgnl",
+        title="CGNL",
+        target="ctxbench_modules.cgnl:CGNL",
+        paper="Yue et al., Compact Generalized Non-local Network, NeurIPS",
+        year=2018,
+        url="https://arxiv.org/abs/1810.13125",
+        complexity="O(CHW)",
+        forms=("single",),
+        cite="yue2018cgnl",
+        licence="MIT",
+    ),
 )

@@ -14,4 +14,15 @@ GRAPH = (
         cite="zhang2019latentgnn",
         licence="MIT",
     ),
+    Spec(
+        name="glore",
+        title="GloRe",
+        target="ctxbench_modules.glore:GloRe",
+        paper="Chen et al., Graph-Based Global Reasoning Networks, CVPR",
+        year=2019,
+        url="https://arxiv.org/abs/1811.12814",
+        complexity="",
+        cite="chen2019glore",
+        licence="MIT",
+    ),
 )

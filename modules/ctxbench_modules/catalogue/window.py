@@ -38,4 +38,15 @@ WINDOW = (
         cite="huang2019ccnet",
         licence="MIT",
     ),
+    Spec(
+        name="isa",
+        title="ISA",
+        target="ctxbench_modules.isanet:InterlacedSparseAttention",
+        paper="Huang et al., Interlaced Sparse Self-Attention for Semantic Segmentation, arXiv",
+        year=2019,
+        url="https://arxiv.org/abs/1907.12273",
+        complexity="",
+        cite="huang2019isa",
+        licence="MIT",
+    ),
 )
