@@ -4,6 +4,17 @@ from ctxbench_modules.catalogue.spec import Spec
 
 WINDOW = (
     Spec(
+        name="rcca",
+        title="RCCA",
+        target="ctxbench_modules.ccnet:RCCA",
+        paper="Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://arxiv.org/abs/1811.11721",
+        complexity="O(CHW(H+W))",
+        cite="huang2019ccnet",
+        licence="MIT",
+    ),
+    Spec(
         name="axial",
         title="Axial",
         target="ctxbench_modules.axial:AxialAttention",
@@ -25,17 +36,6 @@ WINDOW = (
         complexity="O(CHWS)",
         cite="bello2021lambda",
         forms=("single",),
-        licence="MIT",
-    ),
-    Spec(
-        name="rcca",
-        title="RCCA",
-        target="ctxbench_modules.ccnet:RCCA",
-        paper="Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV",
-        year=2019,
-        url="https://arxiv.org/abs/1811.11721",
-        complexity="O(CHW(H+W))",
-        cite="huang2019ccnet",
         licence="MIT",
     ),
     Spec(
