@@ -16,6 +16,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
+from ctxbench.measure.between_runs import recall
 from ctxbench.measure.environment import fingerprint
 from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
@@ -29,6 +30,11 @@ that are so by chance: in a simulation, looking from five rounds on leaves 90 % 
 MAX_ROUNDS = 40
 ROUNDS_PER_BUDGET = 10
 COUNTED_TOGETHER = 2
+COUNTED = (
+    "macs", "flops", "bwd_macs", "bytes", "output_shape", "published_macs", "act_bytes", "peak_pred_bytes",
+    "reserved_sim_bytes",
+)  # fmt: skip
+"""The fields of a record that counting fills."""
 SURVEY_TIMEOUT_S = 300.0
 """Of the first process, which waits for torch to be loaded from a disk that may be cold."""
 
@@ -62,27 +68,45 @@ def measure_cases(
     already holds a run. What goes wrong with a case later costs that case's record its status, never
     another's. KeyboardInterrupt leaves what was measured in ``out``.
     """
-    distinct = tuple({case.id: case for case in cases}.values())
-    if not distinct:
-        raise UserError("there is nothing to measure: give at least one module and one size")
-    for case in distinct:
-        validate(case)
+    plan = Plan(tuple({case.id: case for case in cases}.values()), settings or Settings(), tuple(command))
     with ExitStack() as temporary:
         folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
         check_free(folder)
+        return measure_plan(checked(plan, progress), folder, progress=progress)
 
-        def checking(case: Case) -> None:
-            if progress is not None:
-                progress(RunProgress(0.0, 0, len(distinct), "check", case))
 
-        checking(distinct[0])
-        plan = _survey(Plan(distinct, settings or Settings(), tuple(command)))
-        for case in distinct:
-            if registry.spec(case.module) is None:
-                checking(case)
-                _try_out(case, plan.settings.timeout_s)
-        with RunFolder.create(folder, plan) as opened:
-            return _Session(opened, progress).run()
+def checked(plan: Plan, progress: Callable[[RunProgress], None] | None = None) -> Plan:
+    """The plan with what is known now of machine and files; errors as those of :func:`measure_cases`."""
+    if not plan.cases:
+        raise UserError("there is nothing to measure: give at least one module and one size")
+    for case in plan.cases:
+        validate(case)
+
+    def checking(case: Case) -> None:
+        if progress is not None:
+            progress(RunProgress(0.0, 0, len(plan.cases), "check", case))
+
+    checking(plan.cases[0])
+    plan = _survey(plan)
+    for case in plan.cases:
+        if registry.spec(case.module) is None:
+            checking(case)
+            _try_out(case, plan.settings.timeout_s)
+    return plan
+
+
+def measure_plan(
+    plan: Plan, out: Path, *, count: bool = True, progress: Callable[[RunProgress], None] | None = None
+) -> Run:
+    """Measure a plan that was :func:`checked`, into a folder that holds no run.
+
+    Without ``count`` its cases are run and timed, and no counts are made.
+    """
+    with RunFolder.create(out, plan) as opened:
+        if not count:
+            for case in plan.cases:
+                opened.note(case, {"counters": {}, "reasons": dict.fromkeys(COUNTED, "not asked for")})
+        return _Session(opened, progress).run()
 
 
 def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = None) -> Run:
@@ -93,19 +117,20 @@ def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = No
     """
     with RunFolder.resume(out) as opened:
         if len(opened.done) < len(opened.plan.cases):
-            now = _survey(opened.plan)
-            here = now.environments
-            if edited := [
-                name for name, then in opened.plan.sources.items() if now.sources.get(name, then) != then
-            ]:
-                raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
-            for device, then in opened.plan.environments.items():
-                if fingerprint(then) != fingerprint(here[device]):
-                    changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"
-                    raise UserError(
-                        f"{out} was begun in another environment ({changed} changed): start a new run"
-                    )
+            check_unchanged(opened.plan, out)
         return _Session(opened, progress).run()
+
+
+def check_unchanged(plan: Plan, out: Path) -> None:
+    """Raise UserError where a run that was begun in ``out`` would go on elsewhere, or with another module."""
+    now = _survey(plan)
+    here = now.environments
+    if edited := [name for name, then in plan.sources.items() if now.sources.get(name, then) != then]:
+        raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
+    for device, then in plan.environments.items():
+        if fingerprint(then) != fingerprint(here[device]):
+            changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"
+            raise UserError(f"{out} was begun in another environment ({changed} changed): start a new run")
 
 
 def _survey(plan: Plan) -> Plan:
@@ -115,7 +140,13 @@ def _survey(plan: Plan) -> Plan:
         machine = _asked(first, SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
     except CaseFailedError as error:
         raise UserError(f"nothing was measured: {error.reason}") from error
-    return replace(plan, sources=_admit(plan.cases, plan.settings.timeout_s), **machine)
+    known = {device: recall(environment) for device, environment in machine["environments"].items()}
+    return replace(
+        plan,
+        between_runs={device: value for device, value in known.items() if value is not None},
+        sources=_admit(plan.cases, plan.settings.timeout_s),
+        **machine,
+    )
 
 
 def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:
