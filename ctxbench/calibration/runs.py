@@ -22,6 +22,7 @@ from ctxbench.files import write_text, writing
 from ctxbench.measure import session
 from ctxbench.measure.folder import PLAN, Plan, Run, Settings, check_free, now, read_run
 from ctxbench.measure.session import RunProgress
+from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 from ctxbench.subject.expression import MARK
@@ -89,9 +90,9 @@ def calibrate(out: Path, spec: Spec, *, progress: Callable[[RunProgress], None] 
         raise UserError(
             f"{out} already holds a calibration: go on with it by --resume, or choose another --out"
         )
+    plan = _checked(spec, progress)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    plan = session.checked(spec.plan(), progress)
     write_text(out / SPEC, json.dumps(asdict(spec), indent=1))
     return _measured(out, spec, plan, progress)
 
@@ -105,8 +106,8 @@ def resume(out: Path, *, progress: Callable[[RunProgress], None] | None = None) 
     if len(runs) == spec.runs and not any(map(_is_open, runs)):
         return runs
     if runs:
-        session.check_unchanged(runs[0].plan, out)
-    return _measured(out, spec, runs[0].plan if runs else session.checked(spec.plan(), progress), progress)
+        check_unchanged(runs[0].plan, out)
+    return _measured(out, spec, runs[0].plan if runs else _checked(spec, progress), progress)
 
 
 def read_spec(out: Path) -> Spec:
@@ -126,6 +127,14 @@ def read(out: Path) -> list[Run]:
     """Read the runs that there are, finished or not, in order."""
     folders = [_folder(out, number) for number in range(read_spec(out).runs)]
     return [read_run(folder) for folder in folders if (folder / PLAN).exists()]
+
+
+def _checked(spec: Spec, progress: Callable[[RunProgress], None] | None) -> Plan:
+    def checking(case: Case) -> None:
+        if progress is not None:
+            progress(RunProgress(0.0, 0, spec.runs * EQUAL_PAIRS, "check", case))
+
+    return checked(spec.plan(), checking)
 
 
 def _measured(out: Path, spec: Spec, plan: Plan, progress: Callable[[RunProgress], None] | None) -> list[Run]:

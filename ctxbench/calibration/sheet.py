@@ -15,7 +15,7 @@ from ctxbench.files import write_text
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Record
 from ctxbench.report.layout import caption
-from ctxbench.table.column import Column, frame, lay_out, raw
+from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.markdown import grid_markdown
 from ctxbench.table.result import Result
@@ -80,7 +80,7 @@ class Calibration(Result):
         of_size = [r for r in self._records if (r.case.channels, r.case.height) == SIZES[size]]
         medians = sorted(r.latency.median_ms for r in of_size if r.latency.median_ms)
         shape = "×".join(map(str, of_size[0].case.shape))
-        return f"{size}: {shape}, {medians[len(medians) // 2]:.2g} ms"
+        return f"{size}: {shape}, {significant(medians[len(medians) // 2], 2)} ms"
 
     @property
     def _records(self) -> list[Record]:

@@ -8,20 +8,18 @@ for a while falls on all of them alike.
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
-from ctxbench.measure.between_runs import recall
-from ctxbench.measure.environment import fingerprint
 from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
-from ctxbench.subject import registry
-from ctxbench.subject.case import ITEM_BYTES, Case, validate
+from ctxbench.measure.survey import check_unchanged, checked
+from ctxbench.subject.case import ITEM_BYTES, Case
 
 MIN_SAMPLES = 30
 ROUNDS_BEFORE_STOPPING = 8
@@ -35,8 +33,6 @@ COUNTED = (
     "reserved_sim_bytes",
 )  # fmt: skip
 """The fields of a record that counting fills."""
-SURVEY_TIMEOUT_S = 300.0
-"""Of the first process, which waits for torch to be loaded from a disk that may be cold."""
 
 
 @dataclass(frozen=True)
@@ -72,33 +68,18 @@ def measure_cases(
     with ExitStack() as temporary:
         folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
         check_free(folder)
-        return measure_plan(checked(plan, progress), folder, progress=progress)
 
+        def checking(case: Case) -> None:
+            if progress is not None:
+                progress(RunProgress(0.0, 0, len(plan.cases), "check", case))
 
-def checked(plan: Plan, progress: Callable[[RunProgress], None] | None = None) -> Plan:
-    """The plan with what is known now of machine and files; errors as those of :func:`measure_cases`."""
-    if not plan.cases:
-        raise UserError("there is nothing to measure: give at least one module and one size")
-    for case in plan.cases:
-        validate(case)
-
-    def checking(case: Case) -> None:
-        if progress is not None:
-            progress(RunProgress(0.0, 0, len(plan.cases), "check", case))
-
-    checking(plan.cases[0])
-    plan = _survey(plan)
-    for case in plan.cases:
-        if registry.spec(case.module) is None:
-            checking(case)
-            _try_out(case, plan.settings.timeout_s)
-    return plan
+        return measure_plan(checked(plan, checking), folder, progress=progress)
 
 
 def measure_plan(
     plan: Plan, out: Path, *, count: bool = True, progress: Callable[[RunProgress], None] | None = None
 ) -> Run:
-    """Measure a plan that was :func:`checked`, into a folder that holds no run.
+    """Measure a plan that was :func:`~ctxbench.measure.survey.checked`, into a folder that holds no run.
 
     Without ``count`` its cases are run and timed, and no counts are made.
     """
@@ -119,65 +100,6 @@ def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = No
         if len(opened.done) < len(opened.plan.cases):
             check_unchanged(opened.plan, out)
         return _Session(opened, progress).run()
-
-
-def check_unchanged(plan: Plan, out: Path) -> None:
-    """Raise UserError where a run that was begun in ``out`` would go on elsewhere, or with another module."""
-    now = _survey(plan)
-    here = now.environments
-    if edited := [name for name, then in plan.sources.items() if now.sources.get(name, then) != then]:
-        raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
-    for device, then in plan.environments.items():
-        if fingerprint(then) != fingerprint(here[device]):
-            changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"
-            raise UserError(f"{out} was begun in another environment ({changed} changed): start a new run")
-
-
-def _survey(plan: Plan) -> Plan:
-    """Check the plan's cases, outside this process, and add what is known now of machine and files."""
-    first = plan.cases[0]
-    try:
-        machine = _asked(first, SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
-    except CaseFailedError as error:
-        raise UserError(f"nothing was measured: {error.reason}") from error
-    known = {device: recall(environment) for device, environment in machine["environments"].items()}
-    return replace(
-        plan,
-        between_runs={device: value for device, value in known.items() if value is not None},
-        sources=_admit(plan.cases, plan.settings.timeout_s),
-        **machine,
-    )
-
-
-def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:
-    """The sources of modules that can be built, all in one process unless one of them ends it.
-
-    Raises UserError where one is refused. One that dies or hangs will say so in its own row.
-    """
-    try:
-        sources: dict[str, str] = _asked(cases[0], timeout_s, "admit", cases)
-    except CaseFailedError:
-        if len(cases) == 1:
-            return {}
-        alone = [_admit((case,), timeout_s) for case in cases]
-        sources = {name: digest for one in alone for name, digest in one.items()}
-    return sources
-
-
-def _try_out(case: Case, timeout_s: float) -> None:
-    """Refuse a user's module whose output changes its shape; one that dies will say so in its own row."""
-    with suppress(CaseFailedError):
-        _asked(case, timeout_s, "try_out")
-
-
-def _asked(case: Case, timeout_s: float, method: str, *arguments: object) -> Any:
-    """The answer of a process of its own, which ends with it."""
-    worker = WorkerProcess(case)
-    try:
-        worker.send(timeout_s, method, *arguments)
-        return worker.receive()
-    finally:
-        worker.close()
 
 
 @dataclass(eq=False)

@@ -56,7 +56,7 @@ def test_an_interrupted_calibration_goes_on_and_its_table_is_what_compare_says_o
     ("arguments", "why"),
     [
         (("--pairs", "0"), "needs 1 pair or more, not 0"),
-        (("--pairs", "2.5"), "not a valid int"),
+        (("--pairs", "2.5"), "should be a valid integer"),
         (("--device", "tpu"), "unknown device 'tpu'"),
         (("--budget", "0"), "--budget takes a positive number of seconds"),
         (("--out", "full"), "already holds a calibration: go on with it by --resume"),

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.measure import session
 from ctxbench.measure.between_runs import recall, remember
 from ctxbench.measure.folder import Plan, Settings
+from ctxbench.measure.survey import checked
 from ctxbench.subject.case import Case
 
 
@@ -33,7 +33,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_run_takes_it_with_it(case: Callable[..., Case], tmp_path: Path) -> None:
     plan = Plan((case("Steady"),), Settings(counters=()))
-    before = session.checked(plan)
+    before = checked(plan)
     remember(before.environments["cpu"], 0.03, tmp_path)
     assert before.between_runs == {}
-    assert session.checked(plan).between_runs == {"cpu": 0.03}
+    assert checked(plan).between_runs == {"cpu": 0.03}

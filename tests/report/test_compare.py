@@ -76,7 +76,7 @@ def test_the_smallest_difference_that_could_be_told_is_said_of_each_case_and_of_
     for difference, share in zip(found.differences, smallest, strict=True):
         # the ratio at which one end of an interval as wide as this one would touch 1
         down, up = difference.lo / difference.ratio, difference.hi / difference.ratio
-        assert min((1 + share) * down, up / (1 + share)) == pytest.approx(1)
+        assert min((1 + share) * down, (1 + share) / up) == pytest.approx(1)
     low, high = (f"{100 * share:.2g}" for share in sorted(smallest))
     assert f"the smallest difference that could be told is {low} to {high} %" in found.headline
     assert f"could be told is {low} to {high} % by case" in " ".join(str(found).split())
