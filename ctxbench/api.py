@@ -202,8 +202,10 @@ def report(
 def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) -> RunDiff:
     """Compare the latencies of two runs, case by case: ratios with 95 % intervals, and verdicts.
 
-    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. Raises
-    UserError where a folder holds no run or is damaged, or the threshold is negative.
+    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. What two
+    runs differ by though nothing did is in the intervals where :func:`calibrate` found it out before they
+    began; each difference has the smallest that could have been told. Raises UserError where a folder holds
+    no run or is damaged, or the threshold is negative.
     """
     from ctxbench.report.compare import compare_runs
 

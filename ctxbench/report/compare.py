@@ -123,10 +123,10 @@ class RunDiff(Result):
         known = {device: f"{100 * share:.1f} %" for device, share in self.between_runs.items()}
         return [
             f"The intervals hold the {known[device]} by which two runs on {device} may differ though nothing "
-            "did (`ctxbench calibrate`)."
+            "did (ctxbench calibrate)."
             if device in known
             else f"The intervals lack what two runs on {device} may differ by though nothing did, which was "
-            "not known when these began: `ctxbench calibrate` finds it out for later ones."
+            "not known when these began: ctxbench calibrate finds it out for later ones."
             for device in devices
         ]
 
