@@ -46,4 +46,15 @@ FACTORISED = (
         cite="yue2018cgnl",
         licence="MIT",
     ),
+    Spec(
+        name="encoding",
+        title="Encoding",
+        target="ctxbench_modules.encnet:ContextEncoding",
+        paper="Zhang et al., Context Encoding for Semantic Segmentation, CVPR",
+        year=2018,
+        url="https://arxiv.org/abs/1803.08904",
+        complexity="O(CHWk)",
+        cite="zhang2018encnet",
+        licence="MIT",
+    ),
 )
