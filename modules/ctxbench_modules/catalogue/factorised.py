@@ -57,4 +57,15 @@ FACTORISED = (
         cite="zhang2018encnet",
         licence="MIT",
     ),
+    Spec(
+        name="ocr",
+        title="OCR",
+        target="ctxbench_modules.ocrnet:OCR",
+        paper="Yuan et al., Object-Contextual Representations for Semantic Segmentation, ECCV",
+        year=2020,
+        url="https://arxiv.org/abs/1909.11065",
+        complexity="O(CHWk)",
+        cite="yuan2020ocr",
+        licence="MIT",
+    ),
 )
