@@ -122,4 +122,16 @@ SPATIAL = (
         forms=("single",),
         licence="MIT",
     ),
+    Spec(
+        name="dcm",
+        title="DCM",
+        target="ctxbench_modules.dmnet:DCM",
+        paper="He et al., Dynamic Multi-Scale Filters for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://openaccess.thecvf.com/content_ICCV_2019/html/He_Dynamic_Multi-Scale_Filters_for_Semantic_Segmentation_ICCV_2019_paper.html",
+        complexity="",
+        forms=("single",),
+        cite="he2019dmnet",
+        licence="Apache-2.0",
+    ),
 )
