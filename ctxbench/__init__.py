@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ctxbench.api import (
         attention,
+        calibrate,
         check_data,
         compare,
         count,
@@ -40,6 +41,7 @@ _HOME = {
     "UserError": "ctxbench.errors",
     "attention": "ctxbench.api",
     "build": "ctxbench.subject.bind",
+    "calibrate": "ctxbench.api",
     "catalogue": "ctxbench.subject.registry",
     "check_data": "ctxbench.api",
     "compare": "ctxbench.api",
@@ -65,6 +67,7 @@ __all__ = [
     "UserError",
     "attention",
     "build",
+    "calibrate",
     "catalogue",
     "check_data",
     "compare",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
+    from ctxbench.calibration.sheet import Calibration
     from ctxbench.data.check import Check
     from ctxbench.evaluate.evaluation import Evaluation
     from ctxbench.evaluate.predict import Precision
@@ -225,6 +226,46 @@ def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) ->
     from ctxbench.report.compare import compare_runs
 
     return compare_runs(run_a, run_b, threshold)
+
+
+def calibrate(
+    *,
+    pairs: int = 200,
+    device: str = "cpu",
+    budget_s: float = 2.5,
+    timeout_s: float = 120.0,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[RunProgress], None] | None = None,
+) -> Calibration:
+    """Count how often :func:`compare` is right on this machine: false alarms, and differences found.
+
+    Runs as :func:`profile` makes them, of a small, a middle and a large case and of the same with 2, 5 and
+    10 % more work, are compared two by two: ``pairs`` of equal cases, rounded up to whole runs, and half as
+    many for each share of added work. ``budget_s``, ``timeout_s``, ``out`` and ``resume`` are as in
+    :func:`profile`; the folder gets a run's folder for each run, and the table. What two runs differ by
+    though nothing did is kept in the user's cache for this environment: runs begun in it later take it with
+    them, and :func:`compare` puts it into their intervals.
+
+    Raises UserError before anything is measured where the input is wrong; KeyboardInterrupt leaves what was
+    measured in the folder.
+    """
+    from ctxbench.calibration import runs
+    from ctxbench.calibration.sheet import Calibration, write_calibration
+    from ctxbench.measure.between_runs import remember
+
+    folder = Path(resume or out or new_folder())
+    if resume is not None:
+        measured = runs.resume(folder, progress=progress)
+    else:
+        spec = runs.Spec(pairs, device, budget_s, timeout_s, tuple(command))
+        measured = runs.calibrate(folder, spec, progress=progress)
+    found = Calibration(tuple(measured))
+    write_calibration(folder, found)
+    if found.between_runs is not None:
+        remember(measured[0].plan.environments[measured[0].plan.cases[0].device], found.between_runs, folder)
+    return found
 
 
 def trace(

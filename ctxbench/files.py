@@ -47,6 +47,12 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def cache_folder(name: str) -> Path:
+    """Where the user's cache has what ctxbench keeps under a name; it need not be there yet."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "ctxbench" / name
+
+
 @contextmanager
 def locked(folder: Path, name: str = "run.lock") -> Iterator[None]:
     """Hold a folder for this process alone, by a lock file in it that is gone afterwards.

@@ -246,6 +246,32 @@ class Unknowable(nn.Module):
         return y
 
 
+class Landmarks(nn.Module):
+    """A number of tokens and an input that nobody knows."""
+
+    def __init__(self, dim: int, tokens: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(dim, dim)
+        self.weights = nn.Parameter(torch.zeros(tokens))
+
+    def forward(self, x: Tensor, *, landmarks: Tensor) -> Tensor:
+        y: Tensor = self.mix(x) + landmarks.mean(1, keepdim=True) * self.weights.sum()
+        return y
+
+
+class Longest(nn.Module):
+    """Tokens, at most ``seq_len`` of them: 4·C·p MACs to make four, as many to give them back."""
+
+    def __init__(self, dim: int, seq_len: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(dim))
+        self.project = nn.Parameter(torch.zeros(seq_len, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        project = self.project[: x.shape[1]]
+        return project @ (project.T @ x) * self.scale
+
+
 def make(dim: int, ratio: int) -> nn.Module:
     """A function that makes a module; ``ratio`` is nobody's to guess."""
     return nn.Sequential(nn.Conv2d(dim, dim // ratio, 1), nn.ReLU(), nn.Conv2d(dim // ratio, dim, 1))

@@ -120,11 +120,14 @@ def records(height: int = 64, width: int = 64) -> list[Record]:
     return [record(module, height, width) for module in MODULES]
 
 
-def write_run(folder: Path, measured: Sequence[Record], **environment: Any) -> Path:
-    """Leave a run's folder with these records."""
+def write_run(
+    folder: Path, measured: Sequence[Record], between_runs: float | None = None, **environment: Any
+) -> Path:
+    """Leave a run's folder with these records; ``between_runs`` is of a machine that was calibrated."""
     plan = Plan(
         cases=tuple(r.case for r in measured),
         environments={"cpu": {**ENVIRONMENT, **environment}},
+        between_runs={} if between_runs is None else {"cpu": between_runs},
         ceilings={"cpu": {"float32": {"gemm_gflops": 180.0, "copy_gib_s": 17.3}}},
     )
     by_the_folder = {"case", "status", "reason", "rounds_ms", "measured_at", "environment"}

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from ctxbench.cli.app import app
+from typing import Annotated
+
+import typer
+
+from ctxbench.cli.app import app, say
 from ctxbench.subject import registry
 
 
 @app.command("list")
-def list_modules() -> None:
-    """List the registered modules."""
-    print(registry.catalogue(), end="")
+def list_modules(
+    family: Annotated[
+        str | None,
+        typer.Option(help=f"One family alone: {', '.join(registry.FAMILIES)}."),
+    ] = None,
+    since: Annotated[int, typer.Option(metavar="YEAR", help="Papers of this year or later.")] = 0,
+) -> None:
+    """List the registered modules, family by family."""
+    listed = registry.catalogue(family, since)
+    print(listed, end="")
+    if not listed:
+        say("no module is of that family and time")

@@ -73,6 +73,9 @@ class Plan:
     """Device to :func:`ctxbench.measure.environment.environment`."""
     ceilings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Device to :attr:`Case.ceiling`, a dtype, to ``{"gemm_gflops", "copy_gib_s"}``."""
+    between_runs: dict[str, NotNegative] = field(default_factory=dict)
+    """Device to what two runs there differ by though nothing did, as :func:`ctxbench.measure.stats.widened`
+    takes it; only where ``ctxbench calibrate`` has found it out."""
     sources: dict[str, str] = field(default_factory=dict)
     """Module given by its place to :func:`ctxbench.subject.resolve.source_digest`."""
     version: str = __version__

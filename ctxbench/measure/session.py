@@ -8,20 +8,19 @@ for a while falls on all of them alike.
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
-from ctxbench.measure.environment import fingerprint
 from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
 from ctxbench.measure.progress import RunProgress, ahead
-from ctxbench.subject import registry
-from ctxbench.subject.case import ITEM_BYTES, Case, validate
+from ctxbench.measure.survey import check_unchanged, checked
+from ctxbench.subject.case import ITEM_BYTES, Case
 
 MIN_SAMPLES = 30
 ROUNDS_BEFORE_STOPPING = 8
@@ -30,8 +29,11 @@ that are so by chance: in a simulation, looking from five rounds on leaves 90 % 
 MAX_ROUNDS = 40
 ROUNDS_PER_BUDGET = 10
 COUNTED_TOGETHER = 2
-SURVEY_TIMEOUT_S = 300.0
-"""Of the first process, which waits for torch to be loaded from a disk that may be cold."""
+COUNTED = (
+    "macs", "flops", "bwd_macs", "bytes", "output_shape", "published_macs", "act_bytes", "peak_pred_bytes",
+    "reserved_sim_bytes",
+)  # fmt: skip
+"""The fields of a record that counting fills."""
 
 
 def measure_cases(
@@ -49,27 +51,30 @@ def measure_cases(
     already holds a run. What goes wrong with a case later costs that case's record its status, never
     another's. KeyboardInterrupt leaves what was measured in ``out``.
     """
-    distinct = tuple({case.id: case for case in cases}.values())
-    if not distinct:
-        raise UserError("there is nothing to measure: give at least one module and one size")
-    for case in distinct:
-        validate(case)
+    plan = Plan(tuple({case.id: case for case in cases}.values()), settings or Settings(), tuple(command))
     with ExitStack() as temporary:
         folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
         check_free(folder)
 
         def checking(case: Case) -> None:
             if progress is not None:
-                progress(RunProgress(0.0, 0, len(distinct), "check", case))
+                progress(RunProgress(0.0, 0, len(plan.cases), "check", case))
 
-        checking(distinct[0])
-        plan = _survey(Plan(distinct, settings or Settings(), tuple(command)))
-        for case in distinct:
-            if registry.spec(case.module) is None:
-                checking(case)
-                _try_out(case, plan.settings.timeout_s)
-        with RunFolder.create(folder, plan) as opened:
-            return _Session(opened, progress).run()
+        return measure_plan(checked(plan, checking), folder, progress=progress)
+
+
+def measure_plan(
+    plan: Plan, out: Path, *, count: bool = True, progress: Callable[[RunProgress], None] | None = None
+) -> Run:
+    """Measure a plan that was :func:`~ctxbench.measure.survey.checked`, into a folder that holds no run.
+
+    Without ``count`` its cases are run and timed, and no counts are made.
+    """
+    with RunFolder.create(out, plan) as opened:
+        if not count:
+            for case in plan.cases:
+                opened.note(case, {"counters": {}, "reasons": dict.fromkeys(COUNTED, "not asked for")})
+        return _Session(opened, progress).run()
 
 
 def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = None) -> Run:
@@ -80,60 +85,8 @@ def resume_run(out: Path, *, progress: Callable[[RunProgress], None] | None = No
     """
     with RunFolder.resume(out) as opened:
         if len(opened.done) < len(opened.plan.cases):
-            now = _survey(opened.plan)
-            here = now.environments
-            if edited := [
-                name for name, then in opened.plan.sources.items() if now.sources.get(name, then) != then
-            ]:
-                raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
-            for device, then in opened.plan.environments.items():
-                if fingerprint(then) != fingerprint(here[device]):
-                    changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"
-                    raise UserError(
-                        f"{out} was begun in another environment ({changed} changed): start a new run"
-                    )
+            check_unchanged(opened.plan, out)
         return _Session(opened, progress).run()
-
-
-def _survey(plan: Plan) -> Plan:
-    """Check the plan's cases, outside this process, and add what is known now of machine and files."""
-    first = replace(plan.cases[0], threads=None)  # the machine is looked at as it is by itself
-    try:
-        machine = _asked(first, SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
-    except CaseFailedError as error:
-        raise UserError(f"nothing was measured: {error.reason}") from error
-    return replace(plan, sources=_admit(plan.cases, plan.settings.timeout_s), **machine)
-
-
-def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:
-    """The sources of modules that can be built, all in one process unless one of them ends it.
-
-    Raises UserError where one is refused. One that dies or hangs will say so in its own row.
-    """
-    try:
-        sources: dict[str, str] = _asked(cases[0], timeout_s, "admit", cases)
-    except CaseFailedError:
-        if len(cases) == 1:
-            return {}
-        alone = [_admit((case,), timeout_s) for case in cases]
-        sources = {name: digest for one in alone for name, digest in one.items()}
-    return sources
-
-
-def _try_out(case: Case, timeout_s: float) -> None:
-    """Refuse a user's module whose output changes its shape; one that dies will say so in its own row."""
-    with suppress(CaseFailedError):
-        _asked(case, timeout_s, "try_out")
-
-
-def _asked(case: Case, timeout_s: float, method: str, *arguments: object) -> Any:
-    """The answer of a process of its own, which ends with it."""
-    worker = WorkerProcess(case)
-    try:
-        worker.send(timeout_s, method, *arguments)
-        return worker.receive()
-    finally:
-        worker.close()
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ bootstrap", section 4.1, expanded percentile interval) derives from Student's t.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, hypot, log, sqrt
 from statistics import NormalDist
 from typing import Literal
 
@@ -94,6 +94,24 @@ def ratio(a_ms: Rounds, b_ms: Rounds) -> tuple[float, float, float]:
         raise ValueError(f"a ratio needs {MIN_ROUNDS} rounds on both sides, not {len(a)} and {len(b)}")
     lo, hi = _interval(_bootstrap_medians(b, _SEED + 1) / _bootstrap_medians(a), fewest)
     return float(np.median(np.concatenate(b)) / np.median(np.concatenate(a))), lo, hi
+
+
+def widened(ratio: float, lo: float, hi: float, between_runs: float) -> tuple[float, float, float]:
+    """A ratio whose interval holds, beside what rounds show, what two runs differ by though nothing did.
+
+    ``between_runs`` is the half-width of the 95 % interval of that difference, of the ratio's logarithm. The
+    two add as independent errors do; 0 changes nothing.
+    """
+    if not between_runs:
+        return ratio, lo, hi
+    down, up = (hypot(log(ratio / lo), between_runs), hypot(log(hi / ratio), between_runs))
+    return ratio, ratio * exp(-down), ratio * exp(up)
+
+
+def between_runs_needed(ratio: float, lo: float, hi: float) -> float:
+    """The least ``between_runs`` with which :func:`widened` gives an interval that holds 1."""
+    of_rounds = log(ratio / lo) if ratio > 1 else log(hi / ratio)
+    return sqrt(max(0.0, log(ratio) ** 2 - of_rounds**2))
 
 
 def verdict(ratio: float, lo: float, hi: float, threshold: float = 0.0) -> Verdict:

@@ -109,9 +109,7 @@ def _bars(
 
 def legend_below(axes: Axes, inches: float, **legend: Any) -> None:
     """A legend so far below the axes, however high they are."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    below = axes.transAxes + ScaledTranslation(0, -inches, figure.dpi_scale_trans)
+    below = axes.transAxes + ScaledTranslation(0, -inches, axes.figure.dpi_scale_trans)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, **legend)
 
 

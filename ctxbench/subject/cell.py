@@ -13,7 +13,6 @@ import ast
 import hashlib
 import inspect
 import linecache
-import os
 import symtable
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ctxbench.errors import UserError
-from ctxbench.files import write_text, writing
+from ctxbench.files import cache_folder, write_text, writing
 from ctxbench.subject.imports import import_file
 
 COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")
@@ -39,7 +38,7 @@ def place(cls: type) -> str:
         raise refused(cls, "it is defined within another class")
     script = _Script(cls)
     name = f"{cls.__name__}_{hashlib.sha256(script.text.encode()).hexdigest()[:12]}"
-    path = _folder() / f"{name}.py"
+    path = cache_folder("cells") / f"{name}.py"
     if not path.is_file() or path.read_text(encoding="utf-8") != script.text:
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,11 +56,6 @@ def refused(cls: type, why: str) -> UserError:
         f"{cls.__qualname__} cannot be imported by another process: {why}; write it into a file, and name it "
         f"path/to/{file}:{cls.__name__}"
     )
-
-
-def _folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "ctxbench" / "cells"
 
 
 class _Statement(NamedTuple):

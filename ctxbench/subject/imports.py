@@ -25,6 +25,8 @@ from ctxbench.errors import UserError, in_one_line, in_users_code
 PREFIX = "_ctxbench_"
 MAX_LEFT_OUT = 8
 """Failing ``__init__`` files of one package that are left out."""
+PROJECT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+"""What a project's own folder has: people run its files from there, and import what lies in it."""
 SHARED = frozenset(("torch", "numpy", "ctxbench", "ctxbench_modules", *sys.builtin_module_names))
 """Top-level names that mean the same for everybody, whatever lies in a folder."""
 
@@ -173,6 +175,9 @@ class _Home:
         """What ``import`` does in the folder's files."""
         top = name.partition(".")[0]
         package = None if level else self._package_of(top, globals or {})
+        if package is None and not level and (above := self._above(top)) is not None:
+            package = above.name
+            above._import_packages(name.split(".")[:-1])
         if package is not None:
             module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist or ("__name__",), 0)
             return module if fromlist else sys.modules[f"{package}.{top}"]
@@ -190,6 +195,27 @@ class _Home:
         if beside == self.root or _installed(top) or PathFinder.find_spec(top, [str(beside)]) is None:
             return None
         return importer.get("__package__") or None
+
+    def _above(self, top: str) -> _Home | None:
+        """The folder around this one whose module ``top`` is meant, as where its files are run from.
+
+        That is one in whose folder ``top`` this one lies, else the project's own or one between. Something
+        installed goes before it, except before a package that this folder is part of.
+        """
+        if top in SHARED:
+            return None
+        inside, installed = [self.root, *self.root.parents], _installed(top)
+        ends = [
+            n for n, folder in enumerate(inside) if any((folder / mark).exists() for mark in PROJECT_MARKS)
+        ]
+        for number, folder in enumerate(self.root.parents, start=1):
+            is_part = folder / top in inside
+            if not is_part and (installed or not ends or number > ends[0]):
+                continue
+            spec = PathFinder.find_spec(top, [str(folder)])
+            if spec is not None and (spec.loader is not None or not installed):
+                return _home(folder)
+        return None
 
     def _importlib(self) -> ModuleType:
         """``importlib`` for the folder's files: its ``import_module`` looks where ``import`` does."""

@@ -13,17 +13,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctxbench.errors import UserError
-from ctxbench_modules import SPECS, Spec
+from ctxbench_modules import FAMILIES, SPECS, Spec
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "FAMILIES",
     "SINGLE",
     "SPECS",
     "Spec",
     "bibliography",
     "catalogue",
+    "examples",
     "names",
     "place",
     "register",
@@ -118,11 +120,18 @@ def _entry_points() -> dict[str, Spec]:
     }
 
 
-def catalogue() -> str:
-    """The registered modules as text, a line each: name, title, claimed complexity, paper."""
-    rows = [(s.name, s.title, s.complexity, f"{s.paper} {s.year or ''}".strip()) for s in _specs().values()]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
+def catalogue(family: str | None = None, since: int = 0) -> str:
+    """The registered modules as text, a line each: name, title, family, claimed complexity, paper.
+
+    By family, or those of one ``family`` alone; only papers of the year ``since`` or later, and so without
+    the modules whose year is not known. Raises UserError for a family there is not.
+    """
+    if family is not None and family not in FAMILIES:
+        raise UserError(f"no family {family!r}; there are: {', '.join(FAMILIES)}")
+    chosen = [s for s in _specs().values() if family in (None, s.family) and s.year >= since]
+    rows = [(s.name, s.title, s.family, s.complexity, f"{s.paper} {s.year or ''}".strip()) for s in chosen]
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:4]]
+    lines = ("  ".join([*map(str.ljust, row, widths), row[4]]) for row in rows)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -134,8 +143,15 @@ def bibliography() -> str:
 
 
 def names() -> list[str]:
-    """Every registered name: built in first, in the order of the catalogue."""
+    """Every registered name: built in first, family by family."""
     return list(_specs())
+
+
+def examples() -> str:
+    """For one line: the first name of each family, what is not built in, and where to find all."""
+    known = _specs()
+    shown = {spec.family or name: name for name, spec in reversed(known.items())}
+    return f"{', '.join(reversed(shown.values()))}; all {len(known)}: ctxbench list"
 
 
 def spec(name: str) -> Spec | None:

@@ -116,7 +116,7 @@ def _canonical(name: str) -> str:
         import difflib
 
         near = difflib.get_close_matches(name, registry.names(), n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(registry.names())}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {registry.examples()}"
         raise UserError(f"no module named {name!r}; {hint} (or give path/to/file.py:Class)")
     return name
 

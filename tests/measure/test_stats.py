@@ -68,6 +68,46 @@ def test_a_ratio_is_one_of_scale_alone(a: list[list[float]], b: list[list[float]
     assert stats.ratio(a, a)[0] == 1
 
 
+def test_processes_that_are_off_by_one_percent_are_not_told_apart_once_that_is_known() -> None:
+    """Red by the rounds alone: they share what their process is off by, as on reports/calibration's machine.
+
+    Rounds follow each other (0.3 of the last is in the next), and drift by 0.5 % over a run.
+    """
+    rng = np.random.default_rng(11)
+
+    def process(scale: float) -> list[list[float]]:
+        off, drift, last, rounds = 0.01 * rng.normal(), 0.005 * rng.normal(), 0.0, []
+        for number in range(8):
+            last = 0.3 * last + 0.008 * rng.normal()
+            level = 5 * scale * np.exp(off + drift * (number / 7 - 0.5) + last)
+            rounds.append(list(level * (1 + 0.02 * np.abs(rng.normal(size=30)))))
+        return rounds
+
+    between_runs = stats.NormalDist().inv_cdf(0.975) * np.hypot(0.01, 0.01)
+    equal = [stats.ratio(process(1), process(1)) for _ in range(300)]
+    more = [stats.ratio(process(1), process(1.05)) for _ in range(100)]
+    most = 300 * (0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5)
+    assert sum(stats.verdict(*found) != "UNCLEAR" for found in equal) > 2 * most
+    assert sum(stats.verdict(*stats.widened(*found, between_runs)) != "UNCLEAR" for found in equal) <= most
+    assert sum(stats.verdict(*stats.widened(*found, between_runs)) == "SLOWER" for found in more) >= 90
+
+
+@given(st.floats(0.5, 2), st.floats(1, 1.5), st.floats(1, 1.5), st.floats(0, 0.5))
+def test_an_interval_is_widened_as_independent_errors_add(
+    ratio: float, down: float, up: float, between_runs: float
+) -> None:
+    lo, hi = ratio / down, ratio * up
+    same, lower, higher = stats.widened(ratio, lo, hi, between_runs)
+    assert same == ratio
+    assert np.log(ratio / lower) ** 2 == pytest.approx(np.log(down) ** 2 + between_runs**2, abs=1e-9)
+    assert np.log(higher / ratio) ** 2 == pytest.approx(np.log(up) ** 2 + between_runs**2, abs=1e-9)
+    assert stats.widened(ratio, lo, hi, 0) == (ratio, lo, hi)
+    needed = stats.between_runs_needed(ratio, lo, hi)
+    for more, holds in ((1 + 1e-6, True), (1 - 1e-6, False)):
+        _, lower, higher = stats.widened(ratio, lo, hi, needed * more)
+        assert (lower <= 1 <= higher) == holds or needed < 1e-4
+
+
 @given(st.floats(0.5, 2), st.floats(1, 1.5), st.floats(1, 1.5), st.floats(0, 0.5))
 def test_a_verdict_turns_round_with_its_ratio(ratio: float, down: float, up: float, threshold: float) -> None:
     swapped = {"SLOWER": "FASTER", "FASTER": "SLOWER"}

@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ctxbench.paper.offers.presets import configurations
 from ctxbench.tracing import trace, views
-from ctxbench_modules.specs import SPECS
+from ctxbench_modules import SPECS
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 IMPLEMENTATIONS = ("fast", "published")

@@ -92,6 +92,19 @@ def test_what_nobody_knows_is_asked_for_with_values_that_run(name: str, names: l
     found(name, options=options(list(error.value.options)))
 
 
+def test_a_number_of_positions_that_may_be_more_is_asked_for_with_the_map_s_own() -> None:
+    with pytest.raises(ValuesNeededError, match="needs seq_len; for example -o 'seq_len=H\\*W'"):
+        found("Longest")
+    assert ctxbench.count(f"{FILE}:Longest(C, H*W)", SHAPE).macs == 2 * 4 * C * P
+
+
+def test_an_input_that_cannot_be_made_up_is_named_beside_the_values_that_are_missing() -> None:
+    with pytest.raises(UserError, match=r"-o tokens=VALUE, and --inputs.*; landmarks: N C H W'$"):
+        found("Landmarks")
+    asked = "x: N (H W) C; landmarks: N C C"
+    assert found("Landmarks", options={"tokens": 2}, inputs=asked)[1].inputs == asked
+
+
 def test_a_default_that_does_not_fit_is_named_with_a_value_that_does() -> None:
     with pytest.raises(ValuesNeededError, match=r"window_size=7 \(its default\) does not fit 16×10") as error:
         found("Windows", options={"num_heads": 2})

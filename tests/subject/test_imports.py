@@ -44,6 +44,39 @@ def test_two_blocks_get_each_their_own_neighbour(tmp_path: Path) -> None:
     assert not {str(tmp_path / "a"), str(tmp_path / "b")} & set(sys.path)
 
 
+@pytest.mark.parametrize("top", ["layers", "rich"])
+@pytest.mark.parametrize("init", [True, False])
+def test_a_file_imports_by_its_place_in_the_project(tmp_path: Path, top: str, init: bool) -> None:
+    """As where it is run from the project's folder: ``layers`` holds it, ``tools`` lies above it."""
+    (tmp_path / top / "attention").mkdir(parents=True)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "tools" / "widths.py").write_text("WIDE = 5\n")
+    (tmp_path / top / "sizes.py").write_text("from tools.widths import WIDE\nWIDTH = WIDE\n")
+    if init:
+        (tmp_path / top / "__init__.py").write_text("import not_installed_anywhere\n")
+    file = tmp_path / top / "attention" / "block.py"
+    file.write_text(BLOCK.format(imports=f"from {top}.sizes import WIDTH", late="pass"))
+    before = importlib.import_module(top) if top == "rich" else None
+    if top == "rich" and not init:  # a folder is no package where an installed one has its name
+        with pytest.raises(UserError, match=r"No module named .rich\.sizes"):
+            load(f"{file}:Block")
+    else:
+        assert build(f"{file}:Block", 2).width == 5
+    assert sys.modules.get(top) is before
+
+
+def test_outside_a_project_nothing_above_a_file_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "tools.py").write_text("WIDTH = 3\n")
+    file = tmp_path / "blocks" / "block.py"
+    file.parent.mkdir()
+    file.write_text(BLOCK.format(imports="from tools import WIDTH", late="pass"))
+    with pytest.raises(UserError, match="No module named 'tools'"):
+        load(f"{file}:Block")
+    (tmp_path / "setup.py").write_text("")
+    assert load(f"{file}:Block").maker(2).width == 3
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(SHADOWING), st.integers(1, 9)), min_size=2, max_size=5), st.randoms()
 )

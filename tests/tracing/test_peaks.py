@@ -226,8 +226,15 @@ def test_of_every_built_in(name: str, form: str, train: bool) -> None:
     for shape in ((2, 48, 19, 13), (1, 48, 13, 23)):
         options = {"implementation": form} if form != "single" else {}
         module = build(name, 48, shape[2:], **options)
-        # a number that multiplies a map is kept for the backward pass as a tensor, which no dispatch shows
-        assert 0 <= measured_peak(module, shape, train) - predicted_peak(module, shape, train) <= 8, shape
+        recorded = trace(module, shape, mode="train" if train else "infer")
+        missing = measured_peak(module, shape, train) - views.peak_bytes(recorded)
+        if views.peak_note(recorded).startswith("without"):  # a kernel wider than the rules are for
+            assert name == "lambda"
+            assert train
+            assert missing > 0
+        else:
+            # a number that multiplies a map is kept for the backward pass in a tensor no dispatch shows
+            assert 0 <= missing <= 8, shape
 
 
 SIDES = st.integers(3, 40)

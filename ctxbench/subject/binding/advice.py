@@ -11,7 +11,7 @@ from ctxbench.errors import UserError, ValuesNeededError, in_one_line, in_users_
 from ctxbench.subject import resolve
 from ctxbench.subject.binding import roles
 from ctxbench.subject.binding.candidates import Slot, combinations
-from ctxbench.subject.expression import shown
+from ctxbench.subject.expression import is_expression, shown
 
 if TYPE_CHECKING:
     from ctxbench.subject.binding.attempts import Search
@@ -28,7 +28,9 @@ def asks_for(search: Search, missing: list[Slot], others: list[Slot], sizes: Seq
     example = next(_examples(search, missing, others, sizes), None)
     if example is None:
         hint = " ".join(f"-o {slot.name}=VALUE" for slot in missing)
-        reason = search.failed_build or next(iter(search.failures.values()), None)
+        if search.unknown_input:
+            hint += f", and --inputs, such as {_with_unknown(search)}"
+        reason = next(iter(search.failures.values()), search.failed_build)
         tried = f" (the examples tried did not run: {_why(reason)})" if reason else ""
         return ValuesNeededError(f"{name} needs {needed}: give {hint}{tried}")
     options = tuple(f"{key}={_typed(value)}" for key, value in example.items())
@@ -102,9 +104,9 @@ def _fillings(missing: Sequence[Slot]) -> Iterator[dict[str, Any]]:
 
 
 def _to_try(slot: Slot) -> tuple[Any, ...]:
-    """What an example may give an argument; one that is named for the map's channels these first."""
-    first = ("=C",) if slot.role in ("in", "alone", "out") else ()
-    return tuple(dict.fromkeys((*first, *roles.suggestions(slot.name)[:6])))
+    """What an example may give an argument: what its name says of the map first."""
+    named = (value for value in slot.values if is_expression(value))
+    return tuple(dict.fromkeys((*named, *roles.suggestions(slot.name)[:6])))
 
 
 def says_nothing(search: Search, binding: Binding) -> UserError:
@@ -144,7 +146,7 @@ def does_not_run(search: Search, wanted: list[Slot], shape: tuple[int, int, int,
     if search.unknown_input:
         return UserError(
             f"{name} takes an input {search.unknown_input!r} that cannot be made up: give --inputs, "
-            "such as --inputs 'x: N C H W; y: N C H W'"
+            f"such as {_with_unknown(search)}"
         )
     if not search.failures and search.failed_build is not None:
         if (found := _fitting(search, next(combinations(wanted), {}), None, sizes)) is not None:
@@ -194,6 +196,10 @@ def _fits(search: Search, key: str, default: Any, value: Any, at: str) -> UserEr
 def _typed(value: Any) -> str:
     """A value as it is typed behind -o."""
     return shown(value).replace(" ", "") if not isinstance(value, str) or value.startswith("=") else value
+
+
+def _with_unknown(search: Search) -> str:
+    return f"--inputs 'x: N C H W; {search.unknown_input}: N C H W'"
 
 
 def _why(error: BaseException | None) -> str:

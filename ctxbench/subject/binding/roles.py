@@ -24,7 +24,7 @@ IN = _words(
     in_channels inplanes in_chs in_features in_planes in_dim c1 in_channel inp dim_in input_dim in_ch
     in_c chan_in in_chans inchannels in_size input_channels num_input_channels channels_in channel_in
     inc ch_in in_filters input_size_channels input_channel in_feats n_in inplane in_channels_list fea_in
-    input_planes input_features in_nc nin
+    input_planes input_features in_nc nin in_dims
     """
 )
 """The channels of the map that goes in, whatever stands beside them."""
@@ -33,7 +33,7 @@ OUT = _words(
     """
     out_channels out_chs out_features dim_out out_planes out_dim c2 oup outplanes out_channel out_ch
     out_c channels_out output_channels output_dim outchannels chan_out ouc outc ch_out out_filters
-    num_output_channels out_feats n_out outplane output_channel out_nc nout
+    num_output_channels out_feats n_out outplane output_channel out_nc nout out_dims
     """
 )
 """The channels of the map that comes out. A word before one (``conv_out_channels``): an inner width."""
@@ -65,7 +65,8 @@ PAIRS = (
 """Height and width of the map, as pairs: ``h`` alone is a number of heads, ``width`` one of channels."""
 POSITIONS = _words(
     """
-    seq_len num_patches num_tokens num_positions n_positions n_tokens sequence_length hw
+    seq_len num_patches num_tokens num_positions n_positions n_tokens sequence_length hw max_seqlen
+    max_seq_len max_len seqlen max_length seq_length sequence_len
     """
 )
 AXES = _words(
@@ -75,7 +76,6 @@ AXES = _words(
 )
 OFFLINE = re.compile(r"pretrained|pretrained_\w+|weights|\w+_weights|init_cfg|checkpoint_path|ckpt\w*")
 """What would have a constructor fetch weights."""
-SQUARE_DEFAULTS = (7, 14, 16, 28, 32, 56, 64, 224, 256, 384, 512)
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "bias": (False,),
@@ -91,6 +91,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "conv_cfg": (None,),
     "norm_layer": ("=nn.BatchNorm2d", "=nn.LayerNorm"),
     "act_layer": ("=nn.ReLU",),
+    "activation_layer": ("=nn.ReLU",),
     "norm": ("=nn.BatchNorm2d", "=nn.LayerNorm"),
     "activation": ("=nn.ReLU", "relu"),
     "act": ("=nn.ReLU",),
@@ -110,17 +111,18 @@ SUGGESTIONS: Sequence[tuple[re.Pattern[str], tuple[Any, ...]]] = tuple(
         (r"kernels|kernel_sizes|conv_kernels|dw_sizes|scales_list", ((3, 5, 7, 9), (3, 5), [3, 5])),
         (r"(?:\w*_)?kernel\w*|k|ks|k_size|\w*ker", (3, 7)),
         (r"size", (3, 7, "=(H, W)")),
-        (r"depths?|n|(?:num_|n_)?(?:layers|levels?|blocks|stages?|iters?|convs)|repeats?", (2, 1)),
+        (r"depths?|(?:num_|n_)?(?:layers|levels?|blocks|stages?|iters?|convs)|repeats?", (2, 1)),
         (r"n|num_positions", ("=H*W", 2, 1)),
         (r"shift_sizes?", (0, [0, 0], (0, 0))),
-        (r"(?:\w*_)?(?:window|win|block|patch|halo|ws)(?:s|_?sizes?|_?len)?", (8, [8, 8], (8, 8), 4, 1)),
+        (r"(?:\w*_)?(?:window|win|block|patch|halo|ws)(?:s|_?sizes?|_?len)?",
+         (8, (8, 8), [8, 8], "=(H, W)", 4, 1)),
         (r"(?:atrous_|dilation_)?(?:rates?|dilations)", ((6, 12, 18), [6, 12, 18], (1, 2))),
         (r"(?:pool_?|bin_?)?(?:scales|sizes|bins)", ((1, 2, 3, 6), [1, 2, 3, 6])),
         (r"(?:mlp|expan\w*|ffn)\w*|expand_ratio", (4, 4.0, 2)),
         (r"(?:rd_|squeeze_|se_)ratio", (0.0625, 0.25, 4)),
         (r"(?:\w*_)?reduc\w*|r|ratio|sr_ratio|\w*_ratio", (4, 2, 16, 1, 0.25)),
         (r"num_classes|n_classes|classes|nclass|num_class|n_class|class_num", (19,)),
-        (r"strides?|dilation|padding|pad|d", (1, 0)),
+        (r"strides?|dilation|dia_val|padding|pad|d", (1, 0)),
         (r"alpha|beta|gamma|lamb\w*|temperature|scale\w*", (1.0, 1)),
         (r"(?:\w*_)?(?:dim_heads?|head_dims?|dim_head|d_head)", (64, 32, 16)),
         (r"d_k|d_v|dk|dv|dq|qk_dim|key_dim|value_dim|dim_k|dim_v|nh|Nh", ("=C//8", "=C//4", "=C", 8, 40)),
@@ -136,13 +138,13 @@ ANY_VALUES = (8, 2, 1, "=C//4", "=C", (8, 8), False, 0.0)
 
 MISFITS = re.compile(
     r"(?:\w*_)?(?:window|win|block|patch|halo|heads?|groups?|scales?|size|resolution|stride|reduction|ratio|kernel|dilation|padding|order)"
-    r"\w*|shift\w*|h|num_parts|n_groups"
+    r"\w*|shift\w*|h|n|num_parts|n_groups|dia_val"
 )
 """Arguments whose default may not fit a map: varied one at a time where a block fails."""
 LAST_RESORTS = (8, 4, 2, 1, 16, (8, 8), 0, 7, "=C", "=C//4", "=(H, W)")
 
 MAP_AGAIN = re.compile(
-    r"y|x_?\d|x_[a-z]+|q|k|v|query|key|value|queries|keys|values|low_\w+|high_\w+|proxy\w*|skip\w*|memory|mem|"
+    r"y|x_?\d+|x_[a-z]+|q|k|v|query|key|value|queries|keys|values|low_\w+|high_\w+|proxy\w*|skip\w*|memory|mem|"
     r"low|high|guide|guidance|context|kv|src|tgt|other|residual|identity|feats?_?\d?|fea_?\d?|input_?\d|rgb|depth|"
     r"left|right|f\d|x[a-z]|value_feats?|key_feats?|query_feats?|encoder_\w*|cross\w*|source|z|img2|y\d|t|b|a|hidden\w*"
 )
@@ -156,7 +158,7 @@ SAME_AS_FIRST = _words(
 PAIR = _words(
     """
     hw_shape hw size shape resolution feat_size input_size output_size x_size spatial_size feat_shape
-    input_resolution spatial_shape hw_size x_shape spatial_shapes
+    input_resolution spatial_shape hw_size x_shape spatial_shapes in_size
     """
 )
 NOTHING = re.compile(

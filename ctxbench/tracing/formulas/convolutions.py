@@ -21,6 +21,8 @@ ONEDNN_TRANSPOSED = "???"
 """And of a transposed convolution there: it has none in Python."""
 OWN = ("Slow2d", "SlowDilated2d")
 """PyTorch's kernels: they unfold columns, the first of all images, the second of one after the other."""
+WIDEST = 13
+"""Side of the largest kernel for which the rules for the gradient of the weights were found to hold."""
 
 
 @kernel("convolution")
@@ -44,7 +46,8 @@ def _convolution_backward(call: Call, threads: int) -> Taken | int:
     """One gradient after the other, which both stay."""
     gradient, x, weight = call.args[:3]
     backend = _backend(call, x, weight)
-    c = _sizes(call, gradient, threads, call["output_mask"][2]) if backend == ONEDNN else None
+    ruled = backend == ONEDNN and weight.shape[-1] <= WIDEST
+    c = _sizes(call, gradient, threads, call["output_mask"][2]) if ruled else None
     wanted, (of_x, of_weight) = _format(x, weight), call["output_mask"][:2]
     copies = copied(x, wanted) + copied(weight, wanted)
     if backend in OWN:

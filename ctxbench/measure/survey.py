@@ -1,0 +1,99 @@
+"""What must be right before a run begins: its cases and its machine, looked at in other processes.
+
+Imports no torch.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ctxbench.errors import UserError
+from ctxbench.measure.between_runs import recall
+from ctxbench.measure.environment import fingerprint
+from ctxbench.measure.folder import Plan
+from ctxbench.measure.process import CaseFailedError, WorkerProcess
+from ctxbench.subject import registry
+from ctxbench.subject.case import Case, validate
+
+SURVEY_TIMEOUT_S = 300.0
+"""Of the first process, which waits for torch to be loaded from a disk that may be cold."""
+
+
+def checked(plan: Plan, progress: Callable[[Case], None] = lambda case: None) -> Plan:
+    """The plan with what is known now of machine and files; ``progress`` is told what is looked at.
+
+    Raises UserError where there are no cases, a case is not valid, its device is not there, or its module
+    does not take its options or does not always return the same shape.
+    """
+    if not plan.cases:
+        raise UserError("there is nothing to measure: give at least one module and one size")
+    for case in plan.cases:
+        validate(case)
+    progress(plan.cases[0])
+    plan = _survey(plan)
+    for case in plan.cases:
+        if registry.spec(case.module) is None:
+            progress(case)
+            _try_out(case, plan.settings.timeout_s)
+    return plan
+
+
+def check_unchanged(plan: Plan, out: Path) -> None:
+    """Raise UserError where a run that was begun in ``out`` would go on elsewhere, or with another module."""
+    now = _survey(plan)
+    here = now.environments
+    if edited := [name for name, then in plan.sources.items() if now.sources.get(name, then) != then]:
+        raise UserError(f"{edited[0]} has changed since {out} was begun: start a new run")
+    for device, then in plan.environments.items():
+        if fingerprint(then) != fingerprint(here[device]):
+            changed = ", ".join(k for k in then if then[k] != here[device].get(k)) or "its facts"
+            raise UserError(f"{out} was begun in another environment ({changed} changed): start a new run")
+
+
+def _survey(plan: Plan) -> Plan:
+    """Check the plan's cases, outside this process, and add what is known now of machine and files."""
+    first = replace(plan.cases[0], threads=None)  # the machine is looked at as it is by itself
+    try:
+        machine = _asked(first, SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
+    except CaseFailedError as error:
+        raise UserError(f"nothing was measured: {error.reason}") from error
+    known = {device: recall(environment) for device, environment in machine["environments"].items()}
+    return replace(
+        plan,
+        between_runs={device: value for device, value in known.items() if value is not None},
+        sources=_admit(plan.cases, plan.settings.timeout_s),
+        **machine,
+    )
+
+
+def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:
+    """The sources of modules that can be built, all in one process unless one of them ends it.
+
+    Raises UserError where one is refused. One that dies or hangs will say so in its own row.
+    """
+    try:
+        sources: dict[str, str] = _asked(cases[0], timeout_s, "admit", cases)
+    except CaseFailedError:
+        if len(cases) == 1:
+            return {}
+        alone = [_admit((case,), timeout_s) for case in cases]
+        sources = {name: digest for one in alone for name, digest in one.items()}
+    return sources
+
+
+def _try_out(case: Case, timeout_s: float) -> None:
+    """Refuse a user's module whose output changes its shape; one that dies will say so in its own row."""
+    with suppress(CaseFailedError):
+        _asked(case, timeout_s, "try_out")
+
+
+def _asked(case: Case, timeout_s: float, method: str, *arguments: object) -> Any:
+    """The answer of a process of its own, which ends with it."""
+    worker = WorkerProcess(case)
+    try:
+        worker.send(timeout_s, method, *arguments)
+        return worker.receive()
+    finally:
+        worker.close()

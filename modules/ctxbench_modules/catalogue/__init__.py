@@ -1,0 +1,27 @@
+"""The catalogue: what is known of each context module without building it, a file a family.
+
+Imports no torch, and named tuples rather than dataclasses, so that listing stays fast.
+"""
+
+from ctxbench_modules.catalogue.channel import CHANNEL
+from ctxbench_modules.catalogue.factorised import FACTORISED
+from ctxbench_modules.catalogue.global_ import GLOBAL
+from ctxbench_modules.catalogue.graph import GRAPH
+from ctxbench_modules.catalogue.spatial import SPATIAL
+from ctxbench_modules.catalogue.spec import Spec
+from ctxbench_modules.catalogue.window import WINDOW
+
+__all__ = ["FAMILIES", "SPECS", "Spec"]
+
+_BY_FAMILY = {
+    "factorised": FACTORISED,
+    "global": GLOBAL,
+    "channel": CHANNEL,
+    "spatial": SPATIAL,
+    "graph": GRAPH,
+    "window": WINDOW,
+}
+FAMILIES = tuple(_BY_FAMILY)
+SPECS: dict[str, Spec] = {
+    spec.name: spec._replace(family=family) for family, specs in _BY_FAMILY.items() for spec in specs
+}

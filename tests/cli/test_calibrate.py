@@ -1,0 +1,72 @@
+"""The verb calibrate as a user types it."""
+
+import csv
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.test_interrupt import started
+
+from ctxbench.report.compare import compare_runs
+
+Run = Callable[..., int]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals to one process are POSIX")
+def test_an_interrupted_calibration_goes_on_and_its_table_is_what_compare_says_of_its_runs(
+    tmp_path: Path,
+) -> None:
+    process = started(tmp_path, "calibrate", "--pairs", "1", "--budget", "0.05", "--out", "out")
+    first = tmp_path / "out" / "001" / "records.jsonl"
+    while process.poll() is None and not (first.exists() and first.read_text().count("\n") >= 2):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    told, said = process.communicate()
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "ctxbench: interrupted; go on with: ctxbench calibrate --resume out"
+    assert "No two runs are measured yet" in told
+    kept = first.read_text().splitlines()
+    assert 2 <= len(kept) < 12
+
+    process = started(tmp_path, "calibrate", "--resume", "out")
+    told, said = process.communicate()
+    assert process.returncode == 0, said
+    assert first.read_text().splitlines()[: len(kept)] == kept
+    assert "false alarms" in told.lower()
+    rows = list(csv.DictReader((tmp_path / "out" / "calibration.csv").open()))
+    assert [sum(row["added_pct"] == pct for row in rows) for pct in ("0", "2", "5", "10")] == [12, 6, 6, 6]
+    compared = {
+        (d.case.channels, d.case.options["times"]): d
+        for d in compare_runs(tmp_path / "out" / "001", tmp_path / "out" / "002").differences
+    }
+    for channels, size in (("16", "small"), ("48", "middle"), ("96", "large")):
+        for row in rows:
+            if (row["size"], row["added_pct"]) == (size, "0"):
+                same = compared[int(channels), int(row["a_units"])]
+                assert float(row["ratio"]) == pytest.approx(same.ratio)
+                assert float(row["ratio_ci_lo"]) == pytest.approx(same.lo)
+                assert row["verdict"] == same.verdict
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--out", "full"), "already holds a calibration: go on with it by --resume"),
+        (("--resume", "broken"), "calibration.json is damaged"),
+    ],
+)
+def test_a_calibration_that_is_there_is_neither_written_over_nor_guessed_at(
+    run: Run, arguments: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, text in (("full", '{"pairs": 3}'), ("broken", '{"pairs": "three"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "calibration.json").write_text(text)
+    assert run("calibrate", *arguments) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert len(said.splitlines()) == 1
+    assert not list(tmp_path.glob("runs/*"))

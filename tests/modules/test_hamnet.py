@@ -1,0 +1,47 @@
+from functools import partial
+from typing import ClassVar
+
+import torch
+from modules.contract import ModuleContract, load_recording
+
+from ctxbench_modules.hamnet import Hamburger
+
+
+class HamburgerContract(ModuleContract):
+    cls = Hamburger
+    differentiable = False
+
+    def build(self, *args, **options):
+        torch.manual_seed(0)  # the bases start at random
+        return super().build(*args, **options)
+
+
+class TestNMF(HamburgerContract):
+    options: ClassVar = {"rank": 8}
+    bad_options = ({"width": 0}, {"rank": 0}, {"steps": 0}, {"decomposition": "svd"}, {"cheese": 1})
+    recordings: ClassVar = {"hamburger_nmf_v2": {}}
+
+    def released_form(self, module):
+        return partial(module.forward_from_bases, bases=load_recording("hamburger_nmf_v2")["aux:bases"])
+
+
+class TestNMFOfManyBasesWithoutCheese(HamburgerContract):
+    """So many bases that no convolution is moved to them."""
+
+    options: ClassVar = {"cheese": False}
+
+
+class TestVQ(HamburgerContract):
+    options: ClassVar = {"rank": 8, "decomposition": "vq"}
+
+
+class TestCD(HamburgerContract):
+    options: ClassVar = {"rank": 8, "decomposition": "cd", "cheese": False, "width": 6}
+
+
+def test_training_draws_the_bases_anew_and_evaluation_does_not():
+    module, x = Hamburger(16, rank=4), torch.randn(2, 16, 5, 7)
+    with torch.no_grad():
+        assert not torch.equal(module(x), module(x))
+        module.eval()
+        assert torch.equal(module(x), module(x))
