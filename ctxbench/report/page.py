@@ -77,7 +77,7 @@ def _case(record: Record, records: Sequence[Record], shown: Sequence[Column[Reco
     caches = f", caches {record.cache}" if record.cache else ""
     return _Case(
         name=name(record, records),
-        conditions=" · ".join(conditions(record.case)),
+        conditions=" · ".join(filter(None, conditions(record.case))),
         facts=[
             (column.heading.words, fact) for column in shown if (fact := _fact(column, record)) is not None
         ],
