@@ -14,7 +14,7 @@ normalisation and ReLU. X is the input as C×n, L the class logits k×n of an au
     Y' = ρ(δ(F) Aᵀ)                                 C×n    object contextual representations
     Y = dropout(g([Y'; X]))                         C×n    augmented
 
-δ leads to K channels and ρ = φ_ρ(W_ρ · + b_ρ) back to C.
+δ leads to K channels and ρ, whose convolution is W_ρ and b_ρ, back to C.
 
 In the network L comes from a head of its own on an earlier stage. Where the module is given features alone,
 it makes L from them by one 1×1 convolution, ``regions``, which the released block does not have.
