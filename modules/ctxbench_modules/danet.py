@@ -48,7 +48,7 @@ class MatMul(nn.Module):
 
 
 class _Gram(torch.autograd.Function):
-    """E = X Xᵀ of (N, C, n), (N, C, C), whose gradient is one product, (dE + dEᵀ) X, where autograd has two."""
+    """E = X Xᵀ, (N, C, n) to (N, C, C); its gradient is one product, (dE + dEᵀ) X, where autograd has two."""
 
     generate_vmap_rule = True
 
