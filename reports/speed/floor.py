@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ctxbench.tracing import trace
 from ctxbench.tracing.ops import Op
 
-ROUNDS = 5
+ROUNDS = 3
 BLOCK = 512
 """Rows of a product that are made at a time; quicker where the whole of it leaves the caches."""
 

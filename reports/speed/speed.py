@@ -101,7 +101,10 @@ def compare(block: str, shape: Shape, mode: str, folder: Path, seconds: float) -
             parties[peer.repository] = runner(theirs, x, mode)
             against[peer.repository] = name, peer.differs
         except peers.MissingError as reason:
-            missing.append({"block": block, "peer": peer.repository, "reason": str(reason)})
+            missing.append(
+                dict.fromkeys(HEADINGS, "")
+                | {"block": block, "peer": peer.repository, "reason": str(reason)}
+            )
     taken = rounds(parties, seconds)
     least, share = floor.of(fast, shape) if mode == "infer" else (None, None)
     rows = []
