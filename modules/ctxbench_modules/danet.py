@@ -63,7 +63,8 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return (g + g.mT) @ x.to(g.dtype)  # (N, C, n); under autocast E and g are narrower than X
+        gx: Tensor = (g + g.mT) @ x.to(g.dtype)  # (N, C, n); under autocast E and g are narrower than X
+        return gx
 
 
 class _Attention(nn.Module):

@@ -62,6 +62,7 @@ def runner(module: nn.Module, x: Tensor, mode: str) -> Callable[[], Tensor]:
 
 def rounds(parties: dict[str, Callable[[], Tensor]], seconds: float) -> dict[str, list[list[float]]]:
     """Milliseconds of each party in each round, in random order; at least six rounds after a warm-up."""
+    clock = floor.clock()
     order, taken = list(parties), {name: list[list[float]]() for name in parties}
     shuffled = random.Random(0)
     for run in parties.values():
@@ -70,9 +71,9 @@ def rounds(parties: dict[str, Callable[[], Tensor]], seconds: float) -> dict[str
     while time.perf_counter() < until or len(taken[order[0]]) < 6:
         shuffled.shuffle(order)
         for name in order:
-            began = time.perf_counter()
+            began = clock()
             parties[name]()
-            taken[name].append([(time.perf_counter() - began) * 1e3])
+            taken[name].append([(clock() - began) * 1e3])
     return taken
 
 
@@ -97,13 +98,13 @@ def compare(block: str, shape: Shape, mode: str, folder: Path, seconds: float) -
             name = f"fast {peer.ours}" if peer.ours else "fast"
             if not peer.differs:
                 differences[peer.repository] = difference(form, theirs, x)
-            parties.setdefault(name, runner(form, x, mode))
             parties[peer.repository] = runner(theirs, x, mode)
+            parties.setdefault(name, runner(form, x, mode))
             against[peer.repository] = name, peer.differs
-        except peers.MissingError as reason:
+        except (peers.MissingError, ValueError, RuntimeError) as reason:
             missing.append(
                 dict.fromkeys(HEADINGS, "")
-                | {"block": block, "peer": peer.repository, "reason": str(reason)}
+                | {"block": block, "peer": peer.repository, "reason": str(reason).partition("\n")[0]}
             )
     taken = rounds(parties, seconds)
     least, share = floor.of(fast, shape) if mode == "infer" else (None, None)
@@ -163,12 +164,13 @@ def page(table: list[Row]) -> str:
         f"(one minute) before and after was {min(loads):.1f} to {max(loads):.1f}; `table.csv` has it by row.",
         "A number is the time of the other implementation over that of the fast form, medians of passes",
         "taken in turn, in random order, in one process, with its 95 % interval; above 1 the fast form is",
-        "quicker. *infer* is forward in eval mode without gradient, *train* forward and backward in training",
-        "mode. In `table.csv` `largest difference` is that of both outputs with the same weights, in eval",
-        "mode and float32, as a share of the largest value. *floor* is the time of the fast form over that",
-        "of its matrix products alone, each the best of four layouts into memory given to it, measured in",
-        "the same process; in parentheses the share of its multiplications that they are: a 3×3 convolution",
-        "is none of them.",
+        "quicker. With one thread the time is the process's CPU time, which other work disturbs least;",
+        "with two it is the wall's. *infer* is forward in eval mode without gradient, *train* forward and",
+        "backward in training mode. In `table.csv` `largest difference` is that of both outputs with the",
+        "same weights, in eval mode and float32, as a share of the largest value. *floor* is the time of the",
+        "fast form over that of its matrix products alone, each the best of four layouts into memory given",
+        "to it, measured in the same process; in parentheses the share of its multiplications that they are:",
+        "a 3×3 convolution is none of them.",
         "",
         "Made by `for mode in infer train; for threads in 1 2; for each shape below`:",
         "",
