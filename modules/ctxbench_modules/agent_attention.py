@@ -99,11 +99,11 @@ class AgentAttention(nn.Module):
         resampled = _resample(x, self.size)
         q, k, v = self.qkv(resampled).chunk(3, dim=1)  # (N, C, H, W) each
         agents = self._split(functional.adaptive_avg_pool2d(q, self.side))  # (N, h, a, c)
-        scale = 1 / math.sqrt(agents.shape[3])
+        agents = agents / math.sqrt(agents.shape[3])  # for both products
         to_agents, from_agents = self._biases()  # (1, h, a, H·W), (1, h, H·W, a)
-        gather = (agents * scale @ self._split(k).mT + to_agents).softmax(dim=-1)  # (N, h, a, H·W)
+        gather = (agents @ self._split(k).mT + to_agents).softmax(dim=-1)  # (N, h, a, H·W)
         values = gather @ self._split(v)  # (N, h, a, c)
-        spread = (self._split(q) * scale @ agents.mT + from_agents).softmax(dim=-1)  # (N, h, H·W, a)
+        spread = (self._split(q) @ agents.mT + from_agents).softmax(dim=-1)  # (N, h, H·W, a)
         y = (spread @ values).mT.reshape(q.shape)  # (N, C, H, W)
         return _resample(self.proj(y + self.depthwise(v)), (x.shape[2], x.shape[3]))
 
