@@ -1,4 +1,4 @@
-"""Attention within windows, rows or columns, in turns."""
+"""Attention within windows, neighbourhoods, rows or columns."""
 
 from ctxbench_modules.catalogue.spec import Spec
 
@@ -47,6 +47,54 @@ WINDOW = (
         url="https://arxiv.org/abs/1907.12273",
         complexity="",
         cite="huang2019isa",
+        licence="MIT",
+    ),
+    Spec(
+        name="halo",
+        title="Halo",
+        target="ctxbench_modules.halonet:HaloAttention",
+        paper="Vaswani et al., Scaling Local Self-Attention for Parameter Efficient Visual Backbones, CVPR",
+        year=2021,
+        url="https://arxiv.org/abs/2103.12731",
+        complexity="",
+        cite="vaswani2021scaling",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="outlook",
+        title="Outlook",
+        target="ctxbench_modules.volo:OutlookAttention",
+        paper="Yuan et al., VOLO: Vision Outlooker for Visual Recognition, arXiv",
+        year=2021,
+        url="https://arxiv.org/abs/2106.13112",
+        complexity="",
+        cite="yuan2021volo",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="cot",
+        title="CoT",
+        target="ctxbench_modules.cotnet:CoT",
+        paper="Li et al., Contextual Transformer Networks for Visual Recognition, TPAMI",
+        year=2022,
+        url="https://arxiv.org/abs/2107.12292",
+        complexity="",
+        cite="li2022contextual",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="involution",
+        title="Involution",
+        target="ctxbench_modules.involution:Involution",
+        paper="Li et al., Involution: Inverting the Inherence of Convolution for Visual Recognition, CVPR",
+        year=2021,
+        url="https://arxiv.org/abs/2103.06255",
+        complexity="O(C²HW)",
+        cite="li2021involution",
+        forms=("single",),
         licence="MIT",
     ),
 )
