@@ -122,4 +122,16 @@ SPATIAL = (
         forms=("single",),
         licence="MIT",
     ),
+    Spec(
+        name="lka",
+        title="LKA",
+        target="ctxbench_modules.van:LKA",
+        paper="Guo et al., Visual Attention Network, CVMJ",
+        year=2023,
+        url="https://arxiv.org/abs/2202.09741",
+        complexity="O(C²HW)",
+        cite="guo2023visual",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
 )
