@@ -134,4 +134,17 @@ SPATIAL = (
         forms=("single",),
         licence="Apache-2.0",
     ),
+    Spec(
+        name="msca",
+        title="MSCA",
+        target="ctxbench_modules.segnext:MSCA",
+        paper="Guo et al., SegNeXt: Rethinking Convolutional Attention Design for Semantic Segmentation, "
+        "NeurIPS",
+        year=2022,
+        url="https://arxiv.org/abs/2209.08575",
+        complexity="O(C²HW)",
+        cite="guo2022segnext",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
 )
