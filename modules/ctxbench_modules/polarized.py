@@ -22,8 +22,8 @@ form W_v' too, as aᵀ W_v', one vector of C. Only W_v' of the sequential form, 
 stays.
 
 Differs from the paper: as in the released code. There the soft-max of the positions' branch is over the
-channels of the pooled a, and W_z is followed by a layer normalisation in either form; here m_p of the parallel
-form is σ of a distribution over n positions, and so for large maps near 1/2 everywhere.
+channels of the pooled a, and W_z is followed by a layer normalisation in either form; here m_p of the
+parallel form is σ of a distribution over n positions, and so for large maps near 1/2 everywhere.
 
 Differs from the released code: where C < 8, I and the sequential form's bottleneck have one channel, and
 theirs none.

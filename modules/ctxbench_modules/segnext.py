@@ -5,8 +5,8 @@ Convolutional Attention Design for Semantic Segmentation. NeurIPS 2022.
 Paper: https://arxiv.org/abs/2209.08575
 Official code: https://github.com/Visual-Attention-Network/SegNeXt (Apache-2.0)
 
-N is the batch size, C the number of channels, H×W the map, n = H·W its positions, k the lengths of the strips;
-dw is a depthwise convolution, a W with an index the weight of a 1×1 one. X is the input as C×n; every
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, k the lengths of the
+strips; dw is a depthwise convolution, a W with an index the weight of a 1×1 one. X is the input as C×n; every
 convolution has a bias (section 3.1)::
 
     Z = GELU(W₁ X)                                       C×n

@@ -5,9 +5,9 @@ Paper: https://arxiv.org/abs/1903.06586
 Official code: https://github.com/implus/SKNet (Caffe). Held against timm's ``SelectiveKernel``:
 https://github.com/huggingface/pytorch-image-models (Apache-2.0)
 
-N is the batch size, C the number of channels, H×W the map, n = H·W its positions, M the branches, G the groups
-of their convolutions, r the reduction and L the least width of the bottleneck, d = max(C/r, L). X is the input
-as C×n; no convolution has a bias (section 3.1)::
+N is the batch size, C the number of channels, H×W the map, n = H·W its positions, M the branches, G the
+groups of their convolutions, r the reduction and L the least width of the bottleneck, d = max(C/r, L). X is
+the input as C×n; no convolution has a bias (section 3.1)::
 
     U_m = ReLU(BN(3×3 of dilation m, G groups, X))     C×n    split, m = 1 … M; a dilation of 2 stands for 5×5
     s = mean over positions of Σ_m U_m                 C      fuse

@@ -1,7 +1,7 @@
 """Large kernel attention (LKA), the attention block of the Visual Attention Network.
 
-Meng-Hao Guo, Cheng-Ze Lu, Zheng-Ning Liu, Ming-Ming Cheng, Shi-Min Hu. Visual Attention Network. Computational
-Visual Media 2023.
+Meng-Hao Guo, Cheng-Ze Lu, Zheng-Ning Liu, Ming-Ming Cheng, Shi-Min Hu. Visual Attention Network.
+Computational Visual Media 2023.
 Paper: https://arxiv.org/abs/2202.09741
 Official code: https://github.com/Visual-Attention-Network/VAN-Classification (Apache-2.0)
 

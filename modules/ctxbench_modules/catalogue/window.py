@@ -49,4 +49,16 @@ WINDOW = (
         cite="huang2019isa",
         licence="MIT",
     ),
+    Spec(
+        name="window",
+        title="W-MSA",
+        target="ctxbench_modules.swin:WindowAttention",
+        paper="Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, ICCV",
+        year=2021,
+        url="https://arxiv.org/abs/2103.14030",
+        complexity="O(C²HW)",
+        cite="liu2021swin",
+        forms=("single",),
+        licence="MIT",
+    ),
 )
