@@ -10,6 +10,7 @@ This is the one place where the conventions ``macs`` and ``flops`` are defined.
   a loss, with one more for its sum); for what is not, see :mod:`~ctxbench.tracing.formulas.elementwise`.
   A bias inside a convolution or an ``addmm`` is one addition per output element. Of whole numbers alone, such
   as the sizes that a traced module computes, none is a floating-point operation.
+  A fast Fourier transform of n complex points is 5·n·log₂ n of them, half of it where one side is real.
 * **FLOPs** are 2·MACs + element-wise operations.
 * Moving, making and comparing data (views, copies, concatenation, indexing, sorting, random numbers) costs
   no operation: :mod:`ctxbench.tracing.formulas.moves`.

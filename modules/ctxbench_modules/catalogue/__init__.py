@@ -5,6 +5,7 @@ Imports no torch, and named tuples rather than dataclasses, so that listing stay
 
 from ctxbench_modules.catalogue.channel import CHANNEL
 from ctxbench_modules.catalogue.factorised import FACTORISED
+from ctxbench_modules.catalogue.frequency import FREQUENCY
 from ctxbench_modules.catalogue.global_ import GLOBAL
 from ctxbench_modules.catalogue.graph import GRAPH
 from ctxbench_modules.catalogue.spatial import SPATIAL
@@ -20,6 +21,7 @@ _BY_FAMILY = {
     "spatial": SPATIAL,
     "graph": GRAPH,
     "window": WINDOW,
+    "frequency": FREQUENCY,
 }
 FAMILIES = tuple(_BY_FAMILY)
 SPECS: dict[str, Spec] = {
