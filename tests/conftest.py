@@ -32,7 +32,7 @@ settings.load_profile("ctxbench")
 
 
 def pytest_collection_finish() -> None:
-    """What is imported for good is left out of collections, of which some tests ask for one after the other."""
+    """What is imported for good is left out of collections, which some tests ask for again and again."""
     if "torch" in sys.modules:
         import torch._dynamo  # noqa: F401 - which comes with the first fake tensor
     gc.collect()

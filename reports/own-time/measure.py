@@ -1,7 +1,8 @@
 """Time ctxbench's own commands in several checkouts, interleaved, as whole processes.
 
-``python measure.py OUT.csv [--rounds N] [--only WORD] NAME=CHECKOUT ...`` adds a line a run to OUT.csv: what was
-run, in which checkout, its round, CPU seconds (user and system, children included) and wall-clock seconds.
+``python measure.py OUT.csv [--seconds S] [--only COMMANDS] NAME=CHECKOUT ...`` adds a line a run to OUT.csv:
+what was run, in which checkout, when the round began, CPU seconds (user and system, children included),
+wall-clock seconds and the machine's load; rounds follow each other until none would fit into so many seconds.
 ``python measure.py OUT.csv --table`` prints medians and, pair by pair within a round, ratios to the first
 checkout; those of a command to its yardstick are of the same checkout and round.
 """
@@ -31,15 +32,15 @@ COMMANDS: dict[str, list[str]] = {
     "--help": [*CTXBENCH, "--help"],
     "list": [*CTXBENCH, "list"],
     "import torch": ["-c", "import torch"],
-    **{f"torch and a trace of {m}": traced(m) for m in ("se", "nonlocal", "apcnet", "reconet")},
-    **{f"explain {m}": [*CTXBENCH, "explain", m] for m in ("se", "nonlocal", "apcnet", "reconet")},
+    **{f"torch and a trace of {m}": traced(m) for m in ("se", "nonlocal", "reconet")},
+    **{f"explain {m}": [*CTXBENCH, "explain", m] for m in ("se", "nonlocal", "reconet")},
     **{f"decode {m}": [*CTXBENCH, "decode", m, *printed] for m, printed in DECODED.items()},
     "profile": [*CTXBENCH, "profile", "--channels", "512", "--size", "64", "--out", "run"],
 }
 YARDSTICK = {
     "--help": "python -c pass",
     "list": "python -c pass",
-    **{f"explain {m}": f"torch and a trace of {m}" for m in ("se", "nonlocal", "apcnet", "reconet")},
+    **{f"explain {m}": f"torch and a trace of {m}" for m in ("se", "nonlocal", "reconet")},
 }
 
 
@@ -60,25 +61,23 @@ def run(command: list[str], checkout: Path) -> tuple[float, float]:
     return sum(after[2:4]) - sum(before[2:4]), wall
 
 
-def measure(out: Path, rounds: int, only: str, checkouts: dict[str, Path]) -> None:
-    """Run every command that holds ``only`` in each checkout, round by round."""
-    chosen = {name: command for name, command in COMMANDS.items() if only in name}
-    for name, command in chosen.items():  # what a first run writes to disk is there for all
-        for checkout in checkouts.values():
-            run(command, checkout) if name != "profile" else None
-    is_new = not out.exists()
+def measure(out: Path, seconds: float, only: str, checkouts: dict[str, Path]) -> None:
+    """Run the commands named in ``only``, all but profile by default, in each checkout, round by round."""
+    chosen = only.split(",") if only else [name for name in COMMANDS if name != "profile"]
+    is_new, start, longest = not out.exists(), time.monotonic(), 0.0
     with out.open("a", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         if is_new:
             rows.writerow(("command", "checkout", "round", "cpu_s", "wall_s", "load"))
-        for number in range(rounds):
-            for name, command in chosen.items():
+        while (begun := time.monotonic()) - start + longest < seconds:
+            number = f"{time.time():.0f}"
+            for name in chosen:
                 for which, checkout in checkouts.items():
-                    cpu, wall = run(command, checkout)
-                    rows.writerow(
-                        (name, which, number, f"{cpu:.3f}", f"{wall:.3f}", f"{os.getloadavg()[0]:.2f}")
-                    )
+                    cpu, wall = run(COMMANDS[name], checkout)
+                    load = f"{os.getloadavg()[0]:.2f}"
+                    rows.writerow((name, which, number, f"{cpu:.3f}", f"{wall:.3f}", load))
                     file.flush()
+            longest = max(longest, time.monotonic() - begun)
 
 
 def table(out: Path) -> None:
@@ -106,11 +105,8 @@ def table(out: Path) -> None:
                 cells.append(f"{statistics.median(own[n] / of[name, first, n] for n in own):.2f}")
         against = YARDSTICK.get(name)
         last = checkouts[-1]
-        pairs = (
-            [of[name, last, n] / of[against, last, n] for n in rounds if (against, last, n) in of]
-            if against
-            else []
-        )
+        both = [n for n in rounds if (name, last, n) in of and (against, last, n) in of]
+        pairs = [of[name, last, n] / of[str(against), last, n] for n in both]
         cells.append(f"{statistics.median(pairs):.2f} (of {against})" if pairs else "")
         print(f"| `{name}` | " + " | ".join(cells) + " |")
 
@@ -119,12 +115,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("checkouts", nargs="*", metavar="NAME=CHECKOUT")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=230)
     parser.add_argument("--only", default="")
     parser.add_argument("--table", action="store_true")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     if asked.table:
         table(asked.out)
     else:
         named = (text.split("=", 1) for text in asked.checkouts)
-        measure(asked.out, asked.rounds, asked.only, {name: Path(place) for name, place in named})
+        measure(asked.out, asked.seconds, asked.only, {name: Path(place) for name, place in named})
