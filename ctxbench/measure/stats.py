@@ -128,7 +128,8 @@ def _bootstrap_medians(rounds: list[Floats], seed: int = _SEED) -> Floats:
     half = weights @ upto[-1] / 2
 
     def below(sample: Places) -> Floats:  # of each redraw: samples drawn up to this one
-        return np.einsum("dr,dr->d", weights, upto[sample])
+        sums: Floats = np.einsum("dr,dr->d", weights, upto[sample])
+        return sums
 
     lower = _first(lambda sample: below(sample) >= half, samples.size)
     upper = _first(lambda sample: below(sample) > half, samples.size)

@@ -1,12 +1,10 @@
 """What is known of each context module without building it.
 
-Imports no torch, and named tuples rather than dataclasses, so that listing stays fast.
+Imports nothing, for which a named tuple or a dataclass would have to, so that listing stays fast.
 """
 
-from typing import NamedTuple
 
-
-class Spec(NamedTuple):
+class Spec:
     """A context module as a catalogue entry.
 
     ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one forward
@@ -15,15 +13,21 @@ class Spec(NamedTuple):
     ``cite`` is the paper's key in ``papers.bib``; empty for a module that is not built in.
     """
 
-    name: str
-    title: str
-    target: str
-    paper: str
-    year: int
-    url: str
-    complexity: str
-    forms: tuple[str, ...] = ("fast", "published")
-    cite: str = ""
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        target: str,
+        paper: str,
+        year: int,
+        url: str,
+        complexity: str,
+        forms: tuple[str, ...] = ("fast", "published"),
+        cite: str = "",
+    ) -> None:
+        self.name, self.title, self.target = name, title, target
+        self.paper, self.year, self.url = paper, year, url
+        self.complexity, self.forms, self.cite = complexity, forms, cite
 
 
 SPECS: dict[str, Spec] = {

@@ -10,6 +10,7 @@ checkout; those of a command to its yardstick are of the same checkout and round
 import argparse
 import csv
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -44,21 +45,27 @@ YARDSTICK = {
 }
 
 
+def spent() -> float:
+    """CPU seconds of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(command: list[str], checkout: Path) -> tuple[float, float]:
     """CPU and wall-clock seconds of one process, in an empty folder."""
     path = os.pathsep.join((str(checkout), str(checkout / "modules")))
     with tempfile.TemporaryDirectory() as folder:
-        before, start = os.times(), time.perf_counter()
+        before, start = spent(), time.perf_counter()
         ran = subprocess.run(
             [sys.executable, *command],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
         )
-        wall, after = time.perf_counter() - start, os.times()
+        wall, cpu = time.perf_counter() - start, spent() - before
     if ran.returncode:
         raise SystemExit(f"{command} in {checkout}: {ran.stderr.decode()}")
-    return sum(after[2:4]) - sum(before[2:4]), wall
+    return cpu, wall
 
 
 def measure(out: Path, seconds: float, only: str, checkouts: dict[str, Path]) -> None:
@@ -100,7 +107,7 @@ def table(out: Path) -> None:
         cells = []
         for which in checkouts:
             own = {n: of[name, which, n] for n in rounds if (name, which, n) in of}
-            cells.append(f"{statistics.median(own.values()):.2f} s")
+            cells.append(f"{statistics.median(own.values()):.3g} s")
             if which != first:
                 cells.append(f"{statistics.median(own[n] / of[name, first, n] for n in own):.2f}")
         against = YARDSTICK.get(name)
