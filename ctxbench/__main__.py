@@ -39,7 +39,7 @@ def _answer() -> None:
 
 def _ignore_interrupts() -> None:
     """All is done and said; Python gives SIGINT back to the system on its way out, which ends it with -2."""
-    import _signal  # what signal is made of: signal itself imports enum, and listing would take a tenth longer
+    import _signal  # what signal is made of: signal itself imports enum, a tenth of what listing takes
 
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -29,14 +27,6 @@ DATA_SETTING = "CTXBENCH_DATA"
 settings.register_profile("search", deadline=None)
 settings.register_profile("ctxbench", deadline=None, derandomize=True)
 settings.load_profile("ctxbench")
-
-
-def pytest_collection_finish() -> None:
-    """What is imported for good is left out of collections, which some tests ask for again and again."""
-    if "torch" in sys.modules:
-        import torch._dynamo  # noqa: F401 - which comes with the first fake tensor
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
