@@ -326,12 +326,7 @@ def count(
         module, shape, preset, implementation, options, inputs, output, dtype=dtype, layout=layout
     )
     recorded = partial(trace_case, case, subject=built, label=_label(module))
-    infer = recorded("infer")
-    train: Trace | UserError
-    try:
-        train = recorded("train")
-    except UserError as error:  # a block for inference alone
-        train = error
+    infer, train = recorded("infer"), _trained(recorded)
     return Count.of(_label(module), infer, train, case)
 
 
@@ -353,6 +348,7 @@ def explain(
     :func:`trace` does; what a counter makes of the module never fails the rest.
     """
     from ctxbench.counters import COUNTERS, installed, leaf_rule
+    from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
     from ctxbench.subject import bind
     from ctxbench.tracing import trace_case, views
@@ -363,18 +359,15 @@ def explain(
     interface = case.interface
     recorded = partial(trace_case, label=_label(module))
     of_published = recorded(published)
+    infer = of_published if published == case else recorded(case)
+    train = _trained(partial(recorded, case))
+    shown = train if mode == "train" else infer
+    if isinstance(shown, UserError):
+        raise shown
     aside = _aside if registry.spec(case.module) is None else partial
     return Explanation(
-        count=count(
-            module,
-            shape,
-            preset=preset,
-            implementation=implementation,
-            options=options,
-            inputs=inputs,
-            output=output,
-        ),
-        trace=recorded(case, mode),
+        count=Count.of(_label(module), infer, train, case),
+        trace=shown,
         counters={
             name: aside(COUNTERS[name], build, shape, of_published, interface)()
             for name in installed(counters)
@@ -703,6 +696,14 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     from ctxbench.measure.environment import environment as of_device
 
     return of_device(device)
+
+
+def _trained(recorded: Callable[[Mode], Trace]) -> Trace | UserError:
+    """The trace of a training pass, or why there is none: a block may be for inference alone."""
+    try:
+        return recorded("train")
+    except UserError as error:
+        return error
 
 
 def new_folder() -> Path:

@@ -1,6 +1,7 @@
 """The table of a set of records: which columns and rows it has, and the notes under it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ctxbench.measure import stats
 from ctxbench.measure.records import Record
@@ -50,7 +51,7 @@ def title(record: Record, records: Sequence[Record]) -> str:
     if known := _spec(record):
         return known.title + call
     name = resolve.label(record.case.module)
-    others = [resolve.parts(r.case.module) for r in records]
+    others = [resolve.parts(module) for module in {r.case.module for r in records}]
     places = {other.place for other in others if other.name == bare}
     if len(places) < 2:
         return name
@@ -85,8 +86,10 @@ def grid(records: Sequence[Record], view: View = ALL) -> Grid:
 def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
     """The column of names; those of the user's own modules are set off where others stand beside them."""
     mixed = len({is_built_in(record.case.module) for record in records}) > 1
+    words = names(records) if with_form else [title(record, records) for record in records]
+    named = dict(zip(map(id, records), words, strict=True))
     return Column(
-        "title", "module", lambda record: name(record, records, with_form=with_form), kind="text",
+        "title", "module", lambda record: named[id(record)], kind="text",
         emphasis=lambda record: mixed and not is_built_in(record.case.module),
         cite=lambda record: known.cite if (known := _spec(record)) else "",
     )  # fmt: skip
@@ -102,19 +105,26 @@ def caption(records: Sequence[Record]) -> str:
     return " · ".join([*common(records), *_machine(records)])
 
 
-def name(record: Record, records: Sequence[Record], *, with_form: bool = True) -> str:
-    """The module's title, with form and options where ``records`` hold the module in several."""
-    case = record.case
-    same = [r.case for r in records if r.case.module == case.module]
-    alike = [other.options for other in same if conditions(other) == conditions(case)]
-    forms = {other.implementation for other in same} if with_form else ()
-    form = [case.implementation] if len(forms) > 1 else []
-    options = [
-        f"{key}={value}"
-        for key, value in case.options.items()
-        if any(other.get(key) != value for other in alike)
-    ]
-    return ", ".join([title(record, records), *form, *options])
+def names(records: Sequence[Record]) -> list[str]:
+    """Each module's title, with form and options where ``records`` hold the module in several."""
+    forms: dict[str, set[str]] = {}
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for case in (record.case for record in records):
+        forms.setdefault(case.module, set()).add(case.implementation)
+        alike.setdefault((case.module, *conditions(case)), []).append(case.options)
+
+    def name(record: Record) -> str:
+        case = record.case
+        others = alike[(case.module, *conditions(case))]
+        options = [
+            f"{key}={value}"
+            for key, value in case.options.items()
+            if any(other.get(key) != value for other in others)
+        ]
+        form = [case.implementation] if len(forms[case.module]) > 1 else []
+        return ", ".join([title(record, records), *form, *options])
+
+    return [name(record) for record in records]
 
 
 def conditions(case: Case) -> tuple[str, ...]:

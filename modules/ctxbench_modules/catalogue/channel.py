@@ -95,7 +95,6 @@ CHANNEL = (
         cite="goyal2022nondeep",
         licence="BSD-3-Clause",
     ),
-    ),
     Spec(
         name="sk",
         title="SK",

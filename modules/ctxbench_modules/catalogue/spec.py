@@ -1,9 +1,10 @@
-"""What is known of a context module without building it: the entry, and the families there are."""
+"""What is known of a context module without building it.
 
-from typing import NamedTuple
+Imports nothing, for which a named tuple or a dataclass would have to, so that listing stays fast.
+"""
 
 
-class Spec(NamedTuple):
+class Spec:
     """A context module as a catalogue entry.
 
     ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one forward
@@ -15,14 +16,20 @@ class Spec(NamedTuple):
     none. ``family`` is the file of this folder that has the entry, and follows from it.
     """
 
-    name: str
-    title: str
-    target: str
-    paper: str
-    year: int
-    url: str
-    complexity: str
-    forms: tuple[str, ...] = ("fast", "published")
-    cite: str = ""
-    licence: str = ""
-    family: str = ""
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        target: str,
+        paper: str,
+        year: int,
+        url: str,
+        complexity: str,
+        forms: tuple[str, ...] = ("fast", "published"),
+        cite: str = "",
+        licence: str = "",
+    ) -> None:
+        self.name, self.title, self.target = name, title, target
+        self.paper, self.year, self.url = paper, year, url
+        self.complexity, self.forms, self.cite, self.licence = complexity, forms, cite, licence
+        self.family = ""
