@@ -93,6 +93,8 @@ def test_a_fit_without_some_points_says_which_are_missing() -> None:
         ({"sizes": [(8, 16), (16, 16), (32, 16)]}, "height"),
         ({"sizes": [(8, 8), (8, 16), (8, 32)]}, "width"),
         ({"channels": [16, 32, 64]}, "channels"),
+        ({"batch": [1, 2, 4]}, "batch"),
+        ({"threads": [1, 2, 4]}, "threads"),
     ],
 )
 def test_the_axis_is_what_differs(conditions: dict, axis: str) -> None:
@@ -166,10 +168,13 @@ def test_the_figure_has_a_panel_for_what_was_not_measured() -> None:
 
 
 def test_what_a_counted_sweep_lacks_stands_under_its_table(tmp_path: Path) -> None:
-    (tmp_path / "spectral.py").write_text(
-        "import torch\n\n\nclass Spectral(torch.nn.Conv2d):\n    def forward(self, x):\n"
-        "        return torch.fft.fft2(super().forward(x)).real\n"
+    (tmp_path / "exponential.py").write_text(
+        "import torch\n\n\nclass Exponential(torch.nn.Conv2d):\n    def forward(self, x):\n"
+        "        return torch.linalg.matrix_exp(super().forward(x))\n"
     )
-    swept = cases(f"{tmp_path}/spectral.py:Spectral(C, C, 1)", channels=8, sizes=[8, 16, 32])
+    swept = cases(f"{tmp_path}/exponential.py:Exponential(C, C, 1)", channels=8, sizes=[8, 16, 32])
     (grid,) = sweep(swept).grids()
-    assert "Not counted, for want of a formula: Spectral(C, C, 1): aten._fft_c2c.default." in grid.notes
+    assert (
+        "Not counted, for want of a formula: Exponential(C, C, 1): aten.linalg_matrix_exp.default."
+        in grid.notes
+    )

@@ -1,7 +1,8 @@
 """One count by independent routes: closed forms, a loop over scalars, and one module written six ways."""
 
+from collections.abc import Callable
 from itertools import product as every
-from math import prod
+from math import log2, prod
 
 import pytest
 import torch
@@ -146,13 +147,38 @@ def test_a_multi_operand_einsum_counts_its_real_contraction() -> None:
     assert work == pairwise + 6 * 4 * 7
 
 
-def test_an_operation_without_a_formula_is_listed_and_adds_nothing() -> None:
+@pytest.mark.parametrize(
+    ("transform", "operations"),
+    [
+        (lambda x: torch.fft.fft(x + 0j), 6 * 8 * 16 + 6 * 8 * 5 * 16 * 4),  # 5 n log2 n for each row of 16
+        (lambda x: torch.fft.fft2(x + 0j), 6 * 8 * 16 + 6 * 5 * 128 * 7),
+        (lambda x: torch.fft.rfft2(x, norm="ortho"), 6 * 5 * 128 * 7 // 2),
+        (lambda x: torch.fft.rfft(x, dim=2), 6 * 16 * 5 * 8 * 3 // 2),
+        (lambda x: torch.fft.irfft2(x + 0j, s=(8, 30)), 6 * 8 * 16 + round(6 * 2.5 * 240 * log2(240))),
+        (lambda x: torch.fft.fft2(x + 0j, s=(1, 1)), 6 * 8 * 16),
+    ],
+    ids=["complex rows", "complex maps", "real maps", "real columns", "back to real maps", "one point"],
+)
+def test_a_fourier_transform_is_its_nominal_operations(
+    transform: Callable[[Tensor], Tensor], operations: int
+) -> None:
     class Fourier(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.fft.rfft2(x).real.sum((-1, -2), keepdim=True) + x
+            y = transform(x)
+            return torch.view_as_real(y).flatten(3) if y.is_complex() else y
 
-    recorded = trace(Fourier(), (1, 3, 8, 8))
-    assert recorded.unknown_ops == {"aten._fft_r2c.default": 1}
+    recorded = trace(Fourier(), (2, 3, 8, 16), mode="infer")
+    assert (recorded.unknown_ops, views.macs(recorded)) == ({}, 0)
+    assert views.flops(recorded) == operations
+
+
+def test_an_operation_without_a_formula_is_listed_and_adds_nothing() -> None:
+    class Exponential(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.matrix_exp(x).sum((-1, -2), keepdim=True) + x
+
+    recorded = trace(Exponential(), (1, 3, 8, 8))
+    assert recorded.unknown_ops == {"aten.linalg_matrix_exp.default": 1}
 
 
 def test_composite_operations_under_inference_mode_are_their_parts() -> None:

@@ -12,7 +12,7 @@ from ctxbench.tracing.recorder import Recorder
 
 COMPUTES = frozenset(
     """
-    _ctc_loss _fft_c2c _fft_c2r _fft_r2c _histogramdd_bin_edges _histogramdd_from_bin_cts
+    _ctc_loss _histogramdd_bin_edges _histogramdd_from_bin_cts
     _histogramdd_from_bin_tensors histogram _linalg_det _linalg_eigh _linalg_slogdet _linalg_solve_ex
     _linalg_svd _sparse_mm_reduce_impl cholesky cholesky_inverse cholesky_solve geqrf linalg_cholesky_ex
     linalg_eig linalg_householder_product linalg_inv_ex linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq
@@ -22,7 +22,7 @@ COMPUTES = frozenset(
     _linear_cross_entropy_batch_chunked_no_reduction
     """.split()  # noqa: SIM905
 )
-"""Transforms, factorisations and solvers, histograms, and losses of another kind."""
+"""Factorisations and solvers, histograms, and losses of another kind."""
 
 
 def operations() -> Iterator[object]:

@@ -10,6 +10,7 @@ This is the one place where the conventions ``macs`` and ``flops`` are defined.
   a loss, with one more for its sum); for what is not, see :mod:`~ctxbench.tracing.formulas.elementwise`.
   A bias inside a convolution or an ``addmm`` is one addition per output element. Of whole numbers alone, such
   as the sizes that a traced module computes, none is a floating-point operation.
+  A fast Fourier transform of n complex points is 5·n·log₂ n of them, half of it where one side is real.
 * **FLOPs** are 2·MACs + element-wise operations.
 * Moving, making and comparing data (views, copies, concatenation, indexing, sorting, random numbers) costs
   no operation: :mod:`ctxbench.tracing.formulas.moves`.
@@ -21,7 +22,7 @@ by name, adds nothing, and makes every count with it a lower bound.
 """
 
 from ctxbench.tracing.formulas import attention, convolutions, elementwise, kernels, products
-from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula
+from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula, tensors_in
 from ctxbench.tracing.formulas.taken import Taken, taken
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "products",
     "register_formula",
     "taken",
+    "tensors_in",
 ]

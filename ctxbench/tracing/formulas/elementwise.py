@@ -4,7 +4,7 @@ A weighted sum of k values is 2·k − 1 operations: bilinear interpolation 7, b
 """
 
 from collections.abc import Sequence
-from math import floor, prod
+from math import floor, log2, prod
 
 import torch
 from torch import Tensor
@@ -185,6 +185,19 @@ def _put(call: Call) -> int:
 def _pairwise_distances(call: Call) -> int:
     """A difference, its power and a sum for each element of each pair of rows, and a root."""
     return int(call.out.numel() * (3 * call.input.shape[-1] + 1))
+
+
+@elementwise("_fft_c2c _fft_r2c _fft_c2r")
+def _fourier(call: Call) -> int:
+    """Nominal, as FFTW's authors rate theirs: 5·n·log₂ n for n complex points, half where one side is real.
+
+    Of several dimensions n is their product, one axis after the other; for an n that is no power of two the
+    number is rounded. Normalisation is free.
+    """
+    name = str(call._func)
+    points = call.out if "c2r" in name else call.input  # all of them, not the half that a real map leaves
+    n = prod(points.shape[axis] for axis in call["dim"])
+    return round((5 if "c2c" in name else 2.5) * points.numel() * log2(n))
 
 
 INTERPOLATIONS = {0: 7, 1: 0, 2: 31}

@@ -1,10 +1,11 @@
 """The catalogue: what is known of each context module without building it, a file a family.
 
-Imports no torch, and named tuples rather than dataclasses, so that listing stays fast.
+Imports no torch.
 """
 
 from ctxbench_modules.catalogue.channel import CHANNEL
 from ctxbench_modules.catalogue.factorised import FACTORISED
+from ctxbench_modules.catalogue.frequency import FREQUENCY
 from ctxbench_modules.catalogue.global_ import GLOBAL
 from ctxbench_modules.catalogue.graph import GRAPH
 from ctxbench_modules.catalogue.spatial import SPATIAL
@@ -20,8 +21,10 @@ _BY_FAMILY = {
     "spatial": SPATIAL,
     "graph": GRAPH,
     "window": WINDOW,
+    "frequency": FREQUENCY,
 }
 FAMILIES = tuple(_BY_FAMILY)
-SPECS: dict[str, Spec] = {
-    spec.name: spec._replace(family=family) for family, specs in _BY_FAMILY.items() for spec in specs
-}
+SPECS: dict[str, Spec] = {spec.name: spec for specs in _BY_FAMILY.values() for spec in specs}
+for _family, _specs in _BY_FAMILY.items():
+    for _spec in _specs:
+        _spec.family = _family

@@ -95,4 +95,16 @@ CHANNEL = (
         cite="goyal2022nondeep",
         licence="BSD-3-Clause",
     ),
+    Spec(
+        name="sk",
+        title="SK",
+        target="ctxbench_modules.sknet:SelectiveKernel",
+        paper="Li et al., Selective Kernel Networks, CVPR",
+        year=2019,
+        url="https://arxiv.org/abs/1903.06586",
+        complexity="O(C²HW)",
+        cite="li2019selective",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
 )

@@ -104,4 +104,28 @@ GLOBAL = (
         cite="zhang2019cfnet",
         licence="MIT",
     ),
+    Spec(
+        name="sra",
+        title="SRA",
+        target="ctxbench_modules.pvt:SpatialReductionAttention",
+        paper="Wang et al., Pyramid Vision Transformer: A Versatile Backbone for Dense Prediction without "
+        "Convolutions, ICCV",
+        year=2021,
+        url="https://arxiv.org/abs/2102.12122",
+        complexity="O(CH²W²)",
+        cite="wang2021pyramid",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="botnet",
+        title="BoT MHSA",
+        target="ctxbench_modules.botnet:BottleneckAttention",
+        paper="Srinivas et al., Bottleneck Transformers for Visual Recognition, CVPR",
+        year=2021,
+        url="https://arxiv.org/abs/2101.11605",
+        complexity="O(CH²W²)",
+        cite="srinivas2021bottleneck",
+        licence="MIT",
+    ),
 )
