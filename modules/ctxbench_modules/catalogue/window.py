@@ -1,4 +1,4 @@
-"""Attention within windows, rows or columns, in turns."""
+"""Attention within windows, neighbourhoods, rows or columns."""
 
 from ctxbench_modules.catalogue.spec import Spec
 
@@ -60,5 +60,30 @@ WINDOW = (
         cite="liu2021swin",
         forms=("single",),
         licence="MIT",
+    ),
+    Spec(
+        name="lka",
+        title="LKA",
+        target="ctxbench_modules.van:LKA",
+        paper="Guo et al., Visual Attention Network, Computational Visual Media",
+        year=2023,
+        url="https://arxiv.org/abs/2202.09741",
+        complexity="O(C²HW)",
+        cite="guo2023visual",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="msca",
+        title="MSCA",
+        target="ctxbench_modules.segnext:MSCA",
+        paper="Guo et al., SegNeXt: Rethinking Convolutional Attention Design for Semantic Segmentation, "
+        "NeurIPS",
+        year=2022,
+        url="https://arxiv.org/abs/2209.08575",
+        complexity="O(C²HW)",
+        cite="guo2022segnext",
+        forms=("single",),
+        licence="Apache-2.0",
     ),
 )
