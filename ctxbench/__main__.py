@@ -39,9 +39,9 @@ def _answer() -> None:
 
 def _ignore_interrupts() -> None:
     """All is done and said; Python gives SIGINT back to the system on its way out, which ends it with -2."""
-    import signal
+    import _signal  # what signal is made of: signal itself imports enum, a tenth of what listing takes
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
-from ctxbench.subject.case import Case, Layout, Mode, validate
-from ctxbench.subject.cases import Modules, Size, cases, listed
+from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
+from ctxbench.subject.cases import Modules, Options, Size, cases, listed, read_cases
 from ctxbench.subject.interface import asked_for
 from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import label
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ctxbench.data.check import Check
     from ctxbench.evaluate.evaluation import Evaluation
     from ctxbench.evaluate.predict import Precision
-    from ctxbench.measure.session import RunProgress
+    from ctxbench.measure.progress import RunProgress
     from ctxbench.networks.cost import NetworkCosts
     from ctxbench.report.compare import RunDiff
     from ctxbench.report.count import Count
@@ -60,14 +60,17 @@ def profile(
     preset: str | None = None,
     channels: int | Sequence[int] = 512,
     sizes: int | Sequence[Size] = 64,
-    options: Mapping[str, Any] | None = None,
-    implementations: Sequence[str] = (),
-    batch: int = 1,
-    dtype: str = "float32",
-    layout: Layout = "contiguous",
-    mode: Mode = "infer",
-    device: str = "cpu",
-    compile: bool = False,
+    options: Options = (),
+    implementations: str | Sequence[str] = (),
+    batch: int | Sequence[int] = 1,
+    dtype: str | Sequence[str] = "float32",
+    layout: Layout | Sequence[Layout] = "contiguous",
+    mode: Mode | Sequence[Mode] = "infer",
+    device: str | Sequence[str] = "cpu",
+    threads: int | Sequence[int] | None = None,
+    runtime: Runtime | Sequence[Runtime] = "eager",
+    where: str = "",
+    cases_file: str | Path | None = None,
     inputs: str | None = None,
     output: str | int | None = None,
     counters: Sequence[str] = DEFAULT,
@@ -87,10 +90,17 @@ def profile(
     A module is a name, a class, or a text such as ``path/to/file.py:Class`` (:mod:`ctxbench.subject.resolve`
     has them all). It is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for
     every module, ``{"reconet.rank": 32}`` for one), or as a ``preset`` has it, changed likewise. No modules
-    are all of the preset's, by default of the first there is. ``channels`` and ``sizes`` (H = W, or (H, W))
-    are swept; ``implementations`` are "fast", "published" or both. What else a block needs that is not built
+    are all of the preset's, by default of the first there is. What else a block needs that is not built
     in, its arguments and inputs, is found out by trial and said; ``inputs`` and ``output`` are as in
     :func:`trace`.
+
+    Every condition is a value or a list, and each combination is a case: a size is H = W or (H, W);
+    ``options`` may be several mappings; a dtype may be short ("bf16"); ``implementations`` are "fast",
+    "published" or both, ``runtime`` is "eager" or "compile"; ``threads`` are CPU threads of every library,
+    by default as many as each takes by itself. ``where`` keeps a part of the combinations:
+    ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command line has.
+    ``cases_file`` is a TOML file of cases that are no grid
+    (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these.
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
     ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
@@ -123,21 +133,29 @@ def profile(
         run = session.resume_run(folder, progress=progress)
     else:
         folder = Path(out) if out else new_folder()
-        wanted = cases(
-            modules,
-            preset=preset,
-            channels=channels,
-            sizes=sizes,
-            options=options,
-            implementations=implementations,
-            batch=batch,
-            dtype=dtype,
-            layout=layout,
-            mode=mode,
-            device=device,
-            compile=compile,
-            inputs=inputs,
-            output=output,
+        if cases_file is not None and (modules or preset):
+            raise UserError("cases_file names its own modules and conditions: give it alone")
+        wanted = (
+            read_cases(Path(cases_file))
+            if cases_file is not None
+            else cases(
+                modules,
+                preset=preset,
+                channels=channels,
+                sizes=sizes,
+                options=options,
+                implementations=implementations,
+                batch=batch,
+                dtype=dtype,
+                layout=layout,
+                mode=mode,
+                device=device,
+                threads=threads,
+                runtime=runtime,
+                where=where,
+                inputs=inputs,
+                output=output,
+            )
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
         view.check([Record(case) for case in wanted])
@@ -202,8 +220,10 @@ def report(
 def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) -> RunDiff:
     """Compare the latencies of two runs, case by case: ratios with 95 % intervals, and verdicts.
 
-    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. Raises
-    UserError where a folder holds no run or is damaged, or the threshold is negative.
+    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. What two
+    runs differ by though nothing did is in the intervals where :func:`calibrate` found it out before they
+    began; each difference has the smallest that could have been told. Raises UserError where a folder holds
+    no run or is damaged, or the threshold is negative.
     """
     from ctxbench.report.compare import compare_runs
 
@@ -306,12 +326,7 @@ def count(
         module, shape, preset, implementation, options, inputs, output, dtype=dtype, layout=layout
     )
     recorded = partial(trace_case, case, subject=built, label=_label(module))
-    infer = recorded("infer")
-    train: Trace | UserError
-    try:
-        train = recorded("train")
-    except UserError as error:  # a block for inference alone
-        train = error
+    infer, train = recorded("infer"), _trained(recorded)
     return Count.of(_label(module), infer, train, case)
 
 
@@ -333,6 +348,7 @@ def explain(
     :func:`trace` does; what a counter makes of the module never fails the rest.
     """
     from ctxbench.counters import COUNTERS, installed, leaf_rule
+    from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
     from ctxbench.subject import bind
     from ctxbench.tracing import trace_case, views
@@ -343,18 +359,15 @@ def explain(
     interface = case.interface
     recorded = partial(trace_case, label=_label(module))
     of_published = recorded(published)
+    infer = of_published if published == case else recorded(case)
+    train = _trained(partial(recorded, case))
+    shown = train if mode == "train" else infer
+    if isinstance(shown, UserError):
+        raise shown
     aside = _aside if registry.spec(case.module) is None else partial
     return Explanation(
-        count=count(
-            module,
-            shape,
-            preset=preset,
-            implementation=implementation,
-            options=options,
-            inputs=inputs,
-            output=output,
-        ),
-        trace=recorded(case, mode),
+        count=Count.of(_label(module), infer, train, case),
+        trace=shown,
         counters={
             name: aside(COUNTERS[name], build, shape, of_published, interface)()
             for name in installed(counters)
@@ -390,11 +403,12 @@ def sweep(
 ) -> Sweep:
     """Fit how MACs, memory and latency grow along one axis, beside the order that its authors claim.
 
-    ``axis`` is "size", "height", "width", "channels" or an option such as "rank"; ``values`` are three or
-    more along it. MACs and peak memory come from traces; with ``latency`` it is measured too, in processes
-    of their own, and kept in the folder ``out``, which gets the table and the figure either way; ``resume``
-    is the folder of one that was interrupted, which goes on with its own settings. Raises UserError where
-    the values are fewer than three or not the axis's, or a module cannot be built or run.
+    ``axis`` is "size", "height", "width", "channels", "batch", "threads" (with ``latency`` alone) or an
+    option such as "rank"; ``values`` are three or more along it. MACs and peak memory come from traces; with
+    ``latency`` it is measured too, in processes of their own, and kept in the folder ``out``, which gets the
+    table and the figure either way; ``resume`` is the folder of one that was interrupted, which goes on with
+    its own settings. Raises UserError where the values are fewer than three or not the axis's, or a module
+    cannot be built or run.
     """
     from ctxbench.measure.folder import Settings
     from ctxbench.report import sweep as sweeping
@@ -407,12 +421,14 @@ def sweep(
     if axis != "size" and (pair := next((value for value in values if not isinstance(value, int)), None)):
         raise UserError(f"the axis {axis} takes whole numbers, not {pair}")
 
+    if axis == "threads" and not latency:
+        raise UserError("threads change only what is measured: ask for the latency too")
     height, width = (size, size) if isinstance(size, int) else size
     fixed: dict[str, Any] = {
         "preset": preset,
         "channels": channels,
         "sizes": [(height, width)],
-        "options": options,
+        "options": options or {},
         "implementations": implementations,
         "batch": batch,
         "dtype": dtype,
@@ -424,6 +440,8 @@ def sweep(
     changes: dict[str, dict[str, Any]] = {
         "size": {"sizes": list(values)},
         "channels": {"channels": list(values)},
+        "batch": {"batch": list(values)},
+        "threads": {"threads": list(values)},
         "height": {"sizes": [(value, width) for value in values]},
         "width": {"sizes": [(height, value) for value in values]},
     }
@@ -680,6 +698,14 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     return of_device(device)
 
 
+def _trained(recorded: Callable[[Mode], Trace]) -> Trace | UserError:
+    """The trace of a training pass, or why there is none: a block may be for inference alone."""
+    try:
+        return recorded("train")
+    except UserError as error:
+        return error
+
+
 def new_folder() -> Path:
     """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
     return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
@@ -710,7 +736,7 @@ def _resolved(
             preset=preset,
             channels=channels,
             sizes=[(height, width)],
-            options=options,
+            options=options or {},
             implementations=[implementation] if implementation else [],
             batch=batch,
             inputs=inputs,

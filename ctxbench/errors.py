@@ -1,10 +1,9 @@
-"""The one exception that means: the user can mend this; and any other, in one line, or for want of memory."""
+"""The one exception that means: the user can mend this; and any other, in one line, or for want of memory.
 
-import re
+What looks into an error imports what it needs then: ``ctxbench list`` comes this way too.
+"""
+
 import sys
-import sysconfig
-import traceback
-from pathlib import Path
 
 
 def in_one_line(error: BaseException) -> str:
@@ -35,6 +34,10 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _raised_at(error: BaseException) -> list[str]:
     """Lines of the user's own files that an error came through, the innermost first."""
+    import re
+    import traceback
+    from pathlib import Path
+
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     for note in getattr(error, "__notes__", ()):  # what was raised in another process has its frames there
         frames += [(file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', note)]
@@ -44,6 +47,9 @@ def _raised_at(error: BaseException) -> list[str]:
 
 def _is_installed(file: str) -> bool:
     """Whether a file is Python's own, torch's or ours; a package that a block comes from is none of these."""
+    import sysconfig
+    from pathlib import Path
+
     place, names = Path(file), ("torch", "ctxbench", "ctxbench_modules")
     homes = [home for name in names for home in getattr(sys.modules.get(name), "__path__", ())]
     is_a_packages = not {"site-packages", "dist-packages"}.isdisjoint(place.parts)

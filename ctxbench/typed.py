@@ -6,12 +6,16 @@ What is wrong is said with its place, as a JSON path: ``Expected `int`, got `str
 import ast
 import json
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+
+from ctxbench.errors import UserError
 
 T = TypeVar("T")
 
@@ -27,6 +31,18 @@ def json_value(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises UserError where it cannot be read or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deep") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no TOML: {error}") from error
 
 
 def converted(values: object, cls: type[T]) -> T:

@@ -29,9 +29,12 @@ def measured_peak(
         step()
         x.grad = None
         module.zero_grad(set_to_none=True)
-        gc.collect()
-        with profile(profile_memory=True) as seen:
-            kept = step()
+        gc.disable()  # what was garbage before stays so, and nothing is given back that was not taken here
+        try:
+            with profile(profile_memory=True) as seen:
+                kept = step()
+        finally:
+            gc.enable()
     sizes = [event.nbytes() for event in seen.kineto_results.events() if event.name() == "[memory]"]
     assert kept is not None
     return max(accumulate(sizes), default=0)

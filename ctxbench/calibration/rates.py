@@ -81,7 +81,9 @@ class Rate:
 
     @property
     def _found(self) -> list[Difference]:
-        return [pair.found for pair in self.pairs if pair.found is not None]
+        """The pairs as they were judged; none where not all could be, since a share is of all."""
+        found = [pair.found for pair in self.pairs if pair.found is not None]
+        return found if len(found) == len(self.pairs) else []
 
     def _is_told(self, found: Difference) -> bool:
         _, lo, hi = _numbers(found)

@@ -21,7 +21,7 @@ from ctxbench.errors import UserError
 from ctxbench.files import write_text, writing
 from ctxbench.measure import session
 from ctxbench.measure.folder import PLAN, Plan, Run, Settings, check_free, now, read_run
-from ctxbench.measure.session import RunProgress
+from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
@@ -148,7 +148,9 @@ def _measured(out: Path, spec: Spec, plan: Plan, progress: Callable[[RunProgress
             if progress is not None:
                 done = (number + state.fraction) / spec.runs
                 recorded = number * len(cases) + state.recorded
-                progress(replace(state, fraction=done, recorded=recorded, total=spec.runs * state.total))
+                progress(
+                    replace(state, fraction=done, recorded=recorded, total=spec.runs * state.total, note="")
+                )
 
         if not (folder / PLAN).exists():
             order = tuple(random.Random(number).sample(cases, len(cases)))

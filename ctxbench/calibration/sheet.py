@@ -64,7 +64,7 @@ class Calibration(Result):
         if self.between_runs is not None:
             grid.findings.append(
                 f"Two runs differ by up to {100 * self.between_runs:.1f} % though nothing did, beyond what "
-                "their rounds show; runs begun from now on take that with them for `ctxbench compare`."
+                "their rounds show; runs begun from now on take that with them for ctxbench compare."
             )
         if not self.rates:
             grid.findings.append("No two runs are measured yet: nothing was compared.")
@@ -159,12 +159,12 @@ PAIR_COLUMNS: tuple[Column[Pair], ...] = (
 )
 
 NOTES = (
-    "A pair is two cases of two runs, one right after the other, measured as `ctxbench profile` does and "
-    "compared as `ctxbench compare` does.",
+    "A pair is two cases of two runs, one right after the other, measured as ctxbench profile does and "
+    "compared as ctxbench compare does.",
     "Called different: the 95 % interval of the ratio does not hold 1; with added work, the right way round. "
     "By rounds alone, it holds what the rounds of a run show; else also what two runs differ by though "
     "nothing did, as all pairs but those of the same two runs have it.",
-    f"Changed by {100 * THRESHOLD:g} %: SLOWER or FASTER at the default `--fail-on`.",
+    f"Changed by {100 * THRESHOLD:g} %: SLOWER or FASTER at the default --fail-on.",
     "Real ratio: of medians within a run, the median over all runs. Smallest told: the least "
     "difference whose interval would not have held 1.",
     "The intervals of shares are Clopper and Pearson's, which take pairs to be independent; those of the "

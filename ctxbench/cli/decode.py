@@ -42,7 +42,7 @@ def decode(
     exports = {"csv": csv}
     quiet = shared.goes_to_stdout(exports)
     height, width = values.sides(size)
-    with progress.display() as show:
+    with shared.without_full_collections(), progress.display() as show:
         found = api.decode(
             module,
             *printed,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ctxbench.cli import values
+from ctxbench.cli import shared, values
 from ctxbench.cli.app import app
 from ctxbench.cli.options import (
     CHANNELS,
@@ -45,15 +45,16 @@ def explain(
     from ctxbench import api
 
     height, width = values.sides(size)
-    told = api.explain(
-        module,
-        (batch, channels, height, width),
-        preset=preset,
-        mode=mode,
-        implementation=implementation,
-        counters=values.counters(counter),
-        options=values.options(option),
-        inputs=inputs,
-        output=output,
-    )
+    with shared.without_full_collections():
+        told = api.explain(
+            module,
+            (batch, channels, height, width),
+            preset=preset,
+            mode=mode,
+            implementation=implementation,
+            counters=values.counters(counter),
+            options=values.options(option),
+            inputs=inputs,
+            output=output,
+        )
     print(told, end="")

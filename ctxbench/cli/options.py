@@ -33,13 +33,18 @@ Module = Annotated[
         autocompletion=_names,
     ),
 ]
+_OPTION = "KEY=VALUE for each constructor, MODULE.KEY=VALUE for one; rank=8, act=nn:GELU, size=H//8"
 Options = Annotated[
     list[str] | None,
     typer.Option(
         "-o",
         "--option",
-        help="KEY=VALUE for each constructor, MODULE.KEY=VALUE for one; rank=8, act=nn:GELU, size=H//8.",
+        help=f"{_OPTION}.",
     ),
+]
+OptionsAxes = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--option", help=f"{_OPTION}; rank=8,16 is an axis, pools=(1,2) a tuple."),
 ]
 Inputs = Annotated[
     str | None,
@@ -76,6 +81,8 @@ Size = Annotated[
 Forms = Annotated[
     Any,
     typer.Option(
+        "--implementation",
+        "--form",
         parser=values.words,
         metavar="FORM",
         help="fast (default), published (the authors' operation order), or both by comma.",
@@ -99,7 +106,68 @@ Timeout = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Batch size.")]
 Implementation = Annotated[
-    str | None, typer.Option(help="fast (default) or published (the authors' operation order).")
+    str | None,
+    typer.Option(
+        "--implementation", "--form", help="fast (default) or published (the authors' operation order)."
+    ),
+]
+Batches = Annotated[
+    Any, typer.Option("--batch", parser=values.integers("--batch"), metavar="N", help="Batch size.")
+]
+Dtypes = Annotated[
+    Any,
+    typer.Option(
+        "--dtype",
+        parser=values.words_of("dtype"),
+        metavar="DTYPE",
+        help="float32, float64, bfloat16 or float16; fp32, fp64, bf16, fp16, half for short.",
+    ),
+]
+MemoryFormats = Annotated[
+    Any,
+    typer.Option(
+        "--memory-format",
+        parser=values.words_of("memory_format"),
+        metavar="FORMAT",
+        help="contiguous or channels_last (NHWC).",
+    ),
+]
+Modes = Annotated[
+    Any,
+    typer.Option(
+        "--mode",
+        parser=values.words_of("mode"),
+        metavar="MODE",
+        help="infer (forward in eval mode) or train (forward and backward in training mode).",
+    ),
+]
+Devices = Annotated[
+    Any, typer.Option("--device", parser=values.words, metavar="DEVICE", help="cpu, cuda or cuda:N.")
+]
+Threads = Annotated[
+    Any,
+    typer.Option(
+        "--threads",
+        parser=values.integers("--threads"),
+        metavar="N",
+        help="CPU threads of every library; by default as many as each takes by itself.",
+    ),
+]
+Runtimes = Annotated[
+    Any,
+    typer.Option(
+        "--runtime",
+        parser=values.words_of("runtime"),
+        metavar="RUNTIME",
+        help="What executes the module: eager or compile (torch.compile).",
+    ),
+]
+Where = Annotated[
+    str,
+    typer.Option(
+        metavar="CONDITION",
+        help='Cases to keep of all combinations: \'not (dtype == "bfloat16" and runtime == "compile")\'.',
+    ),
 ]
 ModeOption = Annotated[
     Literal["infer", "train"], typer.Option(help="Forward in eval mode, or forward and backward in training.")

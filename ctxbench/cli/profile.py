@@ -12,28 +12,32 @@ import typer
 from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
 from ctxbench.cli.options import (
-    Batch,
+    Batches,
     Budget,
     Channels,
     Columns,
     Counter,
     Csv,
-    Device,
+    Devices,
     Digits,
-    Dtype,
+    Dtypes,
     Forms,
     Inputs,
     Md,
-    ModeOption,
+    MemoryFormats,
+    Modes,
     Modules,
-    Options,
+    OptionsAxes,
     Output,
     OwnRows,
     PresetName,
+    Runtimes,
     Sizes,
     Sort,
     Tex,
+    Threads,
     Timeout,
+    Where,
 )
 from ctxbench.errors import UserError
 
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
 
 LOOKS = ("columns", "sort", "digits", "own")
 """The options about how tables look."""
+BESIDE_CASES = ("cases", "counter", "budget", "timeout", "out")
+"""The options that mean something beside a file of cases, and those about looks."""
 OF_NETWORKS = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
 """The options that mean something for whole networks."""
 
@@ -53,14 +59,22 @@ def profile(
     preset: PresetName = None,
     channels: Channels = "512",
     size: Sizes = "64",
-    option: Options = None,
-    implementation: Forms = "",
-    batch: Batch = 1,
-    dtype: Dtype = "float32",
-    channels_last: Annotated[bool, typer.Option("--channels-last", help="NHWC memory layout.")] = False,
-    mode: ModeOption = "infer",
-    device: Device = "cpu",
-    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
+    option: OptionsAxes = None,
+    form: Forms = "",
+    batch: Batches = "1",
+    dtype: Dtypes = "float32",
+    memory_format: MemoryFormats = "contiguous",
+    channels_last: Annotated[bool, typer.Option("--channels-last", hidden=True)] = False,
+    mode: Modes = "infer",
+    device: Devices = "cpu",
+    threads: Threads = None,
+    runtime: Runtimes = "eager",
+    compile: Annotated[bool, typer.Option("--compile", hidden=True)] = False,
+    where: Where = "",
+    cases: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Cases that are no grid: a TOML file with a table [[case]] each."),
+    ] = None,
     inputs: Inputs = None,
     output: Output = None,
     counter: Counter = None,
@@ -94,6 +108,9 @@ def profile(
 ) -> None:
     """Count and measure modules, and write a report; or count whole networks beside Table 9.
 
+    Every condition takes a comma list, and each combination is a case: --batch 1,8 --dtype fp32,bf16
+    --threads 1,2 --runtime eager,compile; --where keeps a part of them.
+
     MACs, FLOPs, memory, latency, other counters' numbers and, where a paper prints the case, its own.
     Writes a folder with records, tables and figures. Exit codes: 0 all measured, 2 bad input, 3 nothing
     measured, 4 some cases not measured (their rows say why), 130 interrupted.
@@ -122,6 +139,13 @@ def profile(
         return
     if backbone or block:
         raise UserError("--backbone and --context go with --model, such as --model reconet")
+    for flag, option_name in (("--channels-last", "--memory-format"), ("--compile", "--runtime")):
+        if {flag, option_name} <= set(shared.given(context)):
+            raise UserError(f"{flag} is a value of {option_name}: leave out one of the two")
+    if cases is not None:
+        shared.refuse_beside(
+            context, (*BESIDE_CASES, *LOOKS, *exports), "--cases has the conditions of every case"
+        )
     if resume is not None:
         shared.refuse_beside(
             context, ("resume", *LOOKS, *exports), "--resume goes on with the run as it was begun"
@@ -135,14 +159,17 @@ def profile(
                 preset=preset,
                 channels=channels,
                 sizes=size,
-                options=values.options(option),
-                implementations=implementation,
+                options=values.options_axes(option),
+                implementations=form,
                 batch=batch,
                 dtype=dtype,
-                layout="channels_last" if channels_last else "contiguous",
+                layout=["channels_last"] if channels_last else memory_format,
                 mode=mode,
                 device=device,
-                compile=compile,
+                threads=threads,
+                runtime=["compile"] if compile else runtime,
+                where=where,
+                cases_file=cases,
                 inputs=inputs,
                 output=output,
                 counters=chosen,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ctxbench.cli.app import say
 
 if TYPE_CHECKING:
-    from ctxbench.measure.session import RunProgress
+    from ctxbench.measure.progress import RunProgress
 
 EVERY_S = 30.0
 """Without a terminal, a line is printed when none was for so long, and where one is asked for."""
@@ -141,6 +141,8 @@ def measuring(show: Show) -> Callable[[RunProgress], None]:
     """What shows how far a run's measurements are."""
 
     def tell(state: RunProgress) -> None:
+        if state.note and show is not _nothing:
+            say(state.note)
         shape = "x".join(map(str, state.case.shape))
         cases = f"{state.recorded} of {state.total} cases"
         show(

@@ -35,7 +35,7 @@ def sweep(
     context: typer.Context,
     modules: Modules = None,
     axis: Annotated[
-        str, typer.Option(help="size, height, width, channels, or an option such as rank.")
+        str, typer.Option(help="size, height, width, channels, batch, threads, or an option such as rank.")
     ] = "size",
     points: Annotated[str, typer.Option("--values", help="Three values or more, by comma: 32,64,128.")] = "",
     preset: PresetName = None,
@@ -84,7 +84,7 @@ def sweep(
         raise UserError("give the values of the axis, such as --axis size --values 32,64,128")
     if not latency and {"--budget", "--timeout"} & set(given):
         raise UserError("--budget and --timeout are about measuring: give --latency too, or leave them out")
-    if f"--{axis}" in given and axis in ("size", "channels"):
+    if f"--{axis}" in given and axis in ("size", "channels", "batch"):
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
     folder = resume or out or (api.new_folder() if latency else None)
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ctxbench.errors import UserError
-from ctxbench.subject import registry
+from ctxbench.subject import axes, registry
+from ctxbench.subject.cases import size_of
 from ctxbench.subject.expression import option_value
 from ctxbench.subject.resolve import parts
 
@@ -39,11 +42,17 @@ def split(texts: list[str] | None) -> list[str]:
     return [part.strip() for text in texts or [] for part in _between_commas(text) if part.strip()]
 
 
-def _between_commas(text: str) -> list[str]:
-    pieces, depth = [""], 0
+def _between_commas(text: str, quotes: str = "") -> list[str]:
+    """The pieces between commas that stand in no brackets, and between no two ``quotes``."""
+    pieces, depth, quote = [""], 0, ""
     for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth <= 0:
+        if character == quote:
+            quote = ""
+        elif not quote and character in quotes:
+            quote = character
+        elif not quote:
+            depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth <= 0 and not quote:
             pieces.append("")
         else:
             pieces[-1] += character
@@ -65,12 +74,12 @@ def integers(name: str) -> Callable[[str], list[int]]:
 
 def sizes(name: str) -> Callable[[str], list[int | tuple[int, int]]]:
     """A parser of comma lists of sizes, for the option of that name."""
-    return lambda text: [_size(name, part) for part in split([text])]
+    return lambda text: [size_of(name, part) for part in split([text])]
 
 
 def size(name: str) -> Callable[[str], int | tuple[int, int]]:
     """A parser of a size, for the option of that name: ``64`` is a square, ``64x48`` is (H, W)."""
-    return lambda text: _size(name, text)
+    return lambda text: size_of(name, text)
 
 
 def factors(name: str) -> Callable[[str], tuple[float, ...]]:
@@ -85,17 +94,21 @@ def _factor(name: str, text: str) -> float:
         raise UserError(f"{name} takes numbers, such as 0.75,1,1.25; not {text!r}") from None
 
 
+def words_of(axis: str) -> Callable[[str], list[str]]:
+    """A parser of comma lists of an axis's words, which may be short."""
+
+    def parser(text: str) -> list[str]:
+        try:
+            return [axes.word(axis, part) for part in split([text])]
+        except UserError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parser
+
+
 def words(text: str) -> list[str]:
     """A comma list of words."""
     return split([text])
-
-
-def _size(name: str, text: str) -> int | tuple[int, int]:
-    match = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
-    if match is None:
-        raise UserError(f"{name} takes 64 or 64x48 (H x W), not {text!r}")
-    height, width = match.groups()
-    return int(height) if width is None else (int(height), int(width))
 
 
 def sides(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -121,12 +134,35 @@ def _seconds(name: str, text: str | float) -> float:
 def options(pairs: list[str] | None) -> dict[str, Any]:
     """``[MODULE.]KEY=VALUE`` pairs; of the values, see :func:`~ctxbench.subject.expression.option_value`."""
     chosen: dict[str, Any] = {}
+    for key, texts in _options(pairs).items():
+        if len(texts) > 1:
+            text = ",".join(texts)
+            raise UserError(f"-o {key} takes one value here, not {text}; a tuple is written ({text})")
+        chosen[key] = option_value(texts[0])
+    return chosen
+
+
+def options_axes(pairs: list[str] | None) -> list[dict[str, Any]]:
+    """Every combination of pairs such as :func:`options` takes, with several values by comma.
+
+    A comma in brackets or quotes is part of a value.
+    """
+    lists = {key: list(map(option_value, texts)) for key, texts in _options(pairs).items()}
+    return [dict(zip(lists, combination, strict=True)) for combination in product(*lists.values())]
+
+
+def _options(pairs: list[str] | None) -> dict[str, list[str]]:
+    """The texts of each option's values."""
+    texts: dict[str, list[str]] = {}
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
         if not equals or not key.replace(".", "").isidentifier():
             raise UserError(f"-o takes KEY=VALUE or MODULE.KEY=VALUE, not {pair!r}")
-        chosen[key] = option_value(text)
-    return chosen
+        parts = _between_commas(text, quotes="'\"")
+        texts[key] = [part.strip() for part in parts] if len(parts) > 1 else parts
+        if len(parts) > 1 and not all(texts[key]):
+            raise UserError(f"-o {pair}: a value between commas is empty; a tuple is written ({text})")
+    return texts
 
 
 def counters(names: list[str] | None) -> tuple[str, ...]:

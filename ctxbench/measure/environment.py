@@ -63,14 +63,23 @@ def fingerprint(env: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(env, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def ceilings(device: str, dtype: str) -> dict[str, float]:
+def ceilings(device: str, dtype: str, threads: int | None = None) -> dict[str, float]:
     """Measure the roofline's two ceilings, the best of several tries each, in about a second.
+
+    ``threads`` are CPU threads, by default as many as torch takes by itself.
 
     ``gemm_gflops``: 10⁹ floating-point operations a second of a square matrix product in ``dtype``.
     ``copy_gib_s``: GiB (2³⁰ bytes) read and written a second by a copy of 256 MiB.
     """
     import torch
 
+    if threads is not None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return ceilings(device, dtype)
+        finally:
+            torch.set_num_threads(before)
     kind = getattr(torch, dtype)
 
     def best_s(call: Callable[[], object]) -> float:

@@ -34,6 +34,7 @@ from ctxbench.measure.records import (
     upgraded,
 )
 from ctxbench.subject.case import Case
+from ctxbench.subject.case import upgraded as upgraded_case
 from ctxbench.typed import NotNegative, Positive, check_fields, converted, json_value
 from ctxbench.version import __version__
 
@@ -71,7 +72,7 @@ class Plan:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Device to :func:`ctxbench.measure.environment.environment`."""
     ceilings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """Device to dtype to ``{"gemm_gflops", "copy_gib_s"}``."""
+    """Device to :attr:`Case.ceiling`, a dtype, to ``{"gemm_gflops", "copy_gib_s"}``."""
     between_runs: dict[str, NotNegative] = field(default_factory=dict)
     """Device to what two runs there differ by though nothing did, as :func:`ctxbench.measure.stats.widened`
     takes it; only where ``ctxbench calibrate`` has found it out."""
@@ -251,11 +252,13 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Record], dict[str, Partial]
 
 
 def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
-    """A plan as version 1 of the schema has it, as this version has it."""
-    settings = values.get("settings")
-    if not isinstance(settings, dict):
-        return values
-    return {**values, "settings": {_RENAMED.get(name, name): value for name, value in settings.items()}}
+    """A plan as earlier versions of the schema have it, as this version has it."""
+    values = dict(values)
+    if isinstance(settings := values.get("settings"), dict):
+        values["settings"] = {_RENAMED.get(name, name): value for name, value in settings.items()}
+    if isinstance(cases := values.get("cases"), list):
+        values["cases"] = [upgraded_case(case) if isinstance(case, dict) else case for case in cases]
+    return values
 
 
 def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial]) -> Run:

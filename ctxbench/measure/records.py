@@ -17,10 +17,12 @@ from ctxbench.counters import LEAF_RULE
 from ctxbench.errors import UserError
 from ctxbench.measure import stats
 from ctxbench.subject.case import Case
+from ctxbench.subject.case import upgraded as upgraded_case
 from ctxbench.typed import Positive, converted, json_value
 
-SCHEMA_VERSION = 2
-"""Version 1 had what ``counters["leaf_rule"]`` holds in a field of its own, ``paper``."""
+SCHEMA_VERSION = 3
+"""Version 2 had ``compile``, true or false, where a case has ``runtime`` now. Version 1 had, moreover, what
+``counters["leaf_rule"]`` holds in a field of its own, ``paper``."""
 
 Status = Annotated[str, Meta(pattern="^(ok|oom|crashed|timeout|error|interrupted)$")]
 
@@ -84,6 +86,13 @@ class Record:
     """What was odd when the module ran, a line each: NaN or Inf, or a state that it changed itself."""
     runtime: dict[str, str] = field(default_factory=dict)
     """Names and versions of what executed the module, beside torch's, which is in ``environment``."""
+    threads: dict[str, int] = field(default_factory=dict)
+    """CPU threads by library, as each said when it had been set. Empty in older records: of torch's, then,
+    ``environment`` has those of the plan."""
+    compile_s: float | None = None
+    """Seconds in which the runtime made the module ready, from caches without anything of it."""
+    graph_breaks: dict[str, int] = field(default_factory=dict)
+    """Where a compiler left part of the module to Python: each reason with how often."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns. Under
@@ -119,13 +128,23 @@ class Record:
         version = fields.pop("schema_version", None)
         check_version(version)
         fields.pop("case_id", None)
-        record = converted(upgraded(fields) if version == 1 else fields, cls)
+        record = converted(upgraded(fields) if version != SCHEMA_VERSION else fields, cls)
         return replace(record, case=record.case.with_tuples())
 
 
+def why_empty(field: str, record: Record) -> str:
+    """Why a record has nothing in a field, in a few words; ``field`` may name a counter."""
+    if field == "rounds_ms" and record.rounds_ms:
+        return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
+    opinion = record.counters.get(field, {})
+    return opinion.get("reason") or record.reasons.get(field) or record.reason or "not in the record"
+
+
 def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields as schema version 1 has them, as this version has them."""
+    """Fields as earlier versions of the schema have them, as this version has them."""
     fields = dict(fields)
+    if isinstance(fields.get("case"), Mapping):
+        fields["case"] = upgraded_case(fields["case"])
     if counted := fields.pop("paper", None):
         fields["counters"] = {**fields.get("counters", {}), LEAF_RULE: counted}
     return fields

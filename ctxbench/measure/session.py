@@ -18,6 +18,7 @@ from ctxbench.errors import UserError
 from ctxbench.measure import stats
 from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
+from ctxbench.measure.progress import RunProgress, ahead
 from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.case import ITEM_BYTES, Case
 
@@ -33,20 +34,6 @@ COUNTED = (
     "reserved_sim_bytes",
 )  # fmt: skip
 """The fields of a record that counting fills."""
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far a run has come.
-
-    ``activity`` is ``check`` before the folder is there, then ``count``, ``prepare``, ``time`` or ``done``.
-    """
-
-    fraction: float
-    recorded: int
-    total: int
-    activity: str
-    case: Case
 
 
 def measure_cases(
@@ -119,7 +106,10 @@ class _Session:
         self._random = random.Random(self._settings.seed)
 
     def run(self) -> Run:
-        todo = iter([case for case in self._folder.plan.cases if case.id not in self._folder.done])
+        left = [case for case in self._folder.plan.cases if case.id not in self._folder.done]
+        if left:
+            self._tell("count", left[0], 0.0, ahead(left, self._settings))
+        todo = iter(left)
         while block := list(islice(todo, self._settings.interleaved)):
             with ExitStack() as processes:
                 running = []
@@ -138,7 +128,7 @@ class _Session:
         while waiting or active:
             while waiting and len(active) < COUNTED_TOGETHER:
                 active.append(waiting.pop(0))
-                self._tell("count", active[-1], 0.0)
+                self._tell("count", active[-1].case, 0.0)
                 active[-1].worker.send(self._settings.timeout_s, "describe", self._settings.counters)
             running = active.pop(first_ready([running.worker for running in active]))
             fields = self._receive(running)
@@ -183,7 +173,7 @@ class _Session:
         """Build, measure memory and warm up, one by one; return the survivors."""
         ready = []
         for running in wave:
-            self._tell("prepare", running, 0.15)
+            self._tell("prepare", running.case, 0.15)
             fields = self._ask(running, "prepare")
             if fields is not None:
                 self._folder.note(running.case, fields)
@@ -195,7 +185,7 @@ class _Session:
         round_s = self._settings.budget_s / ROUNDS_PER_BUDGET
         while active:
             for running in self._random.sample(active, len(active)):
-                self._tell("time", running, 0.3 + 0.7 * self._share_timed(running.case))
+                self._tell("time", running.case, 0.3 + 0.7 * self._share_timed(running.case))
                 answer = self._ask(running, "sample", round_s)
                 if answer is None:
                     continue
@@ -240,11 +230,11 @@ class _Session:
     def _finish(self, running: _Running, status: str, reason: str) -> None:
         self._folder.finish(running.case, status, reason)
         running.worker.close()
-        self._tell("done", running, 1.0)
+        self._tell("done", running.case, 1.0)
 
-    def _tell(self, activity: str, running: _Running, fraction: float) -> None:
-        self._fractions[running.case.id] = fraction
+    def _tell(self, activity: str, case: Case, fraction: float, note: str = "") -> None:
+        self._fractions[case.id] = fraction
         if self._progress is not None:
             total = len(self._fractions)
             done = sum(self._fractions.values()) / total
-            self._progress(RunProgress(done, len(self._folder.done), total, activity, running.case))
+            self._progress(RunProgress(done, len(self._folder.done), total, activity, case, note))

@@ -6,7 +6,7 @@ intervals are too narrow; their levels are widened as Hesterberg (2015, "What te
 bootstrap", section 4.1, expanded percentile interval) derives from Student's t.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, hypot, log, sqrt
 from statistics import NormalDist
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Rounds = Sequence[Sequence[float]]
 Verdict = Literal["SAME", "FASTER", "SLOWER", "UNCLEAR"]
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 CONFIDENCE = 0.95
 NOISY = 0.05
@@ -137,14 +139,30 @@ def _bootstrap_medians(rounds: list[Floats], seed: int = _SEED) -> Floats:
     samples = np.concatenate(rounds)
     order = np.argsort(samples, kind="stable")
     of_round = np.repeat(np.arange(len(rounds)), [len(r) for r in rounds])[order]
-    upto = np.cumsum(of_round == np.arange(len(rounds))[:, None], axis=1, dtype=np.float32)
+    upto = np.cumsum(of_round[:, None] == np.arange(len(rounds)), axis=0, dtype=np.float32)
     shares = np.full(len(rounds), 1 / len(rounds))
     drawn = np.random.default_rng(seed).multinomial(len(rounds), shares, _REDRAWS)
-    below = drawn.astype(np.float32) @ upto  # redraw × sample: drawn samples up to this one, exact in float32
-    half = below[:, -1:] / 2
-    lower, upper = (below >= half).argmax(axis=1), (below > half).argmax(axis=1)
+    weights = drawn.astype(np.float32)  # whole numbers, which float32 sums exactly
+    half = weights @ upto[-1] / 2
+
+    def below(sample: Places) -> Floats:  # of each redraw: samples drawn up to this one
+        sums: Floats = np.einsum("dr,dr->d", weights, upto[sample])
+        return sums
+
+    lower = _first(lambda sample: below(sample) >= half, samples.size)
+    upper = _first(lambda sample: below(sample) > half, samples.size)
     medians: Floats = (samples[order][lower] + samples[order][upper]) / 2
     return medians
+
+
+def _first(is_there: Callable[[Places], Flags], size: int) -> Places:
+    """The first of ``size`` places, for each redraw, from which on ``is_there`` holds: found by halving."""
+    low, high = np.zeros(_REDRAWS, dtype=np.intp), np.full(_REDRAWS, size - 1)
+    while (low < high).any():
+        middle = (low + high) // 2
+        there = is_there(middle)
+        low, high = np.where(there, low, middle + 1), np.where(there, middle, high)
+    return low
 
 
 def _interval(redrawn: Floats, rounds: int) -> tuple[float, float]:

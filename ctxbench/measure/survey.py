@@ -54,7 +54,7 @@ def check_unchanged(plan: Plan, out: Path) -> None:
 
 def _survey(plan: Plan) -> Plan:
     """Check the plan's cases, outside this process, and add what is known now of machine and files."""
-    first = plan.cases[0]
+    first = replace(plan.cases[0], threads=None)  # the machine is looked at as it is by itself
     try:
         machine = _asked(first, SURVEY_TIMEOUT_S, "survey", plan.cases, plan.settings.counters)
     except CaseFailedError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError
-from ctxbench.measure import session
+from ctxbench.measure.progress import RunProgress
 from ctxbench.paper.ablation.settings import Study
 from ctxbench.paper.comparison import SUBJECT
 from ctxbench.paper.ledger import ledger, ledger_sheet
@@ -53,7 +53,7 @@ class Request:
     skip_other_datasets: bool = False
     study: Study = field(default_factory=Study)
     command: Sequence[str] = ()
-    measuring: Callable[[session.RunProgress], None] | None = None
+    measuring: Callable[[RunProgress], None] | None = None
     training: Show | None = None
     say: Callable[[str], None] | None = None
 

@@ -14,7 +14,7 @@ from ctxbench.paper.tables.table10 import RANK
 from ctxbench.train.config import assignments
 
 if TYPE_CHECKING:
-    from ctxbench.measure.session import RunProgress
+    from ctxbench.measure.progress import RunProgress
     from ctxbench.paper.sheet import Sheet
     from ctxbench.study.executor import Show
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ctxbench import shelf
 from ctxbench.counters import LEAF_RULE
-from ctxbench.measure import stats
-from ctxbench.measure.records import SCHEMA_VERSION, Record
+from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ NOT_COUNTED = "Not counted, for want of a formula"
 TRACED_OTHERWISE = "Traced differently"
 ODD = "Odd when it ran"
 PREDICTED = "Predicted peak"
+GRAPH_BREAKS = "Graph breaks"
 """How notes on a count begin, in every table."""
 LOWER_BOUND = "≥ "
 """What stands before a count in which an operation is missing."""
@@ -32,14 +33,6 @@ SIMULATED = (
 def status(record: Record) -> str:
     """The record's status; ``noisy`` for a measured one whose median's interval is wide."""
     return "noisy" if record.status == "ok" and record.latency.is_noisy else record.status
-
-
-def why_empty(field: str, record: Record) -> str:
-    """Why a record has nothing in a field, in a few words; ``field`` may name a counter."""
-    if field == "rounds_ms" and record.rounds_ms:
-        return f"an interval needs {stats.MIN_ROUNDS} rounds of samples"
-    opinion = record.counters.get(field, {})
-    return opinion.get("reason") or record.reasons.get(field) or record.reason or "not in the record"
 
 
 def at_least(record: Record) -> str:
@@ -57,32 +50,20 @@ def of_record(name: str, unit: float = 1) -> Callable[[Record], Any]:
     return value
 
 
-def _text(
-    name: str, about: str, value: Callable[[Record], Any], header: str = "", rank: int = 0
-) -> Column[Record]:
-    return Column(name, header or name, value, about=about, kind="text", rank=rank)
+def _text(name: str, about: str, value: Callable[[Record], Any], header: str = "") -> Column[Record]:
+    return Column(name, header or name, value, about=about, kind="text")
 
 
-def _of_case(
-    name: str, about: str, header: str = "", *, kind: Kind = "text", rank: int = 0
-) -> Column[Record]:
+def _of_case(name: str, about: str, header: str = "", kind: Kind = "text", rank: int = 0) -> Column[Record]:
     """A condition of the case."""
-    return Column(
-        name, header or name, lambda record: getattr(record.case, name), about=about, kind=kind, rank=rank
-    )
+    value = attrgetter(f"case.{name}")
+    return Column(name, header or name, value, about=about, kind=kind, rank=rank)
 
 
 def _count(
-    name: str,
-    header: str,
-    field: str,
-    about: str,
-    *,
-    part: str = "",
-    digits: int = 5,
-    rank: int = 0,
-    best: bool = False,
-) -> Column[Record]:
+    name: str, header: str, field: str, about: str, *,
+    part: str = "", digits: int = 5, rank: int = 0, best: bool = False,
+) -> Column[Record]:  # fmt: skip
     """A count of the record in 10⁹."""
     return Column(
         name, header, of_record(field, 1e9), part, "G", about,
@@ -118,10 +99,9 @@ def _intensity(record: Record) -> float | None:
 IMPLEMENTATION = _of_case(
     "implementation",
     "`fast`: quickest exact form; `published`: the authors' operation order; `single`: the one form.",
-    "form",
-    rank=10,
-)
-IDENTITY = (
+    "form", rank=10,
+)  # fmt: skip
+IDENTITY: tuple[Column[Record], ...] = (
     _of_case("module", "Registry name, or the place of the class."),
     IMPLEMENTATION,
     _of_case("config", "Options the module was built with; empty for its defaults."),
@@ -136,7 +116,12 @@ IDENTITY = (
         "`infer`: forward without autograd in eval mode; `train`: forward and backward in training mode.",
     ),
     _of_case("device", "Where it ran."),
-)
+    Column(
+        "threads", "threads", lambda record: record.threads.get("torch", record.environment.get("threads")),
+        about="CPU threads that torch took, as it said itself.", kind="int",
+    ),
+    _of_case("runtime", "What executed it: `eager`, or `compile` for torch.compile."),
+)  # fmt: skip
 
 PARAMS: Column[Record] = Column(
     "params", "params", of_record("params"), "", "M", "Elements of all parameters, without buffers.",
@@ -211,12 +196,21 @@ INTENSITY: Column[Record] = Column(
     why=partial(why_empty, "bytes"),
 )  # fmt: skip
 
+COMPILED: tuple[Column[Record], ...] = (
+    Column(
+        "compile_s", "compiling", of_record("compile_s"), "", "s",
+        "Seconds that torch.compile took in all before the first sample, from empty caches.", rank=13,
+    ),
+    Column(
+        "graph_breaks", "graph breaks",
+        lambda record: None if record.compile_s is None else sum(record.graph_breaks.values()),
+        about="Places at which torch.compile left the module to Python.", kind="int",
+        why=partial(why_empty, "compile_s"), rank=13,
+    ),
+)  # fmt: skip
+
 PROVENANCE: tuple[Column[Record], ...] = (
     _text("torch", "Version of torch.", lambda record: record.environment.get("torch")),
-    Column(
-        "compile", "compiled", lambda record: record.case.compile, about="Whether `torch.compile` was used.",
-        kind="bool",
-    ),
     _text("case_id", "Twelve hex digits, equal for equal cases.", lambda record: record.case.id, "case"),
     Column(
         "schema_version", "schema", lambda _: SCHEMA_VERSION, about="Version of the record's format.",
@@ -228,9 +222,15 @@ PROVENANCE: tuple[Column[Record], ...] = (
 
 FIXED: dict[str, Column[Record]] = {
     column.name: column
-    for column in (*IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *PROVENANCE)
+    for column in (*IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *COMPILED, *PROVENANCE)
 }
 """Every column that does not depend on the records, by name."""
+
+
+def compiled(records: Iterable[Record]) -> tuple[Column[Record], ...]:
+    """Of cases that a compiler has made ready, where there are any."""
+    return COMPILED if any(record.case.runtime == "compile" for record in records) else ()
+
 
 COUNTER_RANKS = {"fvcore": 6, "thop": 7, "torch": 8, "ptflops": 11, "torchinfo": 12}
 """Where the columns of other counters give way; one that is not among them goes with the last."""
@@ -272,7 +272,7 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
 
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """The columns of ``summary.csv`` for these records, in order."""
-    own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *counters(records)]
+    own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *compiled(records), *counters(records)]
     return [*own, *extra(records).columns, *PROVENANCE]
 
 
@@ -296,6 +296,8 @@ def reason(record: Record) -> str:
         for name, opinion in record.counters.items()
         if opinion.get("missed")
     ]
+    if record.graph_breaks:
+        parts.append(f"graph breaks: {missed(record.graph_breaks)}")
     if record.unknown_ops:
         parts.append(f"not counted: {missed(record.unknown_ops)}")
     if record.peak_pred_note:

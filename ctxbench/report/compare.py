@@ -123,10 +123,10 @@ class RunDiff(Result):
         known = {device: f"{100 * share:.1f} %" for device, share in self.between_runs.items()}
         return [
             f"The intervals hold the {known[device]} by which two runs on {device} may differ though nothing "
-            "did (`ctxbench calibrate`)."
+            "did (ctxbench calibrate)."
             if device in known
             else f"The intervals lack what two runs on {device} may differ by though nothing did, which was "
-            "not known when these began: `ctxbench calibrate` finds it out for later ones."
+            "not known when these began: ctxbench calibrate finds it out for later ones."
             for device in devices
         ]
 
@@ -153,7 +153,6 @@ COLUMNS: tuple[Column[Difference], ...] = (
     *map(_of_case, ("case_id", "module")),
     replace(_of_case("implementation"), in_grid=True, rank=0),
     *(_of_case(column.name) for column in IDENTITY if column.name not in ("module", "implementation")),
-    _of_case("compile"),
     Column("a_median_ms", "A", lambda difference: difference.a.latency.median_ms, "median", "ms"),
     Column("b_median_ms", "B", lambda difference: difference.b.latency.median_ms, "median", "ms"),
     Column("ratio", "B / A", lambda difference: difference.ratio, unit="×", format="{:.3f}".format),
@@ -235,4 +234,4 @@ def _environment(a: Run, b: Run) -> list[str]:
 
 def _in_words(case: Case) -> str:
     config = f" ({case.config})" if case.config else ""
-    return f"{case.module}{config}, {case.implementation}, {', '.join(conditions(case))}"
+    return f"{case.module}{config}, {case.implementation}, {', '.join(filter(None, conditions(case)))}"

@@ -31,8 +31,12 @@ AXES: dict[str, tuple[str, str]] = {
     "height": ("height H", "H"),
     "width": ("width W", "W"),
     "channels": ("channels C", "C"),
+    "batch": ("batch size N", "N"),
+    "threads": ("CPU threads t", "t"),
 }
 """The axes that a case has by itself: how a plot names each, and the letter it has in an O(·)."""
+NOT_CLAIMED = ("batch", "threads")
+"""Axes that no O(·) is about: it is of one map, in which N may stand for its positions."""
 OPTION_LETTERS = {"rank": "r", "bases": "k"}
 """Options that stand in an O(·) under a letter of their own."""
 
@@ -168,7 +172,8 @@ def axis_of(cases: Iterable[Case]) -> str:
     or a module has fewer than three cases along it.
     """
     cases = list(cases)
-    varying = [name for name in ("channels", "height", "width") if len({getattr(c, name) for c in cases}) > 1]
+    own = ("batch", "channels", "height", "width", "threads")
+    varying = [name for name in own if len({getattr(case, name) for case in cases}) > 1]
     if varying == ["height", "width"] and len({case.height / case.width for case in cases}) == 1:
         varying = ["size"]
     axes = varying or sorted({key for line in lines_of(cases) for key in _varying_options(line)})
@@ -219,7 +224,7 @@ def _claimed(axis: str, case: Case) -> float | None:
     if axis == "size":  # the axis is n = H·W, so that degree 2 in H and W together is degree 1 in n
         degree = exponent(complexity(case), "HW")
         return None if degree is None else degree / 2
-    has_letter = axis in AXES or axis in OPTION_LETTERS
+    has_letter = axis not in NOT_CLAIMED and (axis in AXES or axis in OPTION_LETTERS)
     return exponent(complexity(case), title_of(axis)[1]) if has_letter else None
 
 

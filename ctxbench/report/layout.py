@@ -1,12 +1,14 @@
 """The table of a set of records: which columns and rows it has, and the notes under it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ctxbench.measure import stats
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import (
     BACKWARD_MACS,
     FLOPS,
+    GRAPH_BREAKS,
     IMPLEMENTATION,
     LATENCY_CI,
     MACS,
@@ -19,6 +21,7 @@ from ctxbench.report.columns import (
     PUBLISHED_MACS,
     TRACED_OTHERWISE,
     at_least,
+    compiled,
     counters,
     extra,
     missed,
@@ -48,7 +51,7 @@ def title(record: Record, records: Sequence[Record]) -> str:
     if known := _spec(record):
         return known.title + call
     name = resolve.label(record.case.module)
-    others = [resolve.parts(r.case.module) for r in records]
+    others = [resolve.parts(module) for module in {r.case.module for r in records}]
     places = {other.place for other in others if other.name == bare}
     if len(places) < 2:
         return name
@@ -83,9 +86,10 @@ def grid(records: Sequence[Record], view: View = ALL) -> Grid:
 def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
     """The column of names; those of the user's own modules are set off where others stand beside them."""
     mixed = len({is_built_in(record.case.module) for record in records}) > 1
-    words = name if with_form else title
+    words = names(records) if with_form else [title(record, records) for record in records]
+    named = dict(zip(map(id, records), words, strict=True))
     return Column(
-        "title", "module", lambda record: words(record, records), kind="text",
+        "title", "module", lambda record: named[id(record)], kind="text",
         emphasis=lambda record: mixed and not is_built_in(record.case.module),
         cite=lambda record: known.cite if (known := _spec(record)) else "",
     )  # fmt: skip
@@ -101,25 +105,42 @@ def caption(records: Sequence[Record]) -> str:
     return " · ".join([*common(records), *_machine(records)])
 
 
-def name(record: Record, records: Sequence[Record]) -> str:
-    """The module's title, with form and options where ``records`` hold the module in several."""
-    case = record.case
-    same = [r.case for r in records if r.case.module == case.module]
-    alike = [other.options for other in same if conditions(other) == conditions(case)]
-    form = [case.implementation] if len({other.implementation for other in same}) > 1 else []
-    options = [
-        f"{key}={value}"
-        for key, value in case.options.items()
-        if any(other.get(key) != value for other in alike)
-    ]
-    return ", ".join([title(record, records), *form, *options])
+def names(records: Sequence[Record]) -> list[str]:
+    """Each module's title, with form and options where ``records`` hold the module in several."""
+    forms: dict[str, set[str]] = {}
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for case in (record.case for record in records):
+        forms.setdefault(case.module, set()).add(case.implementation)
+        alike.setdefault((case.module, *conditions(case)), []).append(case.options)
+
+    def name(record: Record) -> str:
+        case = record.case
+        others = alike[(case.module, *conditions(case))]
+        options = [
+            f"{key}={value}"
+            for key, value in case.options.items()
+            if any(other.get(key) != value for other in others)
+        ]
+        form = [case.implementation] if len(forms[case.module]) > 1 else []
+        return ", ".join([title(record, records), *form, *options])
+
+    return [name(record) for record in records]
 
 
 def conditions(case: Case) -> tuple[str, ...]:
-    """What a case was measured under, module and options aside, each condition as text."""
+    """What a case was measured under, module and options aside, each condition as text.
+
+    That of the threads is empty where a case takes those there are.
+    """
     shape = "×".join(map(str, case.shape))
-    compiled = "compiled" if case.compile else "eager"
-    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, compiled)
+    runtime = "compiled" if case.runtime == "compile" else case.runtime
+    threads = "" if case.threads is None else in_threads(case.threads)
+    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, runtime, threads)
+
+
+def in_threads(number: int) -> str:
+    """So many CPU threads, in words."""
+    return f"{number} CPU thread{'s' if number > 1 else ''}"
 
 
 def family(case: Case) -> tuple[str, ...]:
@@ -136,26 +157,29 @@ def grouped(records: Sequence[Record], parts: Parts = conditions) -> list[tuple[
     for record in sorted(records, key=lambda r: r.case.shape):
         groups.setdefault(parts(record.case), []).append(record)
     shared = common(records, parts)
-    return [(" · ".join(part for part in key if part not in shared), group) for key, group in groups.items()]
+    return [
+        (" · ".join(part for part in key if part and part not in shared), group)
+        for key, group in groups.items()
+    ]
 
 
 def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
     """The conditions that all records share."""
     every = [parts(record.case) for record in records]
-    return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1]
+    return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1 and same[0]]
 
 
 def _machine(records: Sequence[Record]) -> list[str]:
     versions = dict.fromkeys(f"torch {r.environment['torch']}" for r in records if "torch" in r.environment)
-    threads = dict.fromkeys(r.environment.get("threads") for r in records)
-    counted = [f"{n} CPU thread{'s' if n > 1 else ''}" for n in threads if n]
+    by_itself = dict.fromkeys(r.environment.get("threads") for r in records if r.case.threads is None)
+    counted = [in_threads(n) for n in by_itself if n]
     return [*dict.fromkeys(filter(None, map(machine, records))), *counted, *versions]
 
 
 def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
     train = [BACKWARD_MACS] if _has_train(records) else []
     counts = [PUBLISHED_MACS, MACS, *counters(records), *train, FLOPS, PARAMS]
-    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *extra(records).columns]
+    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *compiled(records), *extra(records).columns]
 
 
 def _columns(records: Sequence[Record]) -> list[Column[Record]]:
@@ -271,6 +295,8 @@ def remarks(records: Sequence[Record]) -> list[str]:
         notes.append(f"{NOT_COUNTED}: {_in_words(unknown)}.")
     if peaks := _by_words(records, lambda r: r.peak_pred_note):
         notes.append(f"{PREDICTED}: {_in_words(peaks)}.")
+    if broken := _by_words(records, lambda r: missed(r.graph_breaks)):
+        notes.append(f"{GRAPH_BREAKS}: {_in_words(broken)}.")
     if odd := _by_words(records, lambda r: ", ".join(r.warnings)):
         notes.append(f"{ODD}: {_in_words(odd)}.")
     if traced := _by_words(records, lambda r: r.note):

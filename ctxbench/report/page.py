@@ -11,7 +11,7 @@ from ctxbench.files import write_text
 from ctxbench.measure.folder import Plan
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import columns
-from ctxbench.report.layout import conditions, name, title
+from ctxbench.report.layout import conditions, names, title
 from ctxbench.table.column import Column, significant
 from ctxbench.table.grid import EMPTY, Grid
 from ctxbench.table.html import grid_html
@@ -47,7 +47,7 @@ def write_page(
         grids=tables,
         table=grid_html,
         figures=[(path.stem, drawing(path, path.stem)) for path in figures if path.suffix == ".svg"],
-        cases=[_case(record, records, shown) for record in records],
+        cases=[_case(record, name, shown) for record, name in zip(records, names(records), strict=True)],
         machines=[_machine(device, plan) for device in plan.environments],
         glossary=[(column.name, column.about) for column in shown],
     )
@@ -71,13 +71,13 @@ class _Case:
     rounds: list[str]
 
 
-def _case(record: Record, records: Sequence[Record], shown: Sequence[Column[Record]]) -> _Case:
+def _case(record: Record, name: str, shown: Sequence[Column[Record]]) -> _Case:
     latency = record.latency
     warmed = f", after {record.warmup} calls to warm up" if record.warmup else ""
     caches = f", caches {record.cache}" if record.cache else ""
     return _Case(
-        name=name(record, records),
-        conditions=" · ".join(conditions(record.case)),
+        name=name,
+        conditions=" · ".join(filter(None, conditions(record.case))),
         facts=[
             (column.heading.words, fact) for column in shown if (fact := _fact(column, record)) is not None
         ],

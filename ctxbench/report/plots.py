@@ -13,7 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, extra, status
-from ctxbench.report.layout import caption, name
+from ctxbench.report.layout import caption, names
 from ctxbench.subject.registry import spec
 from ctxbench.table.column import significant
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, pale
@@ -45,7 +45,7 @@ def bars(records: Sequence[Record]) -> Figure:
             if timed.median_ms is not None and timed.lo_ms is not None and timed.hi_ms is not None:
                 ends = [[timed.median_ms - timed.lo_ms], [timed.hi_ms - timed.median_ms]]
                 time.errorbar(timed.median_ms, y, xerr=ends, color="black", capsize=4, linewidth=1.2)
-        cost.set_yticks(range(len(rows)), [name(record, rows) for record in rows])
+        cost.set_yticks(range(len(rows)), names(rows))
         cost.invert_yaxis()
         cost.set_title("Arithmetic of the forward pass [G]")
         memory.set_title("Peak memory above parameters and input [MiB]")
@@ -129,7 +129,7 @@ def scaling(records: Sequence[Record]) -> Figure | None:
         "lat_median_ms": "Latency of one call, with 95 % interval [ms]",
     }
     with rc_context(STYLE):
-        lines = {name(record, records) for record in records}
+        lines = set(names(records))
         figure = canvas(13.5, 5.2 + 0.24 * len(lines))
         for axes, (column, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
             _lines(axes, records, column)
@@ -154,8 +154,11 @@ def _positions(record: Record) -> int:
 
 def _lines(axes: Axes, records: Sequence[Record], column: str) -> None:
     colour = colours(records)
-    for label in dict.fromkeys(name(record, records) for record in records):
-        line = sorted((r for r in records if name(r, records) == label and _value(r, column)), key=_positions)
+    of_label: dict[str, list[Record]] = {}
+    for record, label in zip(records, names(records), strict=True):
+        of_label.setdefault(label, []).append(record)
+    for label, of in of_label.items():
+        line = sorted((record for record in of if _value(record, column)), key=_positions)
         if not line:
             continue
         case = line[0].case
@@ -202,8 +205,10 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
         axes = figure.subplots()
         if ceilings:
             _roof(axes, [x for _, x, _ in points], ceilings)
-        for label in dict.fromkeys(name(record, drawn) for record in drawn):
-            own = [(record, x, y) for record, x, y in points if name(record, drawn) == label]
+        of_label: dict[str, list[tuple[Record, float, float]]] = {}
+        for point, label in zip(points, names(drawn), strict=True):
+            of_label.setdefault(label, []).append(point)
+        for label, own in of_label.items():
             case = own[0][0].case
             axes.plot(
                 [x for _, x, _ in own],

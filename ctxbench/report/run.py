@@ -116,7 +116,7 @@ def _origin(run: Run) -> str:
 def _figures(folder: Path, run: Run) -> list[Path]:
     def roofline(records: Sequence[Record]) -> Figure | None:
         case = records[0].case
-        return plots.roofline(records, run.plan.ceilings.get(case.device, {}).get(case.dtype, {}))
+        return plots.roofline(records, run.plan.ceilings.get(case.device, {}).get(case.ceiling, {}))
 
     # Bars are of one size; lines over sizes and the roofline take all sizes of one family.
     drawings: list[tuple[str, Parts, Callable[[Sequence[Record]], Figure | None]]] = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ctxbench.measure import session
 from ctxbench.measure.folder import Settings, read_run
+from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.records import Record
 from ctxbench.report.growth import axis_of
 from ctxbench.report.sweep_sheet import Sweep
@@ -20,7 +21,7 @@ def sweep(
     out: Path | None = None,
     settings: Settings | None = None,
     command: Sequence[str] = (),
-    progress: Callable[[session.RunProgress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Sweep:
     """Count cases that differ along one axis, and fit how each module's cost grows with it.
 
@@ -37,14 +38,14 @@ def sweep(
         records = []
         for number, case in enumerate(cases):
             if progress is not None:
-                progress(session.RunProgress(number / len(cases), number, len(cases), "count", case))
+                progress(RunProgress(number / len(cases), number, len(cases), "count", case))
             records.append(_counted(case))
         return Sweep(axis, tuple(records))
     run = session.measure_cases(cases, settings=settings, out=out, command=command, progress=progress)
     return Sweep(axis, tuple(run.records))
 
 
-def resume(folder: Path, *, progress: Callable[[session.RunProgress], None] | None = None) -> Sweep:
+def resume(folder: Path, *, progress: Callable[[RunProgress], None] | None = None) -> Sweep:
     """Go on with an interrupted sweep that measures latency; of a finished run, fit what is there.
 
     Raises UserError where ``folder`` holds no run, or one whose cases do not lie along one axis.

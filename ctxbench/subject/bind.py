@@ -49,12 +49,14 @@ class Answer(NamedTuple):
     """What was found out; ``subject`` is its name with its place in full.
 
     ``binding`` is None where the trials ended their process, as a fault in native code does: ``died`` says
-    how, and the case's own process will say so, in its row.
+    how, and the case's own process will say so, in its row. ``forms`` are as of :func:`implementations`,
+    and empty where they could not be known.
     """
 
     subject: str
     binding: Binding | None
     died: str = ""
+    forms: tuple[str, ...] = ()
 
 
 def is_built_in(subject: str) -> bool:
@@ -80,7 +82,10 @@ def implementations(name: str) -> tuple[str, ...]:
     """``("fast", "published")``, or ``("single",)`` for a module that has one form. No built-in is loaded."""
     if is_built_in(name):
         return registry.SPECS[resolve.parts(name).name].forms
-    target = resolve.load(name)
+    return _forms_of(resolve.load(name))
+
+
+def _forms_of(target: resolve.Target) -> tuple[str, ...]:
     has_forms = not target.is_instance and "implementation" in parameters(target.maker)
     return ("fast", "published") if has_forms else (SINGLE,)
 
@@ -119,7 +124,7 @@ def _answer_all(questions: Sequence[Question]) -> list[Answer | UserError]:
             try:
                 target = resolve.load(question.subject)
                 binding = find(target, question.options, question.asked, question.shape)
-                answers.append(Answer(target.subject, binding))
+                answers.append(Answer(target.subject, binding, forms=_forms_of(target)))
             except UserError as error:
                 answers.append(error)
     return answers

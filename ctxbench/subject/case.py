@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ctxbench.errors import UserError
 from ctxbench.subject import registry, resolve
@@ -17,10 +17,13 @@ from ctxbench.typed import converted
 
 Mode = Literal["infer", "train"]
 Layout = Literal["contiguous", "channels_last"]
+Runtime = Literal["eager", "compile"]
 
 ITEM_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 DTYPES = tuple(ITEM_BYTES)
 MAX_INPUT_BYTES = 2**40
+MAX_THREADS = 1024
+"""More could take down the machine that starts them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Case:
     ``implementation`` is ``"fast"`` or ``"published"``, or ``"single"`` for a module that has one form.
     ``mode="infer"`` is a forward pass without autograd in eval mode; ``mode="train"`` is a forward and
     a backward pass in training mode, with gradients of the parameters and of the input.
+    ``threads`` are CPU threads of every library, None for as many as each takes by itself; ``runtime`` is
+    what executes the module.
     """
 
     module: str
@@ -46,7 +51,8 @@ class Case:
     layout: Layout = "contiguous"
     mode: Mode = "infer"
     device: str = "cpu"
-    compile: bool = False
+    threads: int | None = None
+    runtime: Runtime = "eager"
     binding: Binding | None = None
     rule_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Further options for the leaf rule alone, where a printed number fits another configuration than the
@@ -63,14 +69,15 @@ class Case:
         return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     @property
-    def runtime(self) -> str:
-        """What executes the module: one of :data:`ctxbench.measure.runtimes.RUNTIMES`."""
-        return "compile" if self.compile else "eager"
+    def ceiling(self) -> str:
+        """What a plan calls the roofline's ceilings that hold for it: its dtype, and its own threads."""
+        return self.dtype if self.threads is None else f"{self.dtype}, {self.threads} threads"
 
     @property
     def id(self) -> str:
         """Twelve hex digits that are equal exactly when two cases are the same."""
         values = {name: value for name, value in self.to_json().items() if name != "rule_options"}
+        values["compile"] = values.pop("runtime") == "compile"  # as schema 2 had it, whose files hold its ids
         text = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -94,8 +101,9 @@ class Case:
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if not self.rule_options:
             del values["rule_options"]
-        if self.binding is None:
-            del values["binding"]
+        for name in ("binding", "threads"):
+            if values[name] is None:
+                del values[name]
         return values
 
     @classmethod
@@ -104,7 +112,7 @@ class Case:
 
         Raises ValueError where ``values`` is no case.
         """
-        return converted(values, cls).with_tuples()
+        return converted(upgraded(values), cls).with_tuples()
 
     def with_tuples(self) -> "Case":
         """The case with tuples for the lists that JSON made of them among its options."""
@@ -122,21 +130,33 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
 
 
+def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A case as versions 1 and 2 of the schema have it, as this version has it."""
+    values = dict(values)
+    if "compile" in values:
+        values["runtime"] = "compile" if values.pop("compile") else "eager"
+    return values
+
+
 def validate(case: Case) -> None:
     """Check what can be checked without torch.
 
     Raises UserError where the module is not known, a size is not a positive integer, the input alone would
-    fill a tebibyte, or dtype, layout, mode, implementation or device are not among those there are.
+    fill a tebibyte, the threads are too many, or dtype, layout, mode, implementation, runtime or device are
+    not among those there are.
     """
     resolve.canonical(case.module)
-    for name in ("batch", "channels", "height", "width"):
+    for name in ("batch", "channels", "height", "width", *(["threads"] if case.threads is not None else [])):
         value = getattr(case, name)
         if type(value) is not int or value < 1:
             raise UserError(f"{name} must be a positive integer, not {value!r}")
+    if case.threads is not None and case.threads > MAX_THREADS:
+        raise UserError(f"threads are {MAX_THREADS} at most, not {case.threads}")
     for name, allowed in (
         ("dtype", DTYPES),
-        ("layout", ("contiguous", "channels_last")),
-        ("mode", ("infer", "train")),
+        ("layout", get_args(Layout)),
+        ("mode", get_args(Mode)),
+        ("runtime", get_args(Runtime)),
         ("implementation", ("fast", "published", registry.SINGLE)),
     ):
         if getattr(case, name) not in allowed:

@@ -1,23 +1,27 @@
-"""From what a verb is asked for to cases: every subject at every width, size and form."""
+"""From what a verb is asked for to cases: every subject under every condition, as a grid or a file has it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ctxbench.errors import UserError
-from ctxbench.subject import bind, registry, resolve
-from ctxbench.subject.case import Case, Layout, Mode, validate
+from ctxbench.subject import axes, bind, registry, resolve
+from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.interface import Interface, asked_for
 from ctxbench.subject.presets import Preset, Row, default, preset, presets
+from ctxbench.typed import converted, read_toml
 
 if TYPE_CHECKING:
     from torch import nn
 
-T = TypeVar("T")
 Size = int | tuple[int, int]
+Options: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
 
 
@@ -27,80 +31,127 @@ def cases(
     preset: str | None = None,
     channels: int | Sequence[int] = 512,
     sizes: int | Sequence[Size] = 64,
-    options: Mapping[str, Any] | None = None,
+    options: Options = (),
     implementations: str | Sequence[str] = (),
-    batch: int = 1,
-    dtype: str = "float32",
-    layout: Layout = "contiguous",
-    mode: Mode = "infer",
-    device: str = "cpu",
-    compile: bool = False,
+    batch: int | Sequence[int] = 1,
+    dtype: str | Sequence[str] = "float32",
+    layout: Layout | Sequence[Layout] = "contiguous",
+    mode: Mode | Sequence[Mode] = "infer",
+    device: str | Sequence[str] = "cpu",
+    threads: int | Sequence[int] | None = None,
+    runtime: Runtime | Sequence[Runtime] = "eager",
+    where: str = "",
     inputs: str | None = None,
     output: str | int | None = None,
 ) -> list[Case]:
-    """Spell out a sweep: every module at every number of channels and every size (H = W, or (H, W)).
+    """Spell out a grid: every module under every combination of its conditions, each a value or a list.
+
+    A size is H = W, or (H, W). A dtype may be short, as in :data:`ctxbench.subject.axes.SHORT`. ``threads``
+    are CPU threads, by default as many as each library takes by itself. ``where`` says which cells of the
+    grid are kept (:func:`ctxbench.subject.axes.condition`). The order is that of the arguments, the last
+    varying fastest, and each case is there once.
 
     A module is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every
-    module, ``{"reconet.rank": 32}`` for one, a class by its bare name). With ``preset`` it is built as that
-    preset has it, changed likewise. No modules are all of the preset's, by default of the first preset.
-    ``implementations`` are by default the fast form, or the only one there is. How a block that is not built
-    in is built and called is found out by trial at the first size, and said in each case's ``binding``;
-    ``inputs`` and ``output`` say how it is called (:mod:`ctxbench.subject.interface`).
+    module, ``{"reconet.rank": 32}`` for one, a class by its bare name); several mappings are an axis. With
+    ``preset`` it is built as that preset has it, changed likewise. No modules are all of the preset's, by
+    default of the first preset. ``implementations`` are by default the fast form, or the only one there is;
+    where several are asked for, a module that has one form is there in that one. How a block that is not
+    built in is built and called is found out by trial at the first size, and said in each case's
+    ``binding``; ``inputs`` and ``output`` say how it is called (:mod:`ctxbench.subject.interface`).
 
     A class stands for the place it is defined in: each case builds its own, in a process of its own. Raises
-    UserError where a case makes no sense, or the preset has no such module.
+    UserError where a case makes no sense, the preset has no such module, or ``where`` keeps nothing.
     """
     wanted = _wanted(modules, preset)
-    chosen = _share_out(options or {}, [one.name for one in wanted])
-    forms = [implementations] if isinstance(implementations, str) and implementations else implementations
-    widths, squares = listed(channels), [sides(size) for size in listed(sizes)]
+    names = [one.name for one in wanted]
+    variants = [_share_out(one, names) for one in _listed_options(options)]
     asked = asked_for(inputs, output)
-    if asked is not None and (ours := [one.name for one in wanted if bind.is_built_in(one.name)]):
+    if asked is not None and (ours := [name for name in names if bind.is_built_in(name)]):
         raise UserError(f"inputs and output are for blocks that are not built in, as {ours[0]} is")
-    strangers = [name for name in chosen if not bind.is_built_in(name)]
-    shape = (batch, next(iter(widths), 1), *next(iter(squares), (1, 1)))
-    found = _found_out(strangers, chosen, asked, shape)
-    spelled_out: list[Case] = []
+    forms = listed(implementations) if implementations else ()
+    widths, squares = listed(channels), [sides(size) for size in listed(sizes)]
+    batches = listed(batch)
+    conditions: dict[str, Sequence[Any]] = {
+        "batch": batches,
+        "dtype": [axes.word("dtype", one) for one in listed(dtype)],
+        "layout": listed(layout),
+        "mode": listed(mode),
+        "device": listed(device),
+        "threads": listed(threads),
+        "runtime": listed(runtime),
+    }
+    shape = (next(iter(batches), 1), next(iter(widths), 1), *next(iter(squares), (1, 1)))
+    found = _found_out(variants, asked, shape)
+    spelled_out: dict[str, Case] = {}
     for name, row in wanted:
-        subject, binding, _ = found.get(name, bind.Answer(name, None))
-        for width, (height, breadth), form in product(widths, squares, forms or (_first_form(name),)):
-            own = {**(row.options(width) if row else {}), **chosen[name]}
+        answers = [found.get((name, number), bind.Answer(name, None)) for number in range(len(variants))]
+        own_forms = _forms(name, answers[0].forms, forms)
+        grid = product(widths, squares, range(len(variants)), own_forms, *conditions.values())
+        for width, (height, breadth), number, form, *others in grid:
+            own = {**(row.options(width) if row else {}), **variants[number][name]}
             case = Case(
-                module=resolve.canonical(subject),
+                module=resolve.canonical(answers[number].subject),
                 channels=width,
                 height=height,
                 width=breadth,
                 options=own,
                 implementation=form,
-                batch=batch,
-                dtype=dtype,
-                layout=layout,
-                mode=mode,
-                device=device,
-                compile=compile,
-                binding=binding,
+                binding=answers[number].binding,
                 rule_options=dict(_rule_options(name, width, own)),
+                **dict(zip(conditions, others, strict=True)),
             )
             validate(case)
-            spelled_out.append(case)
-    return spelled_out
+            spelled_out.setdefault(case.id, case)
+    return _kept(list(spelled_out.values()), where)
 
 
-def _first_form(name: str) -> str:
-    return bind.implementations(name)[0] if bind.is_built_in(name) else registry.SINGLE
+def _kept(grid: list[Case], where: str) -> list[Case]:
+    """The cells of a grid for which a condition holds; all where there is none."""
+    if not where:
+        return grid
+    holds = axes.condition(where, dict.fromkeys(name for case in grid for name in case.options))
+    kept = [case for case in grid if holds(case)]
+    if grid and not kept:
+        raise UserError(f"--where {where!r} leaves out all {len(grid)} cases")
+    return kept
+
+
+def _listed_options(options: Options) -> Sequence[Mapping[str, Any]]:
+    return [options] if isinstance(options, Mapping) else options or [{}]
+
+
+def _forms(name: str, of_stranger: Sequence[str], asked: Sequence[str]) -> Sequence[str]:
+    """The forms that a module is measured in; where several are asked for, those of them that it has."""
+    there = bind.implementations(name) if bind.is_built_in(name) else of_stranger
+    if not asked:
+        return (there[0] if bind.is_built_in(name) else registry.SINGLE,)
+    if len(asked) > 1 and there == (registry.SINGLE,):
+        return there
+    return asked
 
 
 def _found_out(
-    names: Sequence[str],
-    options: Mapping[str, Mapping[str, Any]],
+    variants: Sequence[Mapping[str, Mapping[str, Any]]],
     asked: Interface | None,
     shape: tuple[int, int, int, int],
-) -> dict[str, bind.Answer]:
-    """How subjects that are not ours are built and called, all asked for in one other process."""
-    for name in names:
+) -> dict[tuple[str, int], bind.Answer]:
+    """How subjects that are not ours are built and called, all asked for in one other process.
+
+    ``variants`` have the options of every subject; an answer is of one of them, by its number.
+    """
+    strangers = [
+        (name, number)
+        for number, options in enumerate(variants)
+        for name in options
+        if not bind.is_built_in(name)
+    ]
+    for name, _ in strangers:
         validate(Case(resolve.canonical(name), *shape[1:], batch=shape[0]))
-    questions = [bind.Question(resolve.canonical(name), options[name], asked, shape) for name in names]
-    return dict(zip(names, bind.ask(questions), strict=True)) if questions else {}
+    questions = [
+        bind.Question(resolve.canonical(name), variants[number][name], asked, shape)
+        for name, number in strangers
+    ]
+    return dict(zip(strangers, bind.ask(questions), strict=True)) if questions else {}
 
 
 class _Wanted(NamedTuple):
@@ -173,11 +224,80 @@ def _storable(key: str, value: Any) -> Any:
     )
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """A table ``[[case]]`` of a file: the arguments of :func:`cases`, by the names of the axes."""
+
+    module: str | list[str] = field(default_factory=list)
+    preset: str | None = None
+    channels: int | list[int] = 512
+    size: int | str | list[int | str] = 64
+    options: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
+    form: str | list[str] = field(default_factory=list)
+    batch: int | list[int] = 1
+    dtype: str | list[str] = "float32"
+    memory_format: Layout | list[Layout] = "contiguous"
+    mode: Mode | list[Mode] = "infer"
+    device: str | list[str] = "cpu"
+    threads: int | list[int] | None = None
+    runtime: Runtime | list[Runtime] = "eager"
+    where: str = ""
+    inputs: str | None = None
+    output: str | int | None = None
+
+
+_ARGUMENTS = {"module": "modules", "size": "sizes", "form": "implementations", "memory_format": "layout"}
+"""Of :func:`cases`, where they are called otherwise."""
+
+
+@dataclass(frozen=True)
+class _File:
+    case: list[_Entry] = field(default_factory=list)
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of a TOML file, for what is not one grid: each table ``[[case]]`` is a small one of its own.
+
+    Its keys are ``module``, ``preset``, ``options``, ``where``, ``inputs``, ``output`` and the axes, each a
+    value or a list, with the defaults of :func:`cases`. Raises UserError, with the file and the number of the
+    case, where one makes no sense.
+    """
+    try:
+        entries = converted(read_toml(path), _File).case
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    if not entries:
+        raise UserError(f"{path} has no table [[case]]")
+    spelled_out: dict[str, Case] = {}
+    for number, entry in enumerate(entries, start=1):
+        try:
+            for case in _of_entry(entry):
+                spelled_out.setdefault(case.id, case)
+        except UserError as error:
+            raise UserError(f"{path}, case {number}: {error}") from error
+    return list(spelled_out.values())
+
+
+def _of_entry(entry: _Entry) -> list[Case]:
+    given = {_ARGUMENTS.get(name, name): value for name, value in vars(entry).items()}
+    given["sizes"] = [size_of("size", one) if isinstance(one, str) else one for one in listed(entry.size)]
+    return cases(**given)
+
+
+def size_of(name: str, text: str) -> Size:
+    """A size as it is typed, where ``name`` is asked for: ``64`` is a square, ``64x48`` is (H, W)."""
+    match = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
+    if match is None:
+        raise UserError(f"{name} takes 64 or 64x48 (H x W), not {text!r}")
+    height, width = match.groups()
+    return int(height) if width is None else (int(height), int(width))
+
+
 def sides(size: Size) -> tuple[int, int]:
     """A size as (H, W); one number is a square."""
     return size if isinstance(size, tuple) else (size, size)
 
 
-def listed(values: int | Sequence[T]) -> Sequence[int | T]:
+def listed(values: Any) -> Sequence[Any]:
     """A single value as a list of it; one that is of no use at all is refused when its case is checked."""
-    return values if isinstance(values, (list, tuple, range)) else [values]  # type: ignore[list-item]
+    return values if isinstance(values, (list, tuple, range)) else [values]

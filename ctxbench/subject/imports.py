@@ -69,6 +69,8 @@ def import_module(name: str, folder: Path) -> ModuleType:
 
 def _by_name(name: str, shown: str, says: str = "{} cannot be imported: {}") -> ModuleType:
     """Import as Python does; where an ``__init__`` of the package fails, that one is left out."""
+    if sys.modules.get(name) is not None:  # nothing runs any more that could fail
+        return importlib.import_module(name)
     top = name.partition(".")[0]
     before = {m: module for m, module in sys.modules.items() if m == top or m.startswith(f"{top}.")}
     left_out: dict[str, ModuleType] = {}

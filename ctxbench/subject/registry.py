@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctxbench.errors import UserError
 from ctxbench_modules import FAMILIES, SPECS, Spec
 
+TYPE_CHECKING = False  # typing itself takes as long to import as Python to start
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
     from torch import nn
+
+    T = TypeVar("T", bound="type[nn.Module]")
 
 __all__ = [
     "FAMILIES",
@@ -41,8 +45,6 @@ UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": (SIN
 
 _registered: dict[str, Spec] = {}
 _classes: dict[str, type[nn.Module]] = {}  # by target, where this process has the class already
-
-T = TypeVar("T", bound="type[nn.Module]")
 
 
 def register(

@@ -1,11 +1,12 @@
 """Grids drawn for a terminal: the least important columns give way until the rest fit."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.padding import Padding
@@ -14,6 +15,7 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
 from ctxbench.table.grid import Cell, Grid, Heading
+from ctxbench.table.grid import Group as Rows
 
 UNLIMITED = 10_000
 """Columns, of a console that cuts nothing off."""
@@ -37,15 +39,16 @@ class GridView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         hidden: list[Heading] = []
         ranks = sorted({heading.rank for heading in self.grid.headings if heading.rank}, reverse=True)
+        outline = _outline(self.grid)
         for rank in (0, *ranks):  # first with every column; then the columns of the highest rank go
             hidden += [heading for heading in self.grid.headings if rank and heading.rank == rank]
-            table = _table(self.grid.without(hidden))
-            if console.measure(table, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
+            as_wide = _table(outline.without(hidden))
+            if console.measure(as_wide, options=options.update(width=UNLIMITED)).maximum <= options.max_width:
                 break
         yield Text(self.grid.title, style="bold")
         if self.grid.preface:
             yield _note(self.grid.preface, style="")
-        yield table
+        yield _table(self.grid.without(hidden))
         if hidden:
             yield _note(f"Not shown at this width: {', '.join(heading.line for heading in hidden)}.")
         for number, reason in enumerate(self.grid.footnotes, start=1):
@@ -69,6 +72,22 @@ def _note(text: str, style: str = "dim") -> RenderableType:
     return Constrain(Padding(Text(text, style=style), (0, 0, 0, 1)), LINE)
 
 
+def _outline(grid: Grid) -> Grid:
+    """A grid as wide as this one, with one row: the widest cell of each column, under the widest label."""
+    rows = [row for group in grid.groups for row in group.rows]
+    widest = [max(column, key=lambda cell: _width(_shown(cell))) for column in zip(*rows, strict=True)]
+    label = max((group.label for group in grid.groups), key=_width, default="")
+    return replace(grid, groups=[Rows(label, [widest] if rows else [])])
+
+
+def _width(text: str) -> int:
+    return max(map(cell_len, text.splitlines()), default=0)
+
+
+def _shown(cell: Cell) -> str:
+    return cell.text + superscript(cell.note)
+
+
 def _table(grid: Grid) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     has_parts = any(heading.part for heading in grid.headings)
@@ -86,7 +105,7 @@ def _table(grid: Grid) -> Table:
 
 
 def _text(cell: Cell) -> Text:
-    return Text(cell.text + superscript(cell.note), style="bold" if cell.best else "")
+    return Text(_shown(cell), style="bold" if cell.best else "")
 
 
 def plain(grids: Iterable[Grid]) -> str:

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import (
@@ -17,15 +18,15 @@ from torch.utils._python_dispatch import (
     _get_current_dispatch_mode_stack,
     is_traceable_wrapper_subclass_type,
 )
-from torch.utils._pytree import tree_leaves
 
 from ctxbench.tracing.eager import bias_is_added_in_place, branches_run_plainly, linear_is_noticed, plain_cond
 from ctxbench.tracing.engine import Engine, counts_of_one_holder
-from ctxbench.tracing.formulas import PRODUCTS, Taken, base_name, cost, taken
+from ctxbench.tracing.formulas import PRODUCTS, Taken, base_name, cost, taken, tensors_in
 from ctxbench.tracing.formulas.results import as_eager_returns
 from ctxbench.tracing.lifetimes import Lifetimes, tensor_bytes
 from ctxbench.tracing.ops import Op, Phase
 
+DEVICE = torch.ops.prim.device.default
 COMPOSITE = "CompositeImplicitAutograd"
 """The dispatch key of operations that are written as other operations."""
 
@@ -37,6 +38,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would wrap ``__torch_dispatch__``, lest Dynamo compile it: recordings keep it from that."""
+        return False
 
     def __init__(self, module: nn.Module, given: list[Tensor], threads: int = 1) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -100,6 +106,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is DEVICE and isinstance(args[0], FakeTensor):  # autograd asks twice for each gradient
+            return args[0].device
         kwargs = kwargs or {}
         if any(is_traceable_wrapper_subclass_type(kind) for kind in types):
             return NotImplemented  # a nested tensor first says which operations on plain ones it stands for
@@ -126,11 +134,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._run(func, args, kwargs)
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        inputs = tensors_in((args, kwargs))
         for tensor in inputs:
             self.memory.accept(tensor)
         out = as_eager_returns(func, args, func(*args, **kwargs))
-        outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        outputs = tensors_in(out)
         kind, macs, elementwise = cost(func, args, kwargs, out)
         self.ops.append(
             Op(

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -190,18 +189,6 @@ class TrainConfig:
         # of epochs and iterations one alone has an effect; the other would make two runs of the same training
         hidden = "epochs" if self.iterations else "iterations"
         return {name: v for name, v in vars(self).items() if v is not None and name != hidden}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The settings in a file. Raises UserError where it cannot be read or is no TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except RecursionError as error:
-        raise UserError(f"{path} is nested too deep") from error
-    except ValueError as error:
-        raise UserError(f"{path} is no TOML: {error}") from error
 
 
 def assignments(pairs: Sequence[str]) -> dict[str, Any]:

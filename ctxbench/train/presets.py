@@ -11,7 +11,8 @@ from typing import Any
 
 from ctxbench import shelf
 from ctxbench.errors import UserError
-from ctxbench.train.config import TrainConfig, assignments, configure, read_toml
+from ctxbench.train.config import TrainConfig, assignments, configure
+from ctxbench.typed import read_toml
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from ctxbench.evaluate.evaluation import Evaluation
 from ctxbench.evaluate.files import read_evaluation
 from ctxbench.networks.network import Segmenter, build_network
 from ctxbench.train.checkpoint import Checkpoint, load_model
-from ctxbench.train.config import TrainConfig, configure, read_toml
-from ctxbench.typed import json_value
+from ctxbench.train.config import TrainConfig, configure
+from ctxbench.typed import json_value, read_toml
 
 CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"

@@ -151,10 +151,11 @@ class DoubleAttention(nn.Module):
             return torch.baddbmm(bias, weight.expand(batch, -1, -1), source)  # (N, D, L)
 
         maps = project(self.attention_map, flat).softmax(dim=2)  # (N, c_n, H·W), one over positions
-        vectors = project(self.attention_vector, flat).softmax(dim=1)  # (N, c_n, H·W), one over channels
         descriptors = project(self.feature, torch.bmm(flat, maps.mT))  # (N, C, c_n) to (N, c_m, c_n)
         if self.reconstruction is not None:
             descriptors = project(self.reconstruction, descriptors)  # (N, c_m, c_n) to (N, C, c_n)
+        # V comes last, so that the backward pass is done with it before it makes the gradients of X.
+        vectors = project(self.attention_vector, flat).softmax(dim=1)  # (N, c_n, H·W), one over channels
         # With the residual the product is added to X as it is made: no map beside the output.
         y = (  # (N, C or c_m, H·W)
             torch.baddbmm(flat, descriptors, vectors) if self.residual else torch.bmm(descriptors, vectors)

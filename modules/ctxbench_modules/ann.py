@@ -58,7 +58,8 @@ def _check_sequence(name: str, values: Sequence[int]) -> None:
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1×1 convolution of (N, C, S) to (N, D, S)."""
-    return conv.weight.flatten(1) @ x + conv.bias[:, None]  # type: ignore[index]  # (N, D, S)
+    weight, bias = conv.weight.flatten(1), conv.bias[:, None]  # type: ignore[index]  # (D, C), (D, 1)
+    return torch.baddbmm(bias, weight.expand(len(x), -1, -1), x)  # (N, D, S)
 
 
 class MatMul(nn.Module):
@@ -223,7 +224,8 @@ class _Asymmetric(nn.Module):
         value = self._at_anchors(self.value, low, pooled)
         attention = self._fast_logits(high, low, pooled).softmax(dim=1)  # (N, S, H·W)
         if width * anchors * n + channels * after * n <= channels * anchors * (after + n):
-            y: Tensor = self.out((value @ attention).view(len(high), -1, *high.shape[2:]))  # (N, C, H, W)
+            # A product, not the convolution: of two images that copies its input and its output.
+            y = _pointwise(self.out, value @ attention).view(high.shape)  # (N, C, H, W)
             if self.fuse is None:
                 return y
             return self.fuse.fused(torch.cat([y, high], dim=1))  # (N, 2C, H, W) to (N, C, H, W)

@@ -20,8 +20,8 @@ The pyramid concatenates X with the ACMs of scales 1, 2, 3, 6, and reduces them 
 
 ``fast`` uses W_z (y α) = (W_z y) α, so that W_z is applied to s² regions in place of n positions, and
 W_α (x' + g) = W_α x' + W_α g, where together they are fewer multiplications, s² (D² + D) < D² n. It drops the
-ReLU of z + x', the sum of two ReLUs, and in eval mode folds each batch normalisation into the weights before
-it.
+ReLU of z + x', the sum of two ReLUs, and in eval mode folds each batch normalisation into the 1×1 weights
+before it.
 
 Differs from the paper: nothing it states; the convolutions after the product (W_z and W_f), the batch
 normalisations and the 3×3 are those of the released code.
@@ -109,7 +109,7 @@ class ConvBN(nn.Module):
         return out
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """The convolution's weight (D, C, k, k) and bias (D,) that include the normalisation in eval mode."""
+        """The 1×1 convolution's weight (D, C, 1, 1) and bias (D,), with the normalisation of eval mode."""
         bn = self.bn
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator, arg-type]
         shift = bn.bias - bn.running_mean * scale  # type: ignore[operator]
@@ -120,11 +120,14 @@ class ConvBN(nn.Module):
         return self.normalise(self.conv(x))
 
     def fused(self, x: Tensor) -> Tensor:
-        """``ReLU(self(x))``, (N, C, H, W) to (N, D, H, W), in as few passes over memory as there can be."""
-        if self.bn.training:
+        """``ReLU(self(x))``, (N, C, H, W) to (N, D, H, W), in as few passes over memory as there can be.
+
+        A kernel of more than one position is not folded: the copy of its weight would live beside the
+        convolution's workspace, and is larger than the maps that one pass less would save.
+        """
+        if self.bn.training or self.conv.kernel_size != (1, 1):
             return self.normalise(self.conv(x)).relu_()
-        weight, bias = self.folded()
-        return functional.conv2d(x, weight, bias, padding=self.conv.padding).relu_()
+        return functional.conv2d(x, *self.folded()).relu_()
 
 
 class ACM(nn.Module):
@@ -211,7 +214,8 @@ class ACM(nn.Module):
         else:
             affinity = self.affinity(x + g).flatten(2).sigmoid_()  # (N, s², H·W)
             z = self.residual.fused((y @ affinity).view(x.shape))  # (N, D, H, W)
-        z = z + x  # both are outputs of a ReLU, so that the published third one changes nothing
+        # Both are outputs of a ReLU, so that the published third one changes nothing.
+        z = z + x if torch.is_grad_enabled() else z.add_(x)
         return z if self.fusion is None else self.fusion.fused(z)
 
     def _reordered(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:

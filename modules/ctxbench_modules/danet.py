@@ -30,7 +30,7 @@ Differs from the released code: nothing; where C < 8, query and key have one cha
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,26 @@ class MatMul(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(…, l, m) and (…, m, n) to (…, l, n)."""
         return a @ b  # (…, l, n)
+
+
+class _Gram(torch.autograd.Function):
+    """E = X Xᵀ, (N, C, n) to (N, C, C); its gradient is one product, (dE + dEᵀ) X, where autograd has two."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x @ x.mT  # (N, C, C)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        gx: Tensor = (g + g.mT) @ x.to(g.dtype)  # (N, C, n); under autocast E and g are narrower than X
+        return gx
 
 
 class _Attention(nn.Module):
@@ -146,8 +166,8 @@ class CAM(_Attention):
     Args:
         channels: C.
         implementation: ``"fast"`` leaves out the maximum, which the soft-max cancels, and computes
-            (γ A) X + X in one product, so that the output is the only C×n map made. ``"published"`` makes A X
-            and γ A X too.
+            (γ A) X + X in one product, so that the output is the only C×n map made, and has three products of
+            C×C×n in its backward pass. ``"published"`` makes A X and γ A X too, and has four.
 
     Raises:
         ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
@@ -160,7 +180,10 @@ class CAM(_Attention):
     def _fast(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
         flat = x.flatten(2)  # (N, C, H·W)
-        attention = (flat @ flat.mT).neg().softmax(dim=2)  # (N, C, C)
+        # A compiler makes a backward pass of its own.
+        compiling = torch.compiler.is_compiling()
+        energy = flat @ flat.mT if compiling else _Gram.apply(flat)  # type: ignore[no-untyped-call]  # (N, C, C)
+        attention = energy.neg().softmax(dim=2)  # (N, C, C)
         return torch.baddbmm(flat, self.gamma * attention, flat).view(x.shape)  # (N, C, H, W)
 
     def _published(self, x: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class Hamburger(nn.Module):
         for conv in (self.lower, self.cheese, self.upper):
             if conv is not None:
                 nn.init.normal_(conv.weight, std=math.sqrt(2 / conv.out_channels))
-        self.register_buffer("bases", self._drawn(torch.empty(1, width, rank)), persistent=False)
+        self.register_buffer("bases", self._drawn(torch.empty(1, width, rank)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape; in training mode from bases that are drawn anew.
@@ -152,6 +152,8 @@ class Hamburger(nn.Module):
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' ``HamburgerV2``, or ``HamburgerV1`` without cheese.
 
+        It has no bases: those here stay.
+
         Raises:
             ValueError: keys are missing or unexpected.
 
@@ -159,13 +161,14 @@ class Hamburger(nn.Module):
         lower = "lower_bread.0" if self.decomposition == "nmf" else "lower_bread"
         released_layers = {"lower": lower, **(_WITHOUT if self.cheese is None else _WITH_CHEESE)}
         keys = {}
-        for key in self.state_dict():
+        for key in self.state_dict().keys() - {"bases"}:
             layer, _, name = key.partition(".")
             keys[key] = f"{released_layers[layer]}.{name}"
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({name: state[released] for name, released in keys.items()})
+        loaded = {name: state[released] for name, released in keys.items()}
+        self.load_state_dict({**loaded, "bases": self.bases})
 
     def _drawn(self, like: Tensor) -> Tensor:
         """Bases at random, each of length one, of the shape, dtype and device of (N, D, R)."""

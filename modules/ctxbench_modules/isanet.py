@@ -151,7 +151,8 @@ class SelfAttention(nn.Module):
         merged = channels * channels * (values + positions) + positions * seen * channels
         if merged < positions * (2 * channels + seen) * values:
             # The bias goes through the attention as it is: each row of it sums to one.
-            value = functional.conv2d(x, (weight @ self.value.weight.flatten(1))[:, :, None, None], bias)
+            both = weight @ self.value.weight.flatten(1)  # (C, C)
+            value = functional.conv2d(x, both[:, :, None, None], bias)
             y = value.flatten(2) @ attention.mT  # (B, C, S)
             return self.out.finish(y.view(x.shape))  # (B, C, H, W)
         context = self.value(x).flatten(2) @ attention.mT  # (B, V, S)

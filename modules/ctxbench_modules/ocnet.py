@@ -149,7 +149,7 @@ class ObjectContext(nn.Module):
         merged = for_z @ self.out.weight.flatten(1)  # (C, V)
         shift = torch.addmv(bias, for_z, self.out.bias)  # type: ignore[arg-type]  # (C,)
         both = torch.cat([merged, for_x], dim=1)[:, :, None, None]  # (C, V + C, 1, 1)
-        y = functional.conv2d(torch.cat([context, x], dim=1), both, shift)
+        y = functional.conv2d(torch.cat([context, x], dim=1), both, shift)  # (N, V + C, H, W) to (N, C, H, W)
         y = self.fuse.act(self.fuse.bn(y))  # (N, C, H, W)
         return y
 

@@ -96,6 +96,18 @@ def test_what_processes_differ_by_is_found_out_and_keeps_the_level() -> None:
     assert of[ALL, 5].share >= 0.9  # type: ignore[operator]
 
 
+def test_a_share_is_of_all_pairs_or_not_given() -> None:
+    """Of the third couple, of which one run has just begun, the others say enough; of the first two not."""
+    begun = run(6)
+    lost = [replace(record, status="interrupted", rounds_ms=[]) for record in begun.records[4:]]
+    runs = [*map(run, range(1, 6)), Run(begun.plan, [*begun.records[:4], *lost])]
+    judged = {pair.couple: pair.found is not None for pair in pairs(runs)}
+    assert judged == {0: False, 1: False, 2: True}
+    equal = rated(runs)[ALL, 0]
+    assert len(equal.pairs) == 12 + 12 + 4
+    assert (equal.told, equal.share, equal.interval, equal.smallest_told) == (None, None, None, None)
+
+
 def test_what_runs_differ_by_is_not_said_of_too_few() -> None:
     runs = [run(1), run(2), run(3), run(4)]
     assert between_runs(pairs(runs[:2])) is None  # of 12 pairs

@@ -1,6 +1,7 @@
 """The verb decode as a user types it."""
 
 import csv
+import gc
 import io
 import re
 from collections.abc import Callable
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from audit.blocks import C, H, W
+
+from ctxbench import api
+from ctxbench.errors import UserError
 
 Run = Callable[..., int]
 
@@ -24,6 +28,18 @@ def test_decode_prints_the_fits(run: Run, capsys: pytest.CaptureFixture[str]) ->
     assert "MACs of convolutions and matrix products (K = 10³)" in told
     assert "0 deviations" in told
     assert "the published form with bases=4" in told
+
+
+def test_collections_are_as_before_when_it_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, meanwhile = gc.get_threshold(), []
+
+    def refused(*_: object, **__: object) -> None:
+        meanwhile.append(gc.get_threshold())
+        raise UserError("nothing")
+
+    monkeypatch.setattr(api, "decode", refused)
+    assert run("decode", "emau", "0.01M") == 2
+    assert gc.get_threshold() == before != meanwhile[0]
 
 
 def test_decode_exports_every_fit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

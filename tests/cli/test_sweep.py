@@ -21,7 +21,7 @@ def test_sweep_prints_a_table_and_writes_nothing_unasked(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("axis", ["height", "width", "channels", "rank"])
+@pytest.mark.parametrize("axis", ["height", "width", "channels", "batch", "rank"])
 def test_every_axis_reaches_the_cases(run: Run, axis: str, capsys: pytest.CaptureFixture[str]) -> None:
     fixed = () if axis == "channels" else ("--channels", "8")
     values = ("--values", "2,4,8", "--size", "8", "--csv", "-")
@@ -52,6 +52,8 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
             ("sweep", "emau", "--axis", "channels", "--channels", "8", "--values", "4,8,16"),
             "leave out --chan",
         ),
+        (("sweep", "emau", "--axis", "batch", "--batch", "8", "--values", "4,8,16"), "leave out --batch"),
+        (("sweep", "emau", "--axis", "threads", "--values", "1,2,4"), "ask for the latency too"),
         (("sweep", "emau", "--axis", "rank", "--values", "4,8,16"), "has no option 'rank'"),
         (("sweep", "emau", "--axis", "height", "--values", "4,x"), "whole numbers"),
         (("sweep", "emau", "--values", "4,8,16", "--budget", "1"), "give --latency too"),

@@ -1,6 +1,8 @@
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -241,6 +243,7 @@ def test_every_checked_in_run_reads_field_by_field_as_it_was_written(path: Path)
         counted = line.pop("paper", None) or line["counters"].get("leaf_rule", {})
         assert record.leaf_rule == counted
         line["counters"] = {**line["counters"], **({"leaf_rule": counted} if counted else {})}
+        line["case"]["runtime"] = "compile" if line["case"].pop("compile") else "eager"
         line["schema_version"] = values["schema_version"]
         assert {name: values[name] for name in line} == line
 
@@ -277,3 +280,21 @@ def test_options_come_back_from_a_record_with_their_tuples(chosen: dict[str, obj
     record = Record.from_json(json.loads(to_line(Record(case).to_json())))
     assert record.case == case
     assert record.case.id == case.id
+
+
+@pytest.mark.parametrize(("compile", "runtime"), [(True, "compile"), (False, "eager")])
+def test_a_case_that_said_whether_it_was_compiled_names_its_runtime_now(compile: bool, runtime: str) -> None:
+    values = CASES[0].to_json()
+    del values["runtime"]
+    line = {**Record(CASES[0]).to_json(), "schema_version": 2, "case": {**values, "compile": compile}}
+    case = Record.from_json(line).case
+    assert case == replace(CASES[0], runtime=runtime)  # type: ignore[arg-type]
+    text = json.dumps({k: v for k, v in line["case"].items() if k != "rule_options"}, sort_keys=True)
+    assert case.id == hashlib.sha256(text.encode()).hexdigest()[:12], "of what schema 2 wrote"
+
+
+def test_threads_and_runtime_make_another_case() -> None:
+    changes: list[dict[str, Any]] = [{}, {"threads": 1}, {"threads": 2}, {"runtime": "compile"}]
+    each = [replace(CASES[0], **change) for change in changes]
+    assert len({case.id for case in each}) == len(changes)
+    assert [Case.from_json(json.loads(json.dumps(case.to_json()))) for case in each] == each

@@ -15,7 +15,7 @@ import torch
 from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.folder import JOURNAL, RECORDS, Settings, read_run
-from ctxbench.measure.session import RunProgress
+from ctxbench.measure.progress import RunProgress
 from ctxbench.report.columns import reason
 from ctxbench.subject.case import Case
 
@@ -246,3 +246,17 @@ def test_what_uses_its_time_up_is_ended_and_what_makes_progress_is_not(case: Mak
     assert slow.status == "ok", slow.reason
     assert slow.latency.median_ms is not None
     assert slow.latency.median_ms >= 2000
+
+
+def test_threads_are_a_condition_that_is_set_and_read_back(case: MakeCase, tmp_path: Path) -> None:
+    asked = [None, 1, 3]
+    out = tmp_path / "run"
+    found = session.measure_cases([case("Good", threads=n) for n in asked], settings=QUICK, out=out)
+    by_itself = found.plan.environments["cpu"]["threads"]
+    for record, n in zip(found.records, asked, strict=True):
+        assert record.status == "ok", record
+        assert set(record.threads.values()) == ({n} if n else set(record.threads.values()))
+        assert record.threads["torch"] == (n or by_itself)
+        assert record.warnings == []
+    assert set(found.plan.ceilings["cpu"]) == {"float32", "float32, 1 threads", "float32, 3 threads"}
+    assert read_run(out) == found

@@ -44,6 +44,21 @@ def test_the_interval_covers_the_true_median() -> None:
     assert sum(s.lo_ms <= true <= s.hi_ms for s in found) >= 0.91 * 200  # type: ignore[operator]
 
 
+@settings(max_examples=30)
+@given(rounds, st.integers(0, 2**32 - 1))
+def test_redrawn_medians_are_those_of_the_samples_that_were_drawn(
+    measured: list[list[float]], seed: int
+) -> None:
+    number = len(measured)
+    drawn = np.random.default_rng(seed).multinomial(number, [1 / number] * number, stats._REDRAWS)[:40]
+    redrawn = [
+        [sample for samples, times in zip(measured, draw, strict=True) for sample in samples * int(times)]
+        for draw in drawn
+    ]
+    found = stats._bootstrap_medians([np.array(samples) for samples in measured], seed)
+    assert found[:40] == pytest.approx([np.median(samples) for samples in redrawn], rel=1e-12)
+
+
 @settings(max_examples=40)
 @given(rounds)
 def test_a_summary_describes_all_samples(measured: list[list[float]]) -> None:

@@ -32,6 +32,16 @@ class TestCAM(ModuleContract):
         module, x = self.build(16, (7, 5), implementation).double(), self.sample()
         assert torch.equal(module(x), x)
 
+    def test_differentiates_twice(self, implementation: str) -> None:
+        module, x = self.built(implementation, 3, (2, 3)), self.sample(2, 3, (2, 3)).requires_grad_()
+        assert torch.autograd.gradgradcheck(module, x)
+
+    @pytest.mark.parametrize(("form", "products"), [("fast", 3), ("published", 4)])
+    def test_products_of_the_backward_pass(self, form: str, products: int) -> None:
+        n, c, h, w = 2, 16, 7, 5
+        traced = trace(self.build(c, (h, w), form), (n, c, h, w), mode="train")
+        assert views.macs(traced, "backward") == products * n * c * c * h * w
+
 
 @pytest.mark.parametrize(
     ("block", "mode", "needed"),

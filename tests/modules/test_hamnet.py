@@ -1,6 +1,7 @@
 from functools import partial
 from typing import ClassVar
 
+import pytest
 import torch
 from modules.contract import ModuleContract, load_recording
 
@@ -25,16 +26,19 @@ class TestNMF(HamburgerContract):
         return partial(module.forward_from_bases, bases=load_recording("hamburger_nmf_v2")["aux:bases"])
 
 
+@pytest.mark.slow
 class TestNMFOfManyBasesWithoutCheese(HamburgerContract):
     """So many bases that no convolution is moved to them."""
 
     options: ClassVar = {"cheese": False}
 
 
+@pytest.mark.slow
 class TestVQ(HamburgerContract):
     options: ClassVar = {"rank": 8, "decomposition": "vq"}
 
 
+@pytest.mark.slow
 class TestCD(HamburgerContract):
     options: ClassVar = {"rank": 8, "decomposition": "cd", "cheese": False, "width": 6}
 
@@ -45,3 +49,6 @@ def test_training_draws_the_bases_anew_and_evaluation_does_not():
         assert not torch.equal(module(x), module(x))
         module.eval()
         assert torch.equal(module(x), module(x))
+        other = Hamburger(16, rank=4).eval()
+        other.load_state_dict(module.state_dict())
+        assert torch.equal(other(x), module(x))

@@ -10,11 +10,11 @@ from ctxbench.report.columns import reason, status, summary
 from ctxbench.table.column import significant
 
 ORDER = """
-module implementation config batch channels height width dtype layout mode device params gmacs gflops
-published_gmacs bwd_gmacs act_mib peak_pred_mib mem_reserved_sim_mib mem_alloc_mib mem_reserved_mib
-mem_process_mib
+module implementation config batch channels height width dtype layout mode device threads runtime params
+gmacs gflops published_gmacs bwd_gmacs act_mib peak_pred_mib mem_reserved_sim_mib mem_alloc_mib
+mem_reserved_mib mem_process_mib
 lat_median_ms lat_ci_lo_ms lat_ci_hi_ms lat_iqr_ms lat_p90_ms n_samples n_rounds intensity_flop_per_byte
-fvcore_gmacs thop_gmacs torch_gmacs paper_gflops paper_mib printed_gflops printed_mib torch compile case_id
+fvcore_gmacs thop_gmacs torch_gmacs paper_gflops paper_mib printed_gflops printed_mib torch case_id
 schema_version status reason
 """
 

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch import Tensor, nn
 
 from ctxbench import api
 from ctxbench.report.explain import MAX_ROWS, Explanation
+from ctxbench.tracing import one_pass
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +21,24 @@ def test_many_modules_are_folded_into_one_row_and_lose_nothing(published: Explan
     assert re.fullmatch(r"\(\d+ others\)", by_module[-1][0].text)
     calls = [sum(int(row[1].text) for row in rows) for rows in (by_operation, by_module)]
     assert calls[0] == calls[1]
+
+
+@pytest.mark.parametrize(("name", "mode", "passes"), [("se", "train", 2), ("emau", "infer", 3)])
+def test_no_pass_is_recorded_twice(
+    name: str, mode: Any, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inference and training of the form that is built, and inference of the published one."""
+    recorded: list[tuple[type, str]] = []
+    run = one_pass.Recording.run
+
+    def counted(recording: one_pass.Recording) -> Any:
+        recorded.append((type(recording.module), recording.wanted.mode))
+        return run(recording)
+
+    monkeypatch.setattr(one_pass.Recording, "run", counted)
+    told = api.explain(name, (1, 16, 6, 5), mode=mode, counters=())
+    assert len(recorded) == passes
+    assert told.trace.mode == mode
 
 
 def test_it_reads_at_100_columns() -> None:

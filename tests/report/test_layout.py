@@ -160,3 +160,47 @@ def test_classes_of_one_name_are_told_apart_by_their_files() -> None:
     ]
     of_one_file = [replace(own, case=replace(own.case, module=f"{v}/m.py:Mixer", options={})) for v in "ab"]
     assert [cell.text for cell in column(grid(of_one_file), "title")] == ["a/m.py:Mixer", "b/m.py:Mixer"]
+
+
+def under(row: Record, **conditions: object) -> Record:
+    """A record as it would be of its case under other conditions."""
+    return replace(row, case=replace(row.case, **conditions))  # type: ignore[arg-type]
+
+
+def test_rows_are_grouped_by_threads_and_runtime_and_the_title_says_what_they_share() -> None:
+    rows = [
+        replace(under(row, threads=n, runtime=runtime), threads={"torch": n})
+        for n in (1, 4)
+        for runtime in ("eager", "compile")
+        for row in (record("emau"), record("afnb"))
+    ]
+    table = grid(rows)
+    assert [(group.label, len(group.rows)) for group in table.groups] == [
+        ("eager · 1 CPU thread", 2),
+        ("compiled · 1 CPU thread", 2),
+        ("eager · 4 CPU threads", 2),
+        ("compiled · 4 CPU threads", 2),
+    ]
+    assert "thread" not in table.title
+    assert "4 CPU threads" in grid(rows[4:]).title
+    assert "2 CPU threads" not in grid(rows[4:]).title, "of the machine, which these did not take"
+    assert "1 CPU thread ·" in f"{grid(rows[:2]).title} ·"
+
+
+def test_rows_of_one_module_are_told_apart_by_the_options_that_vary() -> None:
+    rows = [under(record("emau"), options={"bases": k, "iterations": 3}) for k in (32, 64)]
+    assert [cell.text for cell in column(grid(rows), "title")] == ["EMAUnit, bases=32", "EMAUnit, bases=64"]
+    both = [under(row, implementation=form) for row in rows for form in ("fast", "published")]
+    assert {cell.text for cell in column(grid(both), "title")} == {"EMAUnit, bases=32", "EMAUnit, bases=64"}
+
+
+def test_compiled_rows_say_how_long_that_took_and_where_the_graph_broke() -> None:
+    row = under(record("emau"), runtime="compile")
+    compiled = replace(row, compile_s=3.25, graph_breaks={"a print": 2, "a loop": 1})
+    table = grid([compiled, record("emau")])
+    assert [cell.text for cell in column(table, "compile_s")] == ["3.250", "–"]
+    assert [cell.text for cell in column(table, "graph_breaks")] == ["3", "–"]
+    assert "Graph breaks: EMAUnit: a print ×2, a loop." in table.notes
+    assert "compile_s" not in [heading.name for heading in grid([record("emau")]).headings]
+    frame = summary([compiled])
+    assert "graph breaks: a print ×2, a loop" in frame.loc[0, "reason"]

@@ -93,6 +93,8 @@ def test_a_fit_without_some_points_says_which_are_missing() -> None:
         ({"sizes": [(8, 16), (16, 16), (32, 16)]}, "height"),
         ({"sizes": [(8, 8), (8, 16), (8, 32)]}, "width"),
         ({"channels": [16, 32, 64]}, "channels"),
+        ({"batch": [1, 2, 4]}, "batch"),
+        ({"threads": [1, 2, 4]}, "threads"),
     ],
 )
 def test_the_axis_is_what_differs(conditions: dict, axis: str) -> None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from ctxbench.tracing import Trace, register_formula, trace, views
@@ -291,3 +292,11 @@ def test_a_package_offers_formulas_by_an_entry_point(tmp_path: Path) -> None:
         check=True,
     )
     assert ran.stdout == f"{11 * 30}\n"
+
+
+def test_tensors_are_found_as_torch_finds_them_however_they_are_packed() -> None:
+    a, b, c = (torch.zeros(side) for side in (1, 2, 3))
+    packed = ([a, (b, None), {"x": c}], 1, torch.float32, torch.max(torch.zeros(2, 2), 1), [[a], "no"])
+    tensors = [leaf for leaf in tree_leaves(packed) if isinstance(leaf, Tensor)]
+    assert len(tensors) == 6
+    assert all(x is y for x, y in zip(registry.tensors_in(packed), tensors, strict=True))

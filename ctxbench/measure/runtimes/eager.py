@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import nn
 
+from ctxbench.measure.runtimes import Compilation
+from ctxbench.measure.threads import threads
 from ctxbench.subject.interface import Given
 
 
@@ -24,3 +26,11 @@ class Eager:
     def versions(self) -> dict[str, str]:
         """Nothing beside torch."""
         return {}
+
+    def threads(self) -> dict[str, int]:
+        """Those of torch and what it calls."""
+        return threads()
+
+    def compilation(self) -> Compilation:
+        """None."""
+        return Compilation()

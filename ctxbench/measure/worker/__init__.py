@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError, is_out_of_memory
+from ctxbench.measure.threads import set_threads
 from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
@@ -31,6 +32,8 @@ def main(pipe: Connection, case: Case) -> None:
     While a request takes long, each call of the module that it finishes is told by :data:`ALIVE`.
     """
     _be_expendable()
+    if case.threads is not None:
+        set_threads(case.threads)
     from ctxbench.measure.worker.measurement import Measurement
 
     gc.freeze()  # collections between rounds need not visit what was imported

@@ -12,13 +12,18 @@ from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.measure import nvml
 from ctxbench.measure.environment import ceilings, environment
-from ctxbench.measure.runtimes import new_runtime
+from ctxbench.measure.runtimes import Runtime, new_runtime
 from ctxbench.measure.worker import behaviour, latency, memory
 from ctxbench.measure.worker.call import MeasuredCall, build_call, check_same_shape, placed
 from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
+
+TRIES = 3
+"""To take a round of samples in which nothing is compiled."""
+OF_EAGER = dict.fromkeys(("peak_pred_bytes", "reserved_sim_bytes"), "predicted for eager execution alone")
+"""Fields that are known before a case runs, and say nothing of another runtime."""
 
 
 class Measurement:
@@ -28,6 +33,7 @@ class Measurement:
         """``progress`` is called whenever the module has finished a call."""
         self._case, self._progress = case, progress
         self._call: MeasuredCall
+        self._runtime: Runtime
         self._clock: latency.Clock
         self._expected_ms = 0.0
 
@@ -40,11 +46,15 @@ class Measurement:
             if name not in COUNTERS:
                 raise UserError(f"unknown counter {name!r}; known: {', '.join(COUNTERS)}")
         environments = {device: environment(device) for device in dict.fromkeys(c.device for c in cases)}
-        kinds = dict.fromkeys((case.device, case.dtype) for case in cases)
+        kinds = {(case.device, case.ceiling): case for case in cases}
         return {
             "environments": environments,
             "ceilings": {
-                device: {dtype: ceilings(device, dtype) for d, dtype in kinds if d == device}
+                device: {
+                    name: ceilings(device, case.dtype, case.threads)
+                    for (d, name), case in kinds.items()
+                    if d == device
+                }
                 for device in environments
             },
         }
@@ -92,10 +102,15 @@ class Measurement:
         """Build, measure memory and warm up; the fields of the record that this yields."""
         module = placed(self._case, build_case(self._case))
         before = behaviour.state_of(module)
-        runtime = new_runtime(self._case.runtime)
+        runtime = self._runtime = new_runtime(self._case.runtime)
         call = build_call(self._case, module, runtime)
         self._progress()
-        warnings = [*behaviour.changed(before, module), *behaviour.not_finite(call)]
+        took = runtime.threads()
+        warnings = [
+            *behaviour.changed(before, module),
+            *behaviour.not_finite(call),
+            *self._other_threads(took),
+        ]
         self._progress()
         measured, reasons = memory.measure(call, self._case.device)
         self._progress()
@@ -104,22 +119,45 @@ class Measurement:
         self._clock = latency.CudaClock(self._case.device) if cuda else latency.CpuClock()
         times = latency.warm_up(self._clock, call, self._progress)
         self._expected_ms = times[-1]
+        compilation = runtime.compilation()
+        of_eager = {} if self._case.runtime == "eager" else OF_EAGER
         return {
             **measured,
+            **dict.fromkeys(of_eager),
+            "threads": took,
+            "compile_s": compilation.seconds,
+            "graph_breaks": compilation.graph_breaks,
             "params": sum(p.numel() for p in module.parameters()),
             "warmup": len(times),
             "cache": self._clock.cache,
             "runtime": runtime.versions(),
             "warnings": warnings,
-            "reasons": {**reasons, **self._throttle_reason()},
+            "reasons": {**reasons, **of_eager, **self._throttle_reason()},
         }
 
     def sample(self, budget_s: float) -> tuple[list[float], bool]:
-        """One round of samples in ms, and whether the device was throttled at its end."""
-        times = latency.sample(self._clock, self._call, budget_s, self._expected_ms, self._progress)
+        """One round of samples in ms, and whether the device was throttled at its end.
+
+        A round in which the module was compiled again is taken anew.
+        """
+        for _ in range(TRIES):
+            before = self._runtime.compilation().times
+            times = latency.sample(self._clock, self._call, budget_s, self._expected_ms, self._progress)
+            if self._runtime.compilation().times == before:
+                break
+        else:
+            raise UserError(
+                f"compiled again in each of {TRIES} rounds, so that no sample is of the module alone"
+            )
         with contextlib.suppress(nvml.NvmlError):  # prepare has put the reason into the record
             return times, self._clock.is_throttled()
         return times, False
+
+    def _other_threads(self, took: dict[str, int]) -> list[str]:
+        """The libraries that take other threads than the case asks for."""
+        asked = self._case.threads
+        other = [f"{library} takes {n}" for library, n in took.items() if asked not in (None, n)]
+        return [f"asked for {asked} threads, but {', '.join(other)}"] if other else []
 
     def _throttle_reason(self) -> dict[str, str]:
         try:

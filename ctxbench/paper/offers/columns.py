@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 from ctxbench.counters import LEAF_RULE
-from ctxbench.measure.records import Record
+from ctxbench.measure.records import Record, why_empty
 from ctxbench.paper.comparison import compare, printed_for
 from ctxbench.paper.comparison_sheet import table10_grid
-from ctxbench.report.columns import why_empty
 from ctxbench.table.column import Column, Extra
 from ctxbench.table.grid import Grid
 

@@ -11,6 +11,7 @@ from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.environment import environment, fingerprint
 from ctxbench.measure.folder import PLAN, Plan, Run, RunFolder, Settings
+from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.records import Record
 from ctxbench.measure.stats import NOISY
 from ctxbench.paper.comparison import (
@@ -51,7 +52,7 @@ def table10(
     device: str = "cpu",
     quick: bool = False,
     command: Sequence[str] = (),
-    progress: Callable[[session.RunProgress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> Sheet:
     """Measure Table 10's modules, in the published and the fast form, at the paper's shape or another.
 
@@ -141,7 +142,7 @@ def _run(
     cases: Sequence[Case],
     settings: Settings,
     command: Sequence[str],
-    progress: Callable[[session.RunProgress], None] | None,
+    progress: Callable[[RunProgress], None] | None,
 ) -> Run:
     """Measure, or go on with what ``folder`` holds."""
     if not (folder / PLAN).exists():

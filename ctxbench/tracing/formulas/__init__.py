@@ -22,7 +22,7 @@ by name, adds nothing, and makes every count with it a lower bound.
 """
 
 from ctxbench.tracing.formulas import attention, convolutions, elementwise, kernels, products
-from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula
+from ctxbench.tracing.formulas.registry import PRODUCTS, Kind, base_name, cost, register_formula, tensors_in
 from ctxbench.tracing.formulas.taken import Taken, taken
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "products",
     "register_formula",
     "taken",
+    "tensors_in",
 ]

@@ -17,6 +17,19 @@ Kind = Literal["product", "elementwise", "move", "view", "unknown"]
 ENTRY_POINT_GROUP = "ctxbench.formulas"
 
 
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Every tensor among the arguments or results of an operation, in order."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if type(tree) in (tuple, list):
+        return [tensor for branch in tree for tensor in tensors_in(branch)]
+    if type(tree) is dict:
+        return [tensor for branch in tree.values() for tensor in tensors_in(branch)]
+    if tree is None or type(tree) in (int, bool, float):
+        return []
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
 class Cost(NamedTuple):
     """MACs and element-wise operations of one call."""
 
@@ -42,18 +55,17 @@ class Call:
     @property
     def input(self) -> Tensor:
         """The first tensor among the arguments, lists among them looked into."""
-        return next(leaf for leaf in tree_leaves((self.args, self._kwargs)) if isinstance(leaf, Tensor))
+        return tensors_in((self.args, self._kwargs))[0]
 
     @property
     def out(self) -> Tensor:
         """The first tensor that was returned."""
-        return next(leaf for leaf in tree_leaves(self._result) if isinstance(leaf, Tensor))
+        return tensors_in(self._result)[0]
 
     @property
     def has_floats(self) -> bool:
         """Whether any tensor that goes in or comes out holds floating-point numbers, or complex ones."""
-        leaves = tree_leaves((self.args, self._kwargs, self._result))
-        tensors = (leaf for leaf in leaves if isinstance(leaf, Tensor))
+        tensors = tensors_in((self.args, self._kwargs, self._result))
         return any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors)
 
 
@@ -155,6 +167,7 @@ def _operation_name(op: Any) -> str:
     return qualified.removeprefix("aten::").rstrip("_")
 
 
+@cache
 def base_name(func: Any) -> str:
     """The operation's name without overload, and without the namespace ``aten``; ``addmm_`` is ``addmm``.
 

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
-from ctxbench.tracing.formulas.registry import Call, base_name
+from ctxbench.tracing.formulas.registry import Call, base_name, tensors_in
 
 FLOAT = 4
 """Bytes of a float32."""
@@ -66,7 +65,7 @@ def outputs(call: Call) -> int:
     """Bytes of what a call returns; 0 where it writes into an argument."""
     if call._func._schema.is_mutable:
         return 0
-    return size(*(leaf for leaf in tree_leaves(call._result) if isinstance(leaf, Tensor)))
+    return size(*tensors_in(call._result))
 
 
 def suggested_format(x: Tensor) -> torch.memory_format:

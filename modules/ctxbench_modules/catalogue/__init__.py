@@ -1,6 +1,6 @@
 """The catalogue: what is known of each context module without building it, a file a family.
 
-Imports no torch, and named tuples rather than dataclasses, so that listing stays fast.
+Imports no torch.
 """
 
 from ctxbench_modules.catalogue.channel import CHANNEL
@@ -24,6 +24,7 @@ _BY_FAMILY = {
     "frequency": FREQUENCY,
 }
 FAMILIES = tuple(_BY_FAMILY)
-SPECS: dict[str, Spec] = {
-    spec.name: spec._replace(family=family) for family, specs in _BY_FAMILY.items() for spec in specs
-}
+SPECS: dict[str, Spec] = {spec.name: spec for specs in _BY_FAMILY.values() for spec in specs}
+for _family, _specs in _BY_FAMILY.items():
+    for _spec in _specs:
+        _spec.family = _family

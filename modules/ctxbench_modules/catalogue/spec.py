@@ -1,27 +1,35 @@
-"""What is known of a context module without building it: the entry, and the families there are."""
+"""What is known of a context module without building it.
 
-from typing import NamedTuple
+Imports nothing, for which a named tuple or a dataclass would have to, so that listing stays fast.
+"""
 
 
-class Spec(NamedTuple):
+class Spec:
     """A context module as a catalogue entry.
 
     ``target`` is ``package.module:Class``; ``complexity`` is the order claimed by the paper for one forward
-    pass (C channels, n = H·W positions, r ranks, d latent nodes, k bases, S sampled positions). ``forms`` are
-    the forms there are, the quickest first: a module without a quicker exact one has its single form.
+    pass (C channels, n = H·W positions, r ranks, d latent nodes, k bases, S sampled positions or units of a
+    memory). ``forms`` are the forms there are, the quickest first: a module without a quicker exact one has
+    its single form.
     ``cite`` is the paper's key in ``papers.bib``; empty for a module that is not built in. ``licence`` is
     that of the released code the module is held against, not the module's own; empty where that code has
     none. ``family`` is the file of this folder that has the entry, and follows from it.
     """
 
-    name: str
-    title: str
-    target: str
-    paper: str
-    year: int
-    url: str
-    complexity: str
-    forms: tuple[str, ...] = ("fast", "published")
-    cite: str = ""
-    licence: str = ""
-    family: str = ""
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        target: str,
+        paper: str,
+        year: int,
+        url: str,
+        complexity: str,
+        forms: tuple[str, ...] = ("fast", "published"),
+        cite: str = "",
+        licence: str = "",
+    ) -> None:
+        self.name, self.title, self.target = name, title, target
+        self.paper, self.year, self.url = paper, year, url
+        self.complexity, self.forms, self.cite, self.licence = complexity, forms, cite, licence
+        self.family = ""

@@ -1,0 +1,38 @@
+"""No form wins time by more memory than the published form has at its peak."""
+
+from importlib import import_module
+from typing import Literal
+
+import pytest
+from torch import nn
+
+from ctxbench.paper.offers.presets import configurations
+from ctxbench.tracing import trace, views
+from ctxbench_modules.specs import SPECS
+
+TWO_FORMS = [name for name, spec in SPECS.items() if "fast" in spec.forms]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["infer", "train"])
+@pytest.mark.parametrize("shape", [(1, 512, 64, 64), (2, 256, 48, 80), (1, 512, 97, 97)], ids=str)
+@pytest.mark.parametrize("preset", [None, "table10"])
+@pytest.mark.parametrize("name", TWO_FORMS)
+def test_the_fast_form_peaks_no_higher_than_the_published(
+    name: str, preset: str | None, shape: tuple[int, int, int, int], mode: Literal["infer", "train"]
+) -> None:
+    options = {} if preset is None else configurations(shape[1]).get(name)
+    if options is None:
+        pytest.skip("the preset has no such block")
+    if name == "reconet":
+        options = {**options, "size": shape[2:]}
+    module, _, cls = SPECS[name].target.partition(":")
+
+    def peak(form: str) -> int:
+        def build() -> nn.Module:
+            block: nn.Module = getattr(import_module(module), cls)(shape[1], implementation=form, **options)
+            return block
+
+        return views.peak_bytes(trace(build, shape, mode=mode))
+
+    assert 0 < peak("fast") <= peak("published")
