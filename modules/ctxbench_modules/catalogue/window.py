@@ -94,6 +94,8 @@ WINDOW = (
         url="https://arxiv.org/abs/2103.06255",
         complexity="O(C²HW)",
         cite="li2021involution",
+        forms=("single",),
+        licence="MIT",
     ),
     Spec(
         name="window",
