@@ -210,7 +210,7 @@ def test_blocks_that_nobody_here_wrote(name: str, train: bool) -> None:
 
 
 SCRATCH = ("lambda", "sra", "lka", "msca")
-"""Whose convolutions the rules are not for, and which take scratch: wide ones, with a stride, depthwise ones."""
+"""Whose convolutions the rules are not for, and which take scratch: wide, with a stride, depthwise."""
 
 
 @fitted
