@@ -155,9 +155,11 @@ class BottleneckAttention(nn.Module):
         rows, columns = self.height[self._offsets(self.size[0])], self.width[self._offsets(self.size[1])]
         of_rows = torch.einsum("nhxyd,xad->nhxya", maps, rows)  # (N, h, H, W, H)
         of_columns = torch.einsum("nhxyd,ybd->nhxyb", maps, columns)  # (N, h, H, W, W)
-        both = of_rows[..., None] + of_columns[..., None, :]  # (N, h, H, W, H, W)
-        bias = both.flatten(4).flatten(2, 3)  # (N, h, n, n)
-        return functional.scaled_dot_product_attention(q, k, v, bias, scale=1.0)  # (N, h, n, d)
+        logits = q @ k.mT  # (N, h, n, n)
+        by_place = logits.view(*of_rows.shape, -1)  # (N, h, H, W, H, W)
+        by_place += of_rows[..., None]
+        by_place += of_columns[..., None, :]
+        return logits.softmax(dim=3) @ v  # (N, h, n, d)
 
     def _offsets(self, side: int) -> Tensor:
         """A key's place less a query's, from 0: (query, key)."""

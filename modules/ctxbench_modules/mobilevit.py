@@ -12,7 +12,7 @@ sets attend apart. The W are 1×1 convolutions. X is the input, C×n/p² for eac
     c = Σ over the set of s ⊙ (W_k X + b_k)            C         context vector
     Y = W_o (ReLU(W_v X + b_v) ⊙ c) + b_o              C×n/p²
 
-``fast`` pools X with the scores before W_k, as they sum to one: c = W_k (X sᵀ) + b_k. That is Cn + p²C²
+``fast`` pools X with the scores before W_k, as they sum to one: c = W_k (X sᵀ) + b_k. That is p²C²
 multiplications in place of C²n, where that is fewer.
 
 Differs from the paper: nothing.
@@ -64,26 +64,25 @@ class SeparableSelfAttention(nn.Module):
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         (height, width), p = x.shape[2:], self.patch
         x = _resample(x, (height + -height % p, width + -width % p))  # (N, C, p·h, p·w)
-        channels, positions = self.in_channels, x.shape[2] * x.shape[3]
-        fewer = positions + p * p * channels < channels * positions
+        channels = self.in_channels
         weights = torch.split(self.qkv.weight, [1, channels, channels])  # (1, C, 1, 1), (C, C, 1, 1) twice
         biases = torch.split(self.qkv.get_parameter("bias"), [1, channels, channels])  # (1,), (C,) twice
-        if self.implementation == "fast" and fewer:
-            scores = self._scores(functional.conv2d(x, weights[0], biases[0]))  # (N, 1, p, p, h·w)
-            pooled = (_sets(x, p).permute(0, 2, 3, 1, 4) @ scores.permute(0, 2, 3, 4, 1)).squeeze(4)
-            pooled = pooled.permute(0, 3, 1, 2)  # (N, C, p, p)
+        if self.implementation == "fast" and p * p < x.shape[2] * x.shape[3]:
+            scores = self._scores(functional.conv2d(x, weights[0], biases[0]))  # (N, 1, h, p, w, p)
+            pooled = (_tiled(x, p) * scores).sum((2, 4))  # (N, C, p, p)
             context = functional.conv2d(pooled, weights[1], biases[1])  # (N, C, p, p)
             values = functional.conv2d(x, weights[2], biases[2])  # (N, C, p·h, p·w)
         else:
             query, keys, values = torch.split(self.qkv(x), [1, channels, channels], dim=1)
-            context = (_sets(keys, p) * self._scores(query)).sum(4)  # (N, C, p, p)
+            context = (_tiled(keys, p) * self._scores(query)).sum((2, 4))  # (N, C, p, p)
         tiled = _tiled(functional.relu(values), p)  # (N, C, h, p, w, p)
         y = self.proj((tiled * context[:, :, None, :, None]).reshape(x.shape))  # (N, C, p·h, p·w)
         return _resample(y, (height, width))
 
     def _scores(self, query: Tensor) -> Tensor:
-        """(N, 1, p·h, p·w) to the context scores, (N, 1, p, p, h·w)."""
-        return _sets(query, self.patch).softmax(dim=4)
+        """(N, 1, p·h, p·w) to the context scores, (N, 1, h, p, w, p)."""
+        sets = _tiled(query, self.patch).permute(0, 1, 3, 5, 2, 4)  # (N, 1, p, p, h, w)
+        return sets.flatten(4).softmax(dim=4).view(sets.shape).permute(0, 1, 4, 2, 5, 3)
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' ``LinearSelfAttention``.
@@ -106,11 +105,6 @@ def _tiled(x: Tensor, patch: int) -> Tensor:
     """(N, C, p·h, p·w) to its patches, (N, C, h, p, w, p)."""
     n, c, height, width = x.shape
     return x.reshape(n, c, height // patch, patch, width // patch, patch)  # (N, C, h, p, w, p)
-
-
-def _sets(x: Tensor, patch: int) -> Tensor:
-    """(N, C, p·h, p·w) to (N, C, p, p, h·w): the positions at the same place in their patches together."""
-    return _tiled(x, patch).permute(0, 1, 3, 5, 2, 4).flatten(4)  # (N, C, p, p, h·w)
 
 
 def _resample(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -78,12 +78,16 @@ class ParNetBlock(nn.Module):
     def _merged(self, x: Tensor) -> Tensor:
         """What the last non-linearity takes, (N, C, H, W), by one convolution and one scale of X."""
         (of_x, shift), (of_3, shift_3), (of_1, shift_1) = map(_affine, (self.bn, self.bn3, self.bn1))
-        point = functional.pad(self.conv1.weight, (1, 1, 1, 1))  # (C, C, 3, 3), zero but for its centre
-        kernel = self.conv3.weight * of_3 + point * of_1  # (C, C, 3, 3)
         means = x.mean((2, 3), keepdim=True) * of_x[:, 0] + shift  # (N, C, 1, 1), of B
         gate = self.squeeze(means).sigmoid()  # (N, C, 1, 1)
-        y = functional.conv2d(x, kernel, (shift_3 + shift_1).flatten(), padding=1)  # (N, C, H, W)
+        y = functional.conv2d(x, self._kernel(of_3, of_1), (shift_3 + shift_1).flatten(), padding=1)
         return y + torch.addcmul(shift * gate, x, of_x[:, 0] * gate)  # (N, C, H, W)
+
+    def _kernel(self, of_3: Tensor, of_1: Tensor) -> Tensor:
+        """F and W, scaled by (C, 1, 1, 1) each, as one kernel (C, C, 3, 3)."""
+        kernel = self.conv3.weight * of_3  # (C, C, 3, 3)
+        kernel[:, :, 1:2, 1:2] += self.conv1.weight * of_1  # (C, C, 1, 1)
+        return kernel
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' ``RepVGGBlock`` with ``se_block``, not yet merged.

@@ -16,11 +16,12 @@ channels each; the W are 1×1 convolutions. X is the input as C×n; for each hea
 
 τ is a scalar a head that starts at one.
 
-``fast`` takes everything from the Gram matrix G = X̃ X̃ᵀ of X̃ = [X; 1]: with W̃ = [W, b], Q Kᵀ = W̃_q G W̃_kᵀ and
-the squared lengths are the diagonals of W̃_q G W̃_qᵀ and W̃_k G W̃_kᵀ; then W_o A W̃_v is one matrix of C×(C+1) on
-X̃. That is 2C²n + O(C³) multiplications in place of 4C²n + 2C²n/h, where that is fewer. A length from the
-Gram matrix has the rounding error of the largest product that cancels in it, so that in half precision the
-published order is taken.
+``fast`` takes everything from the Gram matrix G = X' X'ᵀ of X less its mean μ over the positions. With
+m = W μ + b, Q Kᵀ is W_q G W_kᵀ + n m_q m_kᵀ before the division, and the squared lengths are the diagonals of
+W_q G W_qᵀ + n m_q m_qᵀ and of the same for K; then W_o A [W_v, b_v] is one matrix of C×(C+1) on X. That is
+2C²n + O(C³) multiplications in place of 4C²n + 2C²n/h, where that is fewer. A length so found has the
+rounding error of the largest products that cancel in it, so that in half precision the published order is
+taken.
 
 Differs from the paper: nothing.
 
@@ -79,7 +80,7 @@ class XCA(nn.Module):
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         c, positions, head = x.shape[1], x.shape[2] * x.shape[3], x.shape[1] // self.heads
-        folded = (c + 1) ** 2 * (positions + 2 * c) + (2 * head + c) * c * (c + 1) + c * c * positions
+        folded = c * (2 * c * positions + 3 * c * c + 3 * c + 2 * c * head + head)
         exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
         fewer = folded < (4 * c + 2 * head) * c * positions
         if self.implementation == "fast" and exact and fewer:
@@ -94,17 +95,26 @@ class XCA(nn.Module):
     def _folded(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape, from the Gram matrix."""
         flat = x.flatten(2)  # (N, C, H·W)
-        extended = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)  # (N, C+1, H·W)
-        gram = extended @ extended.mT  # (N, C+1, C+1)
-        weights = torch.cat([self.qkv.weight.flatten(1), self.qkv.get_parameter("bias")[:, None]], dim=1)
-        q, k, v = weights.view(3, self.heads, -1, weights.shape[1])  # (h, c, C+1) each
-        of_q = (q.flatten(0, 1) @ gram).view(len(x), *q.shape)  # (N, h, c, C+1)
-        of_k = (k.flatten(0, 1) @ gram).view(len(x), *k.shape)  # (N, h, c, C+1)
-        scale = _inverse_length(of_q, q).unsqueeze(3) * _inverse_length(of_k, k).unsqueeze(2)  # (N, h, c, c)
-        attention = (of_q @ k.mT * scale * self.temperature).softmax(dim=-1)  # (N, h, c, c)
-        mixed = self.proj.weight.flatten(1) @ (attention @ v).flatten(1, 2)  # (N, C, C+1)
-        shift = mixed[:, :, -1:] + self.proj.get_parameter("bias")[:, None]  # (N, C, 1)
-        return torch.baddbmm(shift, mixed[:, :, :-1], flat).view(x.shape)  # (N, C, H, W)
+        means = flat.mean(2, keepdim=True)  # (N, C, 1)
+        centred = flat - means  # (N, C, H·W)
+        gram = centred @ centred.mT  # (N, C, C)
+        weight, bias = self.qkv.weight.flatten(1), self.qkv.get_parameter("bias")[:, None]  # (3C, C), (3C, 1)
+        of_qk, of_v = torch.split(weight, [2 * x.shape[1], x.shape[1]])  # (2C, C), (C, C)
+        bias_qk, bias_v = torch.split(bias, [2 * x.shape[1], x.shape[1]])  # (2C, 1), (C, 1)
+        shift = (of_qk @ means + bias_qk) * math.sqrt(flat.shape[2])  # (N, 2C, 1), √n m
+        image = of_qk @ gram  # (N, 2C, C)
+        squares = ((image * of_qk).sum(2, keepdim=True) + shift.square()).clamp(min=_EPS**2)  # (N, 2C, 1)
+        heads = (len(x), 2, self.heads, -1, 1)
+        shift_q, shift_k = shift.view(heads).unbind(1)  # (N, h, c, 1) each
+        inverse_q, inverse_k = squares.rsqrt().view(heads).unbind(1)  # (N, h, c, 1) each
+        image_q = image.view(len(x), 2, self.heads, -1, x.shape[1])[:, 0]  # (N, h, c, C)
+        of_k = of_qk.view(2, self.heads, -1, x.shape[1])[1]  # (h, c, C)
+        products = image_q @ of_k.mT + shift_q * shift_k.mT  # (N, h, c, c)
+        attention = (products * (inverse_q * inverse_k.mT) * self.temperature).softmax(dim=-1)  # (N, h, c, c)
+        values = torch.cat([of_v, bias_v], dim=1).view(self.heads, -1, x.shape[1] + 1)  # (h, c, C+1)
+        mixed = self.proj.weight.flatten(1) @ (attention @ values).flatten(1, 2)  # (N, C, C+1)
+        last = mixed[:, :, -1:] + self.proj.get_parameter("bias")[:, None]  # (N, C, 1)
+        return torch.baddbmm(last, mixed[:, :, :-1], flat).view(x.shape)  # (N, C, H, W)
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' module, whose names are those of this module.
@@ -118,8 +128,3 @@ class XCA(nn.Module):
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
         self.load_state_dict({name: state[name].reshape(value.shape) for name, value in own.items()})
-
-
-def _inverse_length(image: Tensor, weight: Tensor) -> Tensor:
-    """One over the lengths of the rows of W̃ X̃, (N, h, c), from W̃ G (N, h, c, C+1) and W̃ (h, c, C+1)."""
-    return (image * weight).sum(3).clamp(min=_EPS**2).rsqrt()

@@ -1,14 +1,14 @@
 """No form wins time by more memory than the published form has at its peak."""
 
-from importlib import import_module
 from typing import Literal
 
 import pytest
 from torch import nn
 
 from ctxbench.paper.offers.presets import configurations
+from ctxbench.subject import bind
 from ctxbench.tracing import trace, views
-from ctxbench_modules.specs import SPECS
+from ctxbench_modules import SPECS
 
 TWO_FORMS = [name for name, spec in SPECS.items() if "fast" in spec.forms]
 
@@ -24,14 +24,10 @@ def test_the_fast_form_peaks_no_higher_than_the_published(
     options = {} if preset is None else configurations(shape[1]).get(name)
     if options is None:
         pytest.skip("the preset has no such block")
-    if name == "reconet":
-        options = {**options, "size": shape[2:]}
-    module, _, cls = SPECS[name].target.partition(":")
 
     def peak(form: str) -> int:
         def build() -> nn.Module:
-            block: nn.Module = getattr(import_module(module), cls)(shape[1], implementation=form, **options)
-            return block
+            return bind.build(name, shape[1], shape[2:], form, **options)
 
         return views.peak_bytes(trace(build, shape, mode=mode))
 

@@ -107,4 +107,15 @@ CHANNEL = (
         forms=("single",),
         licence="Apache-2.0",
     ),
+    Spec(
+        name="polarized",
+        title="Polarized",
+        target="ctxbench_modules.polarized:PolarizedSelfAttention",
+        paper="Liu et al., Polarized Self-Attention: Towards High-quality Pixel-wise Regression, arXiv",
+        year=2021,
+        url="https://arxiv.org/abs/2107.00782",
+        complexity="O(CHW)",
+        cite="liu2021polarized",
+        licence="Apache-2.0",
+    ),
 )
