@@ -11,7 +11,8 @@ from ctxbench.measure import stats
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY
-from ctxbench.report.layout import common, conditions, grouped, title
+from ctxbench.report.layout import title
+from ctxbench.report.view import common, conditions, grouped
 from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
@@ -110,7 +111,7 @@ class RunDiff(Result):
         if self._smallest_told:
             grid.notes.append(
                 f"With these samples {self._smallest_told} by case: below it the interval holds 1, and the "
-                "verdict is SAME or UNCLEAR. SLOWER and FASTER ask for the threshold too."
+                "verdict is SAME or UNCLEAR. One of the other two asks for the threshold too."
             )
         if self.exit_code == 3:
             grid.findings.append("No case was measured in both runs: nothing was compared.")

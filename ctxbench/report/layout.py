@@ -27,11 +27,10 @@ from ctxbench.report.columns import (
     missed,
     status,
 )
-from ctxbench.report.view import ALL, View
+from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
 from ctxbench.subject.bind import is_built_in
 from ctxbench.subject.binding.layouts import is_map_in, layout_of
-from ctxbench.subject.case import Case
 from ctxbench.subject.expression import SIZES
 from ctxbench.subject.registry import Spec, spec
 from ctxbench.table.column import Column, lay_out
@@ -86,8 +85,7 @@ def grid(records: Sequence[Record], view: View = ALL) -> Grid:
 def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
     """The column of names; those of the user's own modules are set off where others stand beside them."""
     mixed = len({is_built_in(record.case.module) for record in records}) > 1
-    words = names(records) if with_form else [title(record, records) for record in records]
-    named = dict(zip(map(id, records), words, strict=True))
+    named = dict(zip(map(id, records), names(records, with_form=with_form), strict=True))
     return Column(
         "title", "module", lambda record: named[id(record)], kind="text",
         emphasis=lambda record: mixed and not is_built_in(record.case.module),
@@ -105,7 +103,7 @@ def caption(records: Sequence[Record]) -> str:
     return " · ".join([*common(records), *_machine(records)])
 
 
-def names(records: Sequence[Record]) -> list[str]:
+def names(records: Sequence[Record], *, with_form: bool = True) -> list[str]:
     """Each module's title, with form and options where ``records`` hold the module in several."""
     forms: dict[str, set[str]] = {}
     alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -121,52 +119,10 @@ def names(records: Sequence[Record]) -> list[str]:
             for key, value in case.options.items()
             if any(other.get(key) != value for other in others)
         ]
-        form = [case.implementation] if len(forms[case.module]) > 1 else []
+        form = [case.implementation] if with_form and len(forms[case.module]) > 1 else []
         return ", ".join([title(record, records), *form, *options])
 
     return [name(record) for record in records]
-
-
-def conditions(case: Case) -> tuple[str, ...]:
-    """What a case was measured under, module and options aside, each condition as text.
-
-    That of the threads is empty where a case takes those there are.
-    """
-    shape = "×".join(map(str, case.shape))
-    runtime = "compiled" if case.runtime == "compile" else case.runtime
-    threads = "" if case.threads is None else in_threads(case.threads)
-    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, runtime, threads)
-
-
-def in_threads(number: int) -> str:
-    """So many CPU threads, in words."""
-    return f"{number} CPU thread{'s' if number > 1 else ''}"
-
-
-def family(case: Case) -> tuple[str, ...]:
-    """What a case was measured under, its size aside."""
-    return (f"batch {case.batch}", f"{case.channels} channels", *conditions(case)[1:])
-
-
-Parts = Callable[[Case], tuple[str, ...]]
-
-
-def grouped(records: Sequence[Record], parts: Parts = conditions) -> list[tuple[str, list[Record]]]:
-    """Group records by conditions, smallest input first; a label names what the groups do not share."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for record in sorted(records, key=lambda r: r.case.shape):
-        groups.setdefault(parts(record.case), []).append(record)
-    shared = common(records, parts)
-    return [
-        (" · ".join(part for part in key if part and part not in shared), group)
-        for key, group in groups.items()
-    ]
-
-
-def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
-    """The conditions that all records share."""
-    every = [parts(record.case) for record in records]
-    return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1 and same[0]]
 
 
 def _machine(records: Sequence[Record]) -> list[str]:

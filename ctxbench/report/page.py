@@ -11,7 +11,8 @@ from ctxbench.files import write_text
 from ctxbench.measure.folder import Plan
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import columns
-from ctxbench.report.layout import conditions, names, title
+from ctxbench.report.layout import names, title
+from ctxbench.report.view import conditions
 from ctxbench.table.column import Column, significant
 from ctxbench.table.grid import EMPTY, Grid
 from ctxbench.table.html import grid_html

@@ -16,10 +16,10 @@ from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report import plots
 from ctxbench.report.columns import status, summary
-from ctxbench.report.layout import Parts, caption, conditions, family, grouped
+from ctxbench.report.layout import caption
 from ctxbench.report.page import write_page
 from ctxbench.report.tables import grids, latex, markdown, write_latex
-from ctxbench.report.view import ALL, View
+from ctxbench.report.view import ALL, Parts, View, conditions, family, grouped
 from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result

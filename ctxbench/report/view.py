@@ -1,9 +1,9 @@
-"""How somebody wants to see a table of records: which columns, in which order, at how many digits."""
+"""How records are seen in a table: which columns, in which order and groups, at how many digits."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY, columns, counter, summary
 from ctxbench.subject.bind import is_built_in
+from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, frame
 
 if TYPE_CHECKING:
@@ -120,3 +121,45 @@ def _column(name: str, known: dict[str, Column[Record]]) -> Column[Record]:
 
 ALL = View()
 """Everything there is to say, in the order it was asked for, the user's own modules last."""
+
+
+def conditions(case: Case) -> tuple[str, ...]:
+    """What a case was measured under, module and options aside, each condition as text.
+
+    That of the threads is empty where a case takes those there are.
+    """
+    shape = "×".join(map(str, case.shape))
+    runtime = "compiled" if case.runtime == "compile" else case.runtime
+    threads = "" if case.threads is None else in_threads(case.threads)
+    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, runtime, threads)
+
+
+def in_threads(number: int) -> str:
+    """So many CPU threads, in words."""
+    return f"{number} CPU thread{'s' if number > 1 else ''}"
+
+
+def family(case: Case) -> tuple[str, ...]:
+    """What a case was measured under, its size aside."""
+    return (f"batch {case.batch}", f"{case.channels} channels", *conditions(case)[1:])
+
+
+Parts = Callable[[Case], tuple[str, ...]]
+
+
+def grouped(records: Sequence[Record], parts: Parts = conditions) -> list[tuple[str, list[Record]]]:
+    """Group records by conditions, smallest input first; a label names what the groups do not share."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in sorted(records, key=lambda r: r.case.shape):
+        groups.setdefault(parts(record.case), []).append(record)
+    shared = common(records, parts)
+    return [
+        (" · ".join(part for part in key if part and part not in shared), group)
+        for key, group in groups.items()
+    ]
+
+
+def common(records: Sequence[Record], parts: Parts = conditions) -> list[str]:
+    """The conditions that all records share."""
+    every = [parts(record.case) for record in records]
+    return [same[0] for same in zip(*every, strict=True) if len(set(same)) == 1 and same[0]]

@@ -12,8 +12,9 @@ bias. X is the input::
     Y = SiLU(BN(F X) + BN(W X) + S)                     C×H×W
 
 ``fast``, in evaluation, where a batch normalisation is a scale and a shift of each channel, merges F and W
-into one 3×3 convolution and S into a scale of X: 9C²n + C² multiplications in place of 10C²n + C². In
-training it is the published order.
+into one 3×3 convolution and S into a scale of X: 9C²n + C² multiplications in place of 10C²n + C². The
+merged kernel, 9C² numbers, is made in each pass and counts in its peak. In training it is the published
+order.
 
 Differs from the paper: nothing.
 

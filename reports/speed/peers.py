@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ctxbench_modules.specs import SPECS
+from ctxbench_modules import SPECS
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ctxbench.errors import UserError
 from ctxbench.files import write_text
 from ctxbench.measure import stats
 from ctxbench.measure.environment import environment
-from ctxbench_modules.specs import SPECS
+from ctxbench_modules import SPECS
 
 HERE = Path(__file__).parent
 HEADINGS = [

@@ -14,8 +14,9 @@ import pytest
 from ctxbench.cli.values import options
 from ctxbench.errors import UserError
 from ctxbench.networks.resnet import Stem, StrideIn
-from ctxbench.train.config import TrainConfig, assignments, configure, read_toml
+from ctxbench.train.config import TrainConfig, assignments, configure
 from ctxbench.train.presets import Preset, configured, presets
+from ctxbench.typed import read_toml
 
 UNUSUAL = {
     "model": "reconet",
