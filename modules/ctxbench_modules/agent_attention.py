@@ -135,7 +135,8 @@ class AgentAttention(nn.Module):
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({key: state[keys[key]].reshape(value.shape) for key, value in own.items()})
+        weights = {key: state[keys[key]].reshape(own[key].shape) for key in own}  # (…) as here
+        self.load_state_dict(weights)
 
 
 def _resample(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -104,7 +104,8 @@ class BottleneckAttention(nn.Module):
         """(N, C, H, W) to (N, C', H, W); ValueError where ``x`` is not (N, ``channels``, H, W)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        qkv = self.qkv(_resample(x, self.size)).flatten(2).unflatten(1, (3, self.heads, -1))
+        qkv = self.qkv(_resample(x, self.size)).flatten(2)  # (N, 3·h·d, H·W)
+        qkv = qkv.unflatten(1, (3, self.heads, -1))  # (N, 3, h, d, H·W)
         q, k, v = qkv.mT.unbind(1)  # (N, h, H·W, d) each
         q = q * q.shape[3] ** -0.5
         context = self._fast(q, k, v) if self.implementation == "fast" else self._published(q, k, v)

@@ -88,7 +88,8 @@ class HaloAttention(nn.Module):
         q = q.permute(0, 1, 3, 5, 4, 6, 2).flatten(2, 3)  # (N, h, R·T, b, b, c)
         side = b + 2 * self.halo
         windows = functional.unfold(self.key_value(x), side, padding=self.halo, stride=b)  # (N, 2C·s², R·T)
-        keys_values = windows.view(batch, heads, 2, channels // heads, side * side, r * t)
+        shape = (batch, heads, 2, channels // heads, side * side, r * t)
+        keys_values = windows.view(shape)  # (N, h, 2, c, s², R·T)
         k, v = keys_values.permute(2, 0, 1, 5, 3, 4).unbind()  # (N, h, R·T, c, s²) twice
         content = q.flatten(3, 4) @ k / math.sqrt(channels // heads)  # (N, h, R·T, b², s²)
         attention = (content + self._places(q, side)).softmax(dim=-1)  # (N, h, R·T, b², s²)
@@ -101,8 +102,10 @@ class HaloAttention(nn.Module):
         """Queries (N, h, R·T, b, b, c) to their terms of position, (N, h, R·T, b², s²)."""
         of_rows, of_columns = q @ self.rows.t(), q @ self.columns.t()  # (N, h, R·T, b, b, 2s-1) each
         spans = [slice(side - 1 - i, 2 * side - 1 - i) for i in range(self.block)]  # p - i for each p
-        of_rows = torch.stack([of_rows[..., i, :, span] for i, span in enumerate(spans)], dim=3)
-        of_columns = torch.stack([of_columns[..., i, span] for i, span in enumerate(spans)], dim=4)
+        by_row = [of_rows[..., i, :, span] for i, span in enumerate(spans)]
+        by_column = [of_columns[..., i, span] for i, span in enumerate(spans)]
+        of_rows = torch.stack(by_row, dim=3)  # (N, h, R·T, b, b, s)
+        of_columns = torch.stack(by_column, dim=4)  # (N, h, R·T, b, b, s)
         both = of_rows.unsqueeze(-1) + of_columns.unsqueeze(-2)  # (N, h, R·T, b, b, s, s)
         return both.flatten(5, 6).flatten(3, 4)  # (N, h, R·T, b², s²)
 

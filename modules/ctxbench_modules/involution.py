@@ -79,7 +79,8 @@ class Involution(nn.Module):
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         (height, width), k, reach = x.shape[2:], self.kernel_size, self.kernel_size // 2
         kernels = self.span(functional.relu(self.bn(self.reduce(x))))  # (N, G·k², H, W)
-        taps = kernels.view(len(x), self.groups, 1, k * k, height, width).unbind(3)  # k² of (N, G, 1, H, W)
+        kernels = kernels.view(len(x), self.groups, 1, k * k, height, width)  # (N, G, 1, k², H, W)
+        taps = kernels.unbind(3)
         grouped = x.reshape(len(x), self.groups, -1, height, width)  # (N, G, C/G, H, W)
         padded = functional.pad(grouped, (reach, reach, reach, reach))  # (N, G, C/G, H+k-1, W+k-1)
         y = torch.zeros_like(grouped)  # (N, G, C/G, H, W)

@@ -82,7 +82,8 @@ class SeparableSelfAttention(nn.Module):
     def _scores(self, query: Tensor) -> Tensor:
         """(N, 1, p·h, p·w) to the context scores, (N, 1, h, p, w, p)."""
         sets = _tiled(query, self.patch).permute(0, 1, 3, 5, 2, 4)  # (N, 1, p, p, h, w)
-        return sets.flatten(4).softmax(dim=4).view(sets.shape).permute(0, 1, 4, 2, 5, 3)
+        scores = sets.flatten(4).softmax(dim=4).view(sets.shape)  # (N, 1, p, p, h, w)
+        return scores.permute(0, 1, 4, 2, 5, 3)  # (N, 1, h, p, w, p)
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of the authors' ``LinearSelfAttention``.

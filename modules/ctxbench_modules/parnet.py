@@ -81,7 +81,8 @@ class ParNetBlock(nn.Module):
         (of_x, shift), (of_3, shift_3), (of_1, shift_1) = map(_affine, (self.bn, self.bn3, self.bn1))
         means = x.mean((2, 3), keepdim=True) * of_x[:, 0] + shift  # (N, C, 1, 1), of B
         gate = self.squeeze(means).sigmoid()  # (N, C, 1, 1)
-        y = functional.conv2d(x, self._kernel(of_3, of_1), (shift_3 + shift_1).flatten(), padding=1)
+        bias = (shift_3 + shift_1).flatten()  # (C)
+        y = functional.conv2d(x, self._kernel(of_3, of_1), bias, padding=1)
         return y + torch.addcmul(shift * gate, x, of_x[:, 0] * gate)  # (N, C, H, W)
 
     def _kernel(self, of_3: Tensor, of_1: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ class WindowAttention(nn.Module):
         m, parts = self.window, []
         for windows in (down, across):
             side = torch.arange(windows * m, device=like.device)
-            parts.append((side >= side.numel() - self.shift).view(windows, m))  # what was rolled over the end
+            rolled = side >= side.numel() - self.shift  # over the end
+            parts.append(rolled.view(windows, m))  # (windows, M)
         rows, columns = parts
         region = 2 * rows[:, None, :, None].long() + columns[None, :, None, :]  # (↓, →, M, M)
         region = region.view(down * across, m * m)  # (windows, M²)

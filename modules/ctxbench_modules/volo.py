@@ -65,10 +65,12 @@ class OutlookAttention(nn.Module):
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         windows = {"kernel_size": _KERNEL, "padding": _KERNEL // 2, "stride": self.stride}
         taps, head = _KERNEL**2, x.shape[1] // self.heads
-        v = functional.unfold(self.value(x), **windows).view(len(x), self.heads, head, taps, -1)
+        v = functional.unfold(self.value(x), **windows)  # (N, C·k², m)
+        v = v.view(len(x), self.heads, head, taps, -1)  # (N, h, c, k², m)
         v = v.permute(0, 1, 4, 3, 2)  # (N, h, m, k², c)
         pooled = functional.avg_pool2d(x, self.stride, ceil_mode=True)  # (N, C, ⌈H/s⌉, ⌈W/s⌉)
-        logits = self.attention(pooled).view(len(x), self.heads, taps, taps, -1) / math.sqrt(head)
+        logits = self.attention(pooled) / math.sqrt(head)  # (N, h·k⁴, ⌈H/s⌉, ⌈W/s⌉)
+        logits = logits.view(len(x), self.heads, taps, taps, -1)  # (N, h, k², k², m)
         attention = logits.permute(0, 1, 4, 2, 3).softmax(dim=-1)  # (N, h, m, k², k²)
         mixed = (attention @ v).permute(0, 1, 4, 3, 2).reshape(len(x), x.shape[1] * taps, -1)  # (N, C·k², m)
         y: Tensor = self.proj(functional.fold(mixed, x.shape[2:], **windows))  # (N, C, H, W)
@@ -89,4 +91,5 @@ class OutlookAttention(nn.Module):
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({key: state[keys[key]].reshape(value.shape) for key, value in own.items()})
+        weights = {key: state[keys[key]].reshape(own[key].shape) for key in own}  # (…) as here
+        self.load_state_dict(weights)

@@ -127,4 +127,5 @@ class XCA(nn.Module):
         missing, unexpected = set(own) - set(state), set(state) - set(own)
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
-        self.load_state_dict({name: state[name].reshape(value.shape) for name, value in own.items()})
+        weights = {name: state[name].reshape(own[name].shape) for name in own}  # (…) as here
+        self.load_state_dict(weights)
