@@ -117,7 +117,8 @@ class ACF(nn.Module):
             for y in (query, key, self.value(pooled))
         )
         if fast and self.mixture is None and not (self.training and self.dropout.p):
-            context = functional.scaled_dot_product_attention(q.mT, k.mT, v.mT, scale=self.scale)
+            q, k, v = (y.mT.contiguous() for y in (q, k, v))  # torch's fused kernels take rows alone
+            context = functional.scaled_dot_product_attention(q, k, v, scale=self.scale)  # (N, h, H·W, C/h)
         else:
             context = self.aggregate(self._attention(q, k), v.mT)  # (N, h, H·W, C/h)
         y: Tensor = self.bn(self.out(context.mT.reshape(x.shape)))  # (N, C, H, W)

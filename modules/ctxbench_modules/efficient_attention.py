@@ -121,4 +121,4 @@ class EfficientAttention(nn.Module):
         back = self.reprojection.weight.view(x.shape[1], heads, -1).transpose(0, 1)  # (h, C, V/h)
         mixed = (back @ context.mT).transpose(1, 2).flatten(2)  # (N, C, K)
         y = torch.baddbmm(flat, mixed, queries.flatten(1, 2))  # (N, C, H·W)
-        return (y + self.reprojection.get_parameter("bias")[:, None]).view(x.shape)  # (N, C, H, W)
+        return y.add_(self.reprojection.get_parameter("bias")[:, None]).view(x.shape)  # (N, C, H, W)

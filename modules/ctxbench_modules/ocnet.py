@@ -131,9 +131,9 @@ class ObjectContext(nn.Module):
         if self.key.bn.training:
             with torch.no_grad():
                 self.key.bn(shared)  # the published order calls it twice, and so moves its statistics twice
-        # The axis of one head is there because torch's fused kernels take four dimensions only.
-        rows = self.key.act(self.key.bn(shared)).flatten(2).mT.unsqueeze(1)  # (N, 1, H·W, K)
-        value = self.value(x).flatten(2).mT.unsqueeze(1)  # (N, 1, H·W, V)
+        # Copied into rows, and with an axis of one head: what torch's fused kernels take.
+        rows = self.key.act(self.key.bn(shared)).flatten(2).mT.contiguous().unsqueeze(1)  # (N, 1, H·W, K)
+        value = self.value(x).flatten(2).mT.contiguous().unsqueeze(1)  # (N, 1, H·W, V)
         context = functional.scaled_dot_product_attention(rows, rows, value, scale=self.scale)
         context = context.squeeze(1).mT  # (N, V, H·W)
         return self._fused(context.reshape(len(x), -1, *x.shape[2:]), x)  # (N, V, H, W) to (N, C, H, W)

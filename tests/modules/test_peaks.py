@@ -1,5 +1,6 @@
 """No form wins time by more memory than the published form has at its peak."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -11,8 +12,11 @@ from ctxbench.tracing import trace, views
 from ctxbench_modules import SPECS
 
 TWO_FORMS = [name for name, spec in SPECS.items() if "fast" in spec.forms]
-MERGED = {"parnet": 9}
-"""Numbers a pair of channels of a kernel that the fast form makes in each pass: more than a small map."""
+WEIGHTS: dict[tuple[str, str], Callable[[int], int]] = {
+    ("parnet", "infer"): lambda c: 9 * c * c,  # the merged kernel, which is made in each pass
+    ("efficient", "train"): lambda c: (c * c + c) // 2,  # the gradient of one layer is there before others
+}
+"""Numbers of the size of weights, not of maps, that a fast form of C channels has more at its peak."""
 
 
 @pytest.mark.slow
@@ -33,4 +37,5 @@ def test_the_fast_form_peaks_no_higher_than_the_published(
 
         return views.peak_bytes(trace(build, shape, mode=mode))
 
-    assert 0 < peak("fast") <= peak("published") + 4 * MERGED.get(name, 0) * shape[1] ** 2
+    more = WEIGHTS.get((name, mode), lambda _: 0)(shape[1])
+    assert 0 < peak("fast") <= peak("published") + 4 * more
