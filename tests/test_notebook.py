@@ -11,6 +11,7 @@ nbformat = pytest.importorskip("nbformat")
 for needed in ("nbclient", "ipykernel"):
     pytest.importorskip(needed)
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 _spec = importlib.util.spec_from_file_location("notebook", ROOT / "docs" / "notebook.py")
 notebook = importlib.util.module_from_spec(_spec)

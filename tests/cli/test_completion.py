@@ -29,7 +29,7 @@ def test_a_name_is_completed(shell: str) -> None:
 
 
 def test_the_last_name_of_a_comma_list_is_completed() -> None:
-    assert complete("bash", "ctxbench profile reconet,emau,la").split() == ["reconet,emau,latentgnn"]
+    assert complete("bash", "ctxbench profile reconet,emau,lat").split() == ["reconet,emau,latentgnn"]
 
 
 def test_a_verb_is_completed() -> None:

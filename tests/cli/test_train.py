@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(folder: Path) -> None:
     places = {"PYTHONPATH": f"{ROOT}:{ROOT / 'modules'}", "COLUMNS": "100"}
     command = "-m ctxbench train --config tiny.toml --root data --devices 2 --out two"

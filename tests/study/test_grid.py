@@ -77,6 +77,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> None:
     rows = grid(data)
     first, second = (rows[index].trial(0) for index in (0, 2))

@@ -458,6 +458,7 @@ loop.train(configure(dict(eval(sys.argv[1]))), Path("run"))
 """
 
 
+@pytest.mark.slow
 def test_processes_share_gradients_and_buffers_of_a_module_of_ones_own(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
