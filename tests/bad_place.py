@@ -206,7 +206,7 @@ def _profiles(path: Path) -> None:
         return lambda folder: _replaced(folder / name, content)
 
     damaged("plan_empty", text("run.json", b""))
-    damaged("plan_cut", lambda folder: _cut(folder / "run.json"))
+    damaged("plan_cut", lambda folder: _cut_behind(folder / "run.json", b'"layout"'))
     damaged("plan_list", text("run.json", b"[1, 2]"))
     damaged("plan_binary", text("run.json", FOREIGN))
     damaged("plan_deep", text("run.json", b"[" * 100_000))
@@ -398,6 +398,10 @@ def _cut_line(path: Path, number: int) -> None:
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _cut_behind(path: Path, key: bytes) -> None:
+    path.write_bytes(path.read_bytes().partition(key)[0] + key)
 
 
 def _replaced(path: Path, content: bytes) -> None:

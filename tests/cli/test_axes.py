@@ -234,7 +234,7 @@ def test_eager_and_compiled_stand_beside_each_other(run: Run, tmp_path: Path) ->
             assert float(row["compile_s"]) > 0
             assert row["graph_breaks"] == "1"
             assert "graph breaks: " in row["reason"]
-            assert "peak_pred_mib: predicted for eager execution alone" in row["reason"]
+            assert "peak_pred_mib, mem_reserved_sim_mib: predicted for eager execution alone" in row["reason"]
     text = (tmp_path / "run" / "table.md").read_text()
     assert "compiled · 1 CPU thread" in text
     assert "Graph breaks: Breaks: " in text

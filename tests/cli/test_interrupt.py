@@ -54,7 +54,10 @@ def test_an_interrupted_profile_writes_its_report_and_goes_on(tmp_path: Path, ro
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    assert said == "ctxbench: interrupted; go on with: ctxbench profile --resume run\n"
+    assert said == (
+        "ctxbench: 3 cases, at most 9 s of samples; counting and preparing come on top\n"
+        "ctxbench: interrupted; go on with: ctxbench profile --resume run\n"
+    )
     assert (tmp_path / "run" / "table.md").exists()
     kept = journal.read_text().count("round_ms")
     assert kept >= rounds
