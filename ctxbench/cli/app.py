@@ -68,6 +68,9 @@ def _of_input(error: Exception) -> str | None:
         return str(error) + _command_that_runs(error)
     if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if hasattr(error, "option_name") and hasattr(error, "possibilities"):  # worded anew by each version
+        near = f" (Possible options: {', '.join(sorted(error.possibilities))})" if error.possibilities else ""
+        return f"No such option: {error.option_name}{near}"
     if hasattr(error, "format_message"):  # Typer's own complaint, whose class it does not export
         return str(error.format_message())
     return None
