@@ -17,8 +17,9 @@ A class is **block-like** when all of these hold:
 * it is not abstract: no `@abstractmethod`, and `forward` does more than raise or pass.
 
 The **random** set is drawn by choosing a package at random, then one of its classes; the **context** set in
-the same way among the classes of vision packages whose names match `CONTEXT` and not `NOT_CONTEXT`. No
-class is in both; of classes of one name and constructor (copies between packages) one is drawn.
+the same way among the classes of vision packages whose names match `CONTEXT` and not `NOT_CONTEXT`. Of
+what is left, two more sets are drawn so, **held out**: nothing was mended after they were tried. No class is
+in two sets; of classes of one name and constructor (copies between packages) one is drawn.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ HERE = Path(__file__).parent
 SEED = 20261129
 RANDOM_BLOCKS = 140
 CONTEXT_BLOCKS = 70
+HELD_OUT_RANDOM, HELD_OUT_CONTEXT = 60, 40
 
 CHANNEL_WORDS = re.compile(
     r"^(.*_)?(in_|inp_|input_|out_)?(channels?|planes?|chs?|features|dims?|embed_dims?|d_model|hidden_size|num_channels|inplanes"
@@ -245,16 +247,23 @@ def main() -> None:
     contexts = [
         b for b in blocks if CONTEXT.search(b.name) and not NOT_CONTEXT.search(b.name) and b.package in vision
     ]
-    context = draw(contexts, CONTEXT_BLOCKS, chance)
-    taken = {id(each) for each in context}
-    others = draw([b for b in blocks if id(b) not in taken], RANDOM_BLOCKS, chance)
+    sets: dict[str, list[Class]] = {}
+    for kind, among, count in (
+        ("context", contexts, CONTEXT_BLOCKS),
+        ("random", blocks, RANDOM_BLOCKS),
+        ("context held out", contexts, HELD_OUT_CONTEXT),
+        ("random held out", blocks, HELD_OUT_RANDOM),
+    ):
+        taken = {id(each) for drawn in sets.values() for each in drawn}
+        sets[kind] = draw([b for b in among if id(b) not in taken], count, chance)
     with (HERE / "chosen.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["set", "target", "file", "package"])
-        for kind, drawn in (("context", context), ("random", others)):
+        for kind, drawn in sets.items():
             for each in drawn:
                 table.writerow([kind, f"{each.module}:{each.name}", each.path, versions[each.package]])
-    print(f"{len(blocks)} of {len(classes)} classes are block-like; drawn: {len(context)} and {len(others)}")
+    numbers = ", ".join(f"{kind} {len(drawn)}" for kind, drawn in sets.items())
+    print(f"{len(blocks)} of {len(classes)} classes are block-like; drawn: {numbers}")
 
 
 if __name__ == "__main__":
