@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tex import CLASSES, needs_tex, overfull, typeset
 
@@ -32,13 +32,16 @@ def balanced(text: str) -> bool:
     return depth == 0
 
 
-@given(st.one_of(st.text(max_size=60), st.text(string.punctuation + "aλ²₂10 ", max_size=40)))
+@given(st.one_of(st.text(max_size=60), st.text(string.punctuation + "aλ²₂10“‘ ", max_size=40)))
+@example("“a‘`")
 def test_no_text_has_a_meaning_to_tex(text: str) -> None:
     escaped = escape(text)
     assert balanced(escaped)
     assert escaped.isascii()
     assert escaped.isprintable() or not escaped
-    assert not set(ESCAPED.sub("", escaped)) & set("&%$#_^~\\[*`")
+    bare = ESCAPED.sub("", escaped)
+    assert not set(bare) & set("&%$#_^~\\[*")
+    assert bare.count("`") == text.count("‘") + 2 * text.count("“")  # which TeX writes so
     assert "--" not in escaped or "–" in text or "—" in text
 
 
