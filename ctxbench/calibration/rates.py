@@ -13,11 +13,9 @@ from scipy.special import bdtr, betaincinv
 from ctxbench.calibration.runs import ADDED_PCT, SIZES, case
 from ctxbench.measure import stats
 from ctxbench.measure.folder import Run
-from ctxbench.report.compare import Difference, difference
+from ctxbench.report.compare import THRESHOLD, Difference, difference
 
 ALPHA = 1 - stats.CONFIDENCE
-THRESHOLD = 0.05
-"""What ``ctxbench compare`` takes a slowdown to be where nothing is said."""
 ALL = "all"
 """The rows of every size together."""
 

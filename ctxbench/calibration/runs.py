@@ -34,7 +34,7 @@ UNITS = 100
 """Units of work in a case that nothing is added to, so that one unit is a percent of it."""
 ADDED_PCT = (0, 2, 5, 10)
 SIZES = {"small": (16, 8), "middle": (48, 32), "large": (96, 48)}
-"""Channels and side of the map: some 1, 5 and 30 ms on two cores."""
+"""Channels and side of the map: 0.6, 9 and 59 ms with one thread of an AMD EPYC (``reports/calibration``)."""
 EQUAL_PAIRS = len(SIZES) * len(ADDED_PCT)
 """Pairs of equal cases in two runs: every case of one has its equal in the other."""
 SPEC = "calibration.json"

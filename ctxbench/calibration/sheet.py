@@ -9,11 +9,12 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctxbench.calibration.rates import ALL, ALPHA, THRESHOLD, Pair, Rate, between_runs, pairs, rates
+from ctxbench.calibration.rates import ALL, ALPHA, Pair, Rate, between_runs, pairs, rates
 from ctxbench.calibration.runs import SIZES
 from ctxbench.files import write_text
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Record
+from ctxbench.report.compare import THRESHOLD
 from ctxbench.report.layout import caption
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid

@@ -20,6 +20,8 @@ from ctxbench.table.result import Result
 
 FAILED = "FAILED"
 NOT_MEASURED = "NOT MEASURED"
+THRESHOLD = 0.05
+"""The share by which a median has grown where it is called SLOWER, if nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ COLUMNS: tuple[Column[Difference], ...] = (
 )  # fmt: skip
 
 
-def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = 0.05) -> RunDiff:
+def compare_runs(run_a: Path | str, run_b: Path | str, threshold: float = THRESHOLD) -> RunDiff:
     """Compare the latencies of two runs, case by case. ``threshold`` is a share: 0.05 is 5 %.
 
     Raises UserError where a folder holds no run or is damaged, or the threshold is negative.

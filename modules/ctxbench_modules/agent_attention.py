@@ -113,10 +113,9 @@ class AgentAttention(nn.Module):
 
     def _biases(self) -> tuple[Tensor, Tensor]:
         """B₁, (1, h, a, H·W), and B₂, (1, h, H·W, a)."""
-        gather, spread = (
-            functional.interpolate(grid, self.size, mode="bilinear").flatten(2).unsqueeze(0)
-            for grid in (self.gather_grid, self.spread_grid)
-        )  # (1, h, a, H·W) each
+        grids = (self.gather_grid, self.spread_grid)
+        resized = (functional.interpolate(grid, self.size, mode="bilinear") for grid in grids)
+        gather, spread = (grid.flatten(2).unsqueeze(0) for grid in resized)  # (1, h, a, H·W) each
         of_agents = (self.gather_rows + self.gather_columns).flatten(3)  # (1, h, a, H·W)
         of_positions = (self.spread_rows + self.spread_columns).flatten(2, 3)  # (1, h, H·W, a)
         return gather + of_agents, spread.mT + of_positions

@@ -99,9 +99,8 @@ class LambdaLayer(nn.Module):
         # the channels innermost, for which torch 2.13's batch norm on the CPU is wrong at N = 1.
         rows = self.norm_q(self.queries(x).flatten(2).mT.flatten(0, 1))  # (N·H·W, h·k)
         q = rows.view(batch, height * width, self.heads, -1)  # (N, H·W, h, k)
-        k = (
-            self.keys(x).flatten(2).softmax(dim=2).view(batch, self.depth, -1, height * width)
-        )  # (N, u, k, H·W)
+        k = self.keys(x).flatten(2).softmax(dim=2)  # (N, u·k, H·W)
+        k = k.view(batch, self.depth, -1, height * width)  # (N, u, k, H·W)
         v = self.norm_v(self.values(x)).view(batch, self.depth, -1, height, width)  # (N, u, C/h, H, W)
         content = torch.einsum("nukp,nuvp->nkv", k, v.flatten(3))  # (N, k, C/h)
         planes = v.transpose(1, 2).flatten(0, 1)  # (N·C/h, u, H, W)
