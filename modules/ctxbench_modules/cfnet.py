@@ -130,7 +130,8 @@ class ACF(nn.Module):
             logits = self.affinity(q.mT, k) * self.scale  # (N, h, H·W, s)
             kept: Tensor = self.dropout(logits.softmax(dim=3))  # (N, h, H·W, s)
             return kept
-        queries, keys = (y.unflatten(2, (self.mixtures, -1)) for y in (q, k))  # (N, h, m, D/m, H·W or s)
+        parts = (*q.shape[:2], self.mixtures, -1)
+        queries, keys = (y.view(*parts, y.shape[3]) for y in (q, k))  # (N, h, m, D/m, H·W or s)
         logits = self.affinity(queries.mT, keys)  # (N, h, m, H·W, s)
         each = self.dropout((logits * self.scale).softmax(dim=4))  # (N, h, m, H·W, s)
         share = self.weigh(self.mixture, q.mean(3, keepdim=True)).softmax(dim=2)  # (N, h, m, 1)

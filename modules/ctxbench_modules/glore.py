@@ -131,8 +131,8 @@ class GloRe(nn.Module):
         if at_nodes < states * (channels + nodes) * positions:
             seen = x.flatten(2) @ projection.mT  # (N, C, d)
             bias = self.state.get_parameter("bias")[:, None] * projection.sum(2, keepdim=True).mT  # (N, S, d)
-            weight = self.state.weight.flatten(1).expand(len(x), -1, -1)  # (N, S, C)
-            summed = torch.baddbmm(bias, weight, seen)  # (N, S, d)
+            of_state = self.state.weight.flatten(1).expand(len(x), -1, -1)  # (N, S, C)
+            summed = torch.baddbmm(bias, of_state, seen)  # (N, S, d)
         else:
             summed = self.state(x).flatten(2) @ projection.mT  # (N, S, d)
         reasoned = self._reasoned(summed, positions)  # (N, S, d)
