@@ -38,6 +38,8 @@ from ctxbench.subject.case import upgraded as upgraded_case
 from ctxbench.typed import NotNegative, Positive, check_fields, converted, json_value
 from ctxbench.version import __version__
 
+OF_EAGER = ("peak_pred_bytes", "reserved_sim_bytes")
+"""Fields that are predicted before a case runs, to see whether it fits, and are no other runtime's."""
 _RENAMED = {"live": "interleaved"}
 """Settings under the names that version 1 of the schema had for them."""
 
@@ -133,7 +135,11 @@ class Partial:
     def record(self, case: Case, plan: Plan, status: str = "ok", reason: str = "") -> Record:
         """The record this makes; reasons stay for the fields that are still ``None``."""
         fields = {"environment": plan.environments.get(case.device, {}), **self.fields}
-        reasons = {k: v for k, v in fields.get("reasons", {}).items() if fields.get(k) is None}
+        reasons = dict(fields.get("reasons", {}))
+        if case.runtime != "eager":
+            fields |= {**dict.fromkeys(OF_EAGER), "peak_pred_note": ""}
+            reasons |= dict.fromkeys(OF_EAGER, "predicted for eager execution alone")
+        reasons = {k: v for k, v in reasons.items() if fields.get(k) is None}
         observed = {**fields, "reasons": reasons, "rounds_ms": self.rounds_ms}
         return Record(case=case, status=status, reason=reason, measured_at=now(), **observed)
 

@@ -44,6 +44,24 @@ def test_records_and_unfinished_cases_read_back(tmp_path: Path) -> None:
     assert [record.case for record in outside.records] == list(CASES)
 
 
+@pytest.mark.parametrize("status", ["ok", "oom", "interrupted"])
+def test_what_is_predicted_for_eager_is_no_other_runtimes_however_the_case_ends(
+    status: str, tmp_path: Path
+) -> None:
+    eager, compiled = (replace(CASES[0], runtime=runtime) for runtime in ("eager", "compile"))
+    predicted = {"peak_pred_bytes": 8, "reserved_sim_bytes": 9, "peak_pred_note": "by rules", "macs": 7}
+    with RunFolder.create(tmp_path, replace(PLAN_OF_THREE, cases=(eager, compiled))) as folder:
+        for case in (eager, compiled):
+            folder.note(case, predicted)
+            if status != "interrupted":
+                folder.finish(case, status)
+    first, second = read_run(tmp_path).records
+    assert {name: getattr(first, name) for name in predicted} == predicted
+    assert (second.macs, second.peak_pred_bytes, second.reserved_sim_bytes) == (7, None, None)
+    assert second.peak_pred_note == ""
+    assert set(second.reasons.values()) == {"predicted for eager execution alone"}
+
+
 def test_a_finished_run_keeps_no_journal(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path, PLAN_OF_THREE) as folder:
         for case in CASES:

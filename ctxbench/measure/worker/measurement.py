@@ -22,8 +22,6 @@ from ctxbench.subject.case import Case
 
 TRIES = 3
 """To take a round of samples in which nothing is compiled."""
-OF_EAGER = dict.fromkeys(("peak_pred_bytes", "reserved_sim_bytes"), "predicted for eager execution alone")
-"""Fields that are known before a case runs, and say nothing of another runtime."""
 
 
 class Measurement:
@@ -120,10 +118,8 @@ class Measurement:
         times = latency.warm_up(self._clock, call, self._progress)
         self._expected_ms = times[-1]
         compilation = runtime.compilation()
-        of_eager = {} if self._case.runtime == "eager" else OF_EAGER
         return {
             **measured,
-            **dict.fromkeys(of_eager),
             "threads": took,
             "compile_s": compilation.seconds,
             "graph_breaks": compilation.graph_breaks,
@@ -132,7 +128,7 @@ class Measurement:
             "cache": self._clock.cache,
             "runtime": runtime.versions(),
             "warnings": warnings,
-            "reasons": {**reasons, **of_eager, **self._throttle_reason()},
+            "reasons": {**reasons, **self._throttle_reason()},
         }
 
     def sample(self, budget_s: float) -> tuple[list[float], bool]:
