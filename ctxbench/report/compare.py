@@ -47,7 +47,7 @@ class Difference:
 
     @property
     def smallest_told(self) -> float | None:
-        """The smallest difference, as a share, whose interval would not have held "none"; None without one.
+        """The smallest difference, as a share, whose interval would not have held 1; None without one.
 
         It is how far the ratio's interval reaches, by a factor, on its wider side.
         """

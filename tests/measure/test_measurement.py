@@ -1,6 +1,7 @@
 import pytest
 
 from ctxbench.errors import UserError
+from ctxbench.measure.runtimes.eager import Eager
 from ctxbench.measure.worker import measurement
 from ctxbench.subject.case import Case
 
@@ -39,3 +40,16 @@ def test_what_cannot_be_built_on_meta_may_yet_be_built(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     assert admit(monkeypatch, error) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "warnings"), [(2, ["asked for 2 threads, but OpenMP takes 5"]), (None, [])]
+)
+def test_a_library_that_takes_other_threads_than_asked_for_is_named(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, warnings: list[str]
+) -> None:
+    took = {"torch": 2, "OpenMP": 5}
+    monkeypatch.setattr(Eager, "threads", lambda self: took)
+    fields = measurement.Measurement(Case("se", 16, 6, 5, implementation="single", threads=asked)).prepare()
+    assert fields["warnings"] == warnings
+    assert fields["threads"] == took

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes
+from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
 from ctxbench.subject.cases import cases, read_cases
 
@@ -88,6 +89,13 @@ def test_of_several_forms_a_module_that_has_one_is_there_in_that() -> None:
     ]
 
 
+def test_a_form_asked_for_alone_is_not_taken_for_another() -> None:
+    (case,) = cases("se", implementations="published", channels=4)
+    assert case.implementation == "published"
+    with pytest.raises(UserError, match="has one implementation; 'published' was asked for"):
+        build_case(case)
+
+
 def test_a_strangers_block_has_the_forms_that_its_constructor_takes(tmp_path: Path) -> None:
     (tmp_path / "forms.py").write_text(
         "from torch import nn\n"
@@ -108,10 +116,21 @@ def test_a_strangers_block_has_the_forms_that_its_constructor_takes(tmp_path: Pa
     ]
 
 
-@pytest.mark.parametrize(("short", "full"), axes.SHORT.items())
-def test_a_dtype_may_be_short(short: str, full: str) -> None:
+DTYPES = {
+    "fp32": "float32",
+    "float": "float32",
+    "fp64": "float64",
+    "double": "float64",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "half": "float16",
+}
+
+
+@pytest.mark.parametrize("short", axes.SHORT.keys() | DTYPES.keys())
+def test_a_dtype_may_be_short(short: str) -> None:
     (case,) = cases("emau", dtype=short)
-    assert case.dtype == full
+    assert case.dtype == DTYPES[short]
 
 
 GRID = cases(

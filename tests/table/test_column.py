@@ -111,6 +111,24 @@ def drawn(grid: Grid, width: int) -> tuple[list[str], str]:
     return table.splitlines(), " ".join(note.split()).rstrip(".")
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=1, max_size=5),
+    st.text("x", max_size=99),
+)
+def test_a_column_gives_way_where_the_widest_row_or_label_has_no_room(
+    rows: list[list[int]], label: str
+) -> None:
+    """A letter's width more or less decides, whichever row or label is the widest."""
+    shown = [Heading("a", "a"), Heading("b", "b", unit="G", rank=1), Heading("c", "c", rank=2)]
+    grid = Grid("A", shown, [Group(label, [[Cell("y" * width) for width in row] for row in rows])])
+    lines, note = drawn(grid, 1000)
+    assert note == ""
+    widest = max(map(len, lines))
+    assume(widest > 30)
+    assert drawn(grid, widest)[1] == ""
+    assert drawn(grid, widest - 1)[1] != ""
+
+
 @given(headings(), st.integers(40, 160))
 def test_columns_give_way_by_rank_and_are_named(shown: list[Heading], width: int) -> None:
     grid = grid_of(shown)
