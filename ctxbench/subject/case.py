@@ -77,7 +77,9 @@ class Case:
     def id(self) -> str:
         """Twelve hex digits that are equal exactly when two cases are the same."""
         values = {name: value for name, value in self.to_json().items() if name != "rule_options"}
-        values["compile"] = values.pop("runtime") == "compile"  # as schema 2 had it, whose files hold its ids
+        runtime = values.pop("runtime")
+        # The first two as schema 2 had them, whose files hold its ids.
+        values["compile"] = {"eager": False, "compile": True}.get(runtime, runtime)
         text = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

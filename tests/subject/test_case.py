@@ -1,9 +1,10 @@
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from ctxbench.errors import UserError
-from ctxbench.subject.case import Case, validate
+from ctxbench.subject.case import Case, Runtime, validate
 
 GOOD = Case("nonlocal", 8, 6, 5)
 
@@ -32,7 +33,7 @@ def test_good_cases_pass(device: str) -> None:
 )
 def test_bad_cases_are_named(change: dict[str, object], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        validate(replace(GOOD, **change))  # type: ignore[arg-type]
+        validate(replace(GOOD, **change))
 
 
 def test_the_limit_of_an_input_is_a_tebibyte() -> None:
@@ -41,3 +42,8 @@ def test_the_limit_of_an_input_is_a_tebibyte() -> None:
     with pytest.raises(UserError, match="takes 1024 GiB"):
         validate(just)
     validate(replace(just, dtype="float16"))
+
+
+def test_no_two_runtimes_have_one_id() -> None:
+    runtimes = (*get_args(Runtime), "one that is yet to come")
+    assert len({Case("emau", 4, 5, 6, runtime=name).id for name in runtimes}) == len(runtimes)
