@@ -49,6 +49,14 @@ def _reason(report: pytest.TestReport) -> str:
     return str(reason).removeprefix("Skipped: ").partition("\n")[0]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse parameters from a set: each worker would collect them in its own order, and the run stops."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        values = mark.kwargs.get("argvalues", mark.args[1] if len(mark.args) > 1 else ())
+        if isinstance(values, set | frozenset):
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: its parameters are a set; give sorted(…)")
+
+
 @pytest.fixture
 def install_paper(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -127,7 +127,7 @@ DTYPES = {
 }
 
 
-@pytest.mark.parametrize("short", axes.SHORT.keys() | DTYPES.keys())
+@pytest.mark.parametrize("short", sorted(axes.SHORT.keys() | DTYPES.keys()))
 def test_a_dtype_may_be_short(short: str) -> None:
     (case,) = cases("emau", dtype=short)
     assert case.dtype == DTYPES[short]
