@@ -34,7 +34,7 @@ map differ; here those of evaluation are drawn once and kept. Its split into S p
 channels, bases that are learnt online and the dual variant are not here.
 
 In the authors' later head for light backbones, which SegNeXt and mmsegmentation took over, all updates have
-their gradient, group normalisation stands in the place of batch normalisation, and evaluation takes a step more:
+their gradient, group normalisation is in the place of batch normalisation, and evaluation takes a step more:
 ``cheese=False, norm="group", eval_steps=7, one_step_gradient=False``.
 """
 
