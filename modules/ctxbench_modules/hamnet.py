@@ -74,7 +74,8 @@ class Hamburger(nn.Module):
         decomposition: ``"nmf"``, non-negative matrix factorisation; ``"vq"``, vector quantisation; ``"cd"``,
             concept decomposition.
         cheese: with the second convolution, as published for segmentation (the authors' version 2).
-        norm: ``"batch"`` or ``"group"``, of 32 groups, or of as many as 32 and the channels allow.
+        norm: ``"batch"`` or ``"group"``.
+        groups: of the group norm; where not given, the greatest number that divides 32 and the channels.
         eval_steps: T in evaluation; ``steps`` where not given.
         one_step_gradient: whether the last update of A alone has a gradient.
         implementation: ``"fast"`` or ``"published"``; same parameters, same outputs to rounding.
@@ -96,6 +97,7 @@ class Hamburger(nn.Module):
         decomposition: Literal["nmf", "vq", "cd"] = "nmf",
         cheese: bool = True,
         norm: Literal["batch", "group"] = "batch",
+        groups: int | None = None,
         eval_steps: int | None = None,
         one_step_gradient: bool = True,
         implementation: Literal["fast", "published"] = "fast",
@@ -122,10 +124,11 @@ class Hamburger(nn.Module):
         self.lower = nn.Conv2d(channels, width, 1)
         self.cheese = nn.Conv2d(width, width, 1, bias=False) if cheese else None
         normed = width if cheese else channels
+        groups = math.gcd(_GROUPS, normed) if groups is None else _at_least_one("groups", groups)
+        if normed % groups:
+            raise ValueError(f"groups must divide the {normed} channels of the norm, got {groups}")
         self.bn: nn.Module = (
-            nn.BatchNorm2d(normed, momentum=3e-4)
-            if norm == "batch"
-            else nn.GroupNorm(math.gcd(_GROUPS, normed), normed)
+            nn.BatchNorm2d(normed, momentum=3e-4) if norm == "batch" else nn.GroupNorm(groups, normed)
         )
         self.upper = nn.Conv2d(width, channels, 1, bias=False)
         for conv in (self.lower, self.cheese, self.upper):

@@ -26,6 +26,7 @@ class TestNMF(HamburgerContract):
         {"decomposition": "svd"},
         {"cheese": 1},
         {"norm": "layer"},
+        {"norm": "group", "groups": 3},
         {"eval_steps": 0},
         {"one_step_gradient": 1},
     )
