@@ -13,6 +13,7 @@ from ctxbench.errors import UserError
 from ctxbench.networks.cost import NetworkCost, NetworkCosts
 from ctxbench.networks.network import build_network
 from ctxbench.networks.published import body, in_published_form
+from ctxbench.networks.registry import find
 from ctxbench.networks.resnet import feature_size
 from ctxbench.tracing import trace, views
 
@@ -48,7 +49,7 @@ def network_costs(
         if {type(height), type(width)} != {int} or min(height, width) < MIN_SIDE:
             raise UserError(f"a network takes sides of at least {MIN_SIDE}, not {height}×{width}")
     networks = [
-        _cost(model, shape, backbone, context, context_options, classes)
+        _cost(find(model).name, shape, backbone, context, context_options, classes)
         for model in models
         for shape in shapes
     ]

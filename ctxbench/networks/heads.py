@@ -38,6 +38,9 @@ class FCNHead(nn.Module):
         classes: K.
         channels: those after the 3×3; by default a quarter of its input's.
         level: which output it reads; 3 is C5, and 2 is C4, the auxiliary head's.
+        bias: whether the 3×3 has one, although a batch norm follows.
+        dropout: the probability of dropping what comes before the classifier.
+        by_channel: whether whole channels are dropped out, or single elements.
 
     """
 
@@ -48,12 +51,16 @@ class FCNHead(nn.Module):
         *,
         channels: int | None = None,
         level: int = 3,
+        bias: bool = False,
+        dropout: float = DROPOUT,
+        by_channel: bool = False,
     ) -> None:
         super().__init__()
         self.level = level
         inner = channels or in_channels[level] // 4
-        self.reduce = nn.Sequential(*conv_bn_relu(in_channels[level], inner, 3))
-        self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(inner, classes, 1))
+        self.reduce = nn.Sequential(*conv_bn_relu(in_channels[level], inner, 3, bias=bias))
+        drop = nn.Dropout2d(dropout) if by_channel else nn.Dropout(dropout)
+        self.classify = nn.Sequential(drop, nn.Conv2d(inner, classes, 1))
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:

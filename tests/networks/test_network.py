@@ -66,8 +66,10 @@ def tiny(model: str = "reconet", **options: Any) -> Segmenter:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_training_gives_both_outputs_at_the_images_size(model: str) -> None:
-    main, auxiliary = tiny(model)(torch.randn(2, 3, 65, 65))
+    network = tiny(model)
+    main, auxiliary, *others = network(torch.randn(2, 3, 65, 65))
     assert main.shape == auxiliary.shape == (2, CLASSES, 65, 65)
+    assert len(others) == len(network.losses)
 
 
 @pytest.mark.parametrize("model", MODELS)
