@@ -118,34 +118,6 @@ class PSANet(nn.Module):
         return logits
 
 
-class CCNet(nn.Module):
-    """3×3, recurrent criss-cross attention, 3×3, fused with C5 by a 3×3, and classified.
-
-    Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV 2019.
-
-    The paper leaves the fusion open ("one or several" convolutions); this is the authors' code.
-    """
-
-    def __init__(
-        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
-    ) -> None:
-        super().__init__()
-        self.context = nn.Sequential(
-            conv(in_channels[3], channels, 3),
-            block("rcca", channels, size),
-            conv(channels, channels, 3),
-        )
-        self.fuse = conv(in_channels[3] + channels, channels, 3)
-        self.classify = classifier(channels, classes)
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """[C2, C3, C4, C5] to (N, K, h, w)."""
-        x = features[3]  # (N, 2048, h, w)
-        fused = self.fuse(torch.cat([x, self.context(x)], dim=1))  # (N, 2048 + C, h, w) to (N, C, h, w)
-        logits: Tensor = self.classify(fused)  # (N, K, h, w)
-        return logits
-
-
 class EMANet(nn.Module):
     """3×3, expectation-maximisation attention, classifier.
 
