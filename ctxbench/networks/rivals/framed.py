@@ -6,8 +6,41 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ctxbench.networks.names import Names, conv_bn, mmsegmentation
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
+
+
+def _torchcvs(head: str, inside: Mapping[str, str]) -> Names:
+    """The names of DNLNet's authors, of a head that they call ``head``; ``inside`` are the block's."""
+    return Names(
+        "DNLNet's authors",
+        {
+            f"{head}.conva.0": "head.context.0.0",
+            f"{head}.conva.1.0": "head.context.0.1",
+            **{f"{head}.ctb.{theirs}": f"head.context.1.{ours}" for theirs, ours in inside.items()},
+            f"{head}.convb.0": "head.context.2.0",
+            f"{head}.convb.1.0": "head.context.2.1",
+            f"{head}.bottleneck.0": "head.fuse.0",
+            f"{head}.bottleneck.1.0": "head.fuse.1",
+            f"{head}.bottleneck.3": "head.classify.1",
+            "dsn.0.conv": "auxiliary.reduce.0",
+            "dsn.0.bn_relu.0": "auxiliary.reduce.1",
+            "dsn.2": "auxiliary.classify.1",
+        },
+    )
+
+
+def _mmsegmentations(inside: Mapping[str, str]) -> Names:
+    """mmsegmentation's names of the frame; ``inside`` are those of the block's layers."""
+    return mmsegmentation(
+        {
+            **conv_bn("convs.0", "context.0"),
+            **{theirs: f"context.1.{ours}" for theirs, ours in inside.items()},
+            **conv_bn("convs.1", "context.2"),
+            **conv_bn("conv_cat", "fuse"),
+        }
+    )
 
 
 class Framed(nn.Module):
@@ -71,6 +104,18 @@ class GCNet(Framed):
     That paper is on detection. The head is of its authors' later repository, DNLNet's.
     """
 
+    RELEASED = (
+        _torchcvs(
+            "gcb", {"conv_mask": "mask", "channel_add_conv": "add", "channel_mul_conv": "multiply"}
+        ),
+        _mmsegmentations(
+            {
+                "gc_block.conv_mask": "mask",
+                "gc_block.channel_add_conv": "add",
+                "gc_block.channel_mul_conv": "multiply",
+            }
+        ),
+    )
     block = "gc"
     published: ClassVar[Mapping[str, Any]] = {"reduction": 4}
 
@@ -86,5 +131,25 @@ class DNLNet(Framed):
     keys' weights do not decay.
     """
 
+    RELEASED = (
+        _torchcvs(
+            "nlm",
+            {
+                "gamma": "gamma",
+                "out_bn": "norm",
+                **{f"conv_{layer}": layer for layer in ("query", "key", "value", "mask", "out")},
+            },
+        ),
+        _mmsegmentations(
+            {
+                "dnl_block.theta.conv": "query",
+                "dnl_block.phi.conv": "key",
+                "dnl_block.g.conv": "value",
+                "dnl_block.conv_mask": "mask",
+                "dnl_block.conv_out.conv": "out",
+                "dnl_block.conv_out.bn": "norm",
+            }
+        ),
+    )
     block = "dnl"
     published: ClassVar[Mapping[str, Any]] = {"temperature": 1, "scale": False}

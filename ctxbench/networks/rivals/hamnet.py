@@ -6,12 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ctxbench.networks.names import Names, mmsegmentation
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv, fresh
 
 MOMENTUM = 3e-4
 """Of every batch norm in the authors' code."""
 GROUPS = 32
+
+
+BASES = "head.context.bases"
+"""No release keeps them."""
 
 
 class HamNet(nn.Module):
@@ -32,6 +37,30 @@ class HamNet(nn.Module):
             the release, and off in the paper.
 
     """
+
+    RELEASED = (
+        Names(
+            "its authors",
+            {
+                # their backbone is a sequence, in which ReLU and pooling are numbered too
+                "backbone.0": "backbone.conv1",
+                "backbone.1": "backbone.bn1",
+                **{f"backbone.{number + 3}": f"backbone.layer{number}" for number in range(1, 5)},
+                "squeeze.conv": "head.reduce.0",
+                "squeeze.bn": "head.reduce.1",
+                "hamburger.lower_bread.0": "head.context.lower",
+                "hamburger.cheese.conv": "head.context.cheese",
+                "hamburger.cheese.bn": "head.context.bn",
+                "hamburger.upper_bread": "head.context.upper",
+                "hamburger.upper_bread.0": "head.context.upper",  # without cheese
+                "hamburger.upper_bread.1": "head.context.bn",
+                "align.conv": "head.align.0",
+                "align.bn": "head.align.1",
+                "fc": "head.classify",
+            },
+            absent=(BASES,),
+        ),
+    )
 
     def __init__(
         self,
@@ -77,6 +106,21 @@ class LightHamNet(nn.Module):
         options: of the block ``ham``: ``rank``, ``steps`` and ``eval_steps``.
 
     """
+
+    RELEASED = (
+        mmsegmentation(
+            {
+                "squeeze.conv": "reduce.0",
+                "squeeze.gn": "reduce.1",
+                "hamburger.ham_in.conv": "context.lower",
+                "hamburger.ham_out.conv": "context.upper",
+                "hamburger.ham_out.gn": "context.bn",
+                "align.conv": "align.0",
+                "align.gn": "align.1",
+            },
+            absent=(BASES,),
+        ),
+    )
 
     def __init__(
         self,

@@ -5,10 +5,62 @@ from typing import Any
 from torch import Tensor, nn
 
 from ctxbench.networks.heads import FCNHead
+from ctxbench.networks.names import Names
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, ForTraining, Size, conv, fresh
 
 DROPOUT = 0.05
+
+
+_TWICE = {"pixel": "query", "object": "key"}
+_ONCE = {"down": "value", "up": "out"}
+"""Layers, two in a row and single ones, as the authors call them and as mmsegmentation does."""
+
+
+def _authors() -> dict[str, str]:
+    block = "spatial_ocr_head.object_context_block.f_"
+    names = {
+        "conv_3x3.0": "head.reduce.0",
+        "conv_3x3.1.0": "head.reduce.1",
+        "spatial_ocr_head.conv_bn_dropout.0": "head.context.fuse.conv",
+        "spatial_ocr_head.conv_bn_dropout.1.0": "head.context.fuse.bn",
+        "head": "head.classify.0",
+        "dsn_head.0": "head.regions.reduce.0",
+        "dsn_head.1.0": "head.regions.reduce.1",
+        "dsn_head.3": "head.regions.classify.1",
+    }
+    for layer in _ONCE:
+        names |= {f"{block}{layer}.0": f"head.context.{layer}.conv"}
+        names |= {f"{block}{layer}.1.0": f"head.context.{layer}.bn"}
+    for layer in _TWICE:
+        for number in (0, 1):
+            names[f"{block}{layer}.{2 * number}"] = f"head.context.{layer}.{number}.conv"
+            names[f"{block}{layer}.{2 * number + 1}.0"] = f"head.context.{layer}.{number}.bn"
+    return names
+
+
+def _mmsegmentations() -> dict[str, str]:
+    block = "decode_head.1.object_context_block"
+    names = {
+        "decode_head.0.convs.0.conv": "head.regions.reduce.0",
+        "decode_head.0.convs.0.bn": "head.regions.reduce.1",
+        "decode_head.0.conv_seg": "head.regions.classify.1",
+        "decode_head.1.bottleneck.conv": "head.reduce.0",
+        "decode_head.1.bottleneck.bn": "head.reduce.1",
+        f"{block}.bottleneck": "head.context.fuse",
+        "decode_head.1.conv_seg": "head.classify.0",
+    }
+    names |= {f"{block}.{theirs}_project": f"head.context.{ours}" for ours, theirs in (_ONCE | _TWICE).items()}
+    return names
+
+
+BEFORE_NORMS = (
+    "head.regions.reduce.0",
+    "head.reduce.0",
+    *(f"head.context.{layer}.conv" for layer in ("fuse", *_ONCE)),
+    *(f"head.context.{layer}.{number}.conv" for layer in _TWICE for number in (0, 1)),
+)
+"""Convolutions with a bias here, and with the authors, that mmsegmentation has without."""
 
 
 class OCRNet(nn.Module):
@@ -29,6 +81,11 @@ class OCRNet(nn.Module):
         options: of the block ``ocr``: ``key_channels``.
 
     """
+
+    RELEASED = (
+        Names("its authors", _authors()),
+        Names("mmsegmentation", _mmsegmentations(), zero=BEFORE_NORMS),
+    )
 
     def __init__(
         self,

@@ -4,8 +4,33 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ctxbench.networks.names import Names
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
+
+
+_PARTS = {
+    "conv1_1": "short",
+    "conv1_2": "long",
+    "conv2_0": "local",
+    "conv2_1": "grids.0",
+    "conv2_2": "grids.1",
+    "conv2_3": "columns",
+    "conv2_4": "rows",
+    "conv2_5": "short_out",
+    "conv2_6": "long_out",
+    "conv3": "project",
+}
+"""The authors' names of a mixed pooling module's layers, and ours."""
+
+
+def _pooling(number: int) -> dict[str, str]:
+    """The authors' names of a mixed pooling module, from 0, and ours."""
+    names = {}
+    for theirs, ours in _PARTS.items():
+        names[f"head.strip_pool{number + 1}.{theirs}.0"] = f"head.context.{number}.{ours}.conv"
+        names[f"head.strip_pool{number + 1}.{theirs}.1"] = f"head.context.{number}.{ours}.bn"
+    return names
 
 
 class SPNet(nn.Module):
@@ -24,6 +49,23 @@ class SPNet(nn.Module):
         options: of the block ``strip``: ``pools``.
 
     """
+
+    RELEASED = (
+        Names(
+            "its authors",
+            {
+                "head.trans_layer": "head.reduce",
+                **_pooling(0),
+                **_pooling(1),
+                "head.score_layer.0": "head.fuse.0",
+                "head.score_layer.1": "head.fuse.1",
+                "head.score_layer.4": "head.classify.1",
+                "auxlayer.conv5.0": "auxiliary.reduce.0",
+                "auxlayer.conv5.1": "auxiliary.reduce.1",
+                "auxlayer.conv5.4": "auxiliary.classify.1",
+            },
+        ),
+    )
 
     def __init__(
         self,
