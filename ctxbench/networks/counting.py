@@ -13,7 +13,7 @@ from ctxbench.errors import UserError
 from ctxbench.networks.cost import NetworkCost, NetworkCosts
 from ctxbench.networks.network import build_network
 from ctxbench.networks.published import body, in_published_form
-from ctxbench.networks.registry import find
+from ctxbench.networks.registry import NETWORKS, find
 from ctxbench.networks.resnet import feature_size
 from ctxbench.tracing import trace, views
 
@@ -76,7 +76,12 @@ def _cost(
     )
     shape = (1, 3, *size)
     recorded = trace(fast, shape)
-    leaves = leaf_rule.count(partial(_published, fast, size, context_options), shape)["leaves"]
+    published = (
+        partial(fast, context_options={**context_options, "implementation": "published"})
+        if "implementation" in NETWORKS[model].options
+        else partial(_published, fast, size, context_options)
+    )
+    leaves = leaf_rule.count(published, shape)["leaves"]
     backbone_macs = sum(
         share.macs for share in views.by_module(recorded) if share.key.startswith(INSIDE_BACKBONE)
     )

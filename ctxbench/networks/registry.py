@@ -44,7 +44,7 @@ class Network:
     licence: str = ""
     """Of the released code that the head is held against, not ours; empty where there is none."""
     levels: tuple[str, ...] = ("C5",)
-    """The outputs of the backbone that the head reads."""
+    """The outputs of the backbone that the head reads, as built by default."""
     auxiliary: Auxiliary | None = Auxiliary()
     """None where there is no such head, or the network's own head gives the auxiliary logits."""
     losses: Mapping[str, float] = field(default_factory=dict)
@@ -59,6 +59,11 @@ class Network:
     aliases: tuple[str, ...] = ()
     """Other names: of the authors' code, and of the head in mmsegmentation."""
 
+
+MMSEGMENTATION = Auxiliary(by_channel=True)
+"""mmsegmentation's auxiliary head, the same for all networks."""
+FORM = {"implementation": "fast (the quickest exact form of its blocks) or published (the authors' order)"}
+CVF = "https://openaccess.thecvf.com"
 
 _ENTRIES = (
     Network(
@@ -133,6 +138,103 @@ _ENTRIES = (
         2019,
         "https://arxiv.org/abs/1907.13426",
         aliases=("EMAHead",),
+    ),
+    Network(
+        "encnet",
+        "EncNet",
+        "rivals.encnet:EncNet",
+        "Zhang et al., Context Encoding for Semantic Segmentation, CVPR",
+        2018,
+        "https://arxiv.org/abs/1803.08904",
+        licence="MIT",
+        losses={"presence": 0.2},
+        aux_weight=0.2,
+        head_lr_factor=10.0,
+        options={
+            "lateral": "whether C3 and C4 join C5, as published for VOC and PASCAL-Context",
+            "codes": "codewords, 32",
+            **FORM,
+        },
+        aliases=("EncHead",),
+    ),
+    Network(
+        "apcnet",
+        "APCNet",
+        "rivals.pyramids:APCNet",
+        "He et al., Adaptive Pyramid Context Network for Semantic Segmentation, CVPR",
+        2019,
+        f"{CVF}/content_CVPR_2019/html/"
+        "He_Adaptive_Pyramid_Context_Network_for_Semantic_Segmentation_CVPR_2019_paper.html",
+        licence="Apache-2.0",
+        auxiliary=MMSEGMENTATION,
+        aux_weight=0.4,
+        head_lr_factor=1.0,
+        options={
+            "scales": "sub-regions along each axis, 1, 2, 3, 6",
+            "fusion": "whether a 1×1 ends each module, true",
+            **FORM,
+        },
+        aliases=("APCHead",),
+    ),
+    Network(
+        "cfnet",
+        "CFNet",
+        "rivals.cfnet:CFNet",
+        "Zhang et al., Co-Occurrent Features in Semantic Segmentation, CVPR",
+        2019,
+        f"{CVF}/content_CVPR_2019/html/"
+        "Zhang_Co-Occurrent_Features_in_Semantic_Segmentation_CVPR_2019_paper.html",
+        licence="MIT",
+        losses={"presence": 0.2},
+        aux_weight=0.2,
+        head_lr_factor=10.0,
+        options={
+            "lateral": "whether C3 and C4 join C5, false",
+            "heads": "of the attention, 8",
+            "mixtures": "soft-maxes that are mixed, 1",
+            "with_enc": "whether context encoding follows, true",
+            "codes": "its codewords, 32",
+            "se_loss": "whether it has a loss of which classes there are, false",
+            **FORM,
+        },
+        aliases=("ATTEN",),
+    ),
+    Network(
+        "dmnet",
+        "DMNet",
+        "rivals.pyramids:DMNet",
+        "He et al., Dynamic Multi-Scale Filters for Semantic Segmentation, ICCV",
+        2019,
+        f"{CVF}/content_ICCV_2019/html/"
+        "He_Dynamic_Multi-Scale_Filters_for_Semantic_Segmentation_ICCV_2019_paper.html",
+        licence="Apache-2.0",
+        auxiliary=MMSEGMENTATION,
+        aux_weight=0.4,
+        head_lr_factor=1.0,
+        options={
+            "filters": "sides of the filters, 1, 3, 5, 7",
+            "fusion": "whether a 1×1 ends each module, false",
+        },
+        aliases=("DMHead",),
+    ),
+    Network(
+        "ann",
+        "ANN",
+        "rivals.ann:ANN",
+        "Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
+        2019,
+        "https://arxiv.org/abs/1908.07678",
+        licence="Apache-2.0",
+        levels=("C4", "C5"),
+        auxiliary=Auxiliary(share=2, bias=True, dropout=0.05, by_channel=True),
+        aux_weight=0.4,
+        head_lr_factor=1.0,
+        options={
+            "key_channels": "of queries, keys and values, an eighth of C5's and half of the head's",
+            "pools": "grids that keys and values are averaged on, 1, 3, 6, 8",
+            **FORM,
+        },
+        aliases=("ANNN", "ANNHead", "asymmetric"),
     ),
 )
 NETWORKS: dict[str, Network] = {network.name: network for network in _ENTRIES}
