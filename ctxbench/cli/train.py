@@ -62,7 +62,10 @@ def train(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
-    init: Annotated[Path | None, typer.Option(metavar="RUN", help="Start from a run's weights.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Start from a run's weights, or a released network's file."),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
     devices: Annotated[

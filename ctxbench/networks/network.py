@@ -57,7 +57,8 @@ class Segmenter(nn.Module):
         self.head = head
         self.auxiliary = auxiliary
         self.classes = classes
-        self.losses = dict(losses)
+        has = getattr(head, "losses", losses)  # those of an option are there only with it
+        self.losses = {name: weight for name, weight in losses.items() if name in has}
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor | None, ...]:
         """(N, 3, H, W) to (N, K, H, W); in training mode a tuple, which begins with it."""

@@ -107,7 +107,8 @@ class TrainConfig:
     power: NotNegativeNumber = 0.9
     """Of the fall of ``lr``."""
     init: str | None = None
-    """Folder of a run, or a checkpoint file, whose weights the whole network starts from."""
+    """Folder of a run, or a checkpoint file, whose weights the whole network starts from; of networks whose
+    names there are known, also a file of their authors' or of mmsegmentation."""
     seed: Seed = 0
     """Every random number of a training follows from it."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

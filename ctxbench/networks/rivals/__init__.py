@@ -12,7 +12,9 @@ Raises UserError where a block cannot be built.
 In training mode a head whose network has further losses returns a pair, the logits and a mapping: what each
 name in the ``losses`` of its entry (:mod:`ctxbench.networks.registry`) is of, at the stride of C5 where it is
 a map; under ``auxiliary``, the logits that stand in the place of an auxiliary head's. In eval mode it returns
-the logits alone, and computes nothing that these do not need.
+the logits alone. Where these losses depend on an option, ``self.losses`` has the names of those there are.
+
+``RELEASED`` has the names of its modules in released weights (:mod:`ctxbench.networks.names`).
 
 N images, K classes, C the width of the head; C5 is (N, 2048, h, w) on a ResNet-50 or deeper.
 """

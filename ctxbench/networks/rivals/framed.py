@@ -11,7 +11,7 @@ from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
 
 
-def _torchcvs(head: str, inside: Mapping[str, str]) -> Names:
+def _authors(head: str, inside: Mapping[str, str], note: str = "") -> Names:
     """The names of DNLNet's authors, of a head that they call ``head``; ``inside`` are the block's."""
     return Names(
         "DNLNet's authors",
@@ -28,18 +28,20 @@ def _torchcvs(head: str, inside: Mapping[str, str]) -> Names:
             "dsn.0.bn_relu.0": "auxiliary.reduce.1",
             "dsn.2": "auxiliary.classify.1",
         },
+        note=note,
     )
 
 
-def _mmsegmentations(inside: Mapping[str, str]) -> Names:
-    """mmsegmentation's names of the frame; ``inside`` are those of the block's layers."""
+def _mmsegmentations(inside: Mapping[str, str], note: str = "") -> Names:
+    """The names of the frame in mmsegmentation; ``inside`` are those of the block's layers."""
     return mmsegmentation(
         {
             **conv_bn("convs.0", "context.0"),
             **{theirs: f"context.1.{ours}" for theirs, ours in inside.items()},
             **conv_bn("convs.1", "context.2"),
             **conv_bn("conv_cat", "fuse"),
-        }
+        },
+        note=note,
     )
 
 
@@ -105,9 +107,7 @@ class GCNet(Framed):
     """
 
     RELEASED = (
-        _torchcvs(
-            "gcb", {"conv_mask": "mask", "channel_add_conv": "add", "channel_mul_conv": "multiply"}
-        ),
+        _authors("gcb", {"conv_mask": "mask", "channel_add_conv": "add", "channel_mul_conv": "multiply"}),
         _mmsegmentations(
             {
                 "gc_block.conv_mask": "mask",
@@ -132,13 +132,14 @@ class DNLNet(Framed):
     """
 
     RELEASED = (
-        _torchcvs(
+        _authors(
             "nlm",
             {
                 "gamma": "gamma",
                 "out_bn": "norm",
                 **{f"conv_{layer}": layer for layer in ("query", "key", "value", "mask", "out")},
             },
+            "their configurations have whiten=image",
         ),
         _mmsegmentations(
             {
@@ -148,7 +149,8 @@ class DNLNet(Framed):
                 "dnl_block.conv_mask": "mask",
                 "dnl_block.conv_out.conv": "out",
                 "dnl_block.conv_out.bn": "norm",
-            }
+            },
+            "its block has temperature=0.05 and scale=true",
         ),
     )
     block = "dnl"

@@ -9,7 +9,7 @@ from ctxbench.networks.names import Names, mmsegmentation
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, conv, fresh
 
-
+LEAKY = "their configurations train with leaky ReLUs, of slope 0.01, where ReLUs are here"
 _RANGES = ("long_range", "short_range")
 
 
@@ -67,7 +67,7 @@ def _from_mmsegmentation(state: dict[str, Tensor]) -> None:
         bias = state.pop(f"head.context.{part}.value.bias", None)  # (C,)
         out, mean = (f"head.context.{part}.out.{key}" for key in ("conv.weight", "bn.running_mean"))
         if bias is not None and out in state and mean in state:
-            state[mean] = state[mean] - state[out].flatten(1) @ bias  # (C, C) by (C,)
+            state[mean] = state[mean].double() - state[out].flatten(1).double() @ bias.double()  # (C,)
 
 
 class ISANet(nn.Module):
@@ -87,7 +87,7 @@ class ISANet(nn.Module):
     """
 
     RELEASED = (
-        Names("its authors", _authors()),
+        Names("its authors", _authors(), note=LEAKY),
         mmsegmentation(_mmsegmentations(), rewrite=_from_mmsegmentation),
     )
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ctxbench.networks.heads import FCNHead
 from ctxbench.networks.names import Names
 from ctxbench.networks.published import block
+from ctxbench.networks.rivals.isanet import LEAKY
 from ctxbench.networks.rivals.layers import Channels, ForTraining, Size, conv, fresh
 
 DROPOUT = 0.05
@@ -50,7 +51,9 @@ def _mmsegmentations() -> dict[str, str]:
         f"{block}.bottleneck": "head.context.fuse",
         "decode_head.1.conv_seg": "head.classify.0",
     }
-    names |= {f"{block}.{theirs}_project": f"head.context.{ours}" for ours, theirs in (_ONCE | _TWICE).items()}
+    names |= {
+        f"{block}.{theirs}_project": f"head.context.{ours}" for ours, theirs in (_ONCE | _TWICE).items()
+    }
     return names
 
 
@@ -83,8 +86,8 @@ class OCRNet(nn.Module):
     """
 
     RELEASED = (
-        Names("its authors", _authors()),
-        Names("mmsegmentation", _mmsegmentations(), zero=BEFORE_NORMS),
+        Names("its authors", _authors(), note=LEAKY),
+        Names("mmsegmentation", _mmsegmentations(), BEFORE_NORMS, "it resizes with align_corners=False"),
     )
 
     def __init__(

@@ -8,7 +8,6 @@ from ctxbench.networks.names import Names
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
 
-
 _PARTS = {
     "conv1_1": "short",
     "conv1_2": "long",
