@@ -76,13 +76,14 @@ def _ours(
     network: Segmenter, names: Names, whole: Mapping[str, Tensor], path: Path
 ) -> tuple[dict[str, Tensor], list[str]]:
     """A release's tensors under our keys, and the keys that have no place among them."""
-    others = {key: value for key, value in whole.items() if not names.key(key)}
+    named = {key: ours for key in whole if (ours := names.key(key))}
+    others = {key: value for key, value in whole.items() if key not in named}
     body, prefix = backbone_state(others, path)
-    left = [key for key in others if not key.startswith(prefix)] if ANCHOR in body else list(others)
-    state = {f"backbone.{key}": value for key, value in body.items()} if ANCHOR in body else {}
-    for key in whole:
-        if ours := names.key(key):
-            state[ours] = whole[key]
+    has_body = ANCHOR in body
+    left = [key for key in others if not (has_body and key.startswith(prefix))]
+    state = {f"backbone.{key}": value for key, value in body.items() if has_body}
+    for key, ours in named.items():
+        state[ours] = whole[key]
     own = network.state_dict()
     for layer in names.zero:
         if (bias := f"{layer}.bias") in own:

@@ -77,6 +77,8 @@ class ISANet(nn.Module):
 
     Its one dropout is the block's, 0.05 by channel, after the fusion.
 
+    Differs from the released code: its configurations have leaky ReLUs, of slope 0.01, for all ReLUs.
+
     Args:
         in_channels: channels of C2 to C5.
         classes: K.

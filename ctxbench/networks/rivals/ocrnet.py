@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ctxbench.errors import UserError
 from ctxbench.networks.heads import FCNHead
 from ctxbench.networks.names import Names
 from ctxbench.networks.published import block
@@ -75,6 +76,8 @@ class OCRNet(nn.Module):
     bias, batch norm, ReLU and a 1×1 on C4, is a part of this one and of what it costs. No gradient is held
     back from them.
 
+    Differs from the released code: its configurations have leaky ReLUs, of slope 0.01, for all ReLUs.
+
     Args:
         in_channels: channels of C2 to C5.
         classes: K.
@@ -82,6 +85,9 @@ class OCRNet(nn.Module):
         size: (h, w) of C5.
         region_channels: those after the 3×3 of the regions' head; C where not given. mmsegmentation has C/2.
         options: of the block ``ocr``: ``key_channels``.
+
+    Raises:
+        UserError: an option that is out of range.
 
     """
 
@@ -101,10 +107,13 @@ class OCRNet(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        region_channels = channels if region_channels is None else region_channels
+        if not isinstance(region_channels, int) or region_channels < 1:
+            raise UserError(f"region_channels must be an integer of at least 1, got {region_channels!r}")
         self.regions = FCNHead(
             in_channels,
             classes,
-            channels=channels if region_channels is None else region_channels,
+            channels=region_channels,
             level=2,
             bias=True,
             dropout=DROPOUT,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ctxbench.errors import UserError
 from ctxbench.networks.names import conv_bn, mmsegmentation
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
@@ -98,6 +99,10 @@ class DMNet(nn.Module):
         fusion: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(filters, Sequence) or not filters:
+            raise UserError(
+                f"DMNet's filters are the sides of one or more, such as [1, 3, 5, 7], not {filters!r}"
+            )
         self.contexts = nn.ModuleList(
             block("dcm", in_channels[3], size, filter_size=side, width=channels, fusion=fusion)
             for side in filters
