@@ -40,6 +40,7 @@ from ctxbench.cli.options import (
     Where,
 )
 from ctxbench.errors import UserError
+from ctxbench.networks.registry import NETWORKS, completed
 
 if TYPE_CHECKING:
     from ctxbench.networks.cost import NetworkCosts
@@ -87,7 +88,8 @@ def profile(
         typer.Option(
             parser=values.words,
             metavar="NAMES",
-            help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list.",
+            help=f"Count whole networks at --size (512) instead, a comma list of {', '.join(NETWORKS)}.",
+            autocompletion=completed,
         ),
     ] = None,
     backbone: Annotated[

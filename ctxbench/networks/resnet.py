@@ -37,9 +37,11 @@ def initialise(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """Return a convolution that keeps the size at stride 1, without bias, its batch norm and a ReLU."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, bias: bool = False
+) -> list[nn.Module]:
+    """Return a convolution that keeps the size at stride 1, its batch norm and a ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 

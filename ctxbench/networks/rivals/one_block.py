@@ -1,16 +1,4 @@
-"""The heads that RecoNet is usually compared with, on a backbone of output stride 8.
-
-Each is as its paper, or where the paper leaves it open its authors' code, has it at inference; auxiliary
-losses are the network's. The context blocks come from the registry, in their fast forms.
-
-A head is ``Head(in_channels, classes, *, channels, size)``: ``in_channels`` are those of C2 to C5,
-``classes`` is K, ``channels`` the width of the head, 512 as published, and ``size`` the (h, w) of C5 at the
-training crop, for a block whose weights depend on it. Its forward takes the list [C2, C3, C4, C5] and returns
-logits (N, K, h, w) at the stride of C5; DeepLabV3+'s are at that of C2. Raises UserError where a block cannot
-be built.
-
-N images, K classes, C the width of the head; C5 is (N, 2048, h, w) on a ResNet-50 or deeper.
-"""
+"""Heads that are one context block between convolutions, or little more."""
 
 from typing import cast
 
@@ -18,31 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ctxbench.networks.heads import DROPOUT
-from ctxbench.networks.resnet import conv_bn_relu, initialise
-from ctxbench.subject import bind
-
-Channels = tuple[int, int, int, int]
-Size = tuple[int, int]
+from ctxbench.networks.published import block
+from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
 
 ASPP_RATES = (12, 24, 36)
 """Those of the paper at output stride 8, twice those at 16."""
 SKIP_CHANNELS = 48
-
-
-def _fresh(*layers: nn.Module) -> nn.Sequential:
-    """Layers with weights drawn anew; a block from the registry has its own, and so is never in here."""
-    sequence = nn.Sequential(*layers)
-    initialise(sequence)
-    return sequence
-
-
-def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return _fresh(*conv_bn_relu(inputs, outputs, kernel))
-
-
-def _classifier(channels: int, classes: int) -> nn.Sequential:
-    return _fresh(nn.Dropout2d(DROPOUT), nn.Conv2d(channels, classes, 1))
 
 
 class PSPNet(nn.Module):
@@ -55,9 +24,9 @@ class PSPNet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.context = bind.build("ppm", in_channels[3], size)
-        self.fuse = _conv(cast(int, self.context.out_channels), channels, 3)
-        self.classify = _classifier(channels, classes)
+        self.context = block("ppm", in_channels[3], size)
+        self.fuse = conv(cast(int, self.context.out_channels), channels, 3)
+        self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
@@ -80,10 +49,10 @@ class DeepLabV3Plus(nn.Module):
     ) -> None:
         super().__init__()
         width = max(1, channels // 2)
-        self.context = bind.build("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
-        self.skip = _conv(in_channels[0], SKIP_CHANNELS, 1)
-        self.decode = nn.Sequential(_conv(SKIP_CHANNELS + width, width, 3), _conv(width, width, 3))
-        self.classify = _classifier(width, classes)
+        self.context = block("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
+        self.skip = conv(in_channels[0], SKIP_CHANNELS, 1)
+        self.decode = nn.Sequential(conv(SKIP_CHANNELS + width, width, 3), conv(width, width, 3))
+        self.classify = classifier(width, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h', w'), where h' × w' is the size of C2."""
@@ -111,13 +80,13 @@ class DANet(nn.Module):
         super().__init__()
         self.position, self.channel = (
             nn.Sequential(
-                _conv(in_channels[3], channels, 3),
-                bind.build(context, channels, size),
-                _conv(channels, channels, 3),
+                conv(in_channels[3], channels, 3),
+                block(context, channels, size),
+                conv(channels, channels, 3),
             )
             for context in ("pam", "cam")
         )
-        self.classify = _classifier(channels, classes)
+        self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
@@ -138,42 +107,14 @@ class PSANet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.context = bind.build("psa", in_channels[3], size, width=channels)
-        self.fuse = _conv(cast(int, self.context.out_channels), channels, 3)
-        self.classify = _classifier(channels, classes)
+        self.context = block("psa", in_channels[3], size, width=channels)
+        self.fuse = conv(cast(int, self.context.out_channels), channels, 3)
+        self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
         attended = self.context(features[3])  # (N, C5's channels and those attended, h, w)
         logits: Tensor = self.classify(self.fuse(attended))  # (N, C, h, w) to (N, K, h, w)
-        return logits
-
-
-class CCNet(nn.Module):
-    """3×3, recurrent criss-cross attention, 3×3, fused with C5 by a 3×3, and classified.
-
-    Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV 2019.
-
-    The paper leaves the fusion open ("one or several" convolutions); this is the authors' code.
-    """
-
-    def __init__(
-        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
-    ) -> None:
-        super().__init__()
-        self.context = nn.Sequential(
-            _conv(in_channels[3], channels, 3),
-            bind.build("rcca", channels, size),
-            _conv(channels, channels, 3),
-        )
-        self.fuse = _conv(in_channels[3] + channels, channels, 3)
-        self.classify = _classifier(channels, classes)
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """[C2, C3, C4, C5] to (N, K, h, w)."""
-        x = features[3]  # (N, 2048, h, w)
-        fused = self.fuse(torch.cat([x, self.context(x)], dim=1))  # (N, 2048 + C, h, w) to (N, C, h, w)
-        logits: Tensor = self.classify(fused)  # (N, K, h, w)
         return logits
 
 
@@ -190,22 +131,12 @@ class EMANet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.reduce = _conv(in_channels[3], channels, 3)
-        self.context = bind.build("emau", channels, size)
-        self.classify = _classifier(channels, classes)
+        self.reduce = conv(in_channels[3], channels, 3)
+        self.context = block("emau", channels, size)
+        self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
         attended = self.context(self.reduce(features[3]))  # (N, C, h, w)
         logits: Tensor = self.classify(attended)  # (N, K, h, w)
         return logits
-
-
-RIVALS: dict[str, type[nn.Module]] = {
-    "pspnet": PSPNet,
-    "deeplabv3plus": DeepLabV3Plus,
-    "danet": DANet,
-    "psanet": PSANet,
-    "ccnet": CCNet,
-    "emanet": EMANet,
-}
