@@ -95,42 +95,37 @@ class EMA(nn.Module):
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         grouped = x.reshape(len(x) * self.groups, -1, *x.shape[2:])  # (N·G, c, H, W)
-        norm, gated = self.norm, self._gated(grouped)  # (N·G, c, H, W)
-        normed = torch.group_norm(
-            gated, norm.num_groups, norm.weight, norm.bias, norm.eps
-        )  # no error at H·W = 1
-        if self.implementation == "fast":
-            weights = self._fast(grouped, normed)  # (N·G, 1, H, W)
-        else:
-            weights = self._published(grouped, normed)  # (N·G, 1, H, W)
+        weigh = self._fast if self.implementation == "fast" else self._published
+        weights = weigh(grouped)  # (N·G, 1, H, W)
         return (grouped * weights.sigmoid()).view(x.shape)  # (N, C, H, W)
 
-    def _gated(self, x: Tensor) -> Tensor:
-        """(N, c, H, W) by the gates of its rows and columns, of the same shape."""
+    def _normed(self, x: Tensor) -> Tensor:
+        """X₁ of (N, c, H, W), of the same shape."""
         rows = x.mean(3, keepdim=True)  # (N, c, H, 1)
         columns = x.mean(2, keepdim=True).mT  # (N, c, W, 1)
         strips = self.strips(torch.cat([rows, columns], dim=2)).sigmoid()  # (N, c, H + W, 1)
         of_rows, of_columns = torch.split(strips, list(x.shape[2:]), dim=2)  # (N, c, H, 1), (N, c, W, 1)
-        gated: Tensor = x * of_rows * of_columns.mT  # (N, c, H, W)
-        return gated
+        gated, norm = x * of_rows * of_columns.mT, self.norm  # (N, c, H, W)
+        # the norm's own call refuses one position of a batch and a group of one
+        return torch.group_norm(gated, norm.num_groups, norm.weight, norm.bias, norm.eps)  # (N, c, H, W)
 
-    def _published(self, x: Tensor, normed: Tensor) -> Tensor:
-        """X and X₁ (N, c, H, W) to what is added up for the gate, (N, 1, H, W)."""
-        local = self.local(x)  # (N, c, H, W)
+    def _published(self, x: Tensor) -> Tensor:
+        """X (N, c, H, W) to what the gate is made of, (N, 1, H, W)."""
+        normed, local = self._normed(x), self.local(x)  # (N, c, H, W) each
         of_normed, of_local = (
             self.product(_shares(a), b.flatten(2)) for a, b in ((normed, local), (local, normed))
         )
         both: Tensor = (of_normed + of_local).view(len(x), 1, *x.shape[2:])  # (N, 1, H, W)
         return both
 
-    def _fast(self, x: Tensor, normed: Tensor) -> Tensor:
-        """X and X₁ (N, c, H, W) to what is added up for the gate, (N, 1, H, W)."""
+    def _fast(self, x: Tensor) -> Tensor:
+        """X (N, c, H, W) to what the gate is made of, (N, 1, H, W)."""
         kernel, bias = self.local.weight, self.local.get_parameter("bias")  # (c, c, 3, 3), (c,)
+        means = functional.conv2d(_window_sums(x) / x[0, 0].numel(), kernel, bias)  # (N, c, 1, 1)
+        from_normed = self.product(_shares(means), self._normed(x).flatten(2))  # (N, 1, H·W)
         shares = self.norm.bias.softmax(dim=0)  # (c,)
         of_kernel = (shares.view(-1, 1, 1, 1) * kernel).sum(0, keepdim=True)  # (1, c, 3, 3)
         from_local = functional.conv2d(x, of_kernel, (shares * bias).sum(0, keepdim=True), padding=1)
-        means = functional.conv2d(_window_sums(x) / x[0, 0].numel(), kernel, bias)  # (N, c, 1, 1)
-        from_normed = self.product(_shares(means), normed.flatten(2))  # (N, 1, H·W)
         both: Tensor = from_local + from_normed.view(from_local.shape)  # (N, 1, H, W)
         return both
 
