@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import ctxbench
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, registry, resolve
-from ctxbench.subject.cases import cases
+from ctxbench.subject.cases import _share_out, cases
 
 BLOCK = """
 import torch
@@ -278,11 +278,24 @@ def test_an_alias_builds_the_module_under_the_modules_own_name() -> None:
     assert resolve.canonical("CrissCrossAttention(16)") == "rcca(16)"
     (case,) = cases("swin", channels=8, sizes=4, options={"swin.window": 2})
     assert (case.module, case.options) == ("window", {"window": 2})
+    assert _share_out({"CBAM.kernel_size": 3}, ["CBAM(reduction=4)"]) == {
+        "CBAM(reduction=4)": {"kernel_size": 3}
+    }
+    (case,) = cases("EMA unit", preset="table10", channels=64, sizes=4)
+    assert case.module == "emau"
     counted = ctxbench.count("swin", (1, 8, 4, 4))
     assert counted.macs == ctxbench.count("window", (1, 8, 4, 4)).macs
     assert "W-MSA" in str(counted)
     assert bind.implementations("ccnet") == ("fast", "published")
     assert bind.is_built_in("ccnet")
+
+
+def test_all_stands_for_every_module_or_every_one_of_a_preset() -> None:
+    every = cases("all", channels=64, sizes=9)
+    assert [case.module for case in every] == [resolve.canonical(name) for name in registry.names()]
+    assert len(cases(["all", "se"], channels=64, sizes=8)) == len(registry.names())
+    eight = cases("all", preset="table10", channels=64, sizes=8)
+    assert eight == cases(preset="table10", channels=64, sizes=8)
 
 
 @pytest.mark.parametrize(
