@@ -20,8 +20,9 @@ def _names(incomplete: str) -> list[str]:
 Modules = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Names, comma lists, file.py, file.py:Class, file.py:make, package.module:Class, each also with "
-        "arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in quotes. Default: Table 10's eight.",
+        help="Names, comma lists, all (of ctxbench list), file.py, file.py:Class, file.py:make, "
+        "package.module:Class, each also with arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in "
+        "quotes. Default: Table 10's eight.",
         autocompletion=_names,
     ),
 ]
