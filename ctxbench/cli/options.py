@@ -179,7 +179,7 @@ Counter = Annotated[
         help="Other counters: fvcore, thop, torch, ptflops, torchinfo, or none; repeatable, comma lists."
     ),
 ]
-Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
+Folders = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
 Columns = Annotated[
     Any,
     typer.Option(
@@ -200,6 +200,9 @@ Md = Annotated[Path | None, typer.Option(help="Also write the table in Markdown 
 Tex = Annotated[
     Path | None,
     typer.Option(help="Also write the table in LaTeX here, and ctxbench.bib beside it; - is stdout."),
+]
+TexTable = Annotated[
+    Path | None, typer.Option("--tex", help="Also write the table in LaTeX here; - is stdout.")
 ]
 CHANNELS, SIZE = 512, "64"
 """Of the input, where a verb takes one."""
