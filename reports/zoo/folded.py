@@ -101,8 +101,8 @@ def page(rows: list[dict[str, str]]) -> str:
         "",
         "Each block with two forms as its paper has it, at 1×512×64×64, float32, inference. *Fewer* and",
         "*quicker* are published over fast, with the 95 % interval of the ratio of medians; both forms have",
-        "the same weights and were called in turns in one process. Peaks are the allocator's, above parameters and",
-        f"input. {' / '.join(dict.fromkeys(row['machine'] for row in rows))}.",
+        "the same weights and were called in turns in one process. Peaks are the allocator's, above",
+        f"parameters and input. {' / '.join(dict.fromkeys(row['machine'] for row in rows))}.",
         "",
         "| block | published GMACs | fast GMACs | fewer | published ms | fast ms | quicker | 95 % interval "
         "| published MiB | fast MiB |",
