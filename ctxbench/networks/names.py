@@ -26,6 +26,8 @@ class Names:
     """Layers whose bias the release has not, because a batch norm follows: 0 here."""
     note: str = ""
     """What no key shows, in a clause: in what the release's network may be another function."""
+    dilations: tuple[int, ...] | None = None
+    """Of the blocks of Res-5, where they are not the backbone's own."""
     absent: tuple[str, ...] = ()
     """Our keys that no file of the release has, because it draws anew what is kept here."""
     rewrite: Callable[[dict[str, Tensor]], None] | None = None
@@ -72,8 +74,8 @@ def mmsegmentation(
         },
         zero,
         f"it resizes with align_corners=False{note and '; '}{note}",
-        absent,
-        rewrite,
+        absent=absent,
+        rewrite=rewrite,
     )
 
 

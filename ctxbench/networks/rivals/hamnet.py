@@ -28,8 +28,9 @@ class HamNet(nn.Module):
     statistics near those of the start. The bases that the decomposition starts from are drawn anew in each
     training step; those of evaluation are kept, see :class:`ctxbench_modules.hamnet.Hamburger`.
 
-    Differs from the released code: its backbone's last stage is dilated by 2, 8 and 16, here as for all
-    networks by 2, 4 and 4; and there biases learn twice as fast, and neither they nor norms decay.
+    Differs from the released code: the last stage of its backbone is dilated by 2, 8 and 16, here as for all
+    networks by 2, 4 and 4, unless ``dilations`` are given; and its biases learn twice as fast, and neither
+    they nor norms decay.
 
     Args:
         in_channels: channels of C2 to C5.
@@ -61,7 +62,7 @@ class HamNet(nn.Module):
                 "align.bn": "head.align.1",
                 "fc": "head.classify",
             },
-            note="the last stage of its backbone is dilated by 2, 8 and 16, here by 2, 4 and 4",
+            dilations=(2, 8, 16),
             absent=(BASES,),
         ),
     )
