@@ -63,13 +63,11 @@ def test_dnlnets_queries_and_keys_do_not_decay(tmp_path: Path) -> None:
 
 def test_ocrnets_regions_are_what_the_auxiliary_loss_is_of(tmp_path: Path) -> None:
     settings = {**TINY, "root": str(tiny_folder(tmp_path / "data")), "model": "ocrnet", "evaluate_every": 0}
-    config = configured(settings, {"iterations": 2, "checkpoint_every": 1, "auxiliary": False})
-    run = train(config, tmp_path / "whole")
+    run = train(configured(settings, {"iterations": 1, "auxiliary": False}), tmp_path / "run")
     log = run.log()
     assert (log["aux"] > 0).all()
     assert log["loss"].tolist() == pytest.approx((log["main"] + 0.4 * log["aux"]).tolist(), rel=1e-4)
     assert not any(key.startswith("auxiliary") for key in run.checkpoint().model)
-    assert_same(resumed(config, tmp_path / "parts", 1), run)
 
 
 @pytest.mark.slow
