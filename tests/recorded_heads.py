@@ -23,6 +23,13 @@ RECORDED: dict[str, tuple[str, dict[str, Any], int]] = {
     "cfnet_head": ("cfnet", {"codes": 8, "heads": 4, "se_loss": True}, 8),
     "dmnet_head": ("dmnet", {}, 16),
     "ann_head": ("ann", {"key_channels": 16}, 32),
+    "gcnet_head": ("gcnet", {}, 16),
+    "dnl_head": ("dnlnet", {"whiten": "image"}, 16),
+    "isa_head": ("isanet", {"down_factor": (4, 4)}, 32),
+    "ocr_head": ("ocrnet", {}, 0),
+    "spnet_head": ("spnet", {"channels": 16, "pools": (5, 3)}, 8),
+    "hamnet_head": ("hamnet", {"rank": 8}, 0),
+    "light_ham_head": ("lighthamnet", {"rank": 8, "groups": 4}, 0),
 }
 """The network, the options of its head, and the width of the auxiliary head."""
 
@@ -33,6 +40,6 @@ def small(model: str, options: dict[str, Any], auxiliary: int) -> Segmenter:
     known = NETWORKS[model].auxiliary
     body = ResNet((1, 1, 1, 1), width=2)
     assert body.channels == CHANNELS
-    head = head_class(model)(CHANNELS, CLASSES, channels=WIDTH, size=(12, 10), **options)
+    head = head_class(model)(CHANNELS, CLASSES, **{"channels": WIDTH, "size": (12, 10), **options})
     aux = known and FCNHead(CHANNELS, CLASSES, level=2, channels=auxiliary, bias=known.bias)
     return Segmenter(body, head, aux, classes=CLASSES, losses=NETWORKS[model].losses)

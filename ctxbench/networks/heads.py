@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.errors import UserError
+from ctxbench.networks.published import block
 from ctxbench.networks.resnet import conv_bn_relu, initialise
 from ctxbench.subject import bind
 from ctxbench.subject.case import Case
@@ -160,7 +161,7 @@ def _context(
             raise UserError(
                 f"the head sets its context module's {' and '.join(sorted(taken))}: leave that out"
             )
-        ours = bind.build(name, channels, size, **options)
+        ours = block(name, channels, size, **options)
         return ours, cast(int, ours.out_channels)
     build = partial(bind.build_of_map, name, channels, size, options)
     module = build()

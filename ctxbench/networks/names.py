@@ -1,7 +1,7 @@
 """How the releases of a network name its modules: its authors', and mmsegmentation's."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -14,9 +14,9 @@ class Names:
     """How one release names the modules of a network; a head's class has those known in ``RELEASED``.
 
     ``modules`` has the path of each in the release, without the wrapper ``module.``, and what it is in a
-    :class:`~ctxbench.networks.network.Segmenter`: a layer, or a module whose inner names are the same. An
-    asterisk stands for one number, on both sides the same. Two modules that are one here may both stand. The
-    backbone is in no map.
+    :class:`~ctxbench.networks.network.Segmenter`: a parameter, a layer, or a module whose inner names are the
+    same. An asterisk stands for one number, on both sides the same. Two modules that are one here may both
+    stand. The backbone is in a map only where its names are no ResNet's.
     """
 
     release: str
@@ -24,13 +24,17 @@ class Names:
     modules: Mapping[str, str]
     zero: tuple[str, ...] = ()
     """Layers whose bias the release has not, because a batch norm follows: 0 here."""
-    change: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
-    """What becomes of tensors that are laid out otherwise, by their key here."""
+    note: str = ""
+    """What no key shows, in a clause: in what the release's network may be another function."""
+    absent: tuple[str, ...] = ()
+    """Our keys that no file of the release has, because it draws anew what is kept here."""
+    rewrite: Callable[[dict[str, Tensor]], None] | None = None
+    """Changes what is laid out otherwise, in a state dict of our keys."""
 
     def key(self, theirs: str) -> str:
         """Our key for one of the release's; empty where no module of it has that."""
         parts = theirs.split(".")
-        for end in range(len(parts) - 1, 0, -1):  # the longest path first
+        for end in range(len(parts), 0, -1):  # the longest path first
             path, numbers = _pattern(parts[:end])
             for asked, found in ((".".join(parts[:end]), []), (path, numbers)):
                 if (ours := self.modules.get(asked)) is not None:
@@ -48,7 +52,14 @@ def _pattern(parts: list[str]) -> tuple[str, list[str]]:
     return ".".join([*parts[:place], ANY, *parts[place + 1 :]]), [parts[place]]
 
 
-def mmsegmentation(modules: Mapping[str, str], *, zero: tuple[str, ...] = ()) -> Names:
+def mmsegmentation(
+    modules: Mapping[str, str],
+    *,
+    zero: tuple[str, ...] = (),
+    note: str = "",
+    absent: tuple[str, ...] = (),
+    rewrite: Callable[[dict[str, Tensor]], None] | None = None,
+) -> Names:
     """Names of mmsegmentation for a head's modules, with the classifier and the auxiliary head."""
     return Names(
         "mmsegmentation",
@@ -60,6 +71,9 @@ def mmsegmentation(modules: Mapping[str, str], *, zero: tuple[str, ...] = ()) ->
             "auxiliary_head.conv_seg": "auxiliary.classify.1",
         },
         zero,
+        f"it resizes with align_corners=False{note and '; '}{note}",
+        absent,
+        rewrite,
     )
 
 

@@ -106,7 +106,8 @@ def build_network(
     module is TGM+TRM, and ``context_options`` are that module's. Of any other model they are its head's
     own. ``crop`` is the side, or (H, W), of the training images: heads whose weights depend on the features'
     size are built for it. ``auxiliary`` adds the FCN head on C4 that the network's authors train it with, if
-    any. The rest is as in :class:`ResNet`.
+    any; where the head itself returns auxiliary logits, it does so in any case. The rest is as in
+    :class:`ResNet`.
 
     Raises UserError for a name, a context or an option that does not fit.
     """

@@ -50,13 +50,13 @@ def load_network(network: Segmenter, path: str | Path) -> LoadReport:
             f"{path} has no head of this network by the names of {releases}: {first(list(whole))}"
         )
     state, left = _ours(network, names, whole, path)
-    report = replace(compare(network, state, about), names=names.release)
+    report = replace(compare(network, state, about), names=names.release, note=names.note)
 
     def may_differ(key: str) -> bool:
         return key.startswith(FOR_TRAINING)
 
     wrong = differences(
-        [key for key in report.missing if not may_differ(key)],
+        [key for key in report.missing if not may_differ(key) and key not in names.absent],
         [*(key for key in report.unexpected if not may_differ(key)), *left],
         [
             shapes
@@ -83,16 +83,14 @@ def _ours(
     left = [key for key in others if not (has_body and key.startswith(prefix))]
     state = {f"backbone.{key}": value for key, value in body.items() if has_body}
     for key, ours in named.items():
-        state[ours] = names.change.get(ours, _as_is)(whole[key])
+        state[ours] = whole[key]
     own = network.state_dict()
     for layer in names.zero:
         if (bias := f"{layer}.bias") in own:
             state.setdefault(bias, torch.zeros_like(own[bias]))
+    if names.rewrite is not None:
+        names.rewrite(state)
     return state, left
-
-
-def _as_is(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def _by_class(stored: tuple[int, ...], wanted: tuple[int, ...], classes: int) -> bool:

@@ -59,7 +59,8 @@ class LoadReport:
     the module, classifiers may be ``unexpected`` (they are dropped). Anything else is a difference.
     ``mismatched`` has the shape in the file and the shape wanted. ``about`` is what the file says of itself.
     ``prefix`` is what the names of the backbone's keys began with in the file, and ``outside`` are those that
-    did not. ``names`` is the release by whose names a whole network was read.
+    did not. ``names`` is the release by whose names a whole network was read, and ``note`` what its network
+    has otherwise than ours, which no key shows.
     """
 
     matched: tuple[str, ...]
@@ -70,6 +71,7 @@ class LoadReport:
     prefix: str = ""
     outside: tuple[str, ...] = ()
     names: str = ""
+    note: str = ""
 
     @property
     def differences(self) -> str:
@@ -92,6 +94,8 @@ class LoadReport:
             parts.append(f"read under {self.prefix!r}")
         if self.outside:
             parts.append(f"{len(self.outside)} outside it left out: {first(self.outside)}")
+        if self.note:
+            parts.append(f"note that {self.note}")
         if self.about:
             parts.append(f"the file says: {self.about}")
         return "; ".join(parts)

@@ -11,6 +11,7 @@ N images, H and W their sides, K classes; C5 is the backbone's last feature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import product
@@ -178,8 +179,9 @@ class _Last(nn.Module):
 def _head(model: str, side: int, *, published: bool) -> nn.Module:
     channels = body(TABLE9_BACKBONE).channels
     size = (feature_size(side),) * 2
-    head = head_class(model)(channels, VOC_CLASSES, size=size)
-    return _OnFeatures(in_published_form(head, size) if published else head, channels)
+    with in_published_form() if published else nullcontext():
+        head = head_class(model)(channels, VOC_CLASSES, size=size)
+    return _OnFeatures(head, channels)
 
 
 @cache

@@ -62,7 +62,8 @@ class TrainConfig:
     global_pool: bool = True
     """The global pooling module, GPM."""
     auxiliary: bool = True
-    """An FCN head on C4, in the form that the model's authors train it with, if they do."""
+    """An FCN head on C4, in the form that the model's authors train it with, if they do. OCRNet's is a part
+    of its head, and there in any case."""
     aux_weight: Number = 0.2
     """α of equation (4): loss = main + α · auxiliary. Of another model it is what its authors take."""
     dataset: str = "synthetic"
@@ -102,7 +103,7 @@ class TrainConfig:
     momentum: Momentum = 0.9
     """SGD's momentum, or AdamW's first beta."""
     weight_decay: NotNegativeNumber = 0.0001
-    """Of all parameters, biases and norms included."""
+    """Of all parameters, biases and norms included; of DNLNet's queries and keys none, as published."""
     power: NotNegativeNumber = 0.9
     """Of the fall of ``lr``."""
     init: str | None = None

@@ -21,6 +21,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from ctxbench.errors import UserError, in_one_line
 from ctxbench.networks.losses import LOSSES, cross_entropy
 from ctxbench.networks.network import Segmenter
+from ctxbench.networks.registry import find
 from ctxbench.train.checkpoint import write_tensors
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.launch.engine import is_rank_zero
@@ -72,10 +73,18 @@ class Stepper:
         body = list(network.backbone.parameters())
         in_body = set(body)
         heads = [parameter for parameter in network.parameters() if parameter not in in_body]
+        undecayed = {
+            parameter
+            for path in find(config.model).undecayed
+            for parameter in network.head.get_submodule(path).parameters()
+        }
         groups: list[dict[str, Any]] = [
             {"params": body, "factor": 1.0},
-            {"params": heads, "factor": config.head_lr_factor},
+            {"params": [p for p in heads if p not in undecayed], "factor": config.head_lr_factor},
         ]
+        if undecayed:
+            still = [p for p in heads if p in undecayed]
+            groups.append({"params": still, "factor": config.head_lr_factor, "weight_decay": 0.0})
         # Fabric wraps an optimizer, and keeps no state of its own in the wrapper
         self.raw_optimizer: Optimizer = (
             SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)

@@ -70,6 +70,13 @@ def test_help_names_every_network_without_torch() -> None:
         ("cfnet", 0.2, 10),
         ("dmnet", 0.4, 1),
         ("ann", 0.4, 1),
+        ("gcnet", 0.4, 1),
+        ("dnlnet", 0.4, 1),
+        ("isanet", 0.4, 1),
+        ("ocrnet", 0.4, 1),
+        ("spnet", 0.4, 10),
+        ("hamnet", 0.2, 1),
+        ("lighthamnet", 0.2, 10),
     ],
 )
 def test_a_preset_trains_a_network_as_published(model: str, aux_weight: float, factor: float) -> None:
@@ -101,6 +108,14 @@ def test_a_heads_own_options_are_its_networks() -> None:
         ("dmnet", {"filters": (0,)}, "filter_size must be"),
         ("dmnet", {"filters": ()}, "filters are"),
         ("ann", {"implementation": "slow"}, "implementation must be"),
+        ("gcnet", {"reduction": 0}, "reduction must be"),
+        ("dnlnet", {"whiten": "pca"}, "whiten must be"),
+        ("isanet", {"down_factor": 8}, "down_factor must be"),
+        ("ocrnet", {"classes": 4}, "the head of ocrnet has no option 'classes'; it has region_channels"),
+        ("ocrnet", {"region_channels": 0}, "region_channels must be"),
+        ("spnet", {"pools": (0, 3)}, "pools must be"),
+        ("hamnet", {"rank": "many"}, "rank must be"),
+        ("lighthamnet", {"groups": 3}, "groups must divide"),
     ):
         with pytest.raises(UserError, match=said):
             tiny(model, **options)
@@ -111,6 +126,9 @@ def test_the_auxiliary_head_is_that_of_the_networks_authors() -> None:
         ("encnet", 64, False, nn.Dropout),
         ("apcnet", 64, False, nn.Dropout2d),
         ("ann", 128, True, nn.Dropout2d),
+        ("gcnet", 128, False, nn.Dropout2d),
+        ("isanet", 128, False, nn.Dropout2d),
+        ("spnet", 64, False, nn.Dropout2d),
     ):
         auxiliary = tiny(model).auxiliary
         assert auxiliary is not None

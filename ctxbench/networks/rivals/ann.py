@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ctxbench.networks.names import Names, conv_bn, mmsegmentation
+from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, conv, fresh
-from ctxbench.subject import bind
 
 
 def _authors(theirs: str, ours: str, norm: str) -> dict[str, str]:
@@ -89,9 +89,9 @@ class ANN(nn.Module):
             "psp_sizes": pools,
             "implementation": implementation,
         }
-        self.fusion = bind.build("afnb", in_channels[3], size, low_channels=in_channels[2], **options)
+        self.fusion = block("afnb", in_channels[3], size, low_channels=in_channels[2], **options)
         self.reduce = conv(in_channels[3], channels, 3, bias=True)
-        self.context = bind.build("apnb", channels, size, **options)
+        self.context = block("apnb", channels, size, **options)
         self.classify = fresh(nn.Conv2d(channels, classes, 1))
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from ctxbench.errors import UserError
 from ctxbench.networks.names import Names
+from ctxbench.networks.published import block
 from ctxbench.networks.resnet import initialise
 from ctxbench.networks.rivals.encnet import ENCODING, FCN_ON_C4, JOINED, Joined
 from ctxbench.networks.rivals.layers import Channels, ForTraining, Size, element_classifier
-from ctxbench.subject import bind
 
 ACF = {
     "conv_qs": "query",
@@ -108,12 +108,10 @@ class CFNet(nn.Module):
         self.features = Joined(in_channels, channels, lateral=lateral)
         self.of_the_image = OfTheImage(channels)
         form = {"implementation": implementation}
-        self.context = bind.build("acf", channels, size, heads=heads, mixtures=mixtures, **form)
+        self.context = block("acf", channels, size, heads=heads, mixtures=mixtures, **form)
         known = classes if se_loss else None
         self.encoding = (
-            bind.build("encoding", 2 * channels, size, codes=codes, classes=known, **form)
-            if with_enc
-            else None
+            block("encoding", 2 * channels, size, codes=codes, classes=known, **form) if with_enc else None
         )
         self.classify = element_classifier(2 * channels, classes)
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.networks.names import Names, conv_bn, mmsegmentation
+from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, ForTraining, Size, conv, element_classifier
-from ctxbench.subject import bind
 
 ENCODING = {
     "encoding.0": "conv",
@@ -106,7 +106,7 @@ class EncNet(nn.Module):
         super().__init__()
         self.features = Joined(in_channels, channels, lateral=lateral)
         encoding = {"codes": codes, "classes": classes, "implementation": implementation}
-        self.context = bind.build("encoding", channels, size, **encoding)
+        self.context = block("encoding", channels, size, **encoding)
         self.classify = element_classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor | ForTraining:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
-from ctxbench.subject import bind
 
 ASPP_RATES = (12, 24, 36)
 """Those of the paper at output stride 8, twice those at 16."""
@@ -24,7 +24,7 @@ class PSPNet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.context = bind.build("ppm", in_channels[3], size)
+        self.context = block("ppm", in_channels[3], size)
         self.fuse = conv(cast(int, self.context.out_channels), channels, 3)
         self.classify = classifier(channels, classes)
 
@@ -49,7 +49,7 @@ class DeepLabV3Plus(nn.Module):
     ) -> None:
         super().__init__()
         width = max(1, channels // 2)
-        self.context = bind.build("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
+        self.context = block("aspp", in_channels[3], size, width=width, rates=ASPP_RATES)
         self.skip = conv(in_channels[0], SKIP_CHANNELS, 1)
         self.decode = nn.Sequential(conv(SKIP_CHANNELS + width, width, 3), conv(width, width, 3))
         self.classify = classifier(width, classes)
@@ -81,7 +81,7 @@ class DANet(nn.Module):
         self.position, self.channel = (
             nn.Sequential(
                 conv(in_channels[3], channels, 3),
-                bind.build(context, channels, size),
+                block(context, channels, size),
                 conv(channels, channels, 3),
             )
             for context in ("pam", "cam")
@@ -107,7 +107,7 @@ class PSANet(nn.Module):
         self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
     ) -> None:
         super().__init__()
-        self.context = bind.build("psa", in_channels[3], size, width=channels)
+        self.context = block("psa", in_channels[3], size, width=channels)
         self.fuse = conv(cast(int, self.context.out_channels), channels, 3)
         self.classify = classifier(channels, classes)
 
@@ -115,34 +115,6 @@ class PSANet(nn.Module):
         """[C2, C3, C4, C5] to (N, K, h, w)."""
         attended = self.context(features[3])  # (N, C5's channels and those attended, h, w)
         logits: Tensor = self.classify(self.fuse(attended))  # (N, C, h, w) to (N, K, h, w)
-        return logits
-
-
-class CCNet(nn.Module):
-    """3×3, recurrent criss-cross attention, 3×3, fused with C5 by a 3×3, and classified.
-
-    Huang et al., CCNet: Criss-Cross Attention for Semantic Segmentation, ICCV 2019.
-
-    The paper leaves the fusion open ("one or several" convolutions); this is the authors' code.
-    """
-
-    def __init__(
-        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
-    ) -> None:
-        super().__init__()
-        self.context = nn.Sequential(
-            conv(in_channels[3], channels, 3),
-            bind.build("rcca", channels, size),
-            conv(channels, channels, 3),
-        )
-        self.fuse = conv(in_channels[3] + channels, channels, 3)
-        self.classify = classifier(channels, classes)
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """[C2, C3, C4, C5] to (N, K, h, w)."""
-        x = features[3]  # (N, 2048, h, w)
-        fused = self.fuse(torch.cat([x, self.context(x)], dim=1))  # (N, 2048 + C, h, w) to (N, C, h, w)
-        logits: Tensor = self.classify(fused)  # (N, K, h, w)
         return logits
 
 
@@ -160,7 +132,7 @@ class EMANet(nn.Module):
     ) -> None:
         super().__init__()
         self.reduce = conv(in_channels[3], channels, 3)
-        self.context = bind.build("emau", channels, size)
+        self.context = block("emau", channels, size)
         self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ctxbench.errors import UserError
 from ctxbench.networks.names import conv_bn, mmsegmentation
+from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
-from ctxbench.subject import bind
 
 
 class APCNet(nn.Module):
@@ -54,7 +54,7 @@ class APCNet(nn.Module):
     ) -> None:
         super().__init__()
         options = {"pool_scales": scales, "fusion": fusion, "implementation": implementation}
-        self.context = bind.build("apcnet", in_channels[3], size, width=channels, **options)
+        self.context = block("apcnet", in_channels[3], size, width=channels, **options)
         self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -104,7 +104,7 @@ class DMNet(nn.Module):
                 f"DMNet's filters are the sides of one or more, such as [1, 3, 5, 7], not {filters!r}"
             )
         self.contexts = nn.ModuleList(
-            bind.build("dcm", in_channels[3], size, filter_size=side, width=channels, fusion=fusion)
+            block("dcm", in_channels[3], size, filter_size=side, width=channels, fusion=fusion)
             for side in filters
         )
         self.fuse = conv(in_channels[3] + len(self.contexts) * channels, channels, 3)
