@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ctxbench.evaluate.predict import Precision
     from ctxbench.measure.progress import RunProgress
     from ctxbench.networks.cost import NetworkCosts
-    from ctxbench.report.compare import RunDiff
+    from ctxbench.report.comparison.sheet import Comparison
     from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
     from ctxbench.report.run import Profile
@@ -71,6 +71,7 @@ def profile(
     runtime: Runtime | Sequence[Runtime] = "eager",
     where: str = "",
     cases_file: str | Path | None = None,
+    shard: tuple[int, int] | None = None,
     inputs: str | None = None,
     output: str | int | None = None,
     counters: Sequence[str] = DEFAULT,
@@ -100,7 +101,9 @@ def profile(
     by default as many as each takes by itself. ``where`` keeps a part of the combinations:
     ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command line has.
     ``cases_file`` is a TOML file of cases that are no grid
-    (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these.
+    (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these. Of a ``shard`` (2, 8) only the
+    second of eight parts is measured, the same whenever the cases are: a run of its own, which :func:`report`
+    and :func:`compare` take together with the others.
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
     ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
@@ -132,7 +135,7 @@ def profile(
             view.check(load_run(folder).records)
         run = session.resume_run(folder, progress=progress)
     else:
-        folder = Path(out) if out else new_folder()
+        folder = Path(out) if out else new_folder(shard)
         if cases_file is not None and (modules or preset):
             raise UserError("cases_file names its own modules and conditions: give it alone")
         wanted = (
@@ -159,7 +162,9 @@ def profile(
         )
         settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
         view.check([Record(case) for case in wanted])
-        run = session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
+        run = session.measure_cases(
+            wanted, settings=settings, out=folder, shard=shard, command=command, progress=progress
+        )
     profiled = Profile.of(run, folder).seen(view)
     write_report(profiled)
     return profiled
@@ -193,14 +198,18 @@ def count_networks(
 
 
 def report(
-    folder: str | Path,
-    *,
+    *folders: str | Path,
     columns: Sequence[str] = (),
     sort: str = "",
     digits: int | None = None,
     own: Own = "last",
+    out: str | Path | None = None,
 ) -> list[Path]:
-    """Rebuild a run's tables and figures from its records, without measuring; the paths of what was written.
+    """Rebuild tables and figures of a run from its records, without measuring; the paths of what was written.
+
+    Several runs are shown together: every record is a row, of equal cases each with the letter of its run,
+    and in what their environments differ is said. ``out`` is the folder that is written, by default the run's
+    own, or of several one under ``runs/`` named after the time.
 
     ``columns`` are those that its tables have, in this order, by their names in ``summary.csv`` or, for the
     usual ones, "params", "macs", "flops", "memory", "latency" and "form"; none are all of them, and in
@@ -208,26 +217,35 @@ def report(
     whose least value stands first in a table. ``digits`` are significant ones, 3 for columns that were asked
     for. Rows of modules that are not built in stand ``own``: "last" or "first".
 
-    Raises UserError where ``folder`` holds no run, is damaged, or cannot be written, and for a column that
-    the run does not have.
+    Raises UserError where a folder holds no run, is damaged, is given twice or cannot be written, and for a
+    column that the runs do not have.
     """
-    from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.run import load_report, write_report
     from ctxbench.report.view import View
 
-    return write_report(load_run(folder).seen(View(tuple(columns), sort, digits, own)))
+    where = report_folder(folders, out)
+    return write_report(load_report(folders, where).seen(View(tuple(columns), sort, digits, own)))
 
 
-def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) -> RunDiff:
-    """Compare the latencies of two runs, case by case: ratios with 95 % intervals, and verdicts.
+def compare(
+    *runs: str | Path, by: str | None = None, baseline: Any = None, threshold: float | None = None
+) -> Comparison:
+    """Compare latencies case by case: ratios with intervals that hold together at 95 %, and verdicts.
 
-    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. What two
-    runs differ by though nothing did is in the intervals where :func:`calibrate` found it out before they
-    began; each difference has the smallest that could have been told. Raises UserError where a folder holds
-    no run or is damaged, or the threshold is negative.
+    Of several runs each is held against the first, where they have equal cases. ``by`` goes along an axis
+    within runs instead, such as "runtime", "dtype", "threads", "form", "size", "module" or an option: records
+    that are equal in all else are compared, over those at the ``baseline``, by default the first value there
+    is. A ``baseline`` alone is a module, which every other is held against.
+
+    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05, 5 %, if it is left
+    out. What two runs differ by though nothing did is in the intervals where :func:`calibrate` found it out
+    before they began; each difference has the smallest that could have been told. Raises UserError where a
+    folder holds no run or is damaged, the threshold is negative, or the runs have no such axis or value, or
+    one value of it alone.
     """
-    from ctxbench.report.compare import compare_runs
+    from ctxbench.report.comparison.compare import compare_runs
 
-    return compare_runs(run_a, run_b, threshold)
+    return compare_runs(*runs, by=by, baseline=baseline, threshold=threshold)
 
 
 def calibrate(
@@ -706,9 +724,17 @@ def _trained(recorded: Callable[[Mode], Trace]) -> Trace | UserError:
         return error
 
 
-def new_folder() -> Path:
-    """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
-    return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
+def new_folder(shard: tuple[int, int] | None = None) -> Path:
+    """Where a run goes that names no folder: ``runs/`` and the time, in UTC; shards begin at one time."""
+    part = "" if shard is None else f"-{shard[0]}of{shard[1]}"
+    return Path("runs") / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}{part}"
+
+
+def report_folder(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Where the report of these runs goes: ``out``, the only run's own folder, or a new one."""
+    if not folders:
+        raise UserError("name the folder of a run, or of several")
+    return Path(out or (folders[0] if len(folders) == 1 else new_folder()))
 
 
 def _four(shape: Shape) -> Shape:

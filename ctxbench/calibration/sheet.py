@@ -14,7 +14,7 @@ from ctxbench.calibration.runs import SIZES
 from ctxbench.files import write_text
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Record
-from ctxbench.report.compare import THRESHOLD
+from ctxbench.report.comparison.difference import THRESHOLD
 from ctxbench.report.layout import caption
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid

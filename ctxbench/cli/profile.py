@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 LOOKS = ("columns", "sort", "digits", "own")
 """The options about how tables look."""
-BESIDE_CASES = ("cases", "counter", "budget", "timeout", "out")
+BESIDE_CASES = ("cases", "shard", "counter", "budget", "timeout", "out")
 """The options that mean something beside a file of cases, and those about looks."""
 OF_NETWORKS = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
 """The options that mean something for whole networks."""
@@ -75,6 +75,15 @@ def profile(
     cases: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Cases that are no grid: a TOML file with a table [[case]] each."),
+    ] = None,
+    shard: Annotated[
+        Any,
+        typer.Option(
+            parser=values.shard,
+            metavar="I/N",
+            help="Measure the I-th of N parts of the cases alone, for job arrays; report shows the runs "
+            "together.",
+        ),
     ] = None,
     inputs: Inputs = None,
     output: Output = None,
@@ -153,7 +162,7 @@ def profile(
             context, ("resume", *LOOKS, *exports), "--resume goes on with the run as it was begun"
         )
     chosen = values.counters(counter)
-    folder = resume or out or api.new_folder()
+    folder = resume or out or api.new_folder(shard)
     try:
         with progress.display(quiet=quiet) as show:
             run = api.profile(
@@ -172,6 +181,7 @@ def profile(
                 runtime=["compile"] if compile else runtime,
                 where=where,
                 cases_file=cases,
+                shard=shard,
                 inputs=inputs,
                 output=output,
                 counters=chosen,

@@ -33,6 +33,7 @@ from ctxbench.measure.records import (
     to_line,
     upgraded,
 )
+from ctxbench.measure.shards import Shard
 from ctxbench.subject.case import Case
 from ctxbench.subject.case import upgraded as upgraded_case
 from ctxbench.typed import NotNegative, Positive, check_fields, converted, json_value
@@ -80,13 +81,18 @@ class Plan:
     takes it; only where ``ctxbench calibrate`` has found it out."""
     sources: dict[str, str] = field(default_factory=dict)
     """Module given by its place to :func:`ctxbench.subject.resolve.source_digest`."""
+    shard: Shard | None = None
+    """Which part of the cases that were asked for these are; None where they are all."""
     version: str = __version__
     created_at: str = field(default_factory=lambda: now())
 
     def to_json(self) -> dict[str, Any]:
         """Write the plan as one JSON object."""
         cases = [case.to_json() for case in self.cases]
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "cases": cases}
+        values = {"schema_version": SCHEMA_VERSION, **asdict(self), "cases": cases}
+        if self.shard is None:  # which earlier versions do not know
+            del values["shard"]
+        return values
 
     @classmethod
     def read(cls, folder: Path) -> "Plan":

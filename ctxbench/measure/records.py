@@ -28,6 +28,14 @@ Status = Annotated[str, Meta(pattern="^(ok|oom|crashed|timeout|error|interrupted
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The run that a record is from, where several are read together: what it is called, and its folder."""
+
+    letter: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class Record:
     """One measured case. Counts are exact integers; memory is in bytes; times are in milliseconds.
 
@@ -104,6 +112,8 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     measured_at: str = ""
     """UTC, ISO 8601."""
+    origin: Origin | None = field(default=None, compare=False)
+    """Said by whoever reads several runs, and not stored."""
 
     @cached_property
     def latency(self) -> stats.Summary:
@@ -118,6 +128,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Write the record as one JSON object, the schema version first."""
         values = asdict(self)
+        del values["origin"]
         values["case"] = self.case.to_json()
         return {"schema_version": SCHEMA_VERSION, "case_id": self.case.id, **values}
 

@@ -54,6 +54,16 @@ def _pattern(parts: list[str]) -> tuple[str, list[str]]:
     return ".".join([*parts[:place], ANY, *parts[place + 1 :]]), [parts[place]]
 
 
+MULTI_GRID = (2, 8, 16)
+"""The dilations of Res-5 in the code of EMANet and HamNet."""
+
+
+def numbered_resnet(theirs: str) -> dict[str, str]:
+    """The names in the code of EMANet and HamNet: a sequence, in which ReLU and pooling are numbered too."""
+    layers = {f"{theirs}.{number + 3}": f"backbone.layer{number}" for number in range(1, 5)}
+    return {f"{theirs}.0": "backbone.conv1", f"{theirs}.1": "backbone.bn1", **layers}
+
+
 def mmsegmentation(
     modules: Mapping[str, str],
     *,

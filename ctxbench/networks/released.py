@@ -61,7 +61,7 @@ def load_network(network: Segmenter, path: str | Path) -> LoadReport:
         [
             shapes
             for shapes in report.mismatched
-            if not may_differ(shapes[0]) and not _by_class(shapes[1], shapes[2], network.classes)
+            if not may_differ(shapes[0]) and not _by_class(*shapes, network.classes)
         ],
     )
     if wrong:
@@ -102,6 +102,6 @@ def _note(names: Names, network: Segmenter) -> str:
     return "; ".join(filter(None, (names.note, dilated)))
 
 
-def _by_class(stored: tuple[int, ...], wanted: tuple[int, ...], classes: int) -> bool:
-    """Whether a layer differs by having an output for each of another number of classes."""
-    return stored[1:] == wanted[1:] and wanted[:1] == (classes,)
+def _by_class(key: str, stored: tuple[int, ...], wanted: tuple[int, ...], classes: int) -> bool:
+    """Whether a classifier differs by having an output for each of another number of classes."""
+    return "classify" in key.split(".") and stored[1:] == wanted[1:] and wanted[:1] == (classes,)

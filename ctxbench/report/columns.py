@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ctxbench import shelf
 from ctxbench.counters import LEAF_RULE
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
+from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
 if TYPE_CHECKING:
@@ -258,10 +259,7 @@ def _gmacs(counter: str, record: Record) -> float | None:
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:
-    """What the papers on the shelf add.
-
-    An offer ``record_extra`` makes of the records an :class:`~ctxbench.table.column.Extra`.
-    """
+    """What the papers on the shelf add: the offers ``record_extra`` make it of the records."""
     extras: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
     return Extra(
         [column for each in extras for column in each.columns],
@@ -273,7 +271,7 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """The columns of ``summary.csv`` for these records, in order."""
     own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *compiled(records), *counters(records)]
-    return [*own, *extra(records).columns, *PROVENANCE]
+    return [*own, *extra(records).columns, *of_runs(records), *PROVENANCE]
 
 
 def missed(calls: Mapping[str, int]) -> str:

@@ -27,6 +27,7 @@ from ctxbench.report.columns import (
     missed,
     status,
 )
+from ctxbench.report.several import are_apart, machine_of
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
 from ctxbench.subject.bind import is_built_in
@@ -95,7 +96,7 @@ def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
 
 def machine(record: Record) -> str:
     """The name of the GPU or the CPU a record was measured on."""
-    return str(record.environment.get("gpu") or record.environment.get("cpu") or "")
+    return machine_of(record.environment)
 
 
 def caption(records: Sequence[Record]) -> str:
@@ -104,7 +105,11 @@ def caption(records: Sequence[Record]) -> str:
 
 
 def names(records: Sequence[Record], *, with_form: bool = True) -> list[str]:
-    """Each module's title, with form and options where ``records`` hold the module in several."""
+    """Each module's title, with form and options where ``records`` hold the module in several.
+
+    And with the letter of its run, where the runs that they are from must be told apart.
+    """
+    apart = are_apart(records)
     forms: dict[str, set[str]] = {}
     alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for case in (record.case for record in records):
@@ -120,7 +125,8 @@ def names(records: Sequence[Record], *, with_form: bool = True) -> list[str]:
             if any(other.get(key) != value for other in others)
         ]
         form = [case.implementation] if with_form and len(forms[case.module]) > 1 else []
-        return ", ".join([title(record, records), *form, *options])
+        run = [record.origin.letter] if apart and record.origin else []
+        return ", ".join([title(record, records), *form, *options, *run])
 
     return [name(record) for record in records]
 
@@ -165,8 +171,8 @@ def _best(column: Column[Record], records: Sequence[Record]) -> Record | None:
     if column.name != MEDIAN.name:
         incomplete = column.mark is at_least and first.unknown_ops
         return first if not incomplete and column.value(first) < column.value(others[0]) else None
-    if any(r.latency.rounds < stats.MIN_ROUNDS for r in measured):
-        return None
+    if any(r.latency.rounds < stats.MIN_ROUNDS or r.origin != first.origin for r in measured):
+        return None  # what runs differ by though nothing did, or machines, is in no interval here
     lows = [stats.ratio(first.rounds_ms, other.rounds_ms)[1] for other in others]
     return first if min(lows) > 1 else None
 

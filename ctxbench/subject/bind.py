@@ -60,9 +60,9 @@ class Answer(NamedTuple):
 
 
 def is_built_in(subject: str) -> bool:
-    """Whether it is one of our modules, with or without a call."""
+    """Whether it is one of our modules, by its name or an alias, with or without a call."""
     place, name, _ = resolve.parts(subject)
-    return not place and name in registry.SPECS
+    return not place and registry.named(name) in registry.SPECS
 
 
 def options(name: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def options(name: str) -> dict[str, Any]:
 def implementations(name: str) -> tuple[str, ...]:
     """``("fast", "published")``, or ``("single",)`` for a module that has one form. No built-in is loaded."""
     if is_built_in(name):
-        return registry.SPECS[resolve.parts(name).name].forms
+        return registry.SPECS[registry.named(resolve.parts(name).name)].forms
     return _forms_of(resolve.load(name))
 
 

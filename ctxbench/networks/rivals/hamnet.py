@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ctxbench.networks.names import Names, mmsegmentation
+from ctxbench.networks.names import MULTI_GRID, Names, mmsegmentation, numbered_resnet
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv, fresh
 
@@ -46,10 +46,7 @@ class HamNet(nn.Module):
         Names(
             "its authors",
             {
-                # their backbone is a sequence, in which ReLU and pooling are numbered too
-                "backbone.0": "backbone.conv1",
-                "backbone.1": "backbone.bn1",
-                **{f"backbone.{number + 3}": f"backbone.layer{number}" for number in range(1, 5)},
+                **numbered_resnet("backbone"),
                 "squeeze.conv": "head.reduce.0",
                 "squeeze.bn": "head.reduce.1",
                 "hamburger.lower_bread.0": "head.context.lower",
@@ -62,7 +59,7 @@ class HamNet(nn.Module):
                 "align.bn": "head.align.1",
                 "fc": "head.classify",
             },
-            dilations=(2, 8, 16),
+            dilations=MULTI_GRID,
             absent=(BASES,),
         ),
     )
