@@ -50,7 +50,7 @@ def load_network(network: Segmenter, path: str | Path) -> LoadReport:
             f"{path} has no head of this network by the names of {releases}: {first(list(whole))}"
         )
     state, left = _ours(network, names, whole, path)
-    report = replace(compare(network, state, about), names=names.release, note=names.note)
+    report = replace(compare(network, state, about), names=names.release, note=_note(names, network))
 
     def may_differ(key: str) -> bool:
         return key.startswith(FOR_TRAINING)
@@ -61,7 +61,7 @@ def load_network(network: Segmenter, path: str | Path) -> LoadReport:
         [
             shapes
             for shapes in report.mismatched
-            if not may_differ(shapes[0]) and not _by_class(shapes[1], shapes[2], network.classes)
+            if not may_differ(shapes[0]) and not _by_class(*shapes, network.classes)
         ],
     )
     if wrong:
@@ -93,6 +93,15 @@ def _ours(
     return state, left
 
 
-def _by_class(stored: tuple[int, ...], wanted: tuple[int, ...], classes: int) -> bool:
-    """Whether a layer differs by having an output for each of another number of classes."""
-    return stored[1:] == wanted[1:] and wanted[:1] == (classes,)
+def _note(names: Names, network: Segmenter) -> str:
+    """In what the release's network is another function than ours, though the keys are the same."""
+    own = network.backbone.dilations
+    if names.dilations is None or names.dilations[: len(own)] == own:
+        return names.note
+    dilated = f"its Res-5 is dilated by {list(names.dilations)}, here by {list(own)}"
+    return "; ".join(filter(None, (names.note, dilated)))
+
+
+def _by_class(key: str, stored: tuple[int, ...], wanted: tuple[int, ...], classes: int) -> bool:
+    """Whether a classifier differs by having an output for each of another number of classes."""
+    return "classify" in key.split(".") and stored[1:] == wanted[1:] and wanted[:1] == (classes,)
