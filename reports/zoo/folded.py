@@ -3,9 +3,9 @@
     python reports/zoo/folded.py              # go on with folded.csv, and write folded.md
     python reports/zoo/folded.py glore xca    # measure these anew
 
-Every built-in block with two forms, as its paper has it, at 1×512×64×64 in inference, float32, one thread. Both
-forms have the same weights and are run in one process, in turns: pairs of calls in random order. The peak is
-the allocator's, above parameters and input. A row is kept in ``folded.csv`` as soon as it is measured.
+Every built-in block with two forms, as its paper has it, at 1×512×64×64 in inference, float32, one thread.
+Both forms have the same weights and are run in one process, in turns: pairs of calls in random order. The
+peak is the allocator's, above parameters and input. A row is in ``folded.csv`` as soon as it is measured.
 """
 
 import csv
@@ -99,10 +99,10 @@ def page(rows: list[dict[str, str]]) -> str:
     lines = [
         "# Published and fast forms",
         "",
-        "Each block with two forms as its paper has it, at 1×512×64×64, float32, inference. *Fewer* and *quicker*",
-        "are published over fast, with the 95 % interval of the ratio of medians; both forms have the same",
-        "weights and were called in turns in one process. Peaks are the allocator's, above parameters and",
-        f"input. {' / '.join(dict.fromkeys(row['machine'] for row in rows))}.",
+        "Each block with two forms as its paper has it, at 1×512×64×64, float32, inference. *Fewer* and",
+        "*quicker* are published over fast, with the 95 % interval of the ratio of medians; both forms have",
+        "the same weights and were called in turns in one process. Peaks are the allocator's, above",
+        f"parameters and input. {' / '.join(dict.fromkeys(row['machine'] for row in rows))}.",
         "",
         "| block | published GMACs | fast GMACs | fewer | published ms | fast ms | quicker | 95 % interval "
         "| published MiB | fast MiB |",
