@@ -145,12 +145,12 @@ def load_report(folders: Sequence[Path | str], out: Path | str) -> Report:
     a run that is not the only one.
     """
     where, paths = Path(out), [Path(folder) for folder in folders]
+    runs = read_runs(paths)
     places = [path.resolve() for path in paths]
     if twice := [
         str(path) for path, times in zip(paths, map(places.count, places), strict=True) if times > 1
     ]:
         raise UserError(f"the run {twice[0]} is given twice")
-    runs = read_runs(paths)
     if (where / PLAN).exists() and [where.resolve()] != places:
         raise UserError(f"{where} holds a run, with a report of its own: choose another --out")
     if len(runs) == 1:
