@@ -21,9 +21,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import inf, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ctxbench.audit.quantity import PRINTINGS, Printing, Quantity
+import numpy as np
+from numpy.typing import NDArray
+
+from ctxbench.audit.quantity import PRINTINGS, Floats, Printing, Quantity
 
 MAY_BE_CHANCE = 0.1
 """Fits of a random number, on average, from which on a fit is marked as one that chance may have made."""
@@ -43,10 +46,70 @@ class Candidate(NamedTuple):
     n_equivalent: int = 0
 
 
+class Candidates(Sequence[Candidate]):
+    """Candidates as arrays, so that a hundred thousand take no time; one is made when it is looked at.
+
+    ``make`` makes that of a place, without what the arrays say of it.
+    """
+
+    def __init__(
+        self,
+        values: Floats,
+        deviations: NDArray[np.int64],
+        make: Callable[[int], Candidate],
+        n_equivalent: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.values, self.deviations, self._make = values, deviations, make
+        self._n_equivalent = np.zeros(len(values), np.int64) if n_equivalent is None else n_equivalent
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> Candidates:
+        """Candidates that are there already."""
+        if isinstance(candidates, Candidates):
+            return candidates
+        values = np.array([candidate.value for candidate in candidates], dtype=np.float64)
+        deviations = np.array([candidate.deviations for candidate in candidates], dtype=np.int64)
+        equivalent = np.array([candidate.n_equivalent for candidate in candidates], dtype=np.int64)
+        return cls(values, deviations, candidates.__getitem__, equivalent)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, which: Any) -> Any:
+        if which >= len(self):
+            raise IndexError(which)
+        return self._make(int(which))._replace(
+            value=float(self.values[which]),
+            deviations=int(self.deviations[which]),
+            n_equivalent=int(self._n_equivalent[which]),
+        )
+
+    def only(self, which: NDArray[Any]) -> Candidates:
+        """Those at these places."""
+        places = np.arange(len(self))[which]
+        return Candidates(
+            self.values[places],
+            self.deviations[places],
+            lambda i: self._make(int(places[i])),
+            self._n_equivalent[places],
+        )
+
+    def distinct(self, order: NDArray[Any] | None = None) -> Candidates:
+        """Of one value the candidate of fewest deviations, the first in ``order`` where that is a tie."""
+        order = np.arange(len(self)) if order is None else order
+        by_value = np.lexsort((order, self.deviations, self.values))
+        _, first, equivalent = np.unique(self.values[by_value], return_index=True, return_counts=True)
+        plainest = by_value[first]
+        seen = np.argsort(order[plainest], kind="stable")
+        kept = self.only(plainest[seen])
+        kept._n_equivalent = equivalent[seen] - 1
+        return kept
+
+
 class Source(NamedTuple):
     """For each printed number its candidates, no two of one value. ``deviations`` are the source's own."""
 
-    candidates: tuple[tuple[Candidate, ...], ...]
+    candidates: tuple[Sequence[Candidate], ...]
     deviations: int = 0
     run: str = ""
     view: str = ""
@@ -91,18 +154,9 @@ class Match:
         return self.by_chance is not None and self.by_chance >= MAY_BE_CHANCE
 
 
-def distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+def distinct(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
     """Of candidates with one value the one of fewest deviations, the first where that is a tie."""
-    equivalent: Counter[float] = Counter()
-    plainest: dict[float, Candidate] = {}
-    for candidate in candidates:
-        equivalent[candidate.value] += 1
-        plainest.setdefault(candidate.value, candidate)
-        if candidate.deviations < plainest[candidate.value].deviations:
-            plainest[candidate.value] = candidate
-    return tuple(
-        candidate._replace(n_equivalent=equivalent[value] - 1) for value, candidate in plainest.items()
-    )
+    return Candidates.of(list(candidates)).distinct()
 
 
 def fits(
@@ -114,7 +168,7 @@ def fits(
     matches = []
     for source in sources:
         promising = [
-            [candidate for candidate in of if any(p.gives(candidate.value, q.digits) for p in printings)]
+            Candidates.of(of).only(q.ends_in(Candidates.of(of).values, printings))
             for of, q in zip(source.candidates, quantities, strict=True)
         ]
         for candidates in product(*promising):
@@ -186,15 +240,13 @@ def _printing(
 
 def _nearest(source: Source, quantities: Sequence[Quantity]) -> Iterator[tuple[Candidate, ...]]:
     """Every combination of the candidates that are, for each number of deviations, nearest in print."""
-    by_deviations: list[dict[int, Candidate]] = []
-    for candidates, quantity in zip(source.candidates, quantities, strict=True):
-        nearest: dict[int, Candidate] = {}
-        for candidate in candidates:
-            best = nearest.setdefault(candidate.deviations, candidate)
-            if quantity.distance(candidate.value) < quantity.distance(best.value):
-                nearest[candidate.deviations] = candidate
-        by_deviations.append(nearest)
-    return product(*(nearest.values() for nearest in by_deviations))
+    nearest: list[list[Candidate]] = []
+    for candidates, quantity in zip(map(Candidates.of, source.candidates), quantities, strict=True):
+        distances = quantity.distances(candidates.values)
+        by_distance = np.lexsort((distances, candidates.deviations))
+        _, first = np.unique(candidates.deviations[by_distance], return_index=True)
+        nearest.append([candidates[i] for i in by_distance[first]])
+    return product(*nearest)
 
 
 def _expected_by_chance(
@@ -205,9 +257,8 @@ def _expected_by_chance(
     for source in sources:
         combined = Counter({source.deviations: 1})
         for candidates, quantity in zip(source.candidates, quantities, strict=True):
-            combined = _convolved(
-                combined, Counter(c.deviations for c in candidates if quantity.is_near(c.value))
-            )
+            of = Candidates.of(candidates)
+            combined = _convolved(combined, Counter(of.deviations[quantity.are_near(of.values)].tolist()))
         near.update(combined)
 
     def expected(limit: int) -> float:

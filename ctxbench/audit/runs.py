@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 from ctxbench.audit.conventions import ITEM_BYTES, Seen
+from ctxbench.audit.tools import EVERY_CALL, LAST_CALL, OPERATIONS
 from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
 from ctxbench.subject import bind
@@ -20,12 +21,6 @@ from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace_case, views
 
 BATCHES = (2, 4, 8)
-
-OPERATIONS = "every operation is seen, functional ones too"
-EVERY_CALL = "leaf modules alone are seen, every call"
-LAST_CALL = "leaf modules alone are seen, the last call of each"
-VIEWS = {OPERATIONS: 0, EVERY_CALL: 1, LAST_CALL: 2}
-"""What a counter looks at, its view, and how many deviations that is."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +54,10 @@ class Run:
         leaves = watched.calls
         train = trace_case(self.case, "train") if training else None
         common = Seen(
-            calls=of_operations(infer),
+            calls=of_operations(infer, watched.linear),
             input_bytes=ITEM_BYTES * prod(self.shape),
             weight_bytes=ITEM_BYTES * infer.params,
+            parameters=watched.parameters,
             peak_infer_bytes=views.peak_bytes(infer),
             peak_train_bytes=views.peak_bytes(train) if train else None,
             saved_bytes=views.saved_bytes(train) if train else None,
@@ -71,7 +67,7 @@ class Run:
         views_seen[EVERY_CALL] = _of_leaves(common, leaves)
         if len(last := last_calls(leaves)) < len(leaves):
             views_seen[LAST_CALL] = _of_leaves(common, last)
-        return views_seen
+        return {view: replace(seen, view=view) for view, seen in views_seen.items()}
 
 
 def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, log
 from typing import Any
 
-from ctxbench.audit.conventions import FLOPS, MEMORY, Convention, Seen, conventions, leaf_rule
+import numpy as np
+
+from ctxbench.audit.conventions import ASPECTS, Seen, conventions, leaf_rule
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
-from ctxbench.audit.matching import Candidate, Source, distinct, fits, near_misses
+from ctxbench.audit.matching import Candidate, Candidates, Source, fits, near_misses
 from ctxbench.audit.quantity import Quantity
-from ctxbench.audit.runs import VIEWS, Run, runs
+from ctxbench.audit.runs import Run, runs
+from ctxbench.audit.tools import VIEWS
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
@@ -90,34 +93,41 @@ def _sources(
     return sources, not_tried
 
 
-def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> tuple[Candidate, ...]:
+def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidates:
     """Each value that a convention gives, by the plainest, and of those the most like the leaf rule."""
-    aspects = MEMORY if quantity.is_memory else FLOPS
+    aspects = ASPECTS[quantity.kind]
     rule_value = leaf_rule(aspects, seen) if by_leaf_rule else None
-    ordered: list[Convention] = sorted(conventions(aspects, seen), key=lambda c: c.unlike_leaf_rule)
-    return distinct(
-        Candidate(
-            value=convention.value / unit.size,
-            words=f"{convention.words} ({unit.words})",
-            deviations=convention.deviations + unlikely_unit,
-            is_leaf_rule=convention.value == rule_value and not unlikely_unit,
-        )
-        for unlikely_unit, unit in enumerate(quantity.units)
-        for convention in ordered
-    )
+    found = conventions(aspects, seen)
+    ways, units = len(found), quantity.units
+    sizes = np.array([unit.size for unit in units], dtype=np.float64)
+    unlikely = np.array([unit.deviations for unit in units])
+
+    def make(which: int) -> Candidate:
+        unit, convention = units[which // ways], found[which % ways]
+        is_rule = convention.value == rule_value and not unit.deviations
+        return Candidate(0.0, f"{convention.words} ({unit.words})", 0, is_leaf_rule=is_rule)
+
+    values = (found.values[None] / sizes[:, None]).reshape(-1)  # (units · ways,)
+    deviations = (found.deviations[None] + unlikely[:, None]).reshape(-1)  # (units · ways,)
+    order = np.argsort(np.argsort(found.unlike_leaf_rule, kind="stable"))  # (ways,)
+    ranks = (order[None] + ways * np.arange(len(units))[:, None]).reshape(-1)  # (units · ways,)
+    return Candidates(values, deviations, make).distinct(ranks)
 
 
 def _of_one_number(sources: Iterable[Source], which: int) -> list[Source]:
     """The sources of one of the numbers alone, each value left only where it takes the fewest deviations."""
     sources = list(sources)
-    first: dict[float, tuple[int, int]] = {}  # value to deviations, and the number of the source
-    for i, source in enumerate(sources):
-        for candidate in source.candidates[which]:
-            here = (candidate.deviations + source.deviations, i)
-            first[candidate.value] = min(first.get(candidate.value, here), here)
+    of = [Candidates.of(source.candidates[which]) for source in sources]
+    numbers = np.concatenate([np.full(len(c), i) for i, c in enumerate(of)])
+    places = np.concatenate([np.arange(len(c)) for c in of])
+    values = np.concatenate([c.values for c in of])
+    deviations = np.concatenate([c.deviations + s.deviations for c, s in zip(of, sources, strict=True)])
+    by_value = np.lexsort((numbers, deviations, values))
+    first = by_value[np.unique(values[by_value], return_index=True)[1]]
+    kept_of = [np.sort(places[first[numbers[first] == i]]) for i in range(len(sources))]
     return [
-        source._replace(candidates=(tuple(c for c in source.candidates[which] if first[c.value][1] == i),))
-        for i, source in enumerate(sources)
+        source._replace(candidates=(candidates.only(kept),))
+        for source, candidates, kept in zip(sources, of, kept_of, strict=True)
     ]
 
 

@@ -52,7 +52,8 @@ def test_aspects_beside_the_products_by_hand() -> None:
     leaves, operations = small(EVERY_CALL), small(OPERATIONS)
     for seen in (leaves, operations):
         assert FLOPS["bias"][1].number(seen) == OUT
-        assert [treatment.number(seen) for treatment in FLOPS["norm"]] == [0, OUT, 2 * OUT, 4 * OUT]
+        norms = [treatment.number(seen) for treatment in FLOPS["norm"]]
+        assert norms == [0, OUT, 2 * OUT, 4 * OUT, 2 * OUT, 2 * OUT, 2 * 2 * C], "its one norm is of batches"
         assert FLOPS["activation"][1].number(seen) == OUT
     assert FLOPS["sigmoid"][1].number(leaves) == 0, "a functional sigmoid is no leaf"
     assert FLOPS["sigmoid"][1].number(operations) == OUT
