@@ -8,7 +8,7 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from ctxbench.audit.conventions import ITEM_BYTES, Seen
+from ctxbench.audit.aspects import ITEM_BYTES, Seen
 from ctxbench.audit.tools import EVERY_CALL, LAST_CALL, OPERATIONS
 from ctxbench.audit.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ctxbench.audit.conventions import ASPECTS, Seen, conventions, leaf_rule
+from ctxbench.audit.aspects import ASPECTS, Seen
+from ctxbench.audit.conventions import conventions, leaf_rule
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import Candidate, Candidates, Source, fits, near_misses
 from ctxbench.audit.quantity import Quantity

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "HEAD",
     "SINGLE",
     "SPECS",
     "Spec",
@@ -40,6 +41,8 @@ __all__ = [
 ENTRY_POINT_GROUP = "ctxbench.modules"
 SINGLE = "single"
 """The form of a module that has one."""
+HEAD = Spec("head", "head", "ctxbench.networks.block_head:Head", "", 0, "", "")
+"""What puts layers around any block, by its name in an expression; it is no module of a paper."""
 UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": (SINGLE,)}
 """What is known of a module that is not built in."""
 
@@ -158,7 +161,7 @@ def examples() -> str:
 
 def spec(name: str) -> Spec | None:
     """What is known of a registered module; None for a class given by its place."""
-    return _specs().get(name)
+    return _specs().get(name) or (HEAD if name == HEAD.name else None)
 
 
 def registered_class(target: str) -> type[nn.Module] | None:

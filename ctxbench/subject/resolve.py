@@ -105,7 +105,7 @@ def canonical(name: str) -> str:
 def _canonical(name: str) -> str:
     if target := registry.registered_target(name):
         return target
-    if name in registry.names():
+    if name in registry.names() or name == registry.HEAD.name:
         return name
     place, within, _ = parts(name)
     if place.endswith(".py") and (not within or _is_dotted(within)):

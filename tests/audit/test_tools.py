@@ -12,7 +12,8 @@ import torch
 from audit.networks import layers
 from torch import nn
 
-from ctxbench.audit.conventions import FLOPS, value_of
+from ctxbench.audit.aspects import FLOPS
+from ctxbench.audit.conventions import value_of
 from ctxbench.audit.runs import Run
 from ctxbench.audit.tools import TOOLS
 

@@ -90,3 +90,11 @@ def test_nonsense_is_one_line_and_code_2(
     said = capsys.readouterr().err
     assert why in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_head_is_decoded_as_its_block_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """A 3×3 of 24 to 8 channels, and SE with one unit: 9·24·8 MACs at 6×5 positions, and 2·8·1."""
+    assert run("decode", "head(C, 8, se)", "51.856K", "--channels", "24", "--size", "6x5") == 0
+    told = capsys.readouterr().out
+    assert "1. 51.8560 K (0 deviations" in told
+    assert "head(C, 8, 'se')" in told
