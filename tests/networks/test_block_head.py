@@ -10,7 +10,7 @@ from ctxbench.subject import resolve
 from ctxbench.tracing import views
 
 C, WIDTH, CLASSES, H, W = 24, 8, 5, 6, 7
-BLOCKS = Path(__file__).parents[1] / "audit" / "blocks.py"
+BLOCK = f"{Path(__file__).parents[1] / 'audit' / 'blocks.py'}:Affinity"
 REDUCE = 9 * C * WIDTH * H * W
 AFFINITY = WIDTH * H * W + 2 * WIDTH * (H * W) ** 2
 """MACs of the 3×3, and of audit/blocks.py's Affinity on what it gives."""
@@ -19,10 +19,10 @@ AFFINITY = WIDTH * H * W + 2 * WIDTH * (H * W) ** 2
 @pytest.mark.parametrize(
     ("head", "macs"),
     [
-        (f"head({C}, {WIDTH}, {BLOCKS}:Affinity)", REDUCE + AFFINITY),
-        (f"head(C, {WIDTH}, {BLOCKS}:Affinity, concat=True)", REDUCE + AFFINITY + 2 * WIDTH * WIDTH * H * W),
+        (f"head({C}, {WIDTH}, {BLOCK})", REDUCE + AFFINITY),
+        (f"head(C, {WIDTH}, {BLOCK}, concat=True)", REDUCE + AFFINITY + 2 * WIDTH * WIDTH * H * W),
         (
-            f"head(C, {WIDTH}, block={BLOCKS}:Affinity, classes=5)",
+            f"head(C, {WIDTH}, block={BLOCK}, classes=5)",
             REDUCE + AFFINITY + WIDTH * CLASSES * H * W,
         ),
         (f"head(C, {WIDTH}, se(reduction=4))", REDUCE + 2 * WIDTH * WIDTH // 4),
