@@ -20,104 +20,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from math import inf, prod
-from typing import Any, NamedTuple
+from math import inf, log, prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctxbench.audit.quantity import PRINTINGS, Floats, Printing, Quantity
+from ctxbench.audit.candidates import Candidate, Candidates, Source
+from ctxbench.audit.quantity import NEAR, PRINTINGS, Floats, Printing, Quantity
 
 MAY_BE_CHANCE = 0.1
 """Fits of a random number, on average, from which on a fit is marked as one that chance may have made."""
-
-
-class Candidate(NamedTuple):
-    """One way to count: its value in the printed unit, what was counted, in words, and how far from plain.
-
-    ``n_equivalent`` is how many other ways give the same value, ``is_leaf_rule`` whether this is the rule of
-    :mod:`ctxbench.counters.leaf_rule`, which is known from print and comes first among equals.
-    """
-
-    value: float
-    words: str
-    deviations: int
-    is_leaf_rule: bool = False
-    n_equivalent: int = 0
-
-
-class Candidates(Sequence[Candidate]):
-    """Candidates as arrays, so that a hundred thousand take no time; one is made when it is looked at.
-
-    ``make`` makes that of a place, without what the arrays say of it.
-    """
-
-    def __init__(
-        self,
-        values: Floats,
-        deviations: NDArray[np.int64],
-        make: Callable[[int], Candidate],
-        n_equivalent: NDArray[np.int64] | None = None,
-    ) -> None:
-        self.values, self.deviations, self._make = values, deviations, make
-        self._n_equivalent = np.zeros(len(values), np.int64) if n_equivalent is None else n_equivalent
-
-    @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> Candidates:
-        """Candidates that are there already."""
-        if isinstance(candidates, Candidates):
-            return candidates
-        values = np.array([candidate.value for candidate in candidates], dtype=np.float64)
-        deviations = np.array([candidate.deviations for candidate in candidates], dtype=np.int64)
-        equivalent = np.array([candidate.n_equivalent for candidate in candidates], dtype=np.int64)
-        return cls(values, deviations, candidates.__getitem__, equivalent)
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, which: Any) -> Any:
-        if which >= len(self):
-            raise IndexError(which)
-        return self._make(int(which))._replace(
-            value=float(self.values[which]),
-            deviations=int(self.deviations[which]),
-            n_equivalent=int(self._n_equivalent[which]),
-        )
-
-    def only(self, which: NDArray[Any]) -> Candidates:
-        """Those at these places."""
-        places = np.arange(len(self))[which]
-        return Candidates(
-            self.values[places],
-            self.deviations[places],
-            lambda i: self._make(int(places[i])),
-            self._n_equivalent[places],
-        )
-
-    def distinct(self, order: NDArray[Any] | None = None) -> Candidates:
-        """Of one value the candidate of fewest deviations, the first in ``order`` where that is a tie."""
-        order = np.arange(len(self)) if order is None else order
-        by_value = np.lexsort((order, self.deviations, self.values))
-        _, first, equivalent = np.unique(self.values[by_value], return_index=True, return_counts=True)
-        plainest = by_value[first]
-        seen = np.argsort(order[plainest], kind="stable")
-        kept = self.only(plainest[seen])
-        kept._n_equivalent = equivalent[seen] - 1
-        return kept
-
-
-class Source(NamedTuple):
-    """For each printed number its candidates, no two of one value. ``deviations`` are the source's own."""
-
-    candidates: tuple[Sequence[Candidate], ...]
-    deviations: int = 0
-    run: str = ""
-    view: str = ""
-
-    @property
-    def size(self) -> int:
-        """How many matches it could make."""
-        return prod(map(len, self.candidates))
 
 
 @dataclass(frozen=True)
@@ -154,11 +65,6 @@ class Match:
         return self.by_chance is not None and self.by_chance >= MAY_BE_CHANCE
 
 
-def distinct(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
-    """Of candidates with one value the one of fewest deviations, the first where that is a tie."""
-    return Candidates.of(list(candidates)).distinct()
-
-
 def fits(
     sources: Iterable[Source], quantities: Sequence[Quantity], printings: Sequence[Printing] = PRINTINGS
 ) -> list[Match]:
@@ -178,7 +84,10 @@ def fits(
                 matches.append(
                     _match(source, candidates, quantities, deviations, printing, expected(deviations))
                 )
-    return sorted(matches, key=lambda match: (match.deviations, not match.is_leaf_rule))
+    return sorted(
+        matches,
+        key=lambda match: (match.deviations, not match.is_leaf_rule, not match.candidates[0].has_name),
+    )
 
 
 def near_misses(
@@ -268,6 +177,30 @@ def _expected_by_chance(
         )
 
     return expected
+
+
+def chance_of_any(
+    sources: Iterable[Source],
+    quantity: Quantity,
+    limit: int,
+    printings: Sequence[Printing] = PRINTINGS,
+) -> float:
+    """The chance that some candidate of at most so many deviations gives the digits of a random number.
+
+    That number is log-uniform within a factor of two of the printed one, and has its decimals. Candidates
+    that end in the same digits count once: of all digits, this is the share that some candidate ends in.
+    """
+    ends: list[Floats] = []
+    for source in sources:
+        (candidates,) = map(Candidates.of, source.candidates)
+        near = quantity.are_near(candidates.values)
+        for printing in printings:
+            which = near & (candidates.deviations + source.deviations + printing.deviations <= limit)
+            ends.append(printing.cell(candidates.values[which] / quantity.step))
+    digits = np.unique(np.concatenate(ends)) if ends else np.zeros(0)
+    digits = digits[digits > 0]
+    widths = np.log((digits + 0.5) / (digits - 0.5))
+    return min(1.0, float(widths.sum()) / log(NEAR**2))
 
 
 def _convolved(a: Mapping[int, int], b: Mapping[int, int]) -> Counter[int]:

@@ -164,6 +164,10 @@ class Quantity:
     def __str__(self) -> str:
         return f"{self.digits} {self.unit}".rstrip()
 
+    def printed(self, value: float) -> str:
+        """A value in its unit, with as many decimals."""
+        return f"{value:.{_decimals(self.digits)}f} {self.unit}".rstrip()
+
     @property
     def is_memory(self) -> bool:
         """Whether it is one of bytes."""
@@ -181,6 +185,11 @@ class Quantity:
         for i in close:
             ends[i] = any(printing.gives(float(values[i]), self.digits) for printing in printings)
         return ends
+
+    def size_near(self, number: float) -> int:
+        """The size of the unit in which ``number`` is nearest to this one; of two of a name the usual."""
+        usual = [unit.size for unit in self.units if not unit.deviations]
+        return min(usual, key=lambda size: self.distance(number / size))
 
     @property
     def value(self) -> float:

@@ -8,11 +8,11 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from ctxbench.audit.aspects import ITEM_BYTES, Seen
-from ctxbench.audit.tools import EVERY_CALL, LAST_CALL, OPERATIONS
-from ctxbench.audit.work import Call, Watched, last_calls, of_operations
+from ctxbench.audit.counting.aspects import ITEM_BYTES, Seen
+from ctxbench.audit.counting.tools import EVERY_CALL, LAST_CALL, OPERATIONS
+from ctxbench.audit.counting.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
-from ctxbench.subject import bind
+from ctxbench.subject import bind, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
@@ -34,6 +34,11 @@ class Run:
     words: str = ""
     deviations: int = 1
     binding: Binding | None = None
+
+    @property
+    def key(self) -> str:
+        """What is the same for runs that look the same."""
+        return f"{self.module} {self.shape} {self.form} {dict(self.options)} {self.binding}"
 
     @property
     def case(self) -> Case:
@@ -90,7 +95,8 @@ def runs(
     """
     forms = bind.implementations(module)
     binding = None if bind.is_built_in(module) else bind.bound(module, options, asked, shape)
-    words = f"the {forms[-1]} form{_with_options(options)}"
+    call = resolve.parts(module).call
+    words = f"the {forms[-1]} form{f' of {resolve.label(module)}' if call else ''}{_with_options(options)}"
     base = Run(module, shape, forms[-1], options, words, deviations=0, binding=binding)
     yield base
     batch, channels, height, width = shape

@@ -7,8 +7,8 @@ import pytest
 import torch
 from audit.blocks import CONV, OUT, PRODUCTS, C, H, W
 
-from ctxbench.audit.aspects import FLOPS, MEMORY, Seen, Treatment
-from ctxbench.audit.conventions import conventions, leaf_rule
+from ctxbench.audit.counting.aspects import FLOPS, MEMORY, Seen, Treatment
+from ctxbench.audit.counting.conventions import conventions, leaf_rule
 from ctxbench.audit.runs import EVERY_CALL, LAST_CALL, OPERATIONS, Run
 from ctxbench.counters import leaf_rule as counter
 from ctxbench.subject.bind import build_case

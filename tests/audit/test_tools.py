@@ -12,10 +12,10 @@ import torch
 from audit.networks import layers
 from torch import nn
 
-from ctxbench.audit.aspects import FLOPS
-from ctxbench.audit.conventions import value_of
+from ctxbench.audit.counting.aspects import FLOPS
+from ctxbench.audit.counting.conventions import value_of
+from ctxbench.audit.counting.tools import TOOLS
 from ctxbench.audit.runs import Run
-from ctxbench.audit.tools import TOOLS
 
 NETWORK = f"{Path(__file__).with_name('networks.py')}:layers"
 SHAPE = (1, 3, 32, 24)

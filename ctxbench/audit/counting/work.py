@@ -1,6 +1,6 @@
 """A module's work as a counter sees it: calls of leaf modules, or operations, each with what it did.
 
-What a counter makes of it is its convention's matter: :mod:`ctxbench.audit.conventions`.
+What a counter makes of it is its convention's matter: :mod:`ctxbench.audit.counting.conventions`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ctxbench.audit.counting.work import Call, Parameters
 from ctxbench.audit.quantity import Kind
-from ctxbench.audit.work import Call, Parameters
 
 ITEM_BYTES = 4
 """float32, in which the literature counts memory."""

@@ -24,6 +24,15 @@ class Tool(NamedTuple):
     treatments: Mapping[str, str]
 
 
+LEAF_RULE = {
+    "products": "MACs of convolutions, 2 per MAC of matrix products",
+    "bias": "1 per biased output",
+    "norm": "2 per element of a batch norm",
+    "activation": "1 per element of a ReLU",
+    "pool": "a pooling's window and one for each output",
+}
+"""The arithmetic of :mod:`ctxbench.counters.leaf_rule`."""
+LEAF_RULE_MEMORY = {"held": "outputs of the leaf modules, first dimension left out"}
 _MACS = {"products": "MACs of convolutions and matrix products"}
 _LAYERS = {"products": "MACs of convolutions, matrix products not counted"}
 _HOOKS = {
@@ -50,6 +59,8 @@ TOOLS: Mapping[str, Tool] = {
     "mmcv that sees layer norms, with products": Tool(
         OPERATIONS, {**_MACS, **_HOOKS, "norm": "2 per element of a norm"}
     ),
+    "the leaf rule": Tool(LAST_CALL, LEAF_RULE),
+    "the leaf rule with every call": Tool(EVERY_CALL, LEAF_RULE),
     "torchprofile": Tool(
         OPERATIONS,
         {

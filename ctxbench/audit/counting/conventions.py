@@ -1,7 +1,7 @@
 """The conventions of counters, as a space to search.
 
-A *convention* is one treatment of each aspect (:mod:`ctxbench.audit.aspects`), and its number is the sum of
-theirs.
+A *convention* is one treatment of each aspect (:mod:`ctxbench.audit.counting.aspects`), and its number is the
+sum of theirs.
 """
 
 from __future__ import annotations
@@ -12,19 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxbench.audit.aspects import FLOPS, Aspects, Seen, Treatment
-from ctxbench.audit.tools import TOOLS, VIEWS
+from ctxbench.audit.counting.aspects import FLOPS, Aspects, Seen, Treatment
+from ctxbench.audit.counting.tools import LEAF_RULE, LEAF_RULE_MEMORY, TOOLS, VIEWS
 
-LEAF_RULE = {
-    "products": "MACs of convolutions, 2 per MAC of matrix products",
-    "bias": "1 per biased output",
-    "norm": "2 per element of a norm",
-    "activation": "1 per element of a ReLU",
-    "pool": "a pooling's window and one for each output",
-    "held": "outputs of the leaf modules, first dimension left out",
-}
-"""The convention of :mod:`ctxbench.counters.leaf_rule`, by aspect; others are not counted. Its view is the
-last call of each leaf module."""
+_LEAF_RULE = {**LEAF_RULE, **LEAF_RULE_MEMORY}
 
 
 class Convention(NamedTuple):
@@ -64,7 +55,7 @@ class Conventions(Sequence[Convention]):
         self.values = _sums([list(by_number) for by_number in kept])
         self.unlike_leaf_rule = _sums(
             [
-                [bool(t.words) and LEAF_RULE.get(aspect) != t.words for t in of]
+                [bool(t.words) and _LEAF_RULE.get(aspect) != t.words for t in of]
                 for aspect, of in zip(aspects, self._treatments, strict=True)
             ]
         )
@@ -133,4 +124,4 @@ def _distinct(treatments: Sequence[Treatment], seen: Seen) -> dict[int, Treatmen
 
 def leaf_rule(aspects: Aspects, seen: Seen) -> int | None:
     """What the leaf rule makes of a run, in operations or bytes; None where the view does not show it."""
-    return value_of(LEAF_RULE, aspects, seen)
+    return value_of(_LEAF_RULE, aspects, seen)
