@@ -13,7 +13,7 @@ from ctxbench.audit.counting.conventions import value_of
 from ctxbench.audit.counting.tools import OPERATIONS
 from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
 from ctxbench.audit.quantity import Kind, Quantity
-from ctxbench.audit.rows import Row
+from ctxbench.audit.rows import UNSTATED, Row
 from ctxbench.audit.runs import Run, runs
 from ctxbench.audit.search import Search, of_one_number
 from ctxbench.audit.unknowns import UNKNOWN, configurations, sizes
@@ -87,6 +87,9 @@ def look(row: Row, search: Search) -> Looked:
     looked: list[Run] = []
     sources: list[Source] = []
     reasons: list[str] = []
+    if row.subject == UNSTATED:
+        why = "the table does not say of what it is"
+        return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
     try:
         for tier, more in enumerate(_tiers(row)):
             found, failed = search.sources(more, row.quantities)
@@ -184,7 +187,9 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
         verdict: Verdict = "near" if near else "not reproduced"
         why = NOT_DERIVED if quantity.is_memory and near is None else ""
         return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
-    verdict = "reproduced" if chance <= BY_CHANCE else "near" if near else "could be anything"
+    if chance > BY_CHANCE and near:
+        return Finding(row, quantity, "near", nearest=near, tried=tried)
+    verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
     return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
 
 

@@ -1,9 +1,10 @@
 """A paper's table as a CSV: a row for each thing that was counted, with its numbers as printed.
 
 Columns, in any order: ``subject`` (what ``ctxbench profile`` takes, with ``?`` for what is not known, or
-``network(MODEL, classes=K)``), at least one of ``flops``, ``memory`` and ``parameters``, and where they are
-known ``label``, ``shape`` (``1x512x97x97``) or ``channels`` and ``size`` (``97``, ``512x2048``), ``counts``
-(what the paper says that it counts), ``source`` and ``verified`` (``no``: read by nobody, and no finding).
+``network(MODEL, classes=K)``; ``-`` for what cannot be stated), at least one of ``flops``, ``memory`` and
+``parameters``, and where they are known ``label``, ``shape`` (``1x512x97x97``) or ``channels`` and ``size``
+(``97``, ``512x2048``), ``counts`` (what the paper says that it counts), ``source`` and ``verified`` (``no``:
+from memory, and no finding).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ ALIASES = {
     "row": "label",
     "input": "shape",
 }
+UNSTATED = "-"
+"""The subject of a row that nobody could state: it is kept, and not counted."""
 NETWORK = re.compile(r"network\((?P<model>\w+)(?P<rest>.*)\)")
 IMAGE_CHANNELS, FEATURE_CHANNELS = 3, 512
 

@@ -141,6 +141,9 @@ def _off(line: Line) -> str | None:
 
 def _counted(line: Line) -> str | None:
     finding = line.finding
+    if finding.verdict == "near" and finding.nearest is not None:
+        candidate = finding.nearest.candidates[0]
+        return f"{finding.quantity.off(candidate.value)}: {candidate.words}"
     if finding.fit is None:
         return finding.why or None
     printing = finding.fit.printing
