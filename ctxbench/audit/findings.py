@@ -142,7 +142,9 @@ def _sides(shape: Shape) -> str:
 
 
 def _is_plain(sources: Sequence[Source], which: int, quantity: Quantity, tier: int) -> bool:
-    """Whether a number is given by something that no run of a later tier could be plainer than."""
+    """Whether no run of a later tier could give a number by anything plainer; sizes change no parameters."""
+    if quantity.kind == "parameters":
+        return True
     found = fits(of_one_number(sources, which), [quantity])
     return bool(found) and found[0].deviations <= tier + (quantity.kind == "FLOPs" and tier == 0)
 
@@ -175,7 +177,7 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
     fit: Match | None = None
     chance = inf
     for option in options:
-        found = fits(option, [quantity])[:1]
+        found = sorted(fits(option, [quantity]), key=_known)
         if found and (by_chance := chance_of_any(option, quantity, found[0].deviations)) < chance:
             fit, chance = found[0], by_chance
     chance = min(1.0, chance * len(options))
@@ -191,6 +193,12 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
         return Finding(row, quantity, "near", nearest=near, tried=tried)
     verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
     return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
+
+
+def _known(fit: Match) -> tuple[int, bool, bool]:
+    """The plainest first; of those the rules that counters have, and of these that of no counter last."""
+    candidate = fit.candidates[0]
+    return fit.deviations, not candidate.has_name, candidate.is_leaf_rule
 
 
 def _giving(quantity: Quantity, sources: Sequence[Source]) -> set[str]:

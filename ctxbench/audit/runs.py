@@ -72,7 +72,8 @@ class Run:
         views_seen[EVERY_CALL] = _of_leaves(common, leaves)
         if len(last := last_calls(leaves)) < len(leaves):
             views_seen[LAST_CALL] = _of_leaves(common, last)
-        return {view: replace(seen, view=view) for view, seen in views_seen.items()}
+        repeats = LAST_CALL in views_seen
+        return {view: replace(seen, view=view, repeats=repeats) for view, seen in views_seen.items()}
 
 
 def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:

@@ -23,6 +23,7 @@ ITEM_BYTES = 4
 class Seen:
     """One run as a counter sees it. Bytes are float32's; None is what this view does not show.
 
+    ``repeats`` says whether a leaf is called more than once, without which every call is the last one.
     ``output_bytes``, ``sample_bytes`` (outputs without their first dimension) and ``weighted_bytes`` (of
     leaves with parameters) are of leaf modules, ``allocated_bytes`` of operations.
     """
@@ -32,6 +33,7 @@ class Seen:
     weight_bytes: int
     parameters: Parameters
     view: str = ""
+    repeats: bool = True
     output_bytes: int | None = None
     sample_bytes: int | None = None
     weighted_bytes: int | None = None

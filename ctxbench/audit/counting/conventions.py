@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctxbench.audit.counting.aspects import FLOPS, Aspects, Seen, Treatment
-from ctxbench.audit.counting.tools import LEAF_RULE, LEAF_RULE_MEMORY, TOOLS, VIEWS
+from ctxbench.audit.counting.tools import (
+    EVERY_CALL,
+    LAST_CALL,
+    LEAF_RULE,
+    LEAF_RULE_MEMORY,
+    TOOLS,
+    VIEWS,
+)
 
 _LEAF_RULE = {**LEAF_RULE, **LEAF_RULE_MEMORY}
 
@@ -66,7 +73,8 @@ class Conventions(Sequence[Convention]):
             return {}
         found: dict[int, list[str]] = {}
         for name, tool in TOOLS.items():
-            if tool.view != seen.view:
+            view = EVERY_CALL if tool.view == LAST_CALL and not seen.repeats else tool.view
+            if view != seen.view:
                 continue
             numbers = (_number(of, tool.treatments.get(aspect, ""), seen) for aspect, of in FLOPS.items())
             chosen = [

@@ -60,7 +60,6 @@ TOOLS: Mapping[str, Tool] = {
         OPERATIONS, {**_MACS, **_HOOKS, "norm": "2 per element of a norm"}
     ),
     "the leaf rule": Tool(LAST_CALL, LEAF_RULE),
-    "the leaf rule with every call": Tool(EVERY_CALL, LEAF_RULE),
     "torchprofile": Tool(
         OPERATIONS,
         {
