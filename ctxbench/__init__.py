@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ctxbench.api import (
         attention,
+        audit,
         calibrate,
         check_data,
         compare,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOME = {
     "UserError": "ctxbench.errors",
     "attention": "ctxbench.api",
+    "audit": "ctxbench.api",
     "build": "ctxbench.subject.bind",
     "calibrate": "ctxbench.api",
     "catalogue": "ctxbench.subject.registry",
@@ -66,6 +68,7 @@ _HOME = {
 __all__ = [
     "UserError",
     "attention",
+    "audit",
     "build",
     "calibrate",
     "catalogue",

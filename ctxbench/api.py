@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
+    from ctxbench.audit.sheet import Audit
     from ctxbench.calibration.sheet import Calibration
     from ctxbench.data.check import Check
     from ctxbench.evaluate.evaluation import Evaluation
@@ -687,6 +688,30 @@ def decode(
         asked=asked_for(inputs, output),
         progress=progress,
     )
+
+
+def audit(
+    table: str | Path | None = None,
+    *,
+    paper: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Audit:
+    """Find what the printed numbers of a paper's table count: ``audit("table.csv")``.
+
+    ``table`` is a CSV with the columns ``subject`` and ``flops``, ``memory`` or ``parameters``, and where
+    they are known ``label``, ``shape``, ``channels``, ``size``, ``counts``, ``source`` and ``verified``;
+    ``paper`` is one whose table comes with ctxbench. ``progress`` is told how many rows are done, of how
+    many, and which is next. Rows that cannot be read are named in its ``problems``.
+    Raises UserError where there is no such table or paper, or its header lacks what is needed.
+    """
+    from ctxbench.audit.auditing import audit as search
+    from ctxbench.audit.literature import paper_table
+    from ctxbench.audit.rows import read_table
+
+    if (table is None) == (paper is None):
+        raise UserError("give a table, or a paper whose table comes with ctxbench")
+    read = read_table(Path(table)) if table is not None else paper_table(str(paper))
+    return search(read, progress=progress)
 
 
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
     "profile", "list", "explain", "compare", "calibrate", "report", "env",
     "train", "eval", "attention", "data list", "data check",
-    "paper", "decode", "sweep",
+    "paper", "decode", "audit", "sweep",
 )  # fmt: skip
 
 

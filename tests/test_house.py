@@ -66,6 +66,7 @@ def test_nothing_imports_the_face() -> None:
 
 VERBS = {
     "attention",
+    "audit",
     "calibrate",
     "compare",
     "data",

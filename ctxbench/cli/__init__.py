@@ -18,6 +18,7 @@ from ctxbench.cli import (  # noqa: I001  --help has this order
     data,  # noqa: F401
     paper,  # noqa: F401
     decode,  # noqa: F401
+    audit,  # noqa: F401
     sweep,  # noqa: F401
 )
 from ctxbench.cli.app import app, main
