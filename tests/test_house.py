@@ -67,6 +67,7 @@ def test_nothing_imports_the_face() -> None:
 VERBS = {
     "attention",
     "calibrate",
+    "choose",
     "compare",
     "data",
     "decode",

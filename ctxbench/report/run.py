@@ -1,6 +1,5 @@
 """The report of a run: every table and figure that follows from its records, written into its folder."""
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,8 +13,8 @@ from matplotlib.figure import Figure
 from ctxbench.files import write_text
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
-from ctxbench.report import plots
 from ctxbench.report.columns import status, summary
+from ctxbench.report.figures import plots
 from ctxbench.report.layout import caption
 from ctxbench.report.page import write_page
 from ctxbench.report.tables import grids, latex, markdown, write_latex
@@ -23,7 +22,7 @@ from ctxbench.report.view import ALL, Parts, View, conditions, family, grouped
 from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
-from ctxbench.table.style import save
+from ctxbench.table.style import save, stem
 from ctxbench.table.terminal import picture
 
 
@@ -129,6 +128,5 @@ def _figures(folder: Path, run: Run) -> list[Path]:
         for label, records in grouped(run.records, parts):
             figure = draw(records)
             if figure is not None:
-                slug = re.sub(r"\W+", "-", label).strip("-")
-                paths += save(figure, folder / (f"{name}-{slug}" if slug else name))
+                paths += save(figure, folder / stem(name, label))
     return paths

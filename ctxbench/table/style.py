@@ -1,5 +1,6 @@
 """How figures look: a colour for each module, readable type, and whole files or none."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -46,6 +47,20 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ctxbench",
 }
 
+COLUMN_IN = 3.3
+"""Inches of a column of a two-column paper; a figure as wide is readable there, and large on a slide."""
+SMALL: dict[Any, Any] = STYLE | {
+    "font.size": 7,
+    "figure.titlesize": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+}
+"""Of figures that are as wide as such columns."""
+
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure, sized in inches, whose layout keeps every label inside."""
@@ -79,10 +94,10 @@ def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def break_titles(figure: Figure) -> None:
+def break_titles(figure: Figure, style: dict[Any, Any] = STYLE) -> None:
     """Break what stands over the figure, and over its axes, into lines that are no wider than it has room."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    with rc_context(STYLE):
+    with rc_context(style):
         figure.draw_without_rendering()  # how wide the axes are follows from all that stands beside them
     rooms = [(text, 0.96 * figure.bbox.width) for text in figure.texts]
     rooms += [(axes.title, 1.05 * axes.get_window_extent(renderer).width) for axes in figure.axes]
@@ -101,13 +116,20 @@ def _broken(line: str, characters: int) -> list[str]:
     return [part.replace("\N{NO-BREAK SPACE}", " ") for part in wrap(bound if fits else line, characters)]
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG (150 dpi) and SVG, each whole or not at all."""
-    break_titles(figure)
+def stem(name: str, label: str) -> str:
+    """The name of a figure's file: what it is, and of which of several."""
+    slug = re.sub(r"\W+", "-", label).strip("-")
+    return f"{name}-{slug}" if slug else name
+
+
+def save(figure: Figure, path: Path, style: dict[Any, Any] = STYLE) -> list[Path]:
+    """Write a figure as PNG and SVG, beside ``path``, each whole or not at all; small text at 200 dpi."""
+    break_titles(figure, style)
     paths = []
     for kind in ("png", "svg"):
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with written_whole(path) as new, rc_context(STYLE):  # text is drawn, and so styled, only now
-            figure.savefig(new, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        paths.append(path)
+        written = path.with_name(f"{path.name}.{kind}")
+        dated = {"Date": None} if kind == "svg" else None
+        with written_whole(written) as new, rc_context(style):  # text is drawn, and so styled, only now
+            figure.savefig(new, format=kind, dpi=200 if style is SMALL else 150, metadata=dated)
+        paths.append(written)
     return paths
