@@ -15,6 +15,10 @@ from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import status, summary
 from ctxbench.report.figures import plots
+from ctxbench.report.figures.along import varied
+from ctxbench.report.figures.heat import heat
+from ctxbench.report.figures.multiples import multiples
+from ctxbench.report.figures.ranks import ranks
 from ctxbench.report.layout import caption
 from ctxbench.report.page import write_page
 from ctxbench.report.tables import grids, latex, markdown, write_latex
@@ -22,7 +26,7 @@ from ctxbench.report.view import ALL, Parts, View, conditions, family, grouped
 from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
-from ctxbench.table.style import save, stem
+from ctxbench.table.style import SMALL, save, stem
 from ctxbench.table.terminal import picture
 
 
@@ -129,4 +133,14 @@ def _figures(folder: Path, run: Run) -> list[Path]:
             figure = draw(records)
             if figure is not None:
                 paths += save(figure, folder / stem(name, label))
-    return paths
+    return [*paths, *_along_axes(folder, run.records)]
+
+
+def _along_axes(folder: Path, records: Sequence[Record]) -> list[Path]:
+    """The figures of each axis that the records differ on: who changes places, and each module by itself."""
+    drawings: list[tuple[str, Figure | None]] = [("heat", heat(records))]
+    for axis in varied(records):
+        drawings.append((f"ranks-{axis}", ranks(records, axis)))
+        if axis != "size":  # of which a figure of lines in one panel has been drawn
+            drawings.append((f"each-{axis}", multiples(records, axis)))
+    return [path for name, figure in drawings if figure for path in save(figure, folder / name, SMALL)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal
@@ -79,6 +80,13 @@ def pale(colour: str) -> tuple[float, float, float]:
     return r, g, b
 
 
+def ink_on(colour: str | tuple[float, float, float, float]) -> str:
+    """Black or white, whichever is read better on a colour (by its relative luminance, as WCAG has it)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "black" if luminance > 0.179 else "white"
+
+
 def marker(module: str) -> str:
     """A module's marker, so that no reader depends on colour."""
     return MARKERS[list(PALETTE).index(module) % len(MARKERS)] if module in PALETTE else "h"
@@ -107,6 +115,11 @@ def break_titles(figure: Figure, style: dict[Any, Any] = STYLE) -> None:
             lines = text.get_text().splitlines()
             characters = max(1, int(max(map(len, lines)) * room / width))
             text.set_text("\n".join(part for line in lines for part in _broken(line, characters)))
+
+
+def lines_in(title: str, width: float) -> float:
+    """How many inches high a title over a figure of small text is, broken to the figure's width."""
+    return 0.13 * ceil(len(title) / (14 * width))
 
 
 def _broken(line: str, characters: int) -> list[str]:
