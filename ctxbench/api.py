@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ctxbench.evaluate.predict import Precision
     from ctxbench.measure.progress import RunProgress
     from ctxbench.networks.cost import NetworkCosts
+    from ctxbench.report.choosing.sheet import Choice
     from ctxbench.report.comparison.sheet import Comparison
     from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
@@ -213,10 +214,10 @@ def report(
     own, or of several one under ``runs/`` named after the time.
 
     ``columns`` are those that its tables have, in this order, by their names in ``summary.csv`` or, for the
-    usual ones, "params", "macs", "flops", "memory", "latency" and "form"; none are all of them, and in
-    LaTeX, which is to fit a column of a paper, params, macs, memory and latency. ``sort`` is the column
-    whose least value stands first in a table. ``digits`` are significant ones, 3 for columns that were asked
-    for. Rows of modules that are not built in stand ``own``: "last" or "first".
+    usual ones, "params", "macs", "flops", "memory", "latency", "throughput" and "form"; none are all of
+    them but throughput, and in LaTeX, which is to fit a column of a paper, params, macs, memory and latency.
+    ``sort`` is the column whose least value stands first in a table. ``digits`` are significant ones, 3 for
+    columns that were asked for. Rows of modules that are not built in stand ``own``: "last" or "first".
 
     Raises UserError where a folder holds no run, is damaged, is given twice or cannot be written, and for a
     column that the runs do not have.
@@ -247,6 +248,35 @@ def compare(
     from ctxbench.report.comparison.compare import compare_runs
 
     return compare_runs(*runs, by=by, baseline=baseline, threshold=threshold)
+
+
+def choose(
+    *runs: str | Path,
+    max: str | Sequence[str] = (),
+    min: str | Sequence[str] = (),
+    best: str = "latency",
+    where: str = "",
+    out: str | Path | None = None,
+) -> Choice:
+    """Choose among the rows of runs: what fits a budget, what does not and by how much, what is best.
+
+    ``max`` and ``min`` are budgets such as "latency=20ms", "memory=64MiB" and "throughput=50/s", of latency,
+    throughput, memory (the allocator's measured peak), process (growth of the process), macs, flops and
+    params; ``best`` is one of these, by which the rows that fit are put in order. ``where`` keeps a part of
+    the rows, as in :func:`profile`. Rows that do other work (another shape or mode) are chosen from apart;
+    batches are compared where throughput is asked for. What was measured is judged by the 95 % interval of
+    its median. ``out`` is a folder for the table and a figure of the fronts, latency against memory and MACs.
+
+    Raises UserError where a budget cannot be read, a folder holds no run, or ``where`` keeps nothing.
+    """
+    from ctxbench.report.choosing import sheet
+
+    chosen = sheet.choose(
+        [Path(run) for run in runs], most=listed(max), least=listed(min), best=best, where=where
+    )
+    if out is not None:
+        sheet.write_choice(Path(out), chosen)
+    return chosen
 
 
 def calibrate(

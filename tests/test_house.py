@@ -68,6 +68,7 @@ VERBS = {
     "attention",
     "audit",
     "calibrate",
+    "choose",
     "compare",
     "data",
     "decode",

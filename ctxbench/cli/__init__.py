@@ -9,6 +9,7 @@ from ctxbench.cli import (  # noqa: I001  --help has this order
     list,  # noqa: F401
     explain,  # noqa: F401
     compare,  # noqa: F401
+    choose,  # noqa: F401
     calibrate,  # noqa: F401
     report,  # noqa: F401
     env,  # noqa: F401

@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ctxbench import shelf
-from ctxbench.counters import LEAF_RULE
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
+from ctxbench.report.counter_columns import counters
 from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
@@ -95,6 +95,11 @@ def _of_latency(statistic: str) -> Callable[[Record], Any]:
 
 def _intensity(record: Record) -> float | None:
     return record.flops / record.bytes if record.flops is not None and record.bytes else None
+
+
+def _images_per_second(record: Record) -> float | None:
+    median_ms = record.latency.median_ms
+    return 1000 * record.case.batch / median_ms if median_ms else None
 
 
 IMPLEMENTATION = _of_case(
@@ -191,6 +196,11 @@ LATENCY_CI: Column[Record] = Column(
     "Half the width of the median's 95 % interval, in percent of the median.",
     digits=2, scale=100, why=partial(why_empty, "rounds_ms"), rank=4,
 )  # fmt: skip
+THROUGHPUT: Column[Record] = Column(
+    "throughput_img_per_s", "throughput", _images_per_second, "", "img/s",
+    "Inputs of the batch a second: the batch size over the median latency of one call.",
+    why=partial(why_empty, "rounds_ms"), mark=MEDIAN.mark,
+)  # fmt: skip
 INTENSITY: Column[Record] = Column(
     "intensity_flop_per_byte", "intensity", _intensity, "", "FLOP/B",
     "FLOPs per byte read and written, each operation counted as if nothing stayed in cache.",
@@ -223,39 +233,16 @@ PROVENANCE: tuple[Column[Record], ...] = (
 
 FIXED: dict[str, Column[Record]] = {
     column.name: column
-    for column in (*IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *COMPILED, *PROVENANCE)
-}
+    for column in (
+        *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, INTENSITY, *COMPILED, *PROVENANCE
+    )
+}  # fmt: skip
 """Every column that does not depend on the records, by name."""
 
 
 def compiled(records: Iterable[Record]) -> tuple[Column[Record], ...]:
     """Of cases that a compiler has made ready, where there are any."""
     return COMPILED if any(record.case.runtime == "compile" for record in records) else ()
-
-
-COUNTER_RANKS = {"fvcore": 6, "thop": 7, "torch": 8, "ptflops": 11, "torchinfo": 12}
-"""Where the columns of other counters give way; one that is not among them goes with the last."""
-
-
-def counters(records: Iterable[Record]) -> list[Column[Record]]:
-    """A column for each other counter that any record has, in order of appearance."""
-    names = dict.fromkeys(name for record in records for name in record.counters if name != LEAF_RULE)
-    return [counter(name) for name in names]
-
-
-def counter(name: str) -> Column[Record]:
-    """The column of another counter."""
-    about = f"MACs of the published form by {name}."
-    rank = COUNTER_RANKS.get(name, max(COUNTER_RANKS.values()))
-    return Column(
-        f"{name}_gmacs", "MACs", partial(_gmacs, name), name, "G", about,
-        digits=5, units=COUNTS, why=partial(why_empty, name), rank=rank,
-    )  # fmt: skip
-
-
-def _gmacs(counter: str, record: Record) -> float | None:
-    value: float | None = record.counters.get(counter, {}).get("gmacs")
-    return value
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:

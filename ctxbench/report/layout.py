@@ -22,11 +22,11 @@ from ctxbench.report.columns import (
     TRACED_OTHERWISE,
     at_least,
     compiled,
-    counters,
     extra,
     missed,
     status,
 )
+from ctxbench.report.counter_columns import counters
 from ctxbench.report.several import are_apart, machine_of
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
@@ -192,13 +192,20 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
             f"forward pass alone{but if BACKWARD_MACS.name in shown else ''}."
         )
-    if MEDIAN.name in shown and any(status(r) == "noisy" for r in records):
-        notes.append(
-            f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
-            f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
-        )
+    if MEDIAN.name in shown:
+        notes += noise(records)
     others = [column for column in counters(records) if column.name in shown]
     return [*notes, *_misses(records, others), *remarks(records)]
+
+
+def noise(records: Sequence[Record]) -> list[str]:
+    """What the mark of a noisy latency means, where there is one."""
+    if all(status(record) != "noisy" for record in records):
+        return []
+    return [
+        f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
+        f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
+    ]
 
 
 def _bound(record: Record, records: Sequence[Record]) -> str:

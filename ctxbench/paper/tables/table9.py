@@ -25,7 +25,7 @@ from ctxbench.paper.own_runs import OwnRun, Placed, for_table
 from ctxbench.paper.printed import plain_name, rows
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns
-from ctxbench.report.plots import GREY
+from ctxbench.report.figures.plots import GREY
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.style import PALETTE, STYLE, canvas
 
