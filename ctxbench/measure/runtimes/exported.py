@@ -132,7 +132,14 @@ class Exported(Runtime):
             warnings.simplefilter("ignore")  # of torch, about itself
             try:
                 captured = torch.export.export(of_tensors, given.tensors, strict=False)
-                program = torch.onnx.export(captured, dynamo=True, opset_version=OPSET, verbose=False)
+                program = torch.onnx.export(
+                    captured,
+                    dynamo=True,
+                    opset_version=OPSET,
+                    # a convolution into which it folds a batch norm would have weights in float32
+                    optimize=inside is not None or self._dtype != torch.bfloat16,
+                    verbose=False,
+                )
                 assert program is not None
                 assert program.exported_program is not None
                 model: bytes = program.model_proto.SerializeToString()
