@@ -94,7 +94,7 @@ def refusal(case: Case) -> str:
     if name not in EXPORTED:
         return ""
     if missing := [package for package in (name, *EXPORTERS) if find_spec(package) is None]:
-        return f"{name} needs {' and '.join(missing)}, not installed here: pip install 'ctxbench[runtimes]'"
+        return f"{name} cannot run here without {', '.join(missing)}: pip install 'ctxbench[runtimes]'"
     if case.mode == "train":
         return f"{name} has no backward pass: it runs in mode infer alone"
     if case.device != "cpu":
