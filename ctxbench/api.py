@@ -79,6 +79,7 @@ def profile(
     counters: Sequence[str] = DEFAULT,
     budget_s: float = 2.5,
     timeout_s: float = 120.0,
+    save_onnx: str | Path | None = None,
     columns: Sequence[str] = (),
     sort: str = "",
     digits: int | None = None,
@@ -99,16 +100,18 @@ def profile(
 
     Every condition is a value or a list, and each combination is a case: a size is H = W or (H, W);
     ``options`` may be several mappings; a dtype may be short ("bf16"); ``implementations`` are "fast",
-    "published" or both, ``runtime`` is "eager" or "compile"; ``threads`` are CPU threads of every library,
-    by default as many as each takes by itself. ``where`` keeps a part of the combinations:
-    ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command line has.
+    "published" or both; ``runtime`` is "eager", "compile", "onnxruntime" or "openvino"; ``threads`` are CPU
+    threads of every library, by default as many as each takes by itself. ``where`` keeps a part of the
+    combinations: ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command
+    line has.
     ``cases_file`` is a TOML file of cases that are no grid
     (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these. Of a ``shard`` (2, 8) only the
     second of eight parts is measured, the same whenever the cases are: a run of its own, which :func:`report`
     and :func:`compare` take together with the others.
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
-    ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
+    ``timeout_s`` bounds each step of a case. ``save_onnx`` is a folder that keeps the models which ONNX
+    Runtime and OpenVINO run. ``out`` is a folder that holds no run yet; by default one
     under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which goes on
     with its own settings. What could not be measured is in the records, with a reason.
 
@@ -162,7 +165,12 @@ def profile(
                 output=output,
             )
         )
-        settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
+        settings = Settings(
+            budget_s=budget_s,
+            timeout_s=timeout_s,
+            counters=installed(counters),
+            save_onnx="" if save_onnx is None else str(Path(save_onnx).absolute()),
+        )
         view.check([Record(case) for case in wanted])
         run = session.measure_cases(
             wanted, settings=settings, out=folder, shard=shard, command=command, progress=progress

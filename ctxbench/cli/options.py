@@ -160,7 +160,7 @@ Runtimes = Annotated[
         "--runtime",
         parser=values.words_of("runtime"),
         metavar="RUNTIME",
-        help="What executes the module: eager or compile (torch.compile).",
+        help="What executes the module: eager, compile (torch.compile), onnxruntime or openvino.",
     ),
 ]
 Where = Annotated[

@@ -61,6 +61,8 @@ class Settings:
     interleaved: int = 8
     """Cases alive together, so that their rounds can be interleaved."""
     counters: tuple[str, ...] = DEFAULT
+    save_onnx: str = ""
+    """Folder that keeps the models of runtimes which run ONNX models; empty for none."""
     seed: int = 0
     """Of the order of cases within each round."""
 

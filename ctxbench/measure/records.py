@@ -101,6 +101,13 @@ class Record:
     """Seconds in which the runtime made the module ready, from caches without anything of it."""
     graph_breaks: dict[str, int] = field(default_factory=dict)
     """Where a compiler left part of the module to Python: each reason with how often."""
+    decomposed: dict[str, int] = field(default_factory=dict)
+    """Operations that an exporter wrote as several others, with how often each was there."""
+    elsewhere: dict[str, int] = field(default_factory=dict)
+    """Operations that the runtime ran otherwise than asked for, ``Conv in float32``, with how often each."""
+    output_error: float | None = None
+    """Largest difference of the runtime's output from eager's in float64, as a share of the largest value
+    there. Beyond a tolerance the case is not timed. None for eager itself."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns. Under

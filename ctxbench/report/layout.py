@@ -7,6 +7,8 @@ from ctxbench.measure import stats
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import (
     BACKWARD_MACS,
+    DECOMPOSED,
+    ELSEWHERE,
     FLOPS,
     GRAPH_BREAKS,
     IMPLEMENTATION,
@@ -266,11 +268,21 @@ def remarks(records: Sequence[Record]) -> list[str]:
         notes.append(f"{PREDICTED}: {_in_words(peaks)}.")
     if broken := _by_words(records, lambda r: missed(r.graph_breaks)):
         notes.append(f"{GRAPH_BREAKS}: {_in_words(broken)}.")
+    if decomposed := _by_words(records, lambda r: missed(r.decomposed)):
+        notes.append(f"{DECOMPOSED}: {_in_words(decomposed)}.")
+    if elsewhere := _by_words(records, _elsewhere):
+        notes.append(f"{ELSEWHERE}: {_in_words(elsewhere)}.")
     if odd := _by_words(records, lambda r: ", ".join(r.warnings)):
         notes.append(f"{ODD}: {_in_words(odd)}.")
     if traced := _by_words(records, lambda r: r.note):
         notes.append(f"{TRACED_OTHERWISE}: {_in_words(traced)}.")
     return notes
+
+
+def _elsewhere(record: Record) -> str:
+    """In which dtypes, or on which devices, a runtime ran what was asked for in others."""
+    ways = dict.fromkeys(operation.partition(" ")[2] for operation in record.elsewhere)
+    return f"{record.case.runtime} {' and '.join(ways)}" if ways else ""
 
 
 def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict[str, dict[str, None]]:
