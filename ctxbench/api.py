@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
+    from ctxbench.study.cells import Progress as StudyProgress
+    from ctxbench.study.probes.sheet import Probes
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
@@ -516,6 +518,65 @@ def train(
     if resume is not None:
         return loop.resume(Path(resume), progress=progress)
     return loop.train(wanted, Path(out) if out else new_folder(), progress=progress)
+
+
+def probe(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    tasks: Sequence[str] = (),
+    seeds: int = 3,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Probes:
+    """Find out what kind of context modules can use: trained on generated maps that need one kind each.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always. ``tasks`` are those of :mod:`ctxbench.study.probes.tasks`, by default
+    all; every one is trained from ``seeds`` seeds at two map sizes, and what was trained at the smaller one
+    is tested at the larger one too. ``quick`` is one seed at the smaller size. ``jobs`` cells are trained at
+    once, each in a process and a thread of its own, by default as many as there are cores: the same seeds
+    give the same numbers. ``out`` is a folder that holds no run yet, by default one under ``runs/``;
+    ``resume`` is the folder of one that was interrupted, which goes on with its own settings.
+
+    What could not be trained has a reason in its cells. Raises UserError before anything is trained where
+    the input is wrong or a module cannot be built; KeyboardInterrupt leaves in the folder what has ended.
+    """
+    from ctxbench.study.probes import grid, spec
+    from ctxbench.study.probes.sheet import Probes, write_probes
+
+    if jobs is not None and jobs < 1:
+        raise UserError(f"one cell at least is trained at once, not {jobs}")
+    if resume is not None:
+        folder = Path(resume)
+        plan, rows = grid.resume(folder, jobs, progress)
+    else:
+        if not 1 <= seeds <= spec.MOST_SEEDS:
+            raise UserError(f"a probe takes 1 to {spec.MOST_SEEDS} seeds, not {seeds}")
+        folder = Path(out) if out else new_folder()
+        sides = spec.SIDES[:1] if quick else spec.SIDES
+        wanted = cases(
+            modules, preset=preset, channels=spec.CHANNELS, sizes=max(sides), options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.ProbePlan(
+            tuple(wanted),
+            tasks=tuple(tasks) or tuple(spec.TASKS),
+            sides=sides,
+            seeds=tuple(range(1 if quick else seeds)),
+            command=tuple(command),
+        )
+        plan, rows = grid.probe(plan, folder, jobs, progress)
+    found = Probes(plan, tuple(rows))
+    write_probes(folder, found)
+    return found
 
 
 def evaluate(

@@ -75,6 +75,7 @@ VERBS = {
     "explain",
     "list",
     "paper",
+    "probe",
     "profile",
     "report",
     "sweep",
