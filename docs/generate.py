@@ -31,7 +31,7 @@ from ctxbench.train.presets import presets
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
-    "profile", "list", "explain", "compare", "calibrate", "report", "probe", "env",
+    "profile", "list", "explain", "compare", "calibrate", "report", "probe", "study", "env",
     "train", "eval", "attention", "data list", "data check",
     "paper", "decode", "sweep",
 )  # fmt: skip

@@ -78,6 +78,7 @@ VERBS = {
     "probe",
     "profile",
     "report",
+    "study",
     "sweep",
     "train",
 }

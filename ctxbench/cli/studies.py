@@ -55,6 +55,8 @@ def training(show: Show) -> Callable[[Progress], None]:
     def tell(state: Progress) -> None:
         if state.cost is not None:
             of_cost(state.cost)
+        elif state.features is not None:
+            show("features", state.features, 1.0)
         else:
             show("training", state.ended, state.total, ", ".join(state.active))
 

@@ -45,6 +45,8 @@ class WorkerProcess:
         with _no_main(), theirs:
             self._process.start()
         self._method, self._timeout_s, self._busy = "", 0.0, False
+        self.share = 0.0
+        """Of its work that the process says is done."""
         self._patience: Patience
         self._reply: worker.Reply | None = None
 
@@ -86,6 +88,7 @@ class WorkerProcess:
                 if status != worker.ALIVE:
                     self._busy = False
                     return status, value
+                self.share = value
                 self._patience.renew()
         except (EOFError, ConnectionResetError):
             return "crashed", self._death()

@@ -10,7 +10,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -69,6 +69,8 @@ class Progress:
     active: tuple[str, ...]
     cost: RunProgress | None = None
     """While the modules' costs are measured, how far that is."""
+    features: float | None = None
+    """While features are computed, the share that is done."""
 
 
 Show = Callable[[Progress], None]
@@ -182,8 +184,3 @@ def cores() -> int:
     """The cores that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def reasons(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
-    """Why cells that ended without a result did, by key."""
-    return {key: f"{one.status}: {one.reason}" for key, one in outcomes.items() if one.status != "ok"}

@@ -40,7 +40,8 @@ def main(pipe: Connection, subject: Subject, served: str) -> None:
     """Answer requests ``(method, arguments)`` with a :data:`Reply` each.
 
     The methods are those of the class at the place ``served``, made of the subject and of a function that it
-    calls whenever it has come further. While a request takes long, that is told by :data:`ALIVE`.
+    calls whenever it has come further, with its share of the work where it knows that. While a request takes
+    long, that is told by :data:`ALIVE`.
     """
     _be_expendable()
     if subject.threads is not None:
@@ -50,11 +51,11 @@ def main(pipe: Connection, subject: Subject, served: str) -> None:
     gc.freeze()  # collections between rounds need not visit what was imported
     told = time.monotonic()
 
-    def progress() -> None:
+    def progress(share: float = 0.0) -> None:
         nonlocal told
         if time.monotonic() - told >= SIGNS_EVERY_S:
             told = time.monotonic()
-            pipe.send((ALIVE, None))
+            pipe.send((ALIVE, share))
 
     server = make(subject, progress)
     while True:

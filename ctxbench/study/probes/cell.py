@@ -10,20 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import AdamW
 
 from ctxbench.data.dataset import IGNORE
 from ctxbench.errors import UserError
 from ctxbench.networks.resnet import conv_bn_relu
 from ctxbench.study.context import context_of
+from ctxbench.study.fitting import NoNumbersError, settle, share_of_rate
 from ctxbench.study.probes.spec import PROBED, TEST, TRAIN, VALIDATION, ProbeCell
 from ctxbench.study.probes.tasks import TASKS, Labels, Symbols, Task
 
-RAMP = 20
-"""Steps in which the learning rate rises from 0; it then falls linearly to 0."""
-POPULATION = 20
-"""Batches over which batch norms take their statistics anew after training."""
 AT_ONCE = 64
 """Maps that are evaluated together."""
 
@@ -78,7 +74,7 @@ class Trainer:
             try:
                 networks[rate] = self._trained(first, rate)
                 scores[rate] = self._score(networks[rate], *self._maps(VALIDATION, self._side)).mean()
-            except _NoNumbersError as error:
+            except NoNumbersError as error:
                 why = f"{error} (at each rate, {', '.join(f'{each:g}' for each in cell.rates)})"
         if not scores:
             raise UserError(why)
@@ -103,23 +99,22 @@ class Trainer:
         return self._task.sample(stream, 0, PROBED[stream], side)
 
     def _trained(self, seed: int, rate: float) -> Probe:
-        """A network in eval mode. Raises _NoNumbersError where its loss is no number."""
+        """A network in eval mode. Raises NoNumbersError where its loss is no number."""
         cell, task = self._cell, self._task
         torch.manual_seed(seed)
         block, given = context_of(cell.case, seed)
         network = Probe(sum(task.fields), task.classes, cell.case.channels, block, given)
         optimizer = AdamW(network.parameters(), lr=rate, weight_decay=0.0)
         for step, (maps, labels) in enumerate(self._batches(seed), start=1):
-            share = min(step / RAMP, 1.0) * (1 - (step - 1) / cell.steps)
-            optimizer.param_groups[0]["lr"] = rate * share
+            optimizer.param_groups[0]["lr"] = rate * share_of_rate(step, cell.steps)
             loss = functional.cross_entropy(network(maps), labels, ignore_index=IGNORE)
             if not torch.isfinite(loss):
-                raise _NoNumbersError(f"the loss is {loss.item():g} at step {step}")
+                raise NoNumbersError(f"the loss is {loss.item():g} at step {step}")
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             self._progress()
-        self._settle(network, seed)
+        settle(network, (maps for maps, _ in self._batches(seed)), self._progress)
         return network.eval()
 
     def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -130,21 +125,6 @@ class Trainer:
             part = slice(start, start + cell.batch)
             yield one_hot(self._task, symbols[part]), torch.from_numpy(labels[part])
 
-    @torch.no_grad()
-    def _settle(self, network: Probe, seed: int) -> None:
-        """Give batch norms the statistics of the trained network.
-
-        Their running means are of networks that are no more, and with the momentum that some papers take
-        (EMANet's 3e-4) of the first one.
-        """
-        for part in network.modules():
-            if isinstance(part, _BatchNorm):
-                part.reset_running_stats()
-                part.momentum = None  # the mean over batches
-        for (maps, _), _ in zip(self._batches(seed), range(POPULATION), strict=False):
-            network(maps)
-            self._progress()
-
     @torch.inference_mode()
     def _hits(self, network: Probe, symbols: Symbols, labels: Labels) -> Any:
         """How many positions of each map, (N,), get their label."""
@@ -152,7 +132,7 @@ class Trainer:
         for start in range(0, len(symbols), AT_ONCE):
             logits = network(one_hot(self._task, symbols[start : start + AT_ONCE]))  # (N, K, H, W)
             if not torch.isfinite(logits).all():
-                raise _NoNumbersError("the trained network's scores are no numbers")
+                raise NoNumbersError("the trained network's scores are no numbers")
             hits.append((logits.argmax(1).numpy() == labels[start : start + AT_ONCE]).sum((1, 2)))
             self._progress()
         return np.concatenate(hits)
@@ -160,10 +140,6 @@ class Trainer:
     def _score(self, network: Probe, symbols: Symbols, labels: Labels) -> Any:
         """The share of each map's labels, (N,), that the network gives."""
         return self._hits(network, symbols, labels) / np.maximum((labels != IGNORE).sum((1, 2)), 1)
-
-
-class _NoNumbersError(UserError):
-    """A network's loss or scores are NaN or infinite."""
 
 
 def one_hot(task: Task, symbols: Symbols) -> Tensor:

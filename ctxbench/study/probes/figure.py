@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -9,9 +10,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxbench.study.probes.grid import Setting, settings
+from ctxbench.study.probes.grid import Row, Setting, settings
 from ctxbench.study.probes.levels import CEILING_PCT, levels
-from ctxbench.study.probes.sheet import Probes
+from ctxbench.study.probes.spec import ProbePlan
 from ctxbench.study.probes.tasks import TASKS
 from ctxbench.table.grid import EMPTY
 from ctxbench.table.style import STYLE, canvas
@@ -21,22 +22,22 @@ LIGHT_FROM = 0.6
 """Shade from which a number is written in white."""
 
 
-def heat_map(found: Probes) -> Figure:
+def heat_map(plan: ProbePlan, rows: Sequence[Row]) -> Figure:
     """Draw accuracies, shaded from chance (white) to the ceiling (dark), the largest map on the left."""
-    pairs = list(dict.fromkeys((each.trained, each.tested) for each in settings(found.plan)))
+    pairs = list(dict.fromkeys((each.trained, each.tested) for each in settings(plan)))
     with rc_context(STYLE):
-        tasks, blocks = len(found.plan.tasks), len(found.rows)
+        tasks, blocks = len(plan.tasks), len(rows)
         figure = canvas(2.4 + 0.55 * tasks * len(pairs), 2.6 + 0.27 * blocks)
         panels = figure.subplots(1, len(pairs), sharey=True, squeeze=False)[0]
         for axes, (trained, tested) in zip(panels, pairs, strict=True):
-            _panel(axes, found, trained, tested)
+            _panel(axes, rows, plan.tasks, trained, tested)
             same = trained == tested
             axes.set_title(
                 f"trained and tested on {tested}×{tested}"
                 if same
                 else f"trained on {trained}×{trained}, tested on {tested}×{tested}"
             )
-        panels[0].set_yticks(range(blocks), [_labelled(row.name, row.family) for row in found.rows])
+        panels[0].set_yticks(range(blocks), [_labelled(row.name, row.family) for row in rows])
         figure.suptitle(
             "Accuracy in %, shaded from chance to the ceiling; bold: beyond chance", fontweight="bold"
         )
@@ -47,12 +48,11 @@ def _labelled(name: str, family: str) -> str:
     return f"{name}  ({family})" if family else name
 
 
-def _panel(axes: Axes, found: Probes, trained: int, tested: int) -> None:
-    tasks = found.plan.tasks
-    shades = np.full((len(found.rows), len(tasks)), np.nan)
+def _panel(axes: Axes, rows: Sequence[Row], tasks: Sequence[str], trained: int, tested: int) -> None:
+    shades = np.full((len(rows), len(tasks)), np.nan)
     for x, task in enumerate(tasks):
         chance = levels(task, tested).chance_pct
-        for y, row in enumerate(found.rows):
+        for y, row in enumerate(rows):
             score = row.scores[Setting(task, trained, tested)]
             if score.mean is not None:
                 shades[y, x] = np.clip((score.mean - chance) / (CEILING_PCT - chance), 0, 1)
@@ -65,6 +65,6 @@ def _panel(axes: Axes, found: Probes, trained: int, tested: int) -> None:
     axes.grid(visible=False)
     axes.tick_params(length=0)
     edge = 0
-    for _, rows in groupby(found.rows, key=lambda row: row.family):
-        edge += len(list(rows))
+    for _, family in groupby(rows, key=lambda row: row.family):
+        edge += len(list(family))
         axes.axhline(edge - 0.5, color="white", linewidth=3)

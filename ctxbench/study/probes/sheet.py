@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ctxbench.report.layout import caption
 from ctxbench.study.costs import costs
 from ctxbench.study.files import write_result
+from ctxbench.study.probes.figure import heat_map
 from ctxbench.study.probes.grid import Row, Score, Setting, settings
 from ctxbench.study.probes.levels import CEILING_PCT, levels
 from ctxbench.study.probes.spec import POSITIONS, PROBED, TEST, ProbePlan
@@ -166,13 +167,11 @@ def write_probes(folder: Path, found: Probes) -> list[Path]:
 
     Raises UserError where the folder cannot be written.
     """
-    from ctxbench.study.probes.figure import heat_map
-
     plan = found.plan
     made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
     return write_result(
         folder, "probes", found,
         title="What kind of context blocks can use",
         origin=f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}.",
-        figures={"probes": heat_map(found)},
+        figures={"probes": heat_map(plan, found.rows)},
     )  # fmt: skip

@@ -27,7 +27,7 @@ def few_maps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if "slow" not in request.keywords:
         for stream in (VALIDATION, TEST):
             monkeypatch.setitem(PROBED, stream, 4)
-        monkeypatch.setattr("ctxbench.study.probes.cell.POPULATION", 2)
+        monkeypatch.setattr("ctxbench.study.fitting.POPULATION", 2)
 
 
 def test_without_a_block_a_position_sees_itself_alone() -> None:
