@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
+    from ctxbench.study.cells import Progress as StudyProgress
+    from ctxbench.study.frozen.sheet import Study
+    from ctxbench.study.probes.sheet import Probes
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
@@ -575,6 +578,146 @@ def train(
     return loop.train(wanted, Path(out) if out else new_folder(), progress=progress)
 
 
+def probe(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    tasks: Sequence[str] = (),
+    seeds: int = 3,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Probes:
+    """Find out what kind of context modules can use: trained on generated maps that need one kind each.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always. ``tasks`` are those of :mod:`ctxbench.study.probes.tasks`, by default
+    all; every one is trained from ``seeds`` seeds at two map sizes, and what was trained at the smaller one
+    is tested at the larger one too. ``quick`` is one seed at the smaller size. ``jobs`` cells are trained at
+    once, each in a process and a thread of its own, by default as many as there are cores: the same seeds
+    give the same numbers. ``out`` is a folder that holds no run yet, by default one under ``runs/``;
+    ``resume`` is the folder of one that was interrupted, which goes on with its own settings.
+
+    What could not be trained has a reason in its cells. Raises UserError before anything is trained where
+    the input is wrong or a module cannot be built; KeyboardInterrupt leaves in the folder what has ended.
+    """
+    from ctxbench.study.probes import grid, spec
+    from ctxbench.study.probes.sheet import Probes, write_probes
+
+    _check_jobs(jobs)
+    if resume is not None:
+        folder = Path(resume)
+        plan, rows = grid.resume(folder, jobs, progress)
+    else:
+        if not 1 <= seeds <= spec.MOST_SEEDS:
+            raise UserError(f"a probe takes 1 to {spec.MOST_SEEDS} seeds, not {seeds}")
+        folder = Path(out) if out else new_folder()
+        sides = spec.SIDES[:1] if quick else spec.SIDES
+        wanted = cases(
+            modules, preset=preset, channels=spec.CHANNELS, sizes=max(sides), options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.ProbePlan(
+            tuple(wanted),
+            tasks=tuple(tasks) or tuple(spec.TASKS),
+            sides=sides,
+            seeds=tuple(range(1 if quick else seeds)),
+            command=tuple(command),
+        )
+        plan, rows = grid.probe(plan, folder, jobs, progress)
+    found = Probes(plan, tuple(rows))
+    write_probes(folder, found)
+    return found
+
+
+def study(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    baseline: str | None = None,
+    dataset: str = "synthetic",
+    root: str | Path | None = None,
+    train_split: str | None = None,
+    eval_split: str | None = None,
+    images: int | None = None,
+    backbone: str | None = None,
+    stem: Literal["deep", "deep-narrow", "plain"] = "deep",
+    stride_in: Literal["3x3", "1x1"] = "3x3",
+    weights: str | Path | None = None,
+    level: Literal["C2", "C3", "C4", "C5"] = "C3",
+    size: int | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    batch: int = 16,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Study:
+    """Accuracy beside cost: train heads with each module on features of a network that is not trained.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always, and each is compared with it and with the module named ``baseline``.
+    The features are those of a ``level`` of the ``backbone`` (``stem``, ``stride_in`` and ``weights`` as in a
+    training's settings; random weights without a file) for images resized to ``size`` × ``size``, and their
+    mirror images; they are computed once and kept in the user's cache. ``images`` is how many of the training
+    split are taken, by default all. Without a data set it is the generated one, on a small backbone.
+
+    From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
+    the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
+    100 steps, where they are not given. ``jobs``, ``out`` and ``resume`` are as in :func:`probe`.
+
+    What could not be trained has a reason in its row. Raises UserError before anything is trained where the
+    input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
+    the folder what has ended.
+    """
+    from ctxbench.study.frozen import grid, spec
+    from ctxbench.study.frozen.sheet import Study, write_study
+
+    _check_jobs(jobs)
+    if resume is not None:
+        folder = Path(resume)
+        studied = grid.resume(folder, jobs, progress)
+    else:
+        folder = Path(out) if out else new_folder()
+        source = spec.Source(
+            dataset=dataset,
+            root=None if root is None else str(Path(root).absolute()),
+            train_split=train_split,
+            eval_split=eval_split,
+            backbone=backbone or spec.backbone_of(dataset),
+            stem=stem,
+            stride_in=stride_in,
+            weights=None if weights is None else str(Path(weights).absolute()),
+            level=level,
+            side=size or spec.SIDES.get(dataset, spec.SIDE),
+            images=images,
+        )
+        wanted = cases(
+            modules, preset=preset, channels=spec.WIDTH, sizes=source.map_side, options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.planned(
+            wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
+            command=command,
+        )  # fmt: skip
+        studied = grid.study(plan, folder, jobs, progress)
+    found = Study(studied)
+    write_study(folder, found)
+    return found
+
+
 def evaluate(
     run: str | Path | None = None,
     *,
@@ -798,6 +941,11 @@ def report_folder(folders: Sequence[str | Path], out: str | Path | None = None) 
     if not folders:
         raise UserError("name the folder of a run, or of several")
     return Path(out or (folders[0] if len(folders) == 1 else new_folder()))
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise UserError(f"one cell at least is trained at once, not {jobs}")
 
 
 def _four(shape: Shape) -> Shape:

@@ -32,7 +32,7 @@ from ctxbench.train.presets import presets
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
-    "profile", "list", "explain", "compare", "choose", "calibrate", "report", "env",
+    "profile", "list", "explain", "compare", "choose", "calibrate", "report", "probe", "study", "env",
     "train", "eval", "attention", "data list", "data check",
     "paper", "decode", "audit", "sweep",
 )  # fmt: skip

@@ -77,8 +77,10 @@ VERBS = {
     "explain",
     "list",
     "paper",
+    "probe",
     "profile",
     "report",
+    "study",
     "sweep",
     "train",
 }

@@ -5,9 +5,11 @@ are computed from ``rounds_ms`` by :mod:`ctxbench.measure.stats` whenever they a
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from msgspec import Meta
 
 from ctxbench.counters import LEAF_RULE
 from ctxbench.errors import UserError
+from ctxbench.files import append
 from ctxbench.measure import stats
 from ctxbench.subject.case import Case
 from ctxbench.subject.case import upgraded as upgraded_case
@@ -203,6 +206,15 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         objects.append(value)
         valid_bytes += len(line)
     return objects, valid_bytes
+
+
+def drop_truncated_line(file: FileIO) -> None:
+    """Cut off a last line that a kill left truncated; one that is whole gets its newline."""
+    path = Path(os.fsdecode(file.name))
+    _, valid_bytes = read_lines(path)
+    file.truncate(valid_bytes)
+    if valid_bytes and path.read_bytes()[-1:] != b"\n":
+        append(file, b"\n")
 
 
 def read_records(path: Path) -> list[Record]:

@@ -177,11 +177,11 @@ def build(
     return _build_ours(name, chosen, implementation, shape)
 
 
-def build_case(case: Case) -> nn.Module:
+def build_case(case: Case, seed: int = SEED) -> nn.Module:
     """Build a case's module with seeded weights, in float32 on the CPU. Raises UserError as :func:`build`."""
     import torch
 
-    torch.manual_seed(SEED)
+    torch.manual_seed(seed)
     form = None if case.implementation == SINGLE else case.implementation
     if is_built_in(case.module):
         return _build_ours(case.module, case.options, form, case.shape)
