@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
+from ctxbench.subject.axes import Size
 from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
-from ctxbench.subject.cases import Modules, Options, Size, cases, listed, read_cases
+from ctxbench.subject.cases import Modules, Options, cases, listed, read_cases
 from ctxbench.subject.interface import asked_for
 from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import label

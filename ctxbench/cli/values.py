@@ -12,7 +12,7 @@ import typer
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes, registry
-from ctxbench.subject.cases import size_of
+from ctxbench.subject.axes import size_of
 from ctxbench.subject.expression import option_value
 from ctxbench.subject.resolve import parts
 
@@ -110,11 +110,6 @@ def words_of(axis: str) -> Callable[[str], list[str]]:
 def words(text: str) -> list[str]:
     """A comma list of words."""
     return split([text])
-
-
-def sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    """A size as (H, W)."""
-    return size if isinstance(size, tuple) else (size, size)
 
 
 def seconds(name: str) -> Callable[[str | float], float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes, bind, registry, resolve
+from ctxbench.subject.axes import Size
 from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.interface import Interface, asked_for
@@ -20,7 +20,6 @@ from ctxbench.typed import converted, read_toml
 if TYPE_CHECKING:
     from torch import nn
 
-Size = int | tuple[int, int]
 Options: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
 
@@ -73,7 +72,7 @@ def cases(
     if asked is not None and (ours := [name for name in names if bind.is_built_in(name)]):
         raise UserError(f"inputs and output are for blocks that are not built in, as {ours[0]} is")
     forms = listed(implementations) if implementations else ()
-    widths, squares = listed(channels), [sides(size) for size in listed(sizes)]
+    widths, squares = listed(channels), [axes.sides(size) for size in listed(sizes)]
     batches = listed(batch)
     conditions: dict[str, Sequence[Any]] = {
         "batch": batches,
@@ -289,22 +288,9 @@ def read_cases(path: Path) -> list[Case]:
 
 def _of_entry(entry: _Entry) -> list[Case]:
     given = {_ARGUMENTS.get(name, name): value for name, value in vars(entry).items()}
-    given["sizes"] = [size_of("size", one) if isinstance(one, str) else one for one in listed(entry.size)]
+    sizes = listed(entry.size)
+    given["sizes"] = [axes.size_of("size", one) if isinstance(one, str) else one for one in sizes]
     return cases(**given)
-
-
-def size_of(name: str, text: str) -> Size:
-    """A size as it is typed, where ``name`` is asked for: ``64`` is a square, ``64x48`` is (H, W)."""
-    match = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
-    if match is None:
-        raise UserError(f"{name} takes 64 or 64x48 (H x W), not {text!r}")
-    height, width = match.groups()
-    return int(height) if width is None else (int(height), int(width))
-
-
-def sides(size: Size) -> tuple[int, int]:
-    """A size as (H, W); one number is a square."""
-    return size if isinstance(size, tuple) else (size, size)
 
 
 def listed(values: Any) -> Sequence[Any]:

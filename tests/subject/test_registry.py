@@ -184,6 +184,14 @@ def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
         bind.build(f"{tmp_path}/broken.py:Block", 8)
 
 
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_classes", {})
+
+
+@pytest.mark.usefixtures("registered")
 def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique() -> None:
     registry.register("test-identity", title="Identity", complexity="O(1)")(Identity)
     assert registry.spec("test-identity").complexity == "O(1)"
@@ -311,8 +319,8 @@ def test_a_name_like_an_alias_is_answered_with_the_module_it_is_of(typed: str, s
         resolve.canonical(typed)
 
 
-def test_a_registered_name_comes_before_an_alias(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+@pytest.mark.usefixtures("registered")
+def test_a_registered_name_comes_before_an_alias() -> None:
     registry.register("swin-transformer")(Identity)
     assert registry.named("swin-transformer") == "swin-transformer"
     assert registry.named("swin transformer") == "window"

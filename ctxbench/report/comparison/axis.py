@@ -11,7 +11,6 @@ from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.layout import title
 from ctxbench.subject import axes, resolve
-from ctxbench.subject.cases import size_of
 from ctxbench.subject.expression import shown
 
 RUN, MODULE, SIZE = "run", "module", "size"
@@ -100,7 +99,7 @@ class Axis:
         """A text as values are spelled: a size is a square where it can be, a dtype in full."""
         text = text.strip().lower()
         if self.name == SIZE:
-            size = size_of("--baseline", text)
+            size = axes.size_of("--baseline", text)
             return self.word(size[0] if isinstance(size, tuple) and size[0] == size[1] else size)
         return axes.SHORT.get(text, text) if self.name == "dtype" else text
 
