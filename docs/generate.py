@@ -32,9 +32,9 @@ from ctxbench.train.presets import presets
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
-    "profile", "list", "explain", "compare", "calibrate", "report", "env",
+    "profile", "list", "explain", "compare", "choose", "calibrate", "report", "probe", "study", "env",
     "train", "eval", "attention", "data list", "data check",
-    "paper", "decode", "sweep",
+    "paper", "decode", "audit", "sweep",
 )  # fmt: skip
 
 
@@ -199,8 +199,9 @@ def _network_rows() -> list[str]:
     ]
     for network in NETWORKS.values():
         auxiliary = network.auxiliary
-        head = "none" if auxiliary is None else f"3×3 to 1/{auxiliary.share} of C4's channels"
+        head = "none" if network.aux_weight is None else "a part of the head"
         if auxiliary is not None:
+            head = f"3×3 to 1/{auxiliary.share} of C4's channels"
             of = "channels" if auxiliary.by_channel else "elements"
             head += f"{' with bias' if auxiliary.bias else ''}, dropout {auxiliary.dropout:g} of {of}"
         cells = (

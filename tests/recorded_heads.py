@@ -23,6 +23,7 @@ RECORDED: dict[str, tuple[str, dict[str, Any], int]] = {
     "cfnet_head": ("cfnet", {"codes": 8, "heads": 4, "se_loss": True}, 8),
     "dmnet_head": ("dmnet", {}, 16),
     "ann_head": ("ann", {"key_channels": 16}, 32),
+    "emanet_head": ("emanet", {"align": True, "bases": 8}, 0),
     "gcnet_head": ("gcnet", {}, 16),
     "dnl_head": ("dnlnet", {"whiten": "image"}, 16),
     "isa_head": ("isanet", {"down_factor": (4, 4)}, 32),
@@ -31,7 +32,7 @@ RECORDED: dict[str, tuple[str, dict[str, Any], int]] = {
     "hamnet_head": ("hamnet", {"rank": 8}, 0),
     "light_ham_head": ("lighthamnet", {"rank": 8, "groups": 4}, 0),
 }
-"""The network, the options of its head, and the width of the auxiliary head."""
+"""The network, the options of its head, and the width of the auxiliary head, 0 for none."""
 
 
 def small(model: str, options: dict[str, Any], auxiliary: int) -> Segmenter:
@@ -41,5 +42,9 @@ def small(model: str, options: dict[str, Any], auxiliary: int) -> Segmenter:
     body = ResNet((1, 1, 1, 1), width=2)
     assert body.channels == CHANNELS
     head = head_class(model)(CHANNELS, CLASSES, **{"channels": WIDTH, "size": (12, 10), **options})
-    aux = known and FCNHead(CHANNELS, CLASSES, level=2, channels=auxiliary, bias=known.bias)
+    aux = (
+        FCNHead(CHANNELS, CLASSES, level=2, channels=auxiliary, bias=known.bias)
+        if known and auxiliary
+        else None
+    )
     return Segmenter(body, head, aux, classes=CLASSES, losses=NETWORKS[model].losses)

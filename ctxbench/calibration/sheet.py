@@ -161,7 +161,7 @@ PAIR_COLUMNS: tuple[Column[Pair], ...] = (
 
 NOTES = (
     "A pair is two cases of two runs, one right after the other, measured as ctxbench profile does and "
-    "compared as ctxbench compare does.",
+    "compared as ctxbench compare does one case alone.",
     "Called different: the 95 % interval of the ratio does not hold 1; with added work, the right way round. "
     "By rounds alone, it holds what the rounds of a run show; else also what two runs differ by though "
     "nothing did, as all pairs but those of the same two runs have it.",

@@ -27,7 +27,7 @@ def report(
         typer.Option(help="Folder to write. Default: the run's own, or for several runs/TIME."),
     ] = None,
 ) -> None:
-    """Print tables of a run again, or of several together, and write their page.
+    """Print tables of a run or of several, and write their page.
 
     From their records, without measuring: report.html (every number, figure and sample in one file that
     sorts), the tables and the figures. Of several runs every record is a row, told apart by run where cases

@@ -38,13 +38,9 @@ def dealt(cases: Sequence[Case], number: int, count: int) -> tuple[Shard, list[C
     """
     different = {case.id: case for case in cases}
     if not 1 <= number <= count:
-        raise UserError(
-            f"a shard is one of 1/{max(count, 1)} to {max(count, 1)}/{max(count, 1)}, not {number}/{count}"
-        )
+        raise UserError(f"there is no shard {number}/{count}: 2/8 is the second of eight, the last is 8/8")
     if number > len(different):
-        raise UserError(
-            f"shard {number}/{count} is empty: there are {len(different)} cases, one for a shard at least"
-        )
+        raise UserError(f"shard {number}/{count} is empty: the cases in all are {len(different)}")
     costly_first = sorted(different.values(), key=lambda c: (c.runtime, c.mode, -c.input_bytes, c.id))
     own = {case.id for case in costly_first[number - 1 :: count]}
     whole = hashlib.sha256(" ".join(sorted(different)).encode()).hexdigest()[:12]

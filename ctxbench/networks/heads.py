@@ -123,7 +123,7 @@ class ContextHead(nn.Module):
         self.reduce = nn.Sequential(*conv_bn_relu(in_channels[3], channels, 3))
         self.global_pool = GlobalPooling(channels) if global_pool else None
         self.context: nn.Module | None = None
-        module, context_channels = _context(context, channels, size, context_options)
+        module, context_channels = context_block(context, channels, size, context_options)
         parts = channels + context_channels + channels * global_pool
         self.fuse = nn.Sequential(*conv_bn_relu(parts, channels, 1))
         self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(channels, classes, 1))
@@ -145,7 +145,7 @@ class ContextHead(nn.Module):
         return logits
 
 
-def _context(
+def context_block(
     name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any]
 ) -> tuple[nn.Module | None, int]:
     """Build a context module for (N, ``channels``, h, w); return it and how many channels it gives.

@@ -26,6 +26,8 @@ class Names:
     """Layers whose bias the release has not, because a batch norm follows: 0 here."""
     note: str = ""
     """What no key shows, in a clause: in what the release's network may be another function."""
+    dilations: tuple[int, ...] | None = None
+    """Of the blocks of Res-5, where they are not the backbone's own."""
     absent: tuple[str, ...] = ()
     """Our keys that no file of the release has, because it draws anew what is kept here."""
     rewrite: Callable[[dict[str, Tensor]], None] | None = None
@@ -52,6 +54,16 @@ def _pattern(parts: list[str]) -> tuple[str, list[str]]:
     return ".".join([*parts[:place], ANY, *parts[place + 1 :]]), [parts[place]]
 
 
+MULTI_GRID = (2, 8, 16)
+"""The dilations of Res-5 in the code of EMANet and HamNet."""
+
+
+def numbered_resnet(theirs: str) -> dict[str, str]:
+    """The names in the code of EMANet and HamNet: a sequence, in which ReLU and pooling are numbered too."""
+    layers = {f"{theirs}.{number + 3}": f"backbone.layer{number}" for number in range(1, 5)}
+    return {f"{theirs}.0": "backbone.conv1", f"{theirs}.1": "backbone.bn1", **layers}
+
+
 def mmsegmentation(
     modules: Mapping[str, str],
     *,
@@ -72,8 +84,8 @@ def mmsegmentation(
         },
         zero,
         f"it resizes with align_corners=False{note and '; '}{note}",
-        absent,
-        rewrite,
+        absent=absent,
+        rewrite=rewrite,
     )
 
 

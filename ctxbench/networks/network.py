@@ -3,7 +3,7 @@
 N images of H × W pixels, K classes; h × w is the size of what a head returns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from inspect import signature
@@ -92,6 +92,7 @@ def build_network(
     backbone: str = "resnet50",
     stem: Stem = "deep",
     stride_in: StrideIn = "3x3",
+    dilations: Sequence[int] | None = None,
     context: str | None = None,
     context_options: Mapping[str, Any] = {},
     global_pool: bool = True,
@@ -131,7 +132,7 @@ def build_network(
     height, width = (crop, crop) if isinstance(crop, int) else crop
     usual = {"channels": channels, "size": (feature_size(height), feature_size(width))}
     options = {name: value for name, value in usual.items() if name in _taken(known.name)} | asked
-    body = BACKBONES[backbone](stem=stem, stride_in=stride_in)
+    body = BACKBONES[backbone](stem=stem, stride_in=stride_in, dilations=dilations)
     return Segmenter(
         body,
         head_class(known.name)(body.channels, classes, **options),

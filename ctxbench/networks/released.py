@@ -50,7 +50,7 @@ def load_network(network: Segmenter, path: str | Path) -> LoadReport:
             f"{path} has no head of this network by the names of {releases}: {first(list(whole))}"
         )
     state, left = _ours(network, names, whole, path)
-    report = replace(compare(network, state, about), names=names.release, note=names.note)
+    report = replace(compare(network, state, about), names=names.release, note=_note(names, network))
 
     def may_differ(key: str) -> bool:
         return key.startswith(FOR_TRAINING)
@@ -91,6 +91,15 @@ def _ours(
     if names.rewrite is not None:
         names.rewrite(state)
     return state, left
+
+
+def _note(names: Names, network: Segmenter) -> str:
+    """In what the release's network is another function than ours, though the keys are the same."""
+    own = network.backbone.dilations
+    if names.dilations is None or names.dilations[: len(own)] == own:
+        return names.note
+    dilated = f"its Res-5 is dilated by {list(names.dilations)}, here by {list(own)}"
+    return "; ".join(filter(None, (names.note, dilated)))
 
 
 def _by_class(key: str, stored: tuple[int, ...], wanted: tuple[int, ...], classes: int) -> bool:

@@ -21,7 +21,7 @@ from ctxbench.networks.resnet import ResNet, Stem
 from ctxbench.networks.tensor_files import load_tensors
 
 CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model", "net")
 COUNTER = "num_batches_tracked"
 MAX_KEYS = 3
 """Keys that are named of each kind."""

@@ -19,7 +19,8 @@ from math import prod
 
 from torch import Tensor, nn
 
-from ctxbench.audit.matching import Candidate, Match, Source, distinct, fits, near_misses
+from ctxbench.audit.candidates import Candidate, Source, distinct
+from ctxbench.audit.matching import Match, fits, near_misses
 from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import leaf_rule
 from ctxbench.networks.network import head_class

@@ -106,11 +106,14 @@ def cases(
             )
             validate(case)
             spelled_out.setdefault(case.id, case)
-    return _kept(list(spelled_out.values()), where)
+    return kept(list(spelled_out.values()), where)
 
 
-def _kept(grid: list[Case], where: str) -> list[Case]:
-    """The cells of a grid for which a condition holds; all where there is none."""
+def kept(grid: list[Case], where: str) -> list[Case]:
+    """The cells of a grid for which a condition holds; all where there is none.
+
+    Raises UserError where it cannot be read, or leaves out all.
+    """
     if not where:
         return grid
     holds = axes.condition(where, dict.fromkeys(name for case in grid for name in case.options))

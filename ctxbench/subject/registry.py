@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "HEAD",
     "SINGLE",
     "SPECS",
     "Spec",
@@ -43,6 +44,8 @@ __all__ = [
 ENTRY_POINT_GROUP = "ctxbench.modules"
 SINGLE = "single"
 """The form of a module that has one."""
+HEAD = Spec("head", "head", "ctxbench.networks.block_head:Head", "", 0, "", "")
+"""What puts layers around any block, by its name in an expression; it is no module of a paper."""
 UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": (SINGLE,)}
 """What is known of a module that is not built in."""
 
@@ -195,7 +198,7 @@ def named(text: str) -> str:
 
     Raises UserError for an alias of several modules.
     """
-    if text in _specs():
+    if text in _specs() or text == HEAD.name:
         return text
     meant = list(_aliases().get(_plain(text), ()))
     if len(meant) > 1:
@@ -226,7 +229,7 @@ def spec(name: str) -> Spec | None:
 
     Raises UserError as :func:`named` does.
     """
-    return _specs().get(named(name))
+    return HEAD if name == HEAD.name else _specs().get(named(name))
 
 
 def registered_class(target: str) -> type[nn.Module] | None:

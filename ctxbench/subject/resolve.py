@@ -106,7 +106,7 @@ def canonical(name: str) -> str:
 def _canonical(name: str) -> str:
     if target := registry.registered_target(name):
         return target
-    if (registered := registry.named(name)) in registry.names():
+    if (registered := registry.named(name)) in registry.names() or name == registry.HEAD.name:
         return registered
     place, within, _ = parts(name)
     if place.endswith(".py") and (not within or _is_dotted(within)):

@@ -153,22 +153,23 @@ class DeformableAttention(nn.Module):
         return projected
 
     def _positions(self, q: Tensor) -> Tensor:
-        """Of Q (N, C, H, W) p, the row and column of each sampled position: (N·g, m, 2)."""
+        """Of Q (N, C, H, W) p, the column and row of each sampled position: (N·g, m, 2)."""
         of_groups = q.reshape(len(q) * self.groups, -1, *q.shape[2:])  # (N·g, C/g, H, W)
         found = self.offset_norm(self.offset_conv(of_groups).movedim(1, 3))  # (N·g, H_k, W_k, C/g)
         offset = self.offset(functional.gelu(found).movedim(3, 1))  # (N·g, 2, H_k, W_k)
         height, width = offset.shape[2:]
-        offset = offset.to(torch.promote_types(offset.dtype, torch.float32)).flatten(2).mT  # (N·g, m, 2)
+        offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
+        offset = offset.flip(1).flatten(2).mT  # (N·g, m, 2), W_Δ having the row first
         reference = _grid(height, width, offset, half_cell=self.half_cell)  # (m, 2)
         if self.offset_range is None:
             return torch.clamp(offset + reference, -1, 1)
-        cells = offset.new_tensor([max(1, height - 1), max(1, width - 1)])  # (2,)
+        cells = offset.new_tensor([max(1, width - 1), max(1, height - 1)])  # (2,)
         ranged: Tensor = offset.tanh() * self.offset_range / cells + reference
         return ranged
 
     def _bias(self, here: Tensor, at: Tensor, like: Tensor) -> Tensor:
         """B between positions (B, 2) and sampled ones (N·g, m, 2), as ``like`` has it: (N, h, B, m)."""
-        apart = (here.unsqueeze(1) - at.unsqueeze(1)) / 2  # (N·g, B, m, 2)
+        apart = here.unsqueeze(1) / 2 - at.unsqueeze(1) / 2  # (N·g, B, m, 2)
         table = self.bias_table.view(self.groups, -1, *self.bias_table.shape[1:])  # (g, h/g, 2H-1, 2W-1)
         bias = _sample(table.repeat(len(like), 1, 1, 1), apart)  # (N·g, h/g, B, m)
         return bias.to(like.dtype).view(len(like), self.heads, *apart.shape[1:3])  # (N, h, B, m)
@@ -191,7 +192,7 @@ class DeformableAttention(nn.Module):
 
 
 def _grid(height: int, width: int, like: Tensor, *, half_cell: bool) -> Tensor:
-    """The rows and columns of a map's positions, from −1 to 1: (H·W, 2)."""
+    """The columns and rows of a map's positions, from −1 to 1: (H·W, 2)."""
     rows, columns = (
         (torch.arange(side, device=like.device, dtype=like.dtype) + half_cell / 2) * (2 / max(1, side - 1))
         - 1
@@ -199,9 +200,10 @@ def _grid(height: int, width: int, like: Tensor, *, half_cell: bool) -> Tensor:
         else like.new_zeros(1)
         for side in (height, width)
     )
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=2).flatten(0, 1)  # (H·W, 2)
+    places = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)  # (H, W, 2)
+    return places.flatten(0, 1)  # (H·W, 2)
 
 
 def _sample(x: Tensor, at: Tensor) -> Tensor:
-    """(N, c, H, W) at rows and columns (N, a, b, 2) from −1 to 1, bilinearly, zero outside: (N, c, a, b)."""
-    return functional.grid_sample(x.to(at.dtype), at.flip(3), align_corners=True)
+    """(N, c, H, W) at columns and rows (N, a, b, 2) from −1 to 1, bilinearly, zero outside: (N, c, a, b)."""
+    return functional.grid_sample(x.to(at.dtype), at, align_corners=True)

@@ -129,8 +129,8 @@ class SS2D(nn.Module):
         decay = -self.decay_log.to(wide).exp().view(_DIRECTIONS, -1, self.states)  # (4, D, S)
         y = self.skip.to(wide).view(_DIRECTIONS, -1, 1) * values  # (N, 4, D, n)
         for state in range(self.states):
-            logs = delta * decay[:, :, state, None]  # (N, 4, D, n)
-            held = _recur(logs, delta * values * entry[:, :, None, state])  # (N, 4, D, n)
+            factors = (delta * decay[:, :, state, None]).exp()  # (N, 4, D, n)
+            held = _recur(factors, delta * values * entry[:, :, None, state])  # (N, 4, D, n)
             y = torch.addcmul(y, held, exit_[:, :, None, state])  # (N, 4, D, n)
         return y.to(u.dtype)
 
@@ -152,23 +152,25 @@ class SS2D(nn.Module):
         self.load_state_dict(weights)
 
 
-def _recur(logs: Tensor, inputs: Tensor) -> Tensor:
-    """h_t = exp(l_t) h_{t-1} + b_t along the last axis, from h_0 = 0: (…, n) and (…, n) to (…, n)."""
+def _recur(factors: Tensor, inputs: Tensor) -> Tensor:
+    """h_t = a_t h_{t-1} + b_t along the last axis, from h_0 = 0: (…, n) and (…, n) to (…, n)."""
     n = inputs.shape[-1]
     steps = math.isqrt(n - 1) + 1  # of a part
     parts = -(-n // steps)
-    shape = (*inputs.shape[:-1], parts, steps)
-    room = (0, parts * steps - n)  # zeros at the end: nothing comes in, nothing decays
-    inputs, logs = (  # (steps, …, parts) each
-        functional.pad(sequence, room).view(shape).movedim(-1, 0).contiguous() for sequence in (inputs, logs)
-    )
-    held = [inputs[0]]
-    for factor, value in zip(logs[1:].exp().unbind(), inputs[1:].unbind(), strict=True):
-        held.append(torch.addcmul(value, factor, held[-1]))  # (…, parts)
-    total = logs.cumsum(0)  # (steps, …, parts)
+
+    def by_step(x: Tensor) -> tuple[Tensor, ...]:
+        """(…, n) to a contiguous (…, parts) for each step of the parts."""
+        padded = functional.pad(x, (0, parts * steps - n)) if parts * steps > n else x
+        return padded.view(*x.shape[:-1], parts, steps).movedim(-1, 0).contiguous().unbind()
+
+    of_factors, of_inputs = by_step(factors), by_step(inputs)
+    held, decays = [of_inputs[0]], [of_factors[0]]  # of each step, (…, parts)
+    for factor, value in zip(of_factors[1:], of_inputs[1:], strict=True):
+        held.append(torch.addcmul(value, factor, held[-1]))
+        decays.append(factor * decays[-1])
     carried = [torch.zeros_like(held[-1][..., 0])]  # what comes into a part, (…)
-    through = total[-1].exp()  # (…, parts)
     for part in range(parts - 1):
-        carried.append(torch.addcmul(held[-1][..., part], through[..., part], carried[-1]))
-    whole = torch.addcmul(torch.stack(held), total.exp(), torch.stack(carried, dim=-1))  # (steps, …, parts)
-    return whole.movedim(0, -1).flatten(-2)[..., :n]  # (…, n)
+        carried.append(torch.addcmul(held[-1][..., part], decays[-1][..., part], carried[-1]))
+    came = torch.stack(carried, dim=-1)  # (…, parts)
+    whole = [torch.addcmul(of, decay, came) for of, decay in zip(held, decays, strict=True)]
+    return torch.stack(whole, dim=-1).flatten(-2)[..., :n]  # (…, n)

@@ -5,7 +5,7 @@
 
 Every built-in block with two forms, as its paper has it, at 1×512×64×64 in inference, float32, one thread.
 Both forms have the same weights and are run in one process, in turns: pairs of calls in random order. The
-peak is the allocator's, above parameters and input. A row is kept in ``folded.csv`` once it is measured.
+peak is the allocator's, above parameters and input. A row is in ``folded.csv`` as soon as it is measured.
 """
 
 import csv

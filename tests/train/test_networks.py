@@ -10,6 +10,7 @@ from tiny import TINY, tiny_folder
 from ctxbench.networks.registry import NETWORKS
 from ctxbench.train.config import TrainConfig, configure
 from ctxbench.train.curves import curve
+from ctxbench.train.job import Job
 from ctxbench.train.loop import resume, train
 from ctxbench.train.presets import configured
 from ctxbench.train.run import TrainedRun
@@ -47,6 +48,28 @@ def test_encnets_further_loss_is_logged_weighed_and_survives_a_resume(tmp_path: 
     weighed = log["main"] + 0.5 * log["aux"] + 0.2 * log["presence"]
     assert log["loss"].tolist() == pytest.approx(weighed.tolist(), rel=1e-4)
     assert_same(resumed(config, tmp_path / "parts", 1), whole)
+
+
+def test_dnlnets_queries_and_keys_do_not_decay(tmp_path: Path) -> None:
+    """Its gate starts at zero, so that decay alone could move them in the first step."""
+    settings = {**TINY, "root": str(tiny_folder(tmp_path / "data")), "model": "dnlnet", "evaluate_every": 0}
+    config = configure(settings, {"iterations": 1, "weight_decay": 0.5})
+    before = Job.prepare(config).network.state_dict()
+    after = train(config, tmp_path / "run").checkpoint().model
+    block = "head.context.1"
+    for layer in ("query", "key"):
+        assert torch.equal(after[f"{block}.{layer}.weight"], before[f"{block}.{layer}.weight"])
+    for layer in ("value", "mask"):
+        assert not torch.equal(after[f"{block}.{layer}.weight"], before[f"{block}.{layer}.weight"])
+
+
+def test_ocrnets_regions_are_what_the_auxiliary_loss_is_of(tmp_path: Path) -> None:
+    settings = {**TINY, "root": str(tiny_folder(tmp_path / "data")), "model": "ocrnet", "evaluate_every": 0}
+    run = train(configured(settings, {"iterations": 1, "auxiliary": False}), tmp_path / "run")
+    log = run.log()
+    assert (log["aux"] > 0).all()
+    assert log["loss"].tolist() == pytest.approx((log["main"] + 0.4 * log["aux"]).tolist(), rel=1e-4)
+    assert not any(key.startswith("auxiliary") for key in run.checkpoint().model)
 
 
 @pytest.mark.slow

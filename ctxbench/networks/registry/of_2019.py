@@ -28,6 +28,13 @@ ENTRIES = (
         "Li et al., Expectation-Maximization Attention Networks for Semantic Segmentation, ICCV",
         2019,
         "https://arxiv.org/abs/1907.13426",
+        licence="GPL-3.0",
+        options={
+            "align": "whether a 3×3 to half the channels comes before the classifier, as released; false",
+            "bases": "of the attention, 64",
+            "iterations": "of the attention, 3",
+            **FORM,
+        },
         aliases=("EMAHead",),
     ),
     Network(

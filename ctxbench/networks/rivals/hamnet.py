@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ctxbench.networks.names import Names, mmsegmentation
+from ctxbench.networks.names import MULTI_GRID, Names, mmsegmentation, numbered_resnet
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv, fresh
 
@@ -28,8 +28,9 @@ class HamNet(nn.Module):
     statistics near those of the start. The bases that the decomposition starts from are drawn anew in each
     training step; those of evaluation are kept, see :class:`ctxbench_modules.hamnet.Hamburger`.
 
-    Differs from the released code: its backbone's last stage is dilated by 2, 8 and 16, here as for all
-    networks by 2, 4 and 4; and there biases learn twice as fast, and neither they nor norms decay.
+    Differs from the released code: the last stage of its backbone is dilated by 2, 8 and 16, here as for all
+    networks by 2, 4 and 4, unless ``dilations`` are given; and its biases learn twice as fast, and neither
+    they nor norms decay.
 
     Args:
         in_channels: channels of C2 to C5.
@@ -45,10 +46,7 @@ class HamNet(nn.Module):
         Names(
             "its authors",
             {
-                # their backbone is a sequence, in which ReLU and pooling are numbered too
-                "backbone.0": "backbone.conv1",
-                "backbone.1": "backbone.bn1",
-                **{f"backbone.{number + 3}": f"backbone.layer{number}" for number in range(1, 5)},
+                **numbered_resnet("backbone"),
                 "squeeze.conv": "head.reduce.0",
                 "squeeze.bn": "head.reduce.1",
                 "hamburger.lower_bread.0": "head.context.lower",
@@ -61,7 +59,7 @@ class HamNet(nn.Module):
                 "align.bn": "head.align.1",
                 "fc": "head.classify",
             },
-            note="the last stage of its backbone is dilated by 2, 8 and 16, here by 2, 4 and 4",
+            dilations=MULTI_GRID,
             absent=(BASES,),
         ),
     )

@@ -1,11 +1,13 @@
 """Heads that are one context block between convolutions, or little more."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ctxbench.errors import UserError
+from ctxbench.networks.names import MULTI_GRID, Names, numbered_resnet
 from ctxbench.networks.published import block
 from ctxbench.networks.rivals.layers import Channels, Size, classifier, conv
 
@@ -124,19 +126,53 @@ class EMANet(nn.Module):
     Li et al., Expectation-Maximization Attention Networks for Semantic Segmentation, ICCV 2019.
 
     Differs from the released code: that has a 3×3 of 512 to 256 channels before the classifier, for which the
-    cost that other papers print of it has no room.
+    cost that other papers print of it has no room; ``align`` adds it. ``options`` are of the block ``emau``:
+    ``bases`` and ``iterations``.
     """
 
+    RELEASED = (
+        Names(
+            "its authors",
+            {
+                **numbered_resnet("extractor"),
+                "fc0.conv": "head.reduce.0",
+                "fc0.bn": "head.reduce.1",
+                "emau.mu": "head.context.mu",
+                "emau.conv1": "head.context.conv1",
+                "emau.conv2.0": "head.context.conv2",
+                "emau.conv2.1": "head.context.bn2",
+                "fc1.0.conv": "head.align.0",
+                "fc1.0.bn": "head.align.1",
+                "fc2": "head.classify.1",
+            },
+            dilations=MULTI_GRID,
+        ),
+    )
+
     def __init__(
-        self, in_channels: Channels, classes: int, *, channels: int = 512, size: Size = (64, 64)
+        self,
+        in_channels: Channels,
+        classes: int,
+        *,
+        channels: int = 512,
+        size: Size = (64, 64),
+        align: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__()
+        if not isinstance(align, bool):
+            raise UserError(f"EMANet's align is true or false, not {align!r}")
         self.reduce = conv(in_channels[3], channels, 3)
-        self.context = block("emau", channels, size)
+        self.context = block("emau", channels, size, **options)
+        self.align: nn.Module | None = None
+        if align:
+            self.align = conv(channels, max(1, channels // 2), 3)
+            channels = max(1, channels // 2)
         self.classify = classifier(channels, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """[C2, C3, C4, C5] to (N, K, h, w)."""
         attended = self.context(self.reduce(features[3]))  # (N, C, h, w)
-        logits: Tensor = self.classify(attended)  # (N, K, h, w)
+        aligned = attended if self.align is None else self.align(attended)  # (N, C or C/2, h, w)
+        logits: Tensor = self.classify(aligned)  # (N, K, h, w)
         return logits
