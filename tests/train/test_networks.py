@@ -9,6 +9,7 @@ from tiny import TINY, tiny_folder
 
 from ctxbench.networks.registry import NETWORKS
 from ctxbench.train.config import TrainConfig, configure
+from ctxbench.train.curves import curve
 from ctxbench.train.job import Job
 from ctxbench.train.loop import resume, train
 from ctxbench.train.presets import configured
@@ -43,6 +44,7 @@ def test_encnets_further_loss_is_logged_weighed_and_survives_a_resume(tmp_path: 
     whole = train(config, tmp_path / "whole")
     log = whole.log()
     assert list(log)[-1] == "presence"
+    assert "main + α · auxiliary + 0.2 · presence;" in curve(whole).axes[0].get_title()
     weighed = log["main"] + 0.5 * log["aux"] + 0.2 * log["presence"]
     assert log["loss"].tolist() == pytest.approx(weighed.tolist(), rel=1e-4)
     assert_same(resumed(config, tmp_path / "parts", 1), whole)
