@@ -197,6 +197,18 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
+def test_as_many_codewords_as_classes_are_no_classifier(tmp_path: Path) -> None:
+    network = network_of("encnet_head")
+    network.classes = 8
+    state = whole(network, recorded("encnet_head"), "pretrained.")
+    state["head.encmodule.encoding.3.codewords"] = torch.ones(9, 32)
+    torch.save(state, tmp_path / "released.pth")
+    with pytest.raises(
+        UserError, match=r"1 of another shape: head\.context\.encoder\.codewords \(9×32 for 8"
+    ):
+        load_network(network, tmp_path / "released.pth")
+
+
 def test_a_network_without_a_known_release_says_so(tmp_path: Path) -> None:
     network = network_of("encnet_head")
     torch.save({"a.weight": torch.ones(1)}, tmp_path / "a.pth")
