@@ -67,7 +67,10 @@ def load_network(network: Segmenter, path: str | Path) -> LoadReport:
     if wrong:
         stems = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
         hint = stem_hint(network.backbone, stems)
-        raise UserError(f"{path}, by the names of {names.release}, does not fit this network{hint}: {wrong}")
+        noted = f"; note that {names.note}" if names.note else ""
+        raise UserError(
+            f"{path}, by the names of {names.release}, does not fit this network{hint}: {wrong}{noted}"
+        )
     network.load_state_dict({key: state[key] for key in report.matched}, strict=False)
     return report
 

@@ -155,8 +155,8 @@ class ResNet(nn.Module):
             not isinstance(dilation, int) or dilation < 1 for dilation in self.dilations
         ):
             raise UserError(
-                f"dilations are a whole number for each of Res-5's {len(usual)} blocks, such as "
-                f"{list(usual)}, not {list(self.dilations)}"
+                f"dilations are a whole number for each block of Res-5, such as {list(usual)}, "
+                f"not {list(self.dilations)}"
             )
         self.layer1 = self._layer(entry, width, self._dilations(layers[0], 1))
         self.layer2 = self._layer(4 * width, 2 * width, self._dilations(layers[1], 1), stride=2)

@@ -56,7 +56,7 @@ class TrainConfig:
     """Three 3×3 convolutions, or one 7×7."""
     stride_in: Literal["3x3", "1x1"] = "3x3"
     """The convolution of a bottleneck that has the stride: torchvision's, or caffe's and Keras's."""
-    dilations: Dilations | None = None
+    dilations: Dilations = None
     """Of each block of Res-5, such as [2, 8, 16], HamNet's and EMANet's authors'. Unset: 2, 4, 4."""
     weights: str | None = None
     """File of the backbone's weights. Unset: they start at random."""

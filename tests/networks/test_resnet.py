@@ -74,7 +74,7 @@ def test_the_blocks_of_res5_may_be_dilated_otherwise() -> None:
     assert [block.conv2.dilation for block in own.layer4] == [(2, 2), (4, 4), (4, 4)]
     assert [block.conv2.dilation for block in BACKBONES["resnet-tiny"](stride_in="1x1").layer4] == [(4, 4)]
     for bad in ((2, 4), (2, 4, 0), (2, 4, 4.0)):
-        with pytest.raises(UserError, match=r"each of Res-5's 3 blocks, such as \[2, 4, 4\], not \[2, 4"):
+        with pytest.raises(UserError, match=r"each block of Res-5, such as \[2, 4, 4\], not \[2, 4"):
             ResNet((1, 1, 1, 3), width=2, dilations=bad)
 
 

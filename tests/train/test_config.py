@@ -95,6 +95,7 @@ def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
         ({"momentum": -1}, "momentum is -1, not a number from 0 up, and below 1"),
         ({"optimizer": "adamw", "momentum": 1.0}, "momentum is 1.0, not a number from 0 up, and below 1"),
         ({"weight_decay": -1}, "weight_decay is -1, not a number from 0 up"),
+        ({"dilations": [2, 0]}, r"dilations is \[2, 0\], not a list of positive whole numbers"),
         ({"scale": [2.0, 0.5]}, r"scale is \[2.0, 0.5\], not a range such as \[0.5, 2.0\]"),
         ({"scale": [0.5]}, r"scale is \[0.5\], not a range"),
         ({"scale": [0.5, "x"]}, r"scale is \[0.5, 'x'\], not a range"),

@@ -128,9 +128,9 @@ ENTRIES = (
         aux_weight=0.4,
         head_lr_factor=1.0,
         options={
-            "reduction": "of the bottleneck's channels",
-            "pooling": "attention or average",
-            "fusion": "add, multiply or both",
+            "reduction": "of the bottleneck's channels, 4",
+            "pooling": "attention (the default) or average",
+            "fusion": "add (the default), multiply or both",
         },
         aliases=("GCHead", "GCBModule"),
     ),
@@ -146,8 +146,8 @@ ENTRIES = (
         aux_weight=0.4,
         head_lr_factor=1.0,
         options={
-            "down_factor": "rows and columns of a short-range group",
-            "key_channels": "of queries and keys",
+            "down_factor": "rows and columns of a short-range group, (8,8)",
+            "key_channels": "of queries and keys, half of the head's",
             **FORM,
         },
         aliases=("ISA", "ISAHead"),

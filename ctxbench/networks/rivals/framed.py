@@ -150,7 +150,7 @@ class DNLNet(Framed):
                 "dnl_block.conv_out.conv": "out",
                 "dnl_block.conv_out.bn": "norm",
             },
-            "its block has temperature=0.05 and scale=true",
+            "its block has temperature=0.05, scale, project and norm true, and gate false",
         ),
     )
     block = "dnl"
