@@ -21,12 +21,17 @@ BY_ITSELF = "default"
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     RUN: (),
     MODULE: ("module", "options", "implementation", "binding"),
-    SIZE: ("height", "width"),
-    "channels": ("channels", "options"),  # which a preset chooses by the channels
+    SIZE: ("height", "width", "binding"),
+    "height": ("height", "binding"),
+    "width": ("width", "binding"),
+    "batch": ("batch", "binding"),
+    "channels": ("channels", "options", "binding"),  # a preset chooses options by the channels
     "memory_format": ("layout",),
     "form": ("implementation",),
 }
-"""The fields of a case that go with an axis, where they are not one of its name."""
+"""The fields of a case that go with an axis, where they are not one of its name.
+
+A binding is found out at a shape: it may follow it."""
 _SHOWN = 6
 """Values of an axis that an error names."""
 
