@@ -186,7 +186,7 @@ class Comparison(Result):
             return [f"Only in {word}: {_in_words(case)}." for word, case in alone]
 
         def names_of(records: Sequence[Record]) -> str:
-            return ", ".join(
+            return "; ".join(
                 dict.fromkeys(self._names(records, with_form="implementation" not in self.axis.fields))
             )
 

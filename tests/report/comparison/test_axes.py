@@ -160,6 +160,16 @@ def test_an_option_is_an_axis_and_modules_without_it_are_said(tmp_path: Path) ->
     assert "iterations" not in str(found)
 
 
+def test_a_value_may_be_typed_without_its_spaces(tmp_path: Path) -> None:
+    rows = [timed("emau", options={"pools": pools}) for pools in ((1, 2), (3, 6))]
+    run = write_run(tmp_path / "run", rows)
+    for baseline in ("(3, 6)", "(3,6)", (3, 6)):
+        found = compare_runs(run, by="pools", baseline=baseline)
+        assert list(found.to_frame()["value"]) == ["(1, 2)"]
+    with pytest.raises(UserError, match="memory_format is contiguous in every case"):
+        compare_runs(run, by="memory format")
+
+
 def test_sizes_are_named_as_they_are_typed(tmp_path: Path) -> None:
     rows = [timed("emau", height=h, width=w) for h, w in ((64, 64), (64, 48), (32, 32))]
     run = write_run(tmp_path / "run", rows)
