@@ -28,18 +28,23 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
+    from ctxbench.audit.sheet import Audit
     from ctxbench.calibration.sheet import Calibration
     from ctxbench.data.check import Check
     from ctxbench.evaluate.evaluation import Evaluation
     from ctxbench.evaluate.predict import Precision
     from ctxbench.measure.progress import RunProgress
     from ctxbench.networks.cost import NetworkCosts
+    from ctxbench.report.choosing.sheet import Choice
     from ctxbench.report.comparison.sheet import Comparison
     from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
+    from ctxbench.study.cells import Progress as StudyProgress
+    from ctxbench.study.frozen.sheet import Study
+    from ctxbench.study.probes.sheet import Probes
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
@@ -77,6 +82,7 @@ def profile(
     counters: Sequence[str] = DEFAULT,
     budget_s: float = 2.5,
     timeout_s: float = 120.0,
+    save_onnx: str | Path | None = None,
     columns: Sequence[str] = (),
     sort: str = "",
     digits: int | None = None,
@@ -97,16 +103,18 @@ def profile(
 
     Every condition is a value or a list, and each combination is a case: a size is H = W or (H, W);
     ``options`` may be several mappings; a dtype may be short ("bf16"); ``implementations`` are "fast",
-    "published" or both, ``runtime`` is "eager" or "compile"; ``threads`` are CPU threads of every library,
-    by default as many as each takes by itself. ``where`` keeps a part of the combinations:
-    ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command line has.
+    "published" or both; ``runtime`` is "eager", "compile", "onnxruntime" or "openvino"; ``threads`` are CPU
+    threads of every library, by default as many as each takes by itself. ``where`` keeps a part of the
+    combinations: ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command
+    line has.
     ``cases_file`` is a TOML file of cases that are no grid
     (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these. Of a ``shard`` (2, 8) only the
     second of eight parts is measured, the same whenever the cases are: a run of its own, which :func:`report`
     and :func:`compare` take together with the others.
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
-    ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
+    ``timeout_s`` bounds each step of a case. ``save_onnx`` is a folder that keeps the models which ONNX
+    Runtime and OpenVINO run. ``out`` is a folder that holds no run yet; by default one
     under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which goes on
     with its own settings. What could not be measured is in the records, with a reason.
 
@@ -160,7 +168,12 @@ def profile(
                 output=output,
             )
         )
-        settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
+        settings = Settings(
+            budget_s=budget_s,
+            timeout_s=timeout_s,
+            counters=installed(counters),
+            save_onnx="" if save_onnx is None else str(Path(save_onnx).absolute()),
+        )
         view.check([Record(case) for case in wanted])
         run = session.measure_cases(
             wanted, settings=settings, out=folder, shard=shard, command=command, progress=progress
@@ -212,10 +225,10 @@ def report(
     own, or of several one under ``runs/`` named after the time.
 
     ``columns`` are those that its tables have, in this order, by their names in ``summary.csv`` or, for the
-    usual ones, "params", "macs", "flops", "memory", "latency" and "form"; none are all of them, and in
-    LaTeX, which is to fit a column of a paper, params, macs, memory and latency. ``sort`` is the column
-    whose least value stands first in a table. ``digits`` are significant ones, 3 for columns that were asked
-    for. Rows of modules that are not built in stand ``own``: "last" or "first".
+    usual ones, "params", "macs", "flops", "memory", "latency", "throughput" and "form"; none are all of
+    them but throughput, and in LaTeX, which is to fit a column of a paper, params, macs, memory and latency.
+    ``sort`` is the column whose least value stands first in a table. ``digits`` are significant ones, 3 for
+    columns that were asked for. Rows of modules that are not built in stand ``own``: "last" or "first".
 
     Raises UserError where a folder holds no run, is damaged, is given twice or cannot be written, and for a
     column that the runs do not have.
@@ -246,6 +259,35 @@ def compare(
     from ctxbench.report.comparison.compare import compare_runs
 
     return compare_runs(*runs, by=by, baseline=baseline, threshold=threshold)
+
+
+def choose(
+    *runs: str | Path,
+    max: str | Sequence[str] = (),
+    min: str | Sequence[str] = (),
+    best: str = "latency",
+    where: str = "",
+    out: str | Path | None = None,
+) -> Choice:
+    """Choose among the rows of runs: what fits a budget, what does not and by how much, what is best.
+
+    ``max`` and ``min`` are budgets such as "latency=20ms", "memory=64MiB" and "throughput=50/s", of latency,
+    throughput, memory (the allocator's measured peak), process (growth of the process), macs, flops and
+    params; ``best`` is one of these, by which the rows that fit are put in order. ``where`` keeps a part of
+    the rows, as in :func:`profile`. Rows that do other work (another shape or mode) are chosen from apart;
+    batches are compared where throughput is asked for. What was measured is judged by the 95 % interval of
+    its median. ``out`` is a folder for the table and a figure of the fronts, latency against memory and MACs.
+
+    Raises UserError where a budget cannot be read, a folder holds no run, or ``where`` keeps nothing.
+    """
+    from ctxbench.report.choosing import sheet
+
+    chosen = sheet.choose(
+        [Path(run) for run in runs], most=listed(max), least=listed(min), best=best, where=where
+    )
+    if out is not None:
+        sheet.write_choice(Path(out), chosen)
+    return chosen
 
 
 def calibrate(
@@ -536,6 +578,146 @@ def train(
     return loop.train(wanted, Path(out) if out else new_folder(), progress=progress)
 
 
+def probe(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    tasks: Sequence[str] = (),
+    seeds: int = 3,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Probes:
+    """Find out what kind of context modules can use: trained on generated maps that need one kind each.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always. ``tasks`` are those of :mod:`ctxbench.study.probes.tasks`, by default
+    all; every one is trained from ``seeds`` seeds at two map sizes, and what was trained at the smaller one
+    is tested at the larger one too. ``quick`` is one seed at the smaller size. ``jobs`` cells are trained at
+    once, each in a process and a thread of its own, by default as many as there are cores: the same seeds
+    give the same numbers. ``out`` is a folder that holds no run yet, by default one under ``runs/``;
+    ``resume`` is the folder of one that was interrupted, which goes on with its own settings.
+
+    What could not be trained has a reason in its cells. Raises UserError before anything is trained where
+    the input is wrong or a module cannot be built; KeyboardInterrupt leaves in the folder what has ended.
+    """
+    from ctxbench.study.probes import grid, spec
+    from ctxbench.study.probes.sheet import Probes, write_probes
+
+    _check_jobs(jobs)
+    if resume is not None:
+        folder = Path(resume)
+        plan, rows = grid.resume(folder, jobs, progress)
+    else:
+        if not 1 <= seeds <= spec.MOST_SEEDS:
+            raise UserError(f"a probe takes 1 to {spec.MOST_SEEDS} seeds, not {seeds}")
+        folder = Path(out) if out else new_folder()
+        sides = spec.SIDES[:1] if quick else spec.SIDES
+        wanted = cases(
+            modules, preset=preset, channels=spec.CHANNELS, sizes=max(sides), options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.ProbePlan(
+            tuple(wanted),
+            tasks=tuple(tasks) or tuple(spec.TASKS),
+            sides=sides,
+            seeds=tuple(range(1 if quick else seeds)),
+            command=tuple(command),
+        )
+        plan, rows = grid.probe(plan, folder, jobs, progress)
+    found = Probes(plan, tuple(rows))
+    write_probes(folder, found)
+    return found
+
+
+def study(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    baseline: str | None = None,
+    dataset: str = "synthetic",
+    root: str | Path | None = None,
+    train_split: str | None = None,
+    eval_split: str | None = None,
+    images: int | None = None,
+    backbone: str | None = None,
+    stem: Literal["deep", "deep-narrow", "plain"] = "deep",
+    stride_in: Literal["3x3", "1x1"] = "3x3",
+    weights: str | Path | None = None,
+    level: Literal["C2", "C3", "C4", "C5"] = "C3",
+    size: int | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    batch: int = 16,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Study:
+    """Accuracy beside cost: train heads with each module on features of a network that is not trained.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always, and each is compared with it and with the module named ``baseline``.
+    The features are those of a ``level`` of the ``backbone`` (``stem``, ``stride_in`` and ``weights`` as in a
+    training's settings; random weights without a file) for images resized to ``size`` × ``size``, and their
+    mirror images; they are computed once and kept in the user's cache. ``images`` is how many of the training
+    split are taken, by default all. Without a data set it is the generated one, on a small backbone.
+
+    From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
+    the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
+    100 steps, where they are not given. ``jobs``, ``out`` and ``resume`` are as in :func:`probe`.
+
+    What could not be trained has a reason in its row. Raises UserError before anything is trained where the
+    input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
+    the folder what has ended.
+    """
+    from ctxbench.study.frozen import grid, spec
+    from ctxbench.study.frozen.sheet import Study, write_study
+
+    _check_jobs(jobs)
+    if resume is not None:
+        folder = Path(resume)
+        studied = grid.resume(folder, jobs, progress)
+    else:
+        folder = Path(out) if out else new_folder()
+        source = spec.Source(
+            dataset=dataset,
+            root=None if root is None else str(Path(root).absolute()),
+            train_split=train_split,
+            eval_split=eval_split,
+            backbone=backbone or spec.backbone_of(dataset),
+            stem=stem,
+            stride_in=stride_in,
+            weights=None if weights is None else str(Path(weights).absolute()),
+            level=level,
+            side=size or spec.SIDES.get(dataset, spec.SIDE),
+            images=images,
+        )
+        wanted = cases(
+            modules, preset=preset, channels=spec.WIDTH, sizes=source.map_side, options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.planned(
+            wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
+            command=command,
+        )  # fmt: skip
+        studied = grid.study(plan, folder, jobs, progress)
+    found = Study(studied)
+    write_study(folder, found)
+    return found
+
+
 def evaluate(
     run: str | Path | None = None,
     *,
@@ -689,6 +871,30 @@ def decode(
     )
 
 
+def audit(
+    table: str | Path | None = None,
+    *,
+    paper: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Audit:
+    """Find what the printed numbers of a paper's table count: ``audit("table.csv")``.
+
+    ``table`` is a CSV with the columns ``subject`` and ``flops``, ``memory`` or ``parameters``, and where
+    they are known ``label``, ``shape``, ``channels``, ``size``, ``counts``, ``source`` and ``verified``;
+    ``paper`` is one whose table comes with ctxbench. ``progress`` is told how many rows are done, of how
+    many, and which is next. Rows that cannot be read are named in its ``problems``.
+    Raises UserError where there is no such table or paper, or its header lacks what is needed.
+    """
+    from ctxbench.audit.auditing import audit as search
+    from ctxbench.audit.literature import paper_table
+    from ctxbench.audit.rows import read_table
+
+    if (table is None) == (paper is None):
+        raise UserError("give a table, or a paper whose table comes with ctxbench")
+    read = read_table(Path(table)) if table is not None else paper_table(str(paper))
+    return search(read, progress=progress)
+
+
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:
     """Say what an operation of your own costs, for every count made in this process from now on.
 
@@ -735,6 +941,11 @@ def report_folder(folders: Sequence[str | Path], out: str | Path | None = None) 
     if not folders:
         raise UserError("name the folder of a run, or of several")
     return Path(out or (folders[0] if len(folders) == 1 else new_folder()))
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise UserError(f"one cell at least is trained at once, not {jobs}")
 
 
 def _four(shape: Shape) -> Shape:

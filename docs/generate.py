@@ -21,6 +21,7 @@ import pandas as pd
 
 import ctxbench
 from ctxbench import api
+from ctxbench.networks.registry import NETWORKS
 from ctxbench.paper.claims import ANSWERS
 from ctxbench.paper.ledger import ledger, ledger_sheet
 from ctxbench.paper.offers.presets import configurations
@@ -31,9 +32,9 @@ from ctxbench.train.presets import presets
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
-    "profile", "list", "explain", "compare", "calibrate", "report", "env",
+    "profile", "list", "explain", "compare", "choose", "calibrate", "report", "probe", "study", "env",
     "train", "eval", "attention", "data list", "data check",
-    "paper", "decode", "sweep",
+    "paper", "decode", "audit", "sweep",
 )  # fmt: skip
 
 
@@ -176,8 +177,46 @@ def settings() -> str:
         "The preset of a data set is taken where `--dataset` names it; `--preset` takes another's settings.",
         "",
         *_preset_rows(),
+        "",
+        "## Networks",
+        "",
+        "As `ctxbench train NAME` trains them: the auxiliary head and the weight of its loss, other losses",
+        "with theirs, and the rate of the head over the backbone's in a paper's preset are as the authors",
+        "published them, or as mmsegmentation has them where they released no training; – is the preset's",
+        "own. The licence is that of the released code that a head is held against; the head itself is under",
+        "ours. `-o KEY=VALUE` is an option of the head; of `reconet`, of its context module.",
+        "",
+        *_network_rows(),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _network_rows() -> list[str]:
+    """Every network: its paper, what its head reads, what it is trained with, and its options."""
+    lines = [
+        "| name | network | reads | auxiliary, on C4 | weight | other losses | rate | licence | options |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for network in NETWORKS.values():
+        auxiliary = network.auxiliary
+        head = "none" if network.aux_weight is None else "a part of the head"
+        if auxiliary is not None:
+            head = f"3×3 to 1/{auxiliary.share} of C4's channels"
+            of = "channels" if auxiliary.by_channel else "elements"
+            head += f"{' with bias' if auxiliary.bias else ''}, dropout {auxiliary.dropout:g} of {of}"
+        cells = (
+            f"`{network.name}`",
+            f"[{network.title}: {network.paper} {network.year}]({network.url})",
+            ", ".join(network.levels),
+            head,
+            "–" if network.aux_weight is None else f"{network.aux_weight:g}",
+            ", ".join(f"{name} {weight:g}" for name, weight in network.losses.items()) or "none",
+            "–" if network.head_lr_factor is None else f"×{network.head_lr_factor:g}",
+            network.licence or "–",
+            "; ".join(f"`{key}`: {words}" for key, words in network.options.items()) or "none",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _preset_rows() -> list[str]:

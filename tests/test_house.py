@@ -66,7 +66,9 @@ def test_nothing_imports_the_face() -> None:
 
 VERBS = {
     "attention",
+    "audit",
     "calibrate",
+    "choose",
     "compare",
     "data",
     "decode",
@@ -75,8 +77,10 @@ VERBS = {
     "explain",
     "list",
     "paper",
+    "probe",
     "profile",
     "report",
+    "study",
     "sweep",
     "train",
 }

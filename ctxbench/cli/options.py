@@ -20,8 +20,9 @@ def _names(incomplete: str) -> list[str]:
 Modules = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Names, comma lists, file.py, file.py:Class, file.py:make, package.module:Class, each also with "
-        "arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in quotes. Default: Table 10's eight.",
+        help="Names, comma lists, all (of ctxbench list), file.py, file.py:Class, file.py:make, "
+        "package.module:Class, each also with arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in "
+        "quotes. Default: Table 10's eight.",
         autocompletion=_names,
     ),
 ]
@@ -159,7 +160,7 @@ Runtimes = Annotated[
         "--runtime",
         parser=values.words_of("runtime"),
         metavar="RUNTIME",
-        help="What executes the module: eager or compile (torch.compile).",
+        help="What executes the module: eager, compile (torch.compile), onnxruntime or openvino.",
     ),
 ]
 Where = Annotated[
@@ -184,7 +185,8 @@ Columns = Annotated[
     typer.Option(
         parser=values.words,
         metavar="NAMES",
-        help="The table's columns, by comma: params,macs,flops,memory,latency,form or any of summary.csv.",
+        help="The table's columns, by comma: params,macs,flops,memory,latency,throughput,form, any of "
+        "summary.csv.",
     ),
 ]
 Sort = Annotated[str, typer.Option(metavar="COLUMN", help="Rows by this column, the least first.")]

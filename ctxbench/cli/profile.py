@@ -40,13 +40,14 @@ from ctxbench.cli.options import (
     Where,
 )
 from ctxbench.errors import UserError
+from ctxbench.networks.registry import NETWORKS, completed
 
 if TYPE_CHECKING:
     from ctxbench.networks.cost import NetworkCosts
 
 LOOKS = ("columns", "sort", "digits", "own")
 """The options about how tables look."""
-BESIDE_CASES = ("cases", "shard", "counter", "budget", "timeout", "out")
+BESIDE_CASES = ("cases", "shard", "counter", "budget", "timeout", "save-onnx", "out")
 """The options that mean something beside a file of cases, and those about looks."""
 OF_NETWORKS = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
 """The options that mean something for whole networks."""
@@ -89,6 +90,10 @@ def profile(
     counter: Counter = None,
     budget: Budget = 2.5,
     timeout: Timeout = 120.0,
+    save_onnx: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the models that onnxruntime and openvino run."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     model: Annotated[
@@ -96,7 +101,8 @@ def profile(
         typer.Option(
             parser=values.words,
             metavar="NAMES",
-            help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list.",
+            help=f"Count whole networks at --size (512) instead, a comma list of {', '.join(NETWORKS)}.",
+            autocompletion=completed,
         ),
     ] = None,
     backbone: Annotated[
@@ -118,7 +124,7 @@ def profile(
     """Count and measure modules, and write a report; or count whole networks beside Table 9.
 
     Every condition takes a comma list, and each combination is a case: --batch 1,8 --dtype fp32,bf16
-    --threads 1,2 --runtime eager,compile; --where keeps a part of them.
+    --threads 1,2 --runtime eager,compile,onnxruntime,openvino; --where keeps a part of them.
 
     MACs, FLOPs, memory, latency, other counters' numbers and, where a paper prints the case, its own.
     Writes a folder with records, tables and figures. Exit codes: 0 all measured, 2 bad input, 3 nothing
@@ -185,6 +191,7 @@ def profile(
                 counters=chosen,
                 budget_s=budget,
                 timeout_s=timeout,
+                save_onnx=save_onnx,
                 columns=columns or (),
                 sort=sort,
                 digits=digits,

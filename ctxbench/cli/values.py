@@ -29,7 +29,7 @@ def modules(texts: list[str]) -> list[str]:
 
 def _is_module(text: str) -> bool:
     place, _, _ = parts(text)
-    return text in registry.names() or (place.endswith(".py") and Path(place).is_file())
+    return registry.named(text) in registry.names() or (place.endswith(".py") and Path(place).is_file())
 
 
 def split(texts: list[str] | None) -> list[str]:

@@ -180,7 +180,7 @@ class _Session:
         ready = []
         for running in wave:
             self._tell("prepare", running.case, 0.15)
-            fields = self._ask(running, "prepare")
+            fields = self._ask(running, "prepare", self._settings.save_onnx)
             if fields is not None:
                 self._folder.note(running.case, fields)
                 ready.append(running)

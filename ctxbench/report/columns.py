@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ctxbench import shelf
-from ctxbench.counters import LEAF_RULE
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
+from ctxbench.report.counter_columns import counters
 from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
@@ -22,6 +22,8 @@ TRACED_OTHERWISE = "Traced differently"
 ODD = "Odd when it ran"
 PREDICTED = "Predicted peak"
 GRAPH_BREAKS = "Graph breaks"
+DECOMPOSED = "Written as several operations by the exporter"
+ELSEWHERE = "Ran otherwise than asked for"
 """How notes on a count begin, in every table."""
 LOWER_BOUND = "≥ "
 """What stands before a count in which an operation is missing."""
@@ -85,16 +87,17 @@ def _memory(
 
 def _latency(name: str, part: str, statistic: str, about: str) -> Column[Record]:
     """A statistic of the record's samples, in milliseconds."""
-    why = partial(why_empty, "rounds_ms")
-    return Column(name, "latency", _of_latency(statistic), part, "ms", about, why=why)
+    value, why = _of_latency(statistic), partial(why_empty, "rounds_ms")
+    return Column(name, "latency", value, part, "ms", about, why=why)
 
 
 def _of_latency(statistic: str) -> Callable[[Record], Any]:
     return lambda record: getattr(record.latency, statistic) if record.latency.n else None
 
 
-def _intensity(record: Record) -> float | None:
-    return record.flops / record.bytes if record.flops is not None and record.bytes else None
+def _images_per_second(record: Record) -> float | None:
+    median_ms = record.latency.median_ms
+    return 1000 * record.case.batch / median_ms if median_ms else None
 
 
 IMPLEMENTATION = _of_case(
@@ -118,10 +121,11 @@ IDENTITY: tuple[Column[Record], ...] = (
     ),
     _of_case("device", "Where it ran."),
     Column(
-        "threads", "threads", lambda record: record.threads.get("torch", record.environment.get("threads")),
-        about="CPU threads that torch took, as it said itself.", kind="int",
+        "threads", "threads",
+        lambda r: r.threads.get(r.case.runtime, r.threads.get("torch", r.environment.get("threads"))),
+        about="CPU threads that torch took, or the runtime, as it said itself.", kind="int",
     ),
-    _of_case("runtime", "What executed it: `eager`, or `compile` for torch.compile."),
+    _of_case("runtime", "What executed it: `eager`, `compile` (torch.compile), `onnxruntime`, `openvino`."),
 )  # fmt: skip
 
 PARAMS: Column[Record] = Column(
@@ -191,8 +195,14 @@ LATENCY_CI: Column[Record] = Column(
     "Half the width of the median's 95 % interval, in percent of the median.",
     digits=2, scale=100, why=partial(why_empty, "rounds_ms"), rank=4,
 )  # fmt: skip
+THROUGHPUT: Column[Record] = Column(
+    "throughput_img_per_s", "throughput", _images_per_second, "", "img/s",
+    "Inputs of the batch a second: the batch size over the median latency of one call.",
+    why=partial(why_empty, "rounds_ms"), mark=MEDIAN.mark,
+)  # fmt: skip
 INTENSITY: Column[Record] = Column(
-    "intensity_flop_per_byte", "intensity", _intensity, "", "FLOP/B",
+    "intensity_flop_per_byte", "intensity",
+    lambda r: r.flops / r.bytes if r.flops is not None and r.bytes else None, "", "FLOP/B",
     "FLOPs per byte read and written, each operation counted as if nothing stayed in cache.",
     why=partial(why_empty, "bytes"),
 )  # fmt: skip
@@ -200,13 +210,18 @@ INTENSITY: Column[Record] = Column(
 COMPILED: tuple[Column[Record], ...] = (
     Column(
         "compile_s", "compiling", of_record("compile_s"), "", "s",
-        "Seconds that torch.compile took in all before the first sample, from empty caches.", rank=13,
+        "Seconds in which the runtime made the module ready, exporting included, from empty caches.", rank=13,
     ),
     Column(
         "graph_breaks", "graph breaks",
-        lambda record: None if record.compile_s is None else sum(record.graph_breaks.values()),
+        lambda r: sum(r.graph_breaks.values()) if r.compile_s and r.case.runtime == "compile" else None,
         about="Places at which torch.compile left the module to Python.", kind="int",
-        why=partial(why_empty, "compile_s"), rank=13,
+        why=lambda record: record.reason or "torch.compile's alone", rank=13,
+    ),
+    Column(
+        "output_error", "error", of_record("output_error"), "of output", digits=2, rank=2,
+        about="Largest difference of the output from eager's in float64, as a share of the largest value.",
+        why=lambda r: why_empty("output_error", r) if r.case.runtime != "eager" else "held against itself",
     ),
 )  # fmt: skip
 
@@ -223,39 +238,17 @@ PROVENANCE: tuple[Column[Record], ...] = (
 
 FIXED: dict[str, Column[Record]] = {
     column.name: column
-    for column in (*IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, INTENSITY, *COMPILED, *PROVENANCE)
-}
+    for column in (
+        *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, INTENSITY, *COMPILED, *PROVENANCE
+    )
+}  # fmt: skip
 """Every column that does not depend on the records, by name."""
 
 
 def compiled(records: Iterable[Record]) -> tuple[Column[Record], ...]:
-    """Of cases that a compiler has made ready, where there are any."""
-    return COMPILED if any(record.case.runtime == "compile" for record in records) else ()
-
-
-COUNTER_RANKS = {"fvcore": 6, "thop": 7, "torch": 8, "ptflops": 11, "torchinfo": 12}
-"""Where the columns of other counters give way; one that is not among them goes with the last."""
-
-
-def counters(records: Iterable[Record]) -> list[Column[Record]]:
-    """A column for each other counter that any record has, in order of appearance."""
-    names = dict.fromkeys(name for record in records for name in record.counters if name != LEAF_RULE)
-    return [counter(name) for name in names]
-
-
-def counter(name: str) -> Column[Record]:
-    """The column of another counter."""
-    about = f"MACs of the published form by {name}."
-    rank = COUNTER_RANKS.get(name, max(COUNTER_RANKS.values()))
-    return Column(
-        f"{name}_gmacs", "MACs", partial(_gmacs, name), name, "G", about,
-        digits=5, units=COUNTS, why=partial(why_empty, name), rank=rank,
-    )  # fmt: skip
-
-
-def _gmacs(counter: str, record: Record) -> float | None:
-    value: float | None = record.counters.get(counter, {}).get("gmacs")
-    return value
+    """Of cases that a runtime has made ready, where there are any; graph breaks are torch.compile's."""
+    runtimes = {record.case.runtime for record in records} - {"eager"}
+    return tuple(c for c in COMPILED if runtimes and (c.name != "graph_breaks" or "compile" in runtimes))
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:
@@ -294,10 +287,11 @@ def reason(record: Record) -> str:
         for name, opinion in record.counters.items()
         if opinion.get("missed")
     ]
-    if record.graph_breaks:
-        parts.append(f"graph breaks: {missed(record.graph_breaks)}")
-    if record.unknown_ops:
-        parts.append(f"not counted: {missed(record.unknown_ops)}")
+    operations = {
+        "graph breaks": record.graph_breaks, "decomposed": record.decomposed,
+        "ran otherwise": record.elsewhere, "not counted": record.unknown_ops,
+    }  # fmt: skip
+    parts += [f"{what}: {missed(calls)}" for what, calls in operations.items() if calls]
     if record.peak_pred_note:
         parts.append(f"predicted peak {record.peak_pred_note}")
     return "; ".join(filter(None, parts))

@@ -7,6 +7,8 @@ from ctxbench.measure import stats
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import (
     BACKWARD_MACS,
+    DECOMPOSED,
+    ELSEWHERE,
     FLOPS,
     GRAPH_BREAKS,
     IMPLEMENTATION,
@@ -22,11 +24,11 @@ from ctxbench.report.columns import (
     TRACED_OTHERWISE,
     at_least,
     compiled,
-    counters,
     extra,
     missed,
     status,
 )
+from ctxbench.report.counter_columns import counters
 from ctxbench.report.several import are_apart, machine_of
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
@@ -192,13 +194,20 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
             f"forward pass alone{but if BACKWARD_MACS.name in shown else ''}."
         )
-    if MEDIAN.name in shown and any(status(r) == "noisy" for r in records):
-        notes.append(
-            f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
-            f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
-        )
+    if MEDIAN.name in shown:
+        notes += noise(records)
     others = [column for column in counters(records) if column.name in shown]
     return [*notes, *_misses(records, others), *remarks(records)]
+
+
+def noise(records: Sequence[Record]) -> list[str]:
+    """What the mark of a noisy latency means, where there is one."""
+    if all(status(record) != "noisy" for record in records):
+        return []
+    return [
+        f"~ noisy: the median's 95 % interval is wider than ±{100 * stats.NOISY:.0f} %, or unknown "
+        f"(it needs {stats.MIN_ROUNDS} rounds of samples)."
+    ]
 
 
 def _bound(record: Record, records: Sequence[Record]) -> str:
@@ -259,11 +268,21 @@ def remarks(records: Sequence[Record]) -> list[str]:
         notes.append(f"{PREDICTED}: {_in_words(peaks)}.")
     if broken := _by_words(records, lambda r: missed(r.graph_breaks)):
         notes.append(f"{GRAPH_BREAKS}: {_in_words(broken)}.")
+    if decomposed := _by_words(records, lambda r: missed(r.decomposed)):
+        notes.append(f"{DECOMPOSED}: {_in_words(decomposed)}.")
+    if elsewhere := _by_words(records, _elsewhere):
+        notes.append(f"{ELSEWHERE}: {_in_words(elsewhere)}.")
     if odd := _by_words(records, lambda r: ", ".join(r.warnings)):
         notes.append(f"{ODD}: {_in_words(odd)}.")
     if traced := _by_words(records, lambda r: r.note):
         notes.append(f"{TRACED_OTHERWISE}: {_in_words(traced)}.")
     return notes
+
+
+def _elsewhere(record: Record) -> str:
+    """In which dtypes, or on which devices, a runtime ran what was asked for in others."""
+    ways = dict.fromkeys(operation.partition(" ")[2] for operation in record.elsewhere)
+    return f"{record.case.runtime} {' and '.join(ways)}" if ways else ""
 
 
 def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict[str, dict[str, None]]:

@@ -1,6 +1,5 @@
 """The report of a run, or of several: every table and figure that follows from the records, in a folder."""
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,8 +16,12 @@ from ctxbench.errors import UserError
 from ctxbench.files import write_text, writing
 from ctxbench.measure.folder import PLAN, Run, read_run
 from ctxbench.measure.records import Origin, Record
-from ctxbench.report import plots
 from ctxbench.report.columns import status, summary
+from ctxbench.report.figures import plots
+from ctxbench.report.figures.along import varied
+from ctxbench.report.figures.heat import heat
+from ctxbench.report.figures.multiples import multiples
+from ctxbench.report.figures.ranks import ranks
 from ctxbench.report.layout import caption
 from ctxbench.report.page import write_page
 from ctxbench.report.several import Source, are_apart, environment_differences, missing_shards, read_runs
@@ -27,7 +30,7 @@ from ctxbench.report.view import ALL, Parts, View, conditions, family, grouped
 from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
-from ctxbench.table.style import save
+from ctxbench.table.style import SMALL, save, stem
 from ctxbench.table.terminal import picture
 
 
@@ -220,9 +223,8 @@ def _figures(folder: Path, report: Report) -> list[Path]:
         for label, records in _each(report, name, parts):
             figure = draw(records)
             if figure is not None:
-                slug = re.sub(r"\W+", "-", label).strip("-")
-                paths += save(figure, folder / (f"{name}-{slug}" if slug else name))
-    return paths
+                paths += save(figure, folder / stem(name, label))
+    return paths if are_apart(report.records) else [*paths, *_along_axes(folder, report.records)]
 
 
 def _each(report: Report, drawing: str, parts: Parts) -> list[tuple[str, list[Record]]]:
@@ -234,3 +236,13 @@ def _each(report: Report, drawing: str, parts: Parts) -> list[tuple[str, list[Re
         for source in report.sources
         for label, records in grouped(source.run.records, parts)
     ]
+
+
+def _along_axes(folder: Path, records: Sequence[Record]) -> list[Path]:
+    """The figures of each axis that the records differ on: who changes places, and each module by itself."""
+    drawings: list[tuple[str, Figure | None]] = [("heat", heat(records))]
+    for axis in varied(records):
+        drawings.append((f"ranks-{axis}", ranks(records, axis)))
+        if axis != "size":  # of which a figure of lines in one panel has been drawn
+            drawings.append((f"each-{axis}", multiples(records, axis)))
+    return [path for name, figure in drawings if figure for path in save(figure, folder / name, SMALL)]

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from ctxbench.files import write_text, writing
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import status
+from ctxbench.report.figures.plots import GREY, legend_below
 from ctxbench.report.growth import LEVEL, QUANTITIES, Growth, complexity, growths, title_of
 from ctxbench.report.layout import caption, remarks, title
-from ctxbench.report.plots import GREY, legend_below
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import SINGLE
 from ctxbench.table.column import Column, frame, lay_out, raw

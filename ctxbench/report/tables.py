@@ -11,7 +11,7 @@ from ctxbench.report.columns import columns
 from ctxbench.report.layout import caption, grid
 from ctxbench.report.view import ALL, View
 from ctxbench.subject.registry import SINGLE, bibliography
-from ctxbench.table.column import Column
+from ctxbench.table.column import Column, Row
 from ctxbench.table.grid import Grid
 from ctxbench.table.latex import grid_latex
 from ctxbench.table.markdown import glossary, grid_markdown
@@ -34,7 +34,7 @@ def grids(records: Sequence[Record], view: View = ALL) -> list[Grid]:
     """
     main = grid(records, view)
     if view.columns:
-        return [replace(main, notes=[f"{_meaning(view.chosen(records))}.", *main.notes])]
+        return [replace(main, notes=[f"{meaning(view.chosen(records))}.", *main.notes])]
     sheets: list[Grid] = [sheet for offer in shelf.offers("record_sheets") for sheet in offer(records)]
     return [main, *sheets]
 
@@ -60,7 +60,7 @@ def latex(records: Sequence[Record], view: View = ALL, notes: Sequence[str] = ()
     form = f"; built-in modules in their {forms.pop()} form" if len(forms) == 1 else ""
     best = any(cell.best for group in table.groups for row in group.rows for cell in row[1:])
     words = (
-        f"Cost of context modules: {conditions}{form}. {_meaning(chosen)}.{' Least in bold.' if best else ''}"
+        f"Cost of context modules: {conditions}{form}. {meaning(chosen)}.{' Least in bold.' if best else ''}"
     )
     return grid_latex(table, words, LABEL)
 
@@ -78,7 +78,7 @@ def write_latex(path: Path, text: str) -> list[Path]:
     return [table, *([write_text(path.with_name(BIB), bibliography())] if path.is_file() else [])]
 
 
-def _meaning(shown: Sequence[Column[Record]]) -> str:
+def meaning(shown: Sequence[Column[Row]]) -> str:
     """What the columns of numbers mean, in one line: the convention of each."""
     said = [
         f"{column.heading.words}: {_continued(column.about.rstrip('.'))}" for column in shown if column.unit

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ctxbench.counters import COUNTERS
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
-from ctxbench.report.columns import FIXED, IDENTITY, columns, counter, summary
+from ctxbench.report.columns import FIXED, IDENTITY, columns, summary
+from ctxbench.report.counter_columns import counter
 from ctxbench.report.several import of_runs
 from ctxbench.subject.bind import is_built_in
 from ctxbench.subject.case import Case
@@ -26,6 +27,7 @@ SHORT = {
     "flops": "gflops",
     "memory": "mem_alloc_mib",
     "latency": "lat_median_ms",
+    "throughput": "throughput_img_per_s",
     "form": "implementation",
 }
 """Short words for the usual columns; all others go by their names in ``summary.csv``."""

@@ -24,6 +24,9 @@ Size = int | tuple[int, int]
 Options: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
 
+ALL = "all"
+"""The word for every registered module."""
+
 
 def cases(
     modules: Modules = (),
@@ -53,8 +56,9 @@ def cases(
 
     A module is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every
     module, ``{"reconet.rank": 32}`` for one, a class by its bare name); several mappings are an axis. With
-    ``preset`` it is built as that preset has it, changed likewise. No modules are all of the preset's, by
-    default of the first preset. ``implementations`` are by default the fast form, or the only one there is;
+    ``preset`` it is built as that preset has it, changed likewise. ``"all"`` stands for every registered
+    module, or every one of the preset. No modules are all of the preset's, by default of the first preset.
+    ``implementations`` are by default the fast form, or the only one there is;
     where several are asked for, a module that has one form is there in that one. How a block that is not
     built in is built and called is found out by trial at the first size, and said in each case's
     ``binding``; ``inputs`` and ``output`` say how it is called (:mod:`ctxbench.subject.interface`).
@@ -102,11 +106,14 @@ def cases(
             )
             validate(case)
             spelled_out.setdefault(case.id, case)
-    return _kept(list(spelled_out.values()), where)
+    return kept(list(spelled_out.values()), where)
 
 
-def _kept(grid: list[Case], where: str) -> list[Case]:
-    """The cells of a grid for which a condition holds; all where there is none."""
+def kept(grid: list[Case], where: str) -> list[Case]:
+    """The cells of a grid for which a condition holds; all where there is none.
+
+    Raises UserError where it cannot be read, or leaves out all.
+    """
     if not where:
         return grid
     holds = axes.condition(where, dict.fromkeys(name for case in grid for name in case.options))
@@ -162,6 +169,8 @@ class _Wanted(NamedTuple):
 
 def _wanted(modules: Modules, of_preset: str | None) -> list[_Wanted]:
     names = [_name(module) for module in ([modules] if isinstance(modules, (str, type)) else modules)]
+    every = [row.module for row in preset(of_preset).rows] if of_preset else registry.names()
+    names = [name for given in names for name in (every if given == ALL else [given])]
     chosen: Preset | None = preset(of_preset) if of_preset else None if names else default()
     if chosen is None:
         return [_Wanted(name, None) for name in names]
@@ -177,7 +186,7 @@ def _rule_options(name: str, channels: int, options: Mapping[str, Any]) -> Mappi
 
 def _name(module: str | type[nn.Module]) -> str:
     if isinstance(module, str):
-        return module
+        return registry.named(module)
     if isinstance(module, type):
         return registry.place(module)
     raise UserError(
@@ -190,7 +199,7 @@ def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, di
     shares: dict[str, dict[str, Any]] = {name: {} for name in names}
     for key, value in options.items():
         owner, _, bare = key.rpartition(".")
-        owners = [name for name in names if not owner or owner in _names_of(name)]
+        owners = [n for n in names if not owner or {owner, registry.named(owner)} & _names_of(n)]
         if not owners:
             raise UserError(f"the option {key} is for {owner!r}, which is not among {', '.join(names)}")
         for name in owners:

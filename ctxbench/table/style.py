@@ -1,6 +1,8 @@
 """How figures look: a colour for each module, readable type, and whole files or none."""
 
+import re
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal
@@ -46,6 +48,20 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ctxbench",
 }
 
+COLUMN_IN = 3.3
+"""Inches of a column of a two-column paper; a figure as wide is readable there, and large on a slide."""
+SMALL: dict[Any, Any] = STYLE | {
+    "font.size": 7,
+    "figure.titlesize": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+}
+"""Of figures that are as wide as such columns."""
+
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure, sized in inches, whose layout keeps every label inside."""
@@ -64,6 +80,13 @@ def pale(colour: str) -> tuple[float, float, float]:
     return r, g, b
 
 
+def ink_on(colour: str | tuple[float, float, float, float]) -> str:
+    """Black or white, whichever is read better on a colour (by its relative luminance, as WCAG has it)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "black" if luminance > 0.179 else "white"
+
+
 def marker(module: str) -> str:
     """A module's marker, so that no reader depends on colour."""
     return MARKERS[list(PALETTE).index(module) % len(MARKERS)] if module in PALETTE else "h"
@@ -79,10 +102,10 @@ def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def break_titles(figure: Figure) -> None:
+def break_titles(figure: Figure, style: dict[Any, Any] = STYLE) -> None:
     """Break what stands over the figure, and over its axes, into lines that are no wider than it has room."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    with rc_context(STYLE):
+    with rc_context(style):
         figure.draw_without_rendering()  # how wide the axes are follows from all that stands beside them
     rooms = [(text, 0.96 * figure.bbox.width) for text in figure.texts]
     rooms += [(axes.title, 1.05 * axes.get_window_extent(renderer).width) for axes in figure.axes]
@@ -94,6 +117,11 @@ def break_titles(figure: Figure) -> None:
             text.set_text("\n".join(part for line in lines for part in _broken(line, characters)))
 
 
+def lines_in(title: str, width: float) -> float:
+    """How many inches high a title over a figure of small text is, broken to the figure's width."""
+    return 0.13 * ceil(len(title) / (14 * width))
+
+
 def _broken(line: str, characters: int) -> list[str]:
     """A line in lines: broken after a dot between two of its parts where that will do, else between words."""
     bound = "\N{NO-BREAK SPACE}· ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in line.split(" · "))
@@ -101,13 +129,20 @@ def _broken(line: str, characters: int) -> list[str]:
     return [part.replace("\N{NO-BREAK SPACE}", " ") for part in wrap(bound if fits else line, characters)]
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG (150 dpi) and SVG, each whole or not at all."""
-    break_titles(figure)
+def stem(name: str, label: str) -> str:
+    """The name of a figure's file: what it is, and of which of several."""
+    slug = re.sub(r"\W+", "-", label).strip("-")
+    return f"{name}-{slug}" if slug else name
+
+
+def save(figure: Figure, path: Path, style: dict[Any, Any] = STYLE) -> list[Path]:
+    """Write a figure as PNG and SVG, beside ``path``, each whole or not at all; small text at 200 dpi."""
+    break_titles(figure, style)
     paths = []
     for kind in ("png", "svg"):
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with written_whole(path) as new, rc_context(STYLE):  # text is drawn, and so styled, only now
-            figure.savefig(new, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        paths.append(path)
+        written = path.with_name(f"{path.name}.{kind}")
+        dated = {"Date": None} if kind == "svg" else None
+        with written_whole(written) as new, rc_context(style):  # text is drawn, and so styled, only now
+            figure.savefig(new, format=kind, dpi=200 if style is SMALL else 150, metadata=dated)
+        paths.append(written)
     return paths

@@ -60,6 +60,7 @@ def test_profile_and_what_reads_its_run_go_without_torch(folder: Path) -> None:
     assert (folder / "run" / "table.md").exists()
     assert run(folder, "report", "run") == "0 False"
     assert run(folder, "compare", "run", "run") == "0 False"
+    assert run(folder, "choose", "run", "--best", "memory") == "0 False"
     assert run(folder, "profile", "--resume", "run") == "0 False"
 
 

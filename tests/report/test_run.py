@@ -25,7 +25,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_it_writes_tables_and_figures_and_leaves_nothing_half_written(sweep: list[Path]) -> None:
     folder = sweep[0].parent
-    stems = ["bars-input-1-512-32-32", "bars-input-1-512-64-64", "scaling", "roofline"]
+    stems = ["bars-input-1-512-32-32", "bars-input-1-512-64-64", "scaling", "roofline", "ranks-size"]
     pictures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
     texts = {"summary.csv", "table.md", "table.tex", "ctxbench.bib", "table.svg", "report.html"}
     assert {path.name for path in sweep} == texts | pictures

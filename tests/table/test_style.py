@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import MODULES, record, records
 
-from ctxbench.report.plots import bars, roofline, scaling
+from ctxbench.report.figures.plots import bars, roofline, scaling
 from ctxbench.report.sweep_sheet import Sweep, sweep_figure
 from ctxbench.table.style import canvas, save
 

@@ -15,7 +15,7 @@ from ctxbench.paper.ablation.settings import BACKBONES, Study
 from ctxbench.paper.comparison import NOT_MEASURED
 from ctxbench.paper.provenance import trained
 from ctxbench.paper.sheet import Sheet
-from ctxbench.report.plots import GREY
+from ctxbench.report.figures.plots import GREY
 from ctxbench.study.rows import Result
 from ctxbench.study.significance import LEVEL, power_in_words
 from ctxbench.study.trial import words

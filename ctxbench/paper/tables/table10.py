@@ -30,7 +30,7 @@ from ctxbench.paper.printed.table10 import table10 as printed_rows
 from ctxbench.paper.provenance import origin
 from ctxbench.paper.sheet import Sheet
 from ctxbench.report.columns import LATENCY_CI, status
-from ctxbench.report.plots import bars
+from ctxbench.report.figures.plots import bars
 from ctxbench.subject import bind, registry
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case, validate

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ctxbench.audit.matching import Candidate
+from ctxbench.audit.candidates import Candidate
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.increments import (
     GIGA,
@@ -25,7 +25,7 @@ from ctxbench.paper.own_runs import OwnRun, Placed, for_table
 from ctxbench.paper.printed import plain_name, rows
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns
-from ctxbench.report.plots import GREY
+from ctxbench.report.figures.plots import GREY
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.style import PALETTE, STYLE, canvas
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic import MODULES, record, records, rounds
 
-from ctxbench.report.plots import bars, exponent, roofline, scaling
+from ctxbench.report.figures.plots import bars, exponent, roofline, scaling
 from ctxbench.table.style import PALETTE, colours
 
 

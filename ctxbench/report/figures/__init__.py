@@ -1,0 +1,1 @@
+"""What is drawn of records: a file for each kind of figure."""
