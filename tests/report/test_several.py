@@ -57,6 +57,14 @@ def test_every_record_is_a_row_and_equal_cases_are_two_side_by_side(merged: Merg
     assert named == ["EMAUnit, A", "EMAUnit, A", "AFNB, A", "AFNB, B", "RCCA, B"]
 
 
+def test_equal_cases_of_one_machine_are_told_apart_too(places: list[Path], tmp_path: Path) -> None:
+    again = write_run(tmp_path / "again", [small("emau", factor=1.5), small("rcca")])
+    found = load_report([places[0], again], tmp_path / "both").grids()[0]
+    assert [row[0].text for group in found.groups for row in group.rows] == [
+        "EMAUnit, A", "EMAUnit, A", "EMAUnit, B", "AFNB, A", "RCCA, B",
+    ]  # fmt: skip
+
+
 def test_the_runs_and_their_machines_are_said(merged: Merged, places: list[Path]) -> None:
     begun = [read_run(place).plan.created_at for place in places]
     assert merged.grids()[0].notes[-3:] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,12 +21,17 @@ BY_ITSELF = "default"
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     RUN: (),
     MODULE: ("module", "options", "implementation", "binding"),
-    SIZE: ("height", "width"),
-    "channels": ("channels", "options"),  # which a preset chooses by the channels
+    SIZE: ("height", "width", "binding"),
+    "height": ("height", "binding"),
+    "width": ("width", "binding"),
+    "batch": ("batch", "binding"),
+    "channels": ("channels", "options", "binding"),  # a preset chooses options by the channels
     "memory_format": ("layout",),
     "form": ("implementation",),
 }
-"""The fields of a case that go with an axis, where they are not one of its name."""
+"""The fields of a case that go with an axis, where they are not one of its name.
+
+A binding is found out at a shape: it may follow it."""
 _SHOWN = 6
 """Values of an axis that an error names."""
 
@@ -97,7 +103,7 @@ class Axis:
 
     def _full(self, text: str) -> str:
         """A text as values are spelled: a size is a square where it can be, a dtype in full."""
-        text = text.strip().lower()
+        text = _plain(text)
         if self.name == SIZE:
             size = axes.size_of("--baseline", text)
             return self.word(size[0] if isinstance(size, tuple) and size[0] == size[1] else size)
@@ -106,14 +112,19 @@ class Axis:
     def _spelled(self, value: Any) -> set[str]:
         """What a value may be called, in small letters."""
         names = {self.word(value), *([value, resolve.label(value)] if self.name == MODULE else [])}
-        return {name.lower() for name in names}
+        return set(map(_plain, names))
+
+
+def _plain(text: str) -> str:
+    """A text in small letters and without spaces, as ``(2, 2)`` may be typed."""
+    return "".join(text.lower().split())
 
 
 def axis_of(name: str, records: Sequence[Record]) -> Axis:
     """The axis of that name. Raises UserError where there is none, or these records are all at one place."""
     options = dict.fromkeys(option for record in records for option in record.case.options)
     known = [*axes.AXES, *(option for option in options if option not in axes.AXES)]
-    name = name.strip().replace("-", "_")
+    name = re.sub(r"[-\s]", "_", name.strip())
     if name not in known:
         near = get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}? There are " if near else "there are "

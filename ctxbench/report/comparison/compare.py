@@ -9,7 +9,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.report.comparison.axis import MODULE, RUN, Axis, axis_of
-from ctxbench.report.comparison.difference import THRESHOLD, Difference, difference, is_timed
+from ctxbench.report.comparison.difference import THRESHOLD, Difference, difference, obstacle
 from ctxbench.report.comparison.pairs import Pair, pairs
 from ctxbench.report.comparison.sheet import Comparison
 from ctxbench.report.several import Source, environment_differences, read_runs
@@ -65,7 +65,7 @@ def _judged(
     axis: Axis, found: Sequence[Pair], threshold: float, between_runs: dict[str, float]
 ) -> list[Difference]:
     """Every pair's difference, their intervals holding together."""
-    comparisons = sum(is_timed(pair.a) and is_timed(pair.b) for pair in found)
+    comparisons = sum(obstacle(pair.a, pair.b) is None for pair in found)
     judged = []
     for pair in found:
         devices = (pair.a.case.device, pair.b.case.device)

@@ -47,9 +47,20 @@ class Difference:
         return max(self.ratio / self.lo, self.hi / self.ratio) - 1
 
 
-def is_timed(record: Record) -> bool:
-    """Whether it has the rounds that a ratio needs."""
-    return record.latency.rounds >= stats.MIN_ROUNDS
+def obstacle(a: Record, b: Record, called: tuple[str, str] = ("A", "B")) -> tuple[str, str] | None:
+    """Why there is no ratio of two records, as a verdict and a reason; None where there is one."""
+    # A case that B merely did not come to is no failure of the code.
+    if a.status == "ok" and b.status not in ("ok", "interrupted"):
+        return FAILED, f"{b.status} in {called[1]}: {b.reason}"
+    for which, record in zip(called, (a, b), strict=True):
+        if record.latency.rounds < stats.MIN_ROUNDS:
+            why = (
+                record.reason
+                or record.reasons.get("rounds_ms")
+                or f"fewer than {stats.MIN_ROUNDS} rounds of samples"
+            )
+            return NOT_MEASURED, f"{which}: {why}"
+    return None
 
 
 def difference(
@@ -66,17 +77,8 @@ def difference(
     ``between_runs`` is as in :func:`ctxbench.measure.stats.widened`, ``comparisons`` as in
     :func:`ctxbench.measure.stats.simultaneous`; ``called`` is what a reason calls the two.
     """
-    # A case that B merely did not come to is no failure of the code.
-    if a.status == "ok" and b.status not in ("ok", "interrupted"):
-        return Difference(a, b, FAILED, reason=f"{b.status} in {called[1]}: {b.reason}")
-    for which, record in zip(called, (a, b), strict=True):
-        if not is_timed(record):
-            why = (
-                record.reason
-                or record.reasons.get("rounds_ms")
-                or f"fewer than {stats.MIN_ROUNDS} rounds of samples"
-            )
-            return Difference(a, b, NOT_MEASURED, reason=f"{which}: {why}")
+    if (found := obstacle(a, b, called)) is not None:
+        return Difference(a, b, found[0], reason=found[1])
     alone = stats.widened(*stats.ratio(a.rounds_ms, b.rounds_ms), between_runs)
     fewest = min(a.latency.rounds, b.latency.rounds)
     ratio, lo, hi = stats.simultaneous(*alone, fewest, comparisons)

@@ -13,6 +13,9 @@ from ctxbench.report.several import other_machine
 from ctxbench.subject.expression import shown
 from ctxbench.subject.registry import SINGLE
 
+OTHER_MACHINE = "another machine"
+"""How a pair of several machines is marked."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -87,5 +90,5 @@ def _differences(axis: Axis, a: Record, b: Record) -> list[str]:
         said += [runs] if axis.name != RUN else []
         if a.case.device == b.case.device and (machines := other_machine(a, b)):
             facts = ", ".join(f"{name} {own} over {theirs}" for name, (theirs, own) in machines.items())
-            said.append(f"another machine: {facts}")
+            said.append(f"{OTHER_MACHINE}: {facts}")
     return said

@@ -13,6 +13,7 @@ from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY
 from ctxbench.report.comparison.axis import MODULE, RUN, Axis
 from ctxbench.report.comparison.difference import FAILED, Difference
+from ctxbench.report.comparison.pairs import OTHER_MACHINE
 from ctxbench.report.layout import names
 from ctxbench.report.several import Source, in_words
 from ctxbench.report.view import common, conditions, grouped
@@ -126,9 +127,9 @@ class Comparison(Result):
         ]
         what = f"Latency {self._what}, threshold {100 * self.threshold:g} %"
         grid = lay_out(" · ".join([what, *common(records, self._conditions)]), self._columns(), groups)
-        if any("another machine" in difference.reason for difference in self.differences):
+        if any(OTHER_MACHINE in difference.reason for difference in self.differences):
             grid.preface = (
-                "Several machines: where a footnote says another machine, ratio and verdict are of machine, "
+                f"Several machines: where a footnote says {OTHER_MACHINE}, ratio and verdict are of machine, "
                 "software and code together."
             )
         grid.notes += [f"{source.said}." for source in self.sources if len(self.sources) > 1]
@@ -185,7 +186,7 @@ class Comparison(Result):
             return [f"Only in {word}: {_in_words(case)}." for word, case in alone]
 
         def names_of(records: Sequence[Record]) -> str:
-            return ", ".join(
+            return "; ".join(
                 dict.fromkeys(self._names(records, with_form="implementation" not in self.axis.fields))
             )
 
@@ -242,7 +243,7 @@ class Comparison(Result):
             *(_of_case(each.name) for each in IDENTITY if each.name not in ("module", "implementation")),
             raw("by", lambda d: self.axis.name, "text"),
             raw("baseline", lambda d: self.baseline, "text"),
-            Column("value", self.axis.name, self._value, kind="text", in_grid=not is_said),
+            Column("value", self._axis, self._value, kind="text", in_grid=not is_said),
             raw("baseline_run", lambda d: _folder(d.a), "text"),
             raw("run", lambda d: _folder(d.b), "text"),
             Column("a_median_ms", "median", lambda d: d.a.latency.median_ms, over, "ms", rank=2),

@@ -19,6 +19,7 @@ from ctxbench.report.comparison.compare import compare_runs
 from ctxbench.report.comparison.pairs import pairs
 from ctxbench.report.comparison.sheet import Comparison
 from ctxbench.subject.axes import AXES
+from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 
 ROUNDS = stats.MIN_ROUNDS
@@ -66,10 +67,14 @@ def test_along_an_axis_what_is_equal_in_all_else_is_compared_over_its_first_valu
 
 
 def test_the_intervals_hold_together_and_say_at_which_level(grid: Path, tmp_path: Path) -> None:
-    lost = timed("rcca", runtime="compile")
-    more = [timed("rcca"), replace(lost, rounds_ms=lost.rounds_ms[:2])]
+    lost, broken = timed("rcca", runtime="compile"), timed("apcnet", runtime="compile")
+    more = [
+        timed("rcca"), replace(lost, rounds_ms=lost.rounds_ms[:2]),
+        timed("apcnet"), replace(broken, status="crashed", reason="signal 11"),
+    ]  # fmt: skip
     found = compare_runs(grid, write_run(tmp_path / "run", more), by="runtime")
-    assert [d.verdict for d in found.differences] == ["FASTER"] * 4 + ["NOT MEASURED"]
+    assert [d.verdict for d in found.differences] == ["FASTER"] * 4 + ["NOT MEASURED", "FAILED"]
+    assert found.differences[-1].reason == "crashed in compile: signal 11"
     for difference in found.differences[:4]:  # what was not measured is no comparison
         alone = stats.ratio(difference.a.rounds_ms, difference.b.rounds_ms)
         together = stats.simultaneous(*alone, ROUNDS, 4)
@@ -129,6 +134,18 @@ def test_what_a_pair_differs_in_beside_the_axis_is_named(tmp_path: Path) -> None
     assert [d.reason for d in over.differences] == ["over EMAUnit with bases=64"]
 
 
+def test_what_was_found_out_at_a_shape_keeps_no_sizes_apart(tmp_path: Path) -> None:
+    rows = [
+        timed(
+            "emau", module="/a.py:Block", options={}, height=side, width=side, binding=Binding({"dim": side})
+        )
+        for side in (8, 16)
+    ]
+    run = write_run(tmp_path / "run", [*rows, timed("afnb")])
+    assert len(compare_runs(run, by="size").differences) == 1
+    assert len(compare_runs(run, by="height").differences) == 0
+
+
 def test_an_option_is_an_axis_and_modules_without_it_are_said(tmp_path: Path) -> None:
     rows = [
         *(timed("emau", bases / 8, options={"bases": bases, "iterations": 3}) for bases in (8, 16, 32)),
@@ -141,6 +158,16 @@ def test_an_option_is_an_axis_and_modules_without_it_are_said(tmp_path: Path) ->
     assert "Latency by bases over bases 16" in words(found)
     assert "Without bases: AFNB" in words(found)
     assert "iterations" not in str(found)
+
+
+def test_a_value_may_be_typed_without_its_spaces(tmp_path: Path) -> None:
+    rows = [timed("emau", options={"pools": pools}) for pools in ((1, 2), (3, 6))]
+    run = write_run(tmp_path / "run", rows)
+    for baseline in ("(3, 6)", "(3,6)", (3, 6)):
+        found = compare_runs(run, by="pools", baseline=baseline)
+        assert list(found.to_frame()["value"]) == ["(1, 2)"]
+    with pytest.raises(UserError, match="memory_format is contiguous in every case"):
+        compare_runs(run, by="memory format")
 
 
 def test_sizes_are_named_as_they_are_typed(tmp_path: Path) -> None:
