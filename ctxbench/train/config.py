@@ -266,7 +266,8 @@ def _typed(values: Mapping[str, Any]) -> TrainConfig:
             raise UserError(
                 f"training: context_options.{key} is {value!r:.40}, which config.toml cannot hold"
             )
-    return config
+    # an alias of a module would make two runs of the same training
+    return config if config.context is None else replace(config, context=registry.named(config.context))
 
 
 def wanted(name: str) -> str:

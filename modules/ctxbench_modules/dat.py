@@ -193,10 +193,10 @@ class DeformableAttention(nn.Module):
 
 def _grid(height: int, width: int, like: Tensor, *, half_cell: bool) -> Tensor:
     """The columns and rows of a map's positions, from −1 to 1: (H·W, 2)."""
+    first = 0.5 if half_cell else 0.0
     rows, columns = (
-        (torch.arange(side, device=like.device, dtype=like.dtype) + half_cell / 2) * (2 / max(1, side - 1))
-        - 1
-        if side > 1 or half_cell
+        (torch.arange(side, device=like.device, dtype=like.dtype) + first) * (2 / (side - 1)) - 1
+        if side > 1
         else like.new_zeros(1)
         for side in (height, width)
     )

@@ -31,7 +31,7 @@ FIELDS = (
     "block", "published_macs", "fast_macs", "published_ms", "fast_ms", "ratio", "low", "high",
     "published_peak", "fast_peak", "machine",
 )  # fmt: skip
-BUDGET_S, LEAST_PAIRS, MOST_PAIRS = 4.0, 7, 200
+BUDGET_S, LEAST_PAIRS, MOST_PAIRS = 4.0, 5, 200
 VARIANTS = {
     "polarized, sequential": ("polarized", {"layout": "sequential"}),
     "efficient, 8 heads": ("efficient", {"heads": 8}),

@@ -43,6 +43,14 @@ def test_later_layers_take_precedence() -> None:
     assert (config.lr, config.crop, config.epochs) == (0.2, 257, presets()["sift_flow"].settings["epochs"])
 
 
+def test_an_alias_of_a_context_module_is_no_other_training() -> None:
+    config = configure({"context": "CrissCrossAttention"})
+    assert config == configure({"context": "rcca"})
+    assert config.context == "rcca"
+    with pytest.raises(UserError, match="'danet' is more than one module: name pam or cam"):
+        configure({"context": "danet"})
+
+
 def test_another_data_sets_preset_leaves_the_data_set() -> None:
     config = configured({"dataset": "folder"}, preset="ade20k")
     assert (config.dataset, config.lr) == ("folder", 0.01)
