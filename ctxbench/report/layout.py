@@ -7,6 +7,7 @@ from ctxbench.measure import stats
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import (
     BACKWARD_MACS,
+    ENERGY,
     FLOPS,
     GRAPH_BREAKS,
     IMPLEMENTATION,
@@ -23,10 +24,9 @@ from ctxbench.report.columns import (
     at_least,
     compiled,
     extra,
-    missed,
     status,
 )
-from ctxbench.report.counter_columns import counters
+from ctxbench.report.counter_columns import counters, missed
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
 from ctxbench.subject.bind import is_built_in
@@ -135,7 +135,8 @@ def _machine(records: Sequence[Record]) -> list[str]:
 def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
     train = [BACKWARD_MACS] if _has_train(records) else []
     counts = [PUBLISHED_MACS, MACS, *counters(records), *train, FLOPS, PARAMS]
-    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *compiled(records), *extra(records).columns]
+    energy = [ENERGY] if any(record.spent_mj is not None for record in records) else []
+    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *energy, *compiled(records), *extra(records).columns]
 
 
 def _columns(records: Sequence[Record]) -> list[Column[Record]]:
