@@ -273,9 +273,9 @@ def choose(
     """Choose among the rows of runs: what fits a budget, what does not and by how much, what is best.
 
     ``max`` and ``min`` are budgets such as "latency=20ms", "memory=64MiB" and "throughput=50/s", of latency,
-    throughput, memory (the allocator's measured peak), process (growth of the process), macs, flops and
-    params; ``best`` is one of these, by which the rows that fit are put in order. ``where`` keeps a part of
-    the rows, as in :func:`profile`. Rows that do other work (another shape or mode) are chosen from apart;
+    throughput, memory (the allocator's measured peak), process (growth of the process), macs, flops, params
+    and energy; ``best`` is one of these, by which the rows that fit are put in order. ``where`` keeps a part
+    of the rows, as in :func:`profile`. Rows that do other work (another shape or mode) are chosen from apart;
     batches are compared where throughput is asked for. What was measured is judged by the 95 % interval of
     its median. ``out`` is a folder for the table and a figure of the fronts, latency against memory and MACs.
 

@@ -22,7 +22,7 @@ def choose(
             "--max",
             metavar="QUANTITY=VALUE",
             help="A budget: latency=20ms, memory=64MiB (measured peak), process=1GB, macs=1.5G, flops=3G, "
-            "params=2M; repeatable, comma lists.",
+            "params=2M, energy=5mJ; repeatable, comma lists.",
         ),
     ] = None,
     least: Annotated[
@@ -33,8 +33,8 @@ def choose(
         str,
         typer.Option(
             metavar="QUANTITY",
-            help="What is best of what fits: the least latency, memory, process, macs, flops or params, or "
-            "the most throughput.",
+            help="What is best of what fits: the least latency, memory, process, macs, flops, params or "
+            "energy, or the most throughput.",
         ),
     ] = "latency",
     where: Where = "",

@@ -198,9 +198,9 @@ class RunFolder:
         """Keep fields of a case that is not finished."""
         self._enter(Entry(case.id, fields=dict(fields)))
 
-    def add_round(self, case: Case, round_ms: list[float]) -> None:
-        """Keep one round of samples of a case that is not finished."""
-        self._enter(Entry(case.id, round_ms=round_ms))
+    def add_round(self, case: Case, round_ms: list[float], fields: Mapping[str, Any] | None = None) -> None:
+        """Keep one round of samples of a case that is not finished, and fields that it changes."""
+        self._enter(Entry(case.id, dict(fields or {}), round_ms))
 
     def finish(self, case: Case, status: str = "ok", reason: str = "") -> None:
         """Append the case's record."""

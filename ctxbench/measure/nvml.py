@@ -1,4 +1,4 @@
-"""What only NVIDIA's management library knows: driver, clocks, throttling. ``nvidia-ml-py`` is optional."""
+"""What only NVIDIA's management library knows: driver, clocks, energy. ``nvidia-ml-py`` is optional."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +47,12 @@ def memory(device: str) -> dict[str, int]:
     with _device(device) as (nvml, handle):
         found = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
         return {"in all": found.total, "kept by the driver": found.reserved, "taken": found.used}
+
+
+def energy_mj(device: str) -> int:
+    """Millijoules that the whole device took since its driver was loaded. Raises NvmlError."""
+    with _device(device) as (nvml, handle):
+        return int(nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
 
 
 def is_throttled(device: str) -> bool:

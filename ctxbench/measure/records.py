@@ -91,6 +91,12 @@ class Record:
     """Calls made before the first sample."""
     cache: str = ""
     """State of the caches before each sample: ``warm`` or ``cold L2``."""
+    spent_mj: float | None = None
+    """Millijoules counted in the rounds, whose calls are ``spent_calls``, by ``energy_source``."""
+    spent_calls: int = 0
+    """The calls of the rounds that were counted, those included that are not among the samples."""
+    energy_source: str = ""
+    """What counted: which counter, and of what."""
     throttled: bool = False
     """The device reported clock throttling while samples were taken."""
     warnings: list[str] = field(default_factory=list)

@@ -195,13 +195,21 @@ class _Session:
                 answer = self._ask(running, "sample", round_s)
                 if answer is None:
                     continue
-                round_ms, throttled = answer
-                self._folder.add_round(running.case, round_ms)
+                round_ms, throttled, spent = answer
+                self._folder.add_round(running.case, round_ms, self._with_spent(running.case, spent))
                 if throttled:
                     self._folder.note(running.case, {"throttled": True})
                 if self._is_timed(running.case):
                     self._finish(running, "ok", "")
             active = [running for running in active if running.case.id not in self._folder.done]
+
+    def _with_spent(self, case: Case, spent: tuple[float, int] | None) -> dict[str, Any]:
+        """What a case's rounds have taken with this one; nothing where it was not counted."""
+        if spent is None:
+            return {}
+        fields = self._folder.open[case.id].fields
+        before, (mj, calls) = (fields.get("spent_mj") or 0.0, fields.get("spent_calls", 0)), spent
+        return {"spent_mj": before[0] + mj, "spent_calls": before[1] + calls}
 
     def _share_timed(self, case: Case) -> float:
         rounds_ms = self._folder.open[case.id].rounds_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctxbench import shelf
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
-from ctxbench.report.counter_columns import counters
+from ctxbench.report.counter_columns import counters, missed
 from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
@@ -93,11 +93,6 @@ def _latency(name: str, part: str, statistic: str, about: str) -> Column[Record]
 
 def _of_latency(statistic: str) -> Callable[[Record], Any]:
     return lambda record: getattr(record.latency, statistic) if record.latency.n else None
-
-
-def _images_per_second(record: Record) -> float | None:
-    median_ms = record.latency.median_ms
-    return 1000 * record.case.batch / median_ms if median_ms else None
 
 
 IMPLEMENTATION = _of_case(
@@ -196,9 +191,17 @@ LATENCY_CI: Column[Record] = Column(
     digits=2, scale=100, why=partial(why_empty, "rounds_ms"), rank=4,
 )  # fmt: skip
 THROUGHPUT: Column[Record] = Column(
-    "throughput_img_per_s", "throughput", _images_per_second, "", "img/s",
+    "throughput_img_per_s", "throughput",
+    lambda record: 1000 * record.case.batch / ms if (ms := record.latency.median_ms) else None, "", "img/s",
     "Inputs of the batch a second: the batch size over the median latency of one call.",
     why=partial(why_empty, "rounds_ms"), mark=MEDIAN.mark,
+)  # fmt: skip
+ENERGY: Column[Record] = Column(
+    "energy_mj", "energy",
+    lambda record: record.spent_mj / record.spent_calls if record.spent_mj is not None else None, "", "mJ",
+    "Millijoules of one call: what the CPU's packages (RAPL) or the whole GPU (NVML) took over the rounds of "
+    "samples, idle power and other processes included, over their calls.",
+    digits=3, why=partial(why_empty, "spent_mj"), rank=13,
 )  # fmt: skip
 INTENSITY: Column[Record] = Column(
     "intensity_flop_per_byte", "intensity",
@@ -239,7 +242,7 @@ PROVENANCE: tuple[Column[Record], ...] = (
 FIXED: dict[str, Column[Record]] = {
     column.name: column
     for column in (
-        *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, INTENSITY, *COMPILED, *PROVENANCE
+        *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, ENERGY, INTENSITY, *COMPILED, *PROVENANCE
     )
 }  # fmt: skip
 """Every column that does not depend on the records, by name."""
@@ -249,6 +252,12 @@ def compiled(records: Iterable[Record]) -> tuple[Column[Record], ...]:
     """Of cases that a runtime has made ready, where there are any; graph breaks are torch.compile's."""
     runtimes = {record.case.runtime for record in records} - {"eager"}
     return tuple(c for c in COMPILED if runtimes and (c.name != "graph_breaks" or "compile" in runtimes))
+
+
+def metered(records: Iterable[Record]) -> tuple[Column[Record], ...]:
+    """Of cases whose energy was counted, or whose records say why it was not."""
+    known = any(record.spent_mj is not None or "spent_mj" in record.reasons for record in records)
+    return (ENERGY,) if known else ()
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:
@@ -263,13 +272,8 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
 
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """The columns of ``summary.csv`` for these records, in order."""
-    own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *compiled(records), *counters(records)]
-    return [*own, *extra(records).columns, *of_runs(records), *PROVENANCE]
-
-
-def missed(calls: Mapping[str, int]) -> str:
-    """Operations with how often each ran, as text: ``aten::mul ×64, aten::softmax``."""
-    return ", ".join(op if n == 1 else f"{op} ×{n}" for op, n in calls.items())
+    own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *metered(records), *compiled(records)]
+    return [*own, *counters(records), *extra(records).columns, *of_runs(records), *PROVENANCE]
 
 
 def reason(record: Record) -> str:
@@ -278,7 +282,7 @@ def reason(record: Record) -> str:
     # Columns that are empty for the same reason are named together, and not at all where that reason is the
     # record's own, which stands first.
     empty: dict[str, list[str]] = {}
-    for column in [*COST, *MEMORY, MEDIAN, *counters([record])]:
+    for column in [*COST, *MEMORY, MEDIAN, *metered([record]), *counters([record])]:
         if column.value(record) is None and column.why and (why := column.why(record)) != record.reason:
             empty.setdefault(why, []).append(column.name)
     parts += [f"{', '.join(names)}: {why}" for why, names in empty.items()]

@@ -13,8 +13,8 @@ from ctxbench.report.columns import (
     PREDICTED,
     SIMULATED,
     TRACED_OTHERWISE,
-    missed,
 )
+from ctxbench.report.counter_columns import missed
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result

@@ -1,8 +1,8 @@
-"""Other counters' columns: what each says of the same case."""
+"""Other counters' columns: what each says of the same case, and what a count misses in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from ctxbench.counters import LEAF_RULE
@@ -32,3 +32,8 @@ def counter(name: str) -> Column[Record]:
 def _gmacs(counter: str, record: Record) -> float | None:
     value: float | None = record.counters.get(counter, {}).get("gmacs")
     return value
+
+
+def missed(calls: Mapping[str, int]) -> str:
+    """Operations with how often each ran, as text: ``aten::mul ×64, aten::softmax``."""
+    return ", ".join(op if n == 1 else f"{op} ×{n}" for op, n in calls.items())

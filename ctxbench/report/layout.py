@@ -9,6 +9,7 @@ from ctxbench.report.columns import (
     BACKWARD_MACS,
     DECOMPOSED,
     ELSEWHERE,
+    ENERGY,
     FLOPS,
     GRAPH_BREAKS,
     IMPLEMENTATION,
@@ -25,10 +26,9 @@ from ctxbench.report.columns import (
     at_least,
     compiled,
     extra,
-    missed,
     status,
 )
-from ctxbench.report.counter_columns import counters
+from ctxbench.report.counter_columns import counters, missed
 from ctxbench.report.several import are_apart, machine_of
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
@@ -143,7 +143,8 @@ def _machine(records: Sequence[Record]) -> list[str]:
 def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
     train = [BACKWARD_MACS] if _has_train(records) else []
     counts = [PUBLISHED_MACS, MACS, *counters(records), *train, FLOPS, PARAMS]
-    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *compiled(records), *extra(records).columns]
+    energy = [ENERGY] if any(record.spent_mj is not None for record in records) else []
+    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *energy, *compiled(records), *extra(records).columns]
 
 
 def _columns(records: Sequence[Record]) -> list[Column[Record]]:

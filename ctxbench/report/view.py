@@ -28,6 +28,7 @@ SHORT = {
     "memory": "mem_alloc_mib",
     "latency": "lat_median_ms",
     "throughput": "throughput_img_per_s",
+    "energy": "energy_mj",
     "form": "implementation",
 }
 """Short words for the usual columns; all others go by their names in ``summary.csv``."""

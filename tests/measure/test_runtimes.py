@@ -216,7 +216,7 @@ def test_a_round_in_which_something_was_compiled_is_taken_again(monkeypatch: pyt
     measurement = Measurement(CASE)
     measurement._call, measurement._clock = None, latency.CpuClock()  # type: ignore[assignment]
     measurement._runtime = Compiling([1, 2, 2, 2])  # type: ignore[assignment]
-    assert measurement.sample(0.1) == ([1.0, 1.0], False)
+    assert measurement.sample(0.1) == ([1.0, 1.0], False, None)
     monkeypatch.setattr(latency, "sample", lambda *_: [900.0])
     measurement._runtime = Compiling(list(range(2 * TRIES)))  # type: ignore[assignment]
     with pytest.raises(UserError, match="compiled again in each of 3 rounds"):

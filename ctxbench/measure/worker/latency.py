@@ -9,6 +9,7 @@ import torch
 
 from ctxbench.measure import nvml
 from ctxbench.measure.worker.call import MeasuredCall
+from ctxbench.measure.worker.energy import Meter
 
 WINDOW = 5
 WARMUP_S = 1.0
@@ -89,24 +90,34 @@ def warm_up(clock: Clock, call: MeasuredCall, progress: Progress = _unwatched) -
 
 
 def sample(
-    clock: Clock, call: MeasuredCall, budget_s: float, expected_ms: float, progress: Progress = _unwatched
+    clock: Clock,
+    call: MeasuredCall,
+    budget_s: float,
+    expected_ms: float,
+    progress: Progress = _unwatched,
+    meter: Meter | None = None,
 ) -> list[float]:
     """Samples of one round, at least one, within ``budget_s`` and 100 samples, without garbage collection.
 
     Other cases ran since the last round, so a first call is not recorded, unless calls take so long
-    (``expected_ms``) that the caches' state at their start does not matter.
+    (``expected_ms``) that the caches' state at their start does not matter. A ``meter`` counts all calls.
     """
     deadline = time.perf_counter() + budget_s
     gc.collect()
     gc.disable()
     try:
-        if expected_ms < budget_s * 1000 / 8:
+        if meter is not None:
+            meter.start()
+        is_cold = expected_ms < budget_s * 1000 / 8
+        if is_cold:
             clock.time_ms(call)
             progress()
         times = [clock.time_ms(call)]
         while len(times) < ROUND_SAMPLES and time.perf_counter() < deadline:
             progress()
             times.append(clock.time_ms(call))
+        if meter is not None:
+            meter.stop(len(times) + is_cold)
     finally:
         gc.enable()
     return times

@@ -19,6 +19,7 @@ from ctxbench.measure.environment import ceilings, environment
 from ctxbench.measure.runtimes import Runtime, new_runtime, refusal
 from ctxbench.measure.worker import behaviour, latency, memory, outputs
 from ctxbench.measure.worker.call import MeasuredCall, build_call, check_same_shape, placed
+from ctxbench.measure.worker.energy import EnergyError, Meter, Spent
 from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
@@ -38,6 +39,7 @@ class Measurement:
         self._runtime: Runtime
         self._clock: latency.Clock
         self._expected_ms = 0.0
+        self._meter: Meter | None = None
 
     def survey(self, cases: tuple[Case, ...], counters: tuple[str, ...]) -> dict[str, Any]:
         """Look at the machine before a run starts: its plan's ``environments`` and ``ceilings``.
@@ -135,6 +137,7 @@ class Measurement:
         self._clock = latency.CudaClock(self._case.device) if cuda else latency.CpuClock()
         times = latency.warm_up(self._clock, call, self._progress)
         self._expected_ms = times[-1]
+        reasons |= self._metered()
         compilation = runtime.compilation()
         gc.collect()
         gc.freeze()  # what compiling leaves behind would be visited before each round, and fill the caches
@@ -150,18 +153,21 @@ class Measurement:
             "warmup": len(times),
             "cache": self._clock.cache,
             "runtime": runtime.versions(),
+            "energy_source": self._meter.source if self._meter else "",
             "warnings": warnings,
             "reasons": {**reasons, **held.get("reasons", {}), **self._throttle_reason()},
         }
 
-    def sample(self, budget_s: float) -> tuple[list[float], bool]:
-        """One round of samples in ms, and whether the device was throttled at its end.
+    def sample(self, budget_s: float) -> tuple[list[float], bool, Spent | None]:
+        """One round of samples in ms, whether the device was throttled at its end, and the energy it took.
 
         A round in which the module was compiled again is taken anew.
         """
         for _ in range(TRIES):
             before = self._runtime.compilation().times
-            times = latency.sample(self._clock, self._call, budget_s, self._expected_ms, self._progress)
+            times = latency.sample(
+                self._clock, self._call, budget_s, self._expected_ms, self._progress, self._meter
+            )
             self._runtime.rest()
             if self._runtime.compilation().times == before:
                 break
@@ -169,9 +175,18 @@ class Measurement:
             raise UserError(
                 f"compiled again in each of {TRIES} rounds, so that no sample is of the module alone"
             )
+        throttled, spent = False, self._meter.last if self._meter else None
         with contextlib.suppress(nvml.NvmlError):  # prepare has put the reason into the record
-            return times, self._clock.is_throttled()
-        return times, False
+            throttled = self._clock.is_throttled()
+        return times, throttled, spent
+
+    def _metered(self) -> dict[str, str]:
+        """Find the counter of the device's energy, or say why there is none."""
+        try:
+            self._meter = Meter(self._case.device)
+        except EnergyError as error:
+            return {"spent_mj": str(error)}
+        return {}
 
     def _other_threads(self, took: dict[str, int]) -> list[str]:
         """The libraries that take other threads than the case asks for."""

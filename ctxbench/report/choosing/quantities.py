@@ -31,6 +31,7 @@ SIZES: Units = {
     **{f"{k}B": 1000**power / 2**20 for power, k in enumerate(("", "K", "M", "G", "T"))},
     **{f"{k}iB": 2.0 ** (10 * power - 20) for power, k in enumerate(("K", "M", "G", "T"), start=1)},
 }
+ENERGIES: Units = {"uJ": 1e-3, "µJ": 1e-3, "mJ": 1, "J": 1e3}
 PREFIXES: Units = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -136,6 +137,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("macs", _counts("MACs", 1e9), "1.5G", ends=_of_count("gmacs")),
         Quantity("flops", _counts("FLOPs", 1e9), "3G", ends=_of_count("gflops")),
         Quantity("params", _counts("", 1), "2M", "params"),
+        Quantity("energy", ENERGIES, "5mJ"),
     )
 }
 """Every quantity that a choice can be made by, by the name it is typed under."""
