@@ -87,8 +87,8 @@ def _memory(
 
 def _latency(name: str, part: str, statistic: str, about: str) -> Column[Record]:
     """A statistic of the record's samples, in milliseconds."""
-    value, why = _of_latency(statistic), partial(why_empty, "rounds_ms")
-    return Column(name, "latency", value, part, "ms", about, why=why)
+    why = partial(why_empty, "rounds_ms")
+    return Column(name, "latency", _of_latency(statistic), part, "ms", about, why=why)
 
 
 def _of_latency(statistic: str) -> Callable[[Record], Any]:
@@ -250,8 +250,8 @@ FIXED: dict[str, Column[Record]] = {
 
 def compiled(records: Iterable[Record]) -> tuple[Column[Record], ...]:
     """Of cases that a runtime has made ready, where there are any; graph breaks are torch.compile's."""
-    runtimes = {record.case.runtime for record in records} - {"eager"}
-    return tuple(c for c in COMPILED if runtimes and (c.name != "graph_breaks" or "compile" in runtimes))
+    there = {record.case.runtime for record in records} - {"eager"}
+    return tuple(c for c in COMPILED if there and (c.name != "graph_breaks" or "compile" in there))
 
 
 def metered(records: Iterable[Record]) -> tuple[Column[Record], ...]:
@@ -291,11 +291,10 @@ def reason(record: Record) -> str:
         for name, opinion in record.counters.items()
         if opinion.get("missed")
     ]
-    operations = {
-        "graph breaks": record.graph_breaks, "decomposed": record.decomposed,
-        "ran otherwise": record.elsewhere, "not counted": record.unknown_ops,
-    }  # fmt: skip
-    parts += [f"{what}: {missed(calls)}" for what, calls in operations.items() if calls]
+    kinds = ("graph breaks", "graph_breaks"), ("decomposed", "decomposed"), ("ran otherwise", "elsewhere")
+    for what, name in (*kinds, ("not counted", "unknown_ops")):
+        if calls := getattr(record, name):
+            parts.append(f"{what}: {missed(calls)}")
     if record.peak_pred_note:
         parts.append(f"predicted peak {record.peak_pred_note}")
     return "; ".join(filter(None, parts))

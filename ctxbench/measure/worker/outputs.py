@@ -45,8 +45,8 @@ def check(case: Case, call: MeasuredCall) -> dict[str, Any]:
     Raises UserError where it is too far.
     """
     try:
-        before = copy.deepcopy(call.module)
-        exact, warnings = _exact(case, before, call)
+        eager = _Eager(case, call)
+        exact, warnings = eager.exactly()
     except (Exception, SystemExit) as error:  # a user's module may raise anything
         return {"reasons": {"output_error": f"nothing to hold the output against: {in_one_line(error)}"}}
     torch.manual_seed(SEED)
@@ -54,15 +54,14 @@ def check(case: Case, call: MeasuredCall) -> dict[str, Any]:
     call.clear()
     tolerance = TOLERANCE[case.dtype]
     if found > tolerance:
-        eager = error_of(_eager(case, before, call, case.dtype), exact)
-        if error_of(_eager(case, before, call, case.dtype, SEED + 1), exact) > max(
-            tolerance, BESIDE_EAGER * eager
-        ):
+        own = error_of(eager(case.dtype), exact)
+        tolerated = max(tolerance, BESIDE_EAGER * own)
+        if error_of(eager(case.dtype, SEED + 1), exact) > tolerated:
             return {"reasons": {"output_error": "the module's own output differs from call to call"}}
-        if found > max(tolerance, BESIDE_EAGER * eager):
+        if found > tolerated:
             raise UserError(
                 f"its output is off by {found:.2g} of the largest value from eager's in float64, where "
-                f"{tolerance:g} is tolerated in {case.dtype} (eager itself: {eager:.2g}): not timed"
+                f"{tolerance:g} is tolerated in {case.dtype} (eager itself: {own:.2g}): not timed"
             )
     return {"output_error": found, "warnings": warnings}
 
@@ -82,21 +81,27 @@ def error_of(output: Tensor, exact: Tensor) -> float:
     return difference / largest if largest else math.inf if difference else 0.0
 
 
-def _exact(case: Case, module: nn.Module, call: MeasuredCall) -> tuple[Tensor, list[str]]:
-    """What eager gives in float64; for a module that fails there, in its case's dtype, which is said."""
-    try:
-        return _eager(case, module, call, "float64"), []
-    except Exception as error:
-        said = (
-            f"its output is held against eager's in {case.dtype}: in float64 it fails ({in_one_line(error)})"
-        )
-        return _eager(case, module, call, case.dtype), [said]
+class _Eager:
+    """What the module of a call gives in eager, as it and its input are now, in any dtype."""
 
+    def __init__(self, case: Case, call: MeasuredCall) -> None:
+        self._case = case
+        self._module = copy.deepcopy(call.module)
+        self._given = call.given.replaced(lambda x: x.detach().clone())
 
-def _eager(case: Case, module: nn.Module, call: MeasuredCall, dtype: str, seed: int = SEED) -> Tensor:
-    kind: torch.dtype = getattr(torch, dtype)
-    own = copy.deepcopy(module).to(kind)
-    given = call.given.replaced(lambda x: x.detach().to(kind))
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        return case.interface.pick(own(*given.args, **given.kwargs))
+    def __call__(self, dtype: str, seed: int = SEED) -> Tensor:
+        kind: torch.dtype = getattr(torch, dtype)
+        module = copy.deepcopy(self._module).to(kind)
+        given = self._given.replaced(lambda x: x.to(kind, copy=True))  # the module may work in place
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            return self._case.interface.pick(module(*given.args, **given.kwargs))
+
+    def exactly(self) -> tuple[Tensor, list[str]]:
+        """Its output in float64; of a module that fails there in its case's dtype, which is said."""
+        try:
+            return self("float64"), []
+        except Exception as error:
+            dtype = self._case.dtype
+            why = f"in float64 it fails ({in_one_line(error)})"
+            return self(dtype), [f"its output is held against eager's in {dtype}: {why}"]
