@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ctxbench.networks.resnet import BACKBONES, ResNet
+from ctxbench.networks.network import build_network
+from ctxbench.networks.resnet import BACKBONES, ResNet, Stem, feature_size
 from ctxbench.subject import bind, registry, resolve
 
 
@@ -27,6 +28,18 @@ def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any)
             published = bind.build(names[type(block)], block.in_channels, size, **chosen)
             network.set_submodule(path, published)
     return network
+
+
+def published_network(
+    model: str, classes: int = 21, backbone: str = "resnet101", stem: Stem = "deep"
+) -> nn.Module:
+    """A whole network as papers count it: without its auxiliary head, its blocks in their published forms.
+
+    Blocks whose weights depend on the size are those of a crop of 512×512. Raises UserError as
+    :func:`ctxbench.networks.network.build_network` does.
+    """
+    network = build_network(model, classes, backbone=backbone, stem=stem, auxiliary=False)
+    return in_published_form(network, (feature_size(512), feature_size(512)))
 
 
 @cache
