@@ -5,7 +5,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxbench.audit.candidates import Candidate, Source
@@ -26,6 +26,7 @@ def source(*values: tuple[float, int], deviations: int = 0) -> Source:
     return Source((tuple(Candidate(value, str(value), d) for value, d in values),), deviations)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(2, 50), st.integers(0, 3)), max_size=30), st.integers(0, 3))
 def test_the_chance_is_the_share_of_random_numbers_that_something_fits(
     ways: list[tuple[float, int]], limit: int
