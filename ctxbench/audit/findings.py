@@ -14,7 +14,7 @@ from ctxbench.audit.counting.tools import OPERATIONS
 from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
 from ctxbench.audit.quantity import Kind, Quantity
 from ctxbench.audit.rows import UNSTATED, Row
-from ctxbench.audit.runs import Run, runs
+from ctxbench.audit.runs import Run, parts, runs
 from ctxbench.audit.search import Search, of_one_number
 from ctxbench.audit.unknowns import UNKNOWN, configurations, sizes
 from ctxbench.counters import Shape
@@ -91,7 +91,7 @@ def look(row: Row, search: Search) -> Looked:
         why = "the table does not say of what it is"
         return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
     try:
-        for tier, more in enumerate(_tiers(row)):
+        for tier, more in enumerate(_tiers(row, search)):
             found, failed = search.sources(more, row.quantities)
             looked += [run for run in more if not any(reason.startswith(run.words) for reason in failed)]
             sources += found
@@ -106,8 +106,8 @@ def look(row: Row, search: Search) -> Looked:
     return Looked(row, tuple(_findings(row, sources, looked, search)), tuple(looked), looked[0].shape)
 
 
-def _tiers(row: Row) -> Iterator[list[Run]]:
-    """What a row may be of: as it says; single deviations; and other sizes, two deviations."""
+def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
+    """What a row may be of: as it says; single deviations; and other sizes or parts, two deviations."""
     known = [row.shape] if row.shape else [(1, row.channels, *size) for size in sizes(row.channels)]
     is_open = bool(UNKNOWN.search(row.subject)) or row.shape is None
     base: list[Run] = []
@@ -134,7 +134,15 @@ def _tiers(row: Row) -> Iterator[list[Run]]:
         for size in sizes(row.channels)
         if size != known[0][2:]
     ]
-    yield elsewhere + [replace(run, deviations=2) for run in others if row.is_image]
+    if row.is_image:
+        whole = search.seen_by_view(base[0])[OPERATIONS]
+        elsewhere += [replace(run, deviations=2) for run in others]
+        elsewhere += [replace(base[0], part=p, words=_of_part(p), deviations=2) for p in parts(whole)]
+    yield elsewhere
+
+
+def _of_part(part: str) -> str:
+    return f"without its {part[1:]}" if part.startswith("-") else f"its {part} alone"
 
 
 def _sides(shape: Shape) -> str:

@@ -143,9 +143,7 @@ def _row(cells: Mapping[str, str], is_longer: bool) -> Row:
     network = NETWORK.fullmatch(subject)
     channels = IMAGE_CHANNELS if network else FEATURE_CHANNELS
     if network:
-        subject = (
-            f"ctxbench.networks.network:build_network('{network['model']}'{network['rest']}, auxiliary=False)"
-        )
+        subject = f"ctxbench.networks.network:published_network('{network['model']}'{network['rest']})"
     if text := cells.get("channels"):
         channels = _sides("channels", text, (1,))[0]
     shape: Shape | None = None

@@ -21,6 +21,8 @@ from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace_case, views
 
 BATCHES = (2, 4, 8)
+MAX_PARTS = 6
+"""Of a network, that are counted by themselves: a stack of layers has more, and means nothing by one."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Run:
     words: str = ""
     deviations: int = 1
     binding: Binding | None = None
+    part: str = ""
+    """The first name of the paths of the part that alone is counted; after a ``-``, that is left out."""
 
     @property
     def key(self) -> str:
         """What is the same for runs that look the same."""
-        return f"{self.module} {self.shape} {self.form} {dict(self.options)} {self.binding}"
+        return f"{self.module} {self.shape} {self.form} {dict(self.options)} {self.binding} {self.part}"
 
     @property
     def case(self) -> Case:
@@ -74,6 +78,19 @@ class Run:
             views_seen[LAST_CALL] = _of_leaves(common, last)
         repeats = LAST_CALL in views_seen
         return {view: replace(seen, view=view, repeats=repeats) for view, seen in views_seen.items()}
+
+
+def of_part(seen: Seen, part: str) -> Seen:
+    """What a counter sees of a part, as :attr:`Run.part` has it; memory is not that of a part."""
+    name = part.removeprefix("-")
+    calls = [c for c in seen.calls if (c.path.partition(".")[0] == name) != part.startswith("-")]
+    return replace(seen, calls=calls)
+
+
+def parts(seen: Seen) -> list[str]:
+    """The parts that a network is counted without, or alone: those of the first level with products."""
+    names = dict.fromkeys(call.path.partition(".")[0] for call in seen.calls if call.macs)
+    return [sign + name for name in names for sign in ("", "-")] if 1 < len(names) <= MAX_PARTS else []
 
 
 def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:

@@ -7,6 +7,7 @@ candidate for the search of :mod:`ctxbench.audit.matching`, where the words are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf, log
 from typing import Any
 
@@ -19,7 +20,7 @@ from ctxbench.audit.counting.tools import VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
 from ctxbench.audit.quantity import Quantity
-from ctxbench.audit.runs import Run, runs
+from ctxbench.audit.runs import Run, of_part, runs
 from ctxbench.audit.unknowns import UNKNOWN, configurations
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
@@ -90,6 +91,9 @@ class Search:
     def seen_by_view(self, run: Run, *, training: bool = False) -> dict[str, Seen]:
         """:meth:`Run.seen_by_view`, once."""
         key = f"{run.key} {training}"
+        if run.part and key not in self._seen:
+            whole = self.seen_by_view(replace(run, part=""), training=training)
+            self._seen[key] = {view: of_part(seen, run.part) for view, seen in whole.items()}
         if key not in self._seen:
             known = self._seen.get(f"{run.key} True")
             self._seen[key] = known or run.seen_by_view(training=training)

@@ -141,11 +141,10 @@ def _off(line: Line) -> str | None:
 
 def _counted(line: Line) -> str | None:
     finding = line.finding
-    if finding.verdict == "near" and finding.nearest is not None:
-        candidate = finding.nearest.candidates[0]
-        return f"{finding.quantity.off(candidate.value)}: {candidate.words}"
     if finding.fit is None:
-        return finding.why or None
+        nearest = finding.nearest.candidates[0] if finding.nearest else None
+        plain = f"{finding.quantity.off(nearest.value)}: {nearest.words}" if nearest else ""
+        return "; ".join(filter(None, (finding.why, plain))) or None
     printing = finding.fit.printing
     cut = f", {printing.words}" if printing and printing.deviations else ""
     return f"{finding.convention}{cut}"

@@ -15,6 +15,7 @@ from torch.nn import functional
 from ctxbench.errors import UserError
 from ctxbench.networks import registry
 from ctxbench.networks.heads import FCNHead
+from ctxbench.networks.published import in_published_form
 from ctxbench.networks.registry import NETWORKS, Auxiliary
 from ctxbench.networks.resnet import BACKBONES, ResNet, Stem, StrideIn, feature_size
 
@@ -178,3 +179,15 @@ def _check_options(known: registry.Network, options: Mapping[str, Any]) -> None:
     if unknown := sorted(options.keys() - known.options.keys()):
         there = f"it has {', '.join(known.options)}" if known.options else "it has none"
         raise UserError(f"the head of {known.name} has no option {unknown[0]!r}; {there}")
+
+
+def published_network(
+    model: str, classes: int = 21, backbone: str = "resnet101", stem: Stem = "deep"
+) -> Segmenter:
+    """A whole network as papers count it: without its auxiliary head, its blocks in their published forms.
+
+    Blocks whose weights depend on the size are those of a crop of 512×512. Raises UserError as
+    :func:`build_network` does.
+    """
+    with in_published_form():
+        return build_network(model, classes, backbone=backbone, stem=stem, auxiliary=False)
