@@ -677,7 +677,7 @@ def study(
 
     From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
     the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
-    100 steps, where they are not given. ``jobs``, ``out`` and ``resume`` are as in :func:`probe`.
+    150 steps, where they are not given. ``jobs``, ``out`` and ``resume`` are as in :func:`probe`.
 
     What could not be trained has a reason in its row. Raises UserError before anything is trained where the
     input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in

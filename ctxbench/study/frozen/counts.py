@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctxbench.errors import UserError
+
 Counts = NDArray[Any]
 """(…, 3, K)."""
 
@@ -41,10 +43,10 @@ def packed(counts: Counts) -> str:
 
 
 def unpacked(text: str) -> Counts:
-    """Invert :func:`packed`. Raises ValueError for a text that it did not write."""
+    """Invert :func:`packed`. Raises UserError for a text that it did not write."""
     shape, _, data = text.partition(";")
     try:
         flat = np.frombuffer(zlib.decompress(base64.b64decode(data, validate=True)), "<i4")
-    except zlib.error as error:
-        raise ValueError(f"no counts: {error}") from error
-    return flat.reshape([int(side) for side in shape.split(",")]).astype(np.int64)  # (M, 3, K)
+        return flat.reshape([int(side) for side in shape.split(",")]).astype(np.int64)  # (M, 3, K)
+    except (ValueError, zlib.error) as error:
+        raise UserError(f"a cell is damaged, it holds no counts: {error}") from error

@@ -19,7 +19,8 @@ LIMIT = 1.25
 def pareto(rows: Sequence[Row]) -> Figure | None:
     """Draw mean IoU ± sd over the median latency; the front is what nothing is quicker and better than.
 
-    None where no block has both.
+    No context module, the first row, costs nothing: what is not better than it is not on the front. None
+    where no block has both numbers.
     """
     points = [(row, *both) for row in rows if (both := _place(row)) is not None]
     if not points:
@@ -37,9 +38,9 @@ def pareto(rows: Sequence[Row]) -> Figure | None:
             )  # fmt: skip
         axes.set_xlim(min(p[1] for p in points) / LIMIT, max(p[1] for p in points) * LIMIT)
         log_axis(axes, "x")
-        _front(axes, [(latency_ms, miou) for _, latency_ms, miou in points])
-        _name(axes, [(row.name, latency_ms, miou) for row, latency_ms, miou in points])
         mean, sd = mean_and_sd(rows[0].miou)
+        _front(axes, [(latency_ms, miou) for _, latency_ms, miou in points if miou > (mean or 0)])
+        _name(axes, [(row.name, latency_ms, miou) for row, latency_ms, miou in points])
         if mean is not None:
             axes.axhline(mean, color=GREY, linestyle=":", label=f"{rows[0].name}: {mean:.2f} %")
             axes.axhspan(mean - (sd or 0), mean + (sd or 0), color=GREY, alpha=0.12, linewidth=0)
@@ -68,6 +69,8 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     kept = front(points)
+    if not kept:
+        return
     axes.step(
         [x for x, _ in kept], [y for _, y in kept], where="post", color=GREY, linewidth=1, zorder=0,
         label="front: none quicker is better",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ctxbench.errors import UserError
+from ctxbench.files import write_text
 from ctxbench.measure.folder import Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.measure.records import Record
@@ -23,6 +25,7 @@ from ctxbench.study.cells import (
     Show,
     begin,
     cost,
+    read_outcomes,
     read_plan,
     run_cells,
 )
@@ -30,8 +33,9 @@ from ctxbench.study.frozen.compare import Difference, Scored, difference
 from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyPlan
 from ctxbench.study.significance import holm
+from ctxbench.typed import json_value
 
-PLAN = "study.json"
+PLAN, FEATURES = "study.json", "features.json"
 CELL, STORE = "ctxbench.study.frozen.cell:Trainer", "ctxbench.study.frozen.store:Maker"
 
 
@@ -92,14 +96,27 @@ def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | N
     """
     about = features(plan.source, show)
     begin(folder, PLAN, plan)
+    write_text(folder / FEATURES, json.dumps(about, indent=1) + "\n")
     return _run(plan, about, folder, jobs, show)
 
 
 def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
-    """Go on with a study. Raises UserError where the folder holds none, is damaged or in use."""
+    """Go on with a study; where nothing is missing, no data are asked for.
+
+    Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
+    """
     plan = read_plan(folder, PLAN, StudyPlan)
     plan = replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
-    return _run(plan, features(plan.source, show), folder, jobs, show)
+    ended, path = read_outcomes(folder), folder / FEATURES
+    if path.is_file() and all(cell.key in ended for cell in plan.cells(folder)):
+        return _run(plan, json_value(path.read_bytes()), folder, jobs, show)
+    about = features(plan.source, show)
+    if path.is_file() and Path(json_value(path.read_bytes())["folder"]).name != Path(about["folder"]).name:
+        raise UserError(
+            f"{folder} was begun with other images, masks or weights: restore them, or begin anew"
+        )
+    write_text(path, json.dumps(about, indent=1) + "\n")
+    return _run(plan, about, folder, jobs, show)
 
 
 def _run(

@@ -68,10 +68,8 @@ class Probes(Result):
         pairs = dict.fromkeys((each.trained, each.tested) for each in settings(self.plan))
         grids = [self._grid(*pair) for pair in pairs]
         grids[0].notes += self._notes()
-        grids[0].findings += [
-            f"{TASKS[name].title[0].upper()}{TASKS[name].title[1:]}: {TASKS[name].needs}"
-            for name in self.plan.tasks
-        ]
+        labels = (f"{TASKS[name].title}: {TASKS[name].needs.rstrip('.')}" for name in self.plan.tasks)
+        grids[0].notes.append(f"What a position's label is. {'; '.join(labels)}.")
         return grids
 
     def _grid(self, trained: int, tested: int) -> Grid:
@@ -87,11 +85,11 @@ class Probes(Result):
         grid = lay_out(f"Accuracy of probes, {how} · {self._conditions}", columns, groups)
         blank = [Cell("")] * (len(columns) - 1 - len(shown))
         references = {
-            "chance: own position alone": [levels(s.task, tested).chance_pct for s in shown],
-            "one answer for the map": [levels(s.task, tested).one_answer_pct for s in shown],
+            "chance": [levels(s.task, tested).chance_pct for s in shown],
+            "one answer a map": [levels(s.task, tested).one_answer_pct for s in shown],
             "ceiling": [CEILING_PCT for _ in shown],
         }
-        lines = [[Cell(name), *(Cell(f"{v:.1f}") for v in each), *blank] for name, each in references.items()]
+        lines = [[Cell(name), *(Cell(f"{v:.0f}") for v in each), *blank] for name, each in references.items()]
         grid.groups.insert(0, Group("", lines))
         return grid
 
@@ -104,9 +102,10 @@ class Probes(Result):
         def score(row: Row) -> Score:
             return row.scores[setting]
 
+        header, _, part = TASKS[setting.task].title.partition(" ")
         return Column(
-            f"{setting.task}_pct", TASKS[setting.task].title, lambda row: _shown(score(row)), unit="%",
-            kind="text", why=lambda row: score(row).reason,
+            f"{setting.task}_pct", header, lambda row: _shown(score(row)), part, "%", kind="text",
+            why=lambda row: score(row).reason,
         )  # fmt: skip
 
     def _notes(self) -> list[str]:
@@ -117,7 +116,7 @@ class Probes(Result):
             f"own symbols (chance), by a t-test over test maps with Holm's correction for all scores of this "
             f"run, p < {LEVEL:g}. It says that these networks use context, not how much another training, or "
             "a network of many layers, would.",
-            "One answer for the map: the best that says the same at every position; who knows what a map "
+            "One answer a map: the best that says the same at every position; who knows what a map "
             "holds but not where reaches that. Ceiling: who sees what the label is read off.",
             "Every network: 1×1 to the channels, the block, both concatenated, 1×1, and a 1×1 classifier; "
             f"AdamW, about {POSITIONS} positions in a step, the learning rate of "
@@ -135,8 +134,8 @@ class Probes(Result):
 def _shown(score: Score) -> str | None:
     if score.mean is None:
         return None
-    spread = "" if score.sd is None else f" ± {score.sd:.1f}"
-    return f"{score.mean:.1f}{spread}{STAR * score.is_beyond}"
+    spread = "" if score.sd is None else f" ± {score.sd:.0f}"
+    return f"{score.mean:.0f}{spread}{STAR * score.is_beyond}"
 
 
 Flat = tuple[Row, Setting, Score]

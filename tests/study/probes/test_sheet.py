@@ -69,8 +69,8 @@ def test_what_is_beyond_chance_is_marked(found: Probes) -> None:
     assert not row(found, "SE").scores[Setting("key", 16, 16)].is_beyond
     main, *_ = found.grids()
     cells = {line[0].text: [cell.text for cell in line[1:3]] for group in main.groups for line in group.rows}
-    assert cells["Non-Local"] == ["12.6 ± 0.1", "100.1 ± 0.1*"]
-    assert cells["ceiling"] == ["100.0", "100.0"]
+    assert cells["Non-Local"] == ["13 ± 0", "100 ± 0*"]
+    assert cells["ceiling"] == ["100", "100"]
     assert cells["Mine"] == ["–", "–"]
     assert "crashed: killed" in main.footnotes
 
