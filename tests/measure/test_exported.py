@@ -185,3 +185,20 @@ def test_the_growth_of_the_process_holds_what_a_runtime_keeps() -> None:
         assert fields.keys() == {"process_bytes"}
         assert 16 * 2**20 <= fields["process_bytes"] <= 80 * 2**20
         assert "torch's allocator" in reasons["alloc_bytes"]
+
+
+class Tokens(nn.Module):
+    """Attention over three axes and over five, with the masks that there are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        t = x.flatten(2).mT  # (N, H·W, C)
+        attend = nn.functional.scaled_dot_product_attention
+        lower = torch.ones(30, 30, dtype=torch.bool).tril()
+        u = t[None, :, None]  # (1, N, 1, H·W, C)
+        return attend(t, t, t, is_causal=True) + attend(u, u, u, attn_mask=lower)[0, :, 0] + attend(t, t, t)
+
+
+@pytest.mark.slow
+def test_attention_over_other_than_four_axes_is_exported() -> None:
+    for name, (_, call) in calls(SMALL, Tokens()).items():
+        assert 0 < outputs.check(replace(SMALL, runtime=name), call)["output_error"] <= 1e-4

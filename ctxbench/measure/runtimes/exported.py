@@ -133,7 +133,7 @@ class Exported(Runtime):
             try:
                 captured = torch.export.export(of_tensors, given.tensors, strict=False)
                 program = torch.onnx.export(
-                    captured,
+                    _with_four_axes(captured),
                     dynamo=True,
                     opset_version=OPSET,
                     # a convolution into which it folds a batch norm would have weights in float32
@@ -178,6 +178,26 @@ class _OfTensors(nn.Module):
 
     def _outside(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._given.tensors[0].dtype) if tensor.dtype == self._inside else tensor
+
+
+def _with_four_axes(program: ExportedProgram) -> ExportedProgram:
+    """The program with attention over other than four axes written out: the exporter knows no other."""
+    attention = torch.ops.aten.scaled_dot_product_attention.default
+    if all(node.meta["val"].ndim == 4 for node in program.graph.nodes if node.target is attention):
+        return program
+    written_out: ExportedProgram = program.run_decompositions({attention: _attention})
+    return written_out
+
+
+def _attention(
+    q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *args: Any, **kw: Any
+) -> Tensor:
+    """``scaled_dot_product_attention`` in products and a soft-max."""
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.zeros_like(attn_mask, dtype=q.dtype).masked_fill(~attn_mask, -torch.inf)
+    in_parts = torch.ops.aten._scaled_dot_product_attention_math.default
+    out: Tensor = in_parts(q, k, v, attn_mask, *args, **kw)[0]
+    return out
 
 
 def _decomposed(captured: ExportedProgram, written: ExportedProgram) -> dict[str, int]:
