@@ -79,6 +79,7 @@ def test_the_table_fits_a_terminal(
     assert max(map(len, lines)) <= width
     (row,) = (line for line in lines if line.startswith("EMAUnit, A"))
     assert row.rstrip().endswith("SLOWER")
+    assert " 149.8 " in row  # its own median gives way last
 
 
 def test_a_shard_is_handed_on_as_it_was_typed(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
