@@ -68,7 +68,7 @@ def test_one_command_compares_runs_an_axis_or_with_a_module_and_exports_it(
     assert not (tmp_path / "ctxbench.bib").exists()
 
 
-@pytest.mark.parametrize("width", [64, 80, 120])
+@pytest.mark.parametrize("width", [56, 80, 120])
 def test_the_table_fits_a_terminal(
     width: int, run: Run, two: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
