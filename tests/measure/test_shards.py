@@ -1,14 +1,17 @@
 """A run in shards: which cases a shard has, and what its plan says of it."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ctxbench
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import PLAN, Plan, RunFolder
 from ctxbench.measure.shards import Shard, dealt
@@ -65,6 +68,22 @@ def test_shards_of_other_cases_are_of_another_whole() -> None:
 def test_a_shard_that_is_none_is_refused(number: int, count: int, said: str) -> None:
     with pytest.raises(UserError, match=said):
         dealt([Case("se", 16, 8, 8)] * 3, number, count)
+
+
+def test_python_measures_a_shard_in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a job array begin at one time."""
+    asked: dict[str, Any] = {}
+
+    def measure_cases(cases: object, **given: object) -> None:
+        asked.update(given)
+        raise UserError("enough")
+
+    monkeypatch.setattr("ctxbench.measure.session.measure_cases", measure_cases)
+    for shard, end in (((2, 8), "-2of8"), (None, "")):
+        with pytest.raises(UserError, match="enough"):
+            ctxbench.profile("se", channels=16, sizes=8, shard=shard)
+        assert asked["shard"] == shard
+        assert re.fullmatch(rf"[\d-]+T[\d-]{{8}}{end}", asked["out"].name)
 
 
 def test_a_plan_keeps_its_shard_and_one_of_all_cases_says_nothing_of_it(tmp_path: Path) -> None:
