@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
+from ctxbench.subject.axes import Size
 from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
-from ctxbench.subject.cases import Modules, Options, Size, cases, listed, read_cases
+from ctxbench.subject.cases import Modules, Options, cases, listed, read_cases
 from ctxbench.subject.interface import asked_for
 from ctxbench.subject.registry import SINGLE
 from ctxbench.subject.resolve import label
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctxbench.audit.decoding import Decoding
+    from ctxbench.audit.sheet import Audit
     from ctxbench.calibration.sheet import Calibration
     from ctxbench.data.check import Check
     from ctxbench.evaluate.evaluation import Evaluation
@@ -35,12 +37,15 @@ if TYPE_CHECKING:
     from ctxbench.measure.progress import RunProgress
     from ctxbench.networks.cost import NetworkCosts
     from ctxbench.report.choosing.sheet import Choice
-    from ctxbench.report.compare import RunDiff
+    from ctxbench.report.comparison.sheet import Comparison
     from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
     from ctxbench.report.run import Profile
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
+    from ctxbench.study.cells import Progress as StudyProgress
+    from ctxbench.study.frozen.sheet import Study
+    from ctxbench.study.probes.sheet import Probes
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
     from ctxbench.train.training import Progress as TrainingProgress
@@ -72,11 +77,13 @@ def profile(
     runtime: Runtime | Sequence[Runtime] = "eager",
     where: str = "",
     cases_file: str | Path | None = None,
+    shard: tuple[int, int] | None = None,
     inputs: str | None = None,
     output: str | int | None = None,
     counters: Sequence[str] = DEFAULT,
     budget_s: float = 2.5,
     timeout_s: float = 120.0,
+    save_onnx: str | Path | None = None,
     columns: Sequence[str] = (),
     sort: str = "",
     digits: int | None = None,
@@ -97,14 +104,18 @@ def profile(
 
     Every condition is a value or a list, and each combination is a case: a size is H = W or (H, W);
     ``options`` may be several mappings; a dtype may be short ("bf16"); ``implementations`` are "fast",
-    "published" or both, ``runtime`` is "eager" or "compile"; ``threads`` are CPU threads of every library,
-    by default as many as each takes by itself. ``where`` keeps a part of the combinations:
-    ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command line has.
+    "published" or both; ``runtime`` is "eager", "compile", "onnxruntime" or "openvino"; ``threads`` are CPU
+    threads of every library, by default as many as each takes by itself. ``where`` keeps a part of the
+    combinations: ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command
+    line has.
     ``cases_file`` is a TOML file of cases that are no grid
-    (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these.
+    (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these. Of a ``shard`` (2, 8) only the
+    second of eight parts is measured, the same whenever the cases are: a run of its own, which :func:`report`
+    and :func:`compare` take together with the others.
 
     ``counters`` are other libraries' counts. Latency is sampled for ``budget_s`` seconds a case at most;
-    ``timeout_s`` bounds each step of a case. ``out`` is a folder that holds no run yet; by default one
+    ``timeout_s`` bounds each step of a case. ``save_onnx`` is a folder that keeps the models which ONNX
+    Runtime and OpenVINO run. ``out`` is a folder that holds no run yet; by default one
     under ``runs/`` named after the time. ``resume`` is the folder of an interrupted run, which goes on
     with its own settings. What could not be measured is in the records, with a reason.
 
@@ -133,7 +144,7 @@ def profile(
             view.check(load_run(folder).records)
         run = session.resume_run(folder, progress=progress)
     else:
-        folder = Path(out) if out else new_folder()
+        folder = Path(out) if out else new_folder(shard)
         if cases_file is not None and (modules or preset):
             raise UserError("cases_file names its own modules and conditions: give it alone")
         wanted = (
@@ -158,9 +169,16 @@ def profile(
                 output=output,
             )
         )
-        settings = Settings(budget_s=budget_s, timeout_s=timeout_s, counters=installed(counters))
+        settings = Settings(
+            budget_s=budget_s,
+            timeout_s=timeout_s,
+            counters=installed(counters),
+            save_onnx="" if save_onnx is None else str(Path(save_onnx).absolute()),
+        )
         view.check([Record(case) for case in wanted])
-        run = session.measure_cases(wanted, settings=settings, out=folder, command=command, progress=progress)
+        run = session.measure_cases(
+            wanted, settings=settings, out=folder, shard=shard, command=command, progress=progress
+        )
     profiled = Profile.of(run, folder).seen(view)
     write_report(profiled)
     return profiled
@@ -194,14 +212,18 @@ def count_networks(
 
 
 def report(
-    folder: str | Path,
-    *,
+    *folders: str | Path,
     columns: Sequence[str] = (),
     sort: str = "",
     digits: int | None = None,
     own: Own = "last",
+    out: str | Path | None = None,
 ) -> list[Path]:
-    """Rebuild a run's tables and figures from its records, without measuring; the paths of what was written.
+    """Rebuild tables and figures of a run from its records, without measuring; the paths of what was written.
+
+    Several runs are shown together: every record is a row, of equal cases each with the letter of its run,
+    and in what their environments differ is said. ``out`` is the folder that is written, by default the run's
+    own, or of several one under ``runs/`` named after the time.
 
     ``columns`` are those that its tables have, in this order, by their names in ``summary.csv`` or, for the
     usual ones, "params", "macs", "flops", "memory", "latency", "throughput" and "form"; none are all of
@@ -209,26 +231,35 @@ def report(
     ``sort`` is the column whose least value stands first in a table. ``digits`` are significant ones, 3 for
     columns that were asked for. Rows of modules that are not built in stand ``own``: "last" or "first".
 
-    Raises UserError where ``folder`` holds no run, is damaged, or cannot be written, and for a column that
-    the run does not have.
+    Raises UserError where a folder holds no run, is damaged, is given twice or cannot be written, and for a
+    column that the runs do not have.
     """
-    from ctxbench.report.run import load_run, write_report
+    from ctxbench.report.run import load_report, write_report
     from ctxbench.report.view import View
 
-    return write_report(load_run(folder).seen(View(tuple(columns), sort, digits, own)))
+    where = report_folder(folders, out)
+    return write_report(load_report(folders, where).seen(View(tuple(columns), sort, digits, own)))
 
 
-def compare(run_a: str | Path, run_b: str | Path, *, threshold: float = 0.05) -> RunDiff:
-    """Compare the latencies of two runs, case by case: ratios with 95 % intervals, and verdicts.
+def compare(
+    *runs: str | Path, by: str | None = None, baseline: Any = None, threshold: float | None = None
+) -> Comparison:
+    """Compare latencies case by case: ratios with intervals that hold together at 95 %, and verdicts.
 
-    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05 is 5 %. What two
-    runs differ by though nothing did is in the intervals where :func:`calibrate` found it out before they
-    began; each difference has the smallest that could have been told. Raises UserError where a folder holds
-    no run or is damaged, or the threshold is negative.
+    Of several runs each is held against the first, where they have equal cases. ``by`` goes along an axis
+    within runs instead, such as "runtime", "dtype", "threads", "form", "size", "module" or an option: records
+    that are equal in all else are compared, over those at the ``baseline``, by default the first value there
+    is. A ``baseline`` alone is a module, which every other is held against.
+
+    A case is SLOWER when its median surely grew by more than ``threshold``, a share: 0.05, 5 %, if it is left
+    out. What two runs differ by though nothing did is in the intervals where :func:`calibrate` found it out
+    before they began; each difference has the smallest that could have been told. Raises UserError where a
+    folder holds no run or is damaged, the threshold is negative, or the runs have no such axis or value, or
+    one value of it alone.
     """
-    from ctxbench.report.compare import compare_runs
+    from ctxbench.report.comparison.compare import compare_runs
 
-    return compare_runs(run_a, run_b, threshold)
+    return compare_runs(*runs, by=by, baseline=baseline, threshold=threshold)
 
 
 def choose(
@@ -548,6 +579,146 @@ def train(
     return loop.train(wanted, Path(out) if out else new_folder(), progress=progress)
 
 
+def probe(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    tasks: Sequence[str] = (),
+    seeds: int = 3,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Probes:
+    """Find out what kind of context modules can use: trained on generated maps that need one kind each.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always. ``tasks`` are those of :mod:`ctxbench.study.probes.tasks`, by default
+    all; every one is trained from ``seeds`` seeds at two map sizes, and what was trained at the smaller one
+    is tested at the larger one too. ``quick`` is one seed at the smaller size. ``jobs`` cells are trained at
+    once, each in a process and a thread of its own, by default as many as there are cores: the same seeds
+    give the same numbers. ``out`` is a folder that holds no run yet, by default one under ``runs/``;
+    ``resume`` is the folder of one that was interrupted, which goes on with its own settings.
+
+    What could not be trained has a reason in its cells. Raises UserError before anything is trained where
+    the input is wrong or a module cannot be built; KeyboardInterrupt leaves in the folder what has ended.
+    """
+    from ctxbench.study.probes import grid, spec
+    from ctxbench.study.probes.sheet import Probes, write_probes
+
+    _check_jobs(jobs)
+    if resume is not None:
+        folder = Path(resume)
+        plan, rows = grid.resume(folder, jobs, progress)
+    else:
+        if not 1 <= seeds <= spec.MOST_SEEDS:
+            raise UserError(f"a probe takes 1 to {spec.MOST_SEEDS} seeds, not {seeds}")
+        folder = Path(out) if out else new_folder()
+        sides = spec.SIDES[:1] if quick else spec.SIDES
+        wanted = cases(
+            modules, preset=preset, channels=spec.CHANNELS, sizes=max(sides), options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.ProbePlan(
+            tuple(wanted),
+            tasks=tuple(tasks) or tuple(spec.TASKS),
+            sides=sides,
+            seeds=tuple(range(1 if quick else seeds)),
+            command=tuple(command),
+        )
+        plan, rows = grid.probe(plan, folder, jobs, progress)
+    found = Probes(plan, tuple(rows))
+    write_probes(folder, found)
+    return found
+
+
+def study(
+    modules: Modules = (),
+    *,
+    preset: str | None = None,
+    options: Options = (),
+    inputs: str | None = None,
+    output: str | int | None = None,
+    baseline: str | None = None,
+    dataset: str = "synthetic",
+    root: str | Path | None = None,
+    train_split: str | None = None,
+    eval_split: str | None = None,
+    images: int | None = None,
+    backbone: str | None = None,
+    stem: Literal["deep", "deep-narrow", "plain"] = "deep",
+    stride_in: Literal["3x3", "1x1"] = "3x3",
+    weights: str | Path | None = None,
+    level: Literal["C2", "C3", "C4", "C5"] = "C3",
+    size: int | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    batch: int = 16,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Study:
+    """Accuracy beside cost: train heads with each module on features of a network that is not trained.
+
+    The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
+    module stands beside them always, and each is compared with it and with the module named ``baseline``.
+    The features are those of a ``level`` of the ``backbone`` (``stem``, ``stride_in`` and ``weights`` as in a
+    training's settings; random weights without a file) for images resized to ``size`` × ``size``, and their
+    mirror images; they are computed once and kept in the user's cache. ``images`` is how many of the training
+    split are taken, by default all. Without a data set it is the generated one, on a small backbone.
+
+    From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
+    the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
+    150 steps, where they are not given. ``jobs``, ``out`` and ``resume`` are as in :func:`probe`.
+
+    What could not be trained has a reason in its row. Raises UserError before anything is trained where the
+    input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
+    the folder what has ended.
+    """
+    from ctxbench.study.frozen import grid, spec
+    from ctxbench.study.frozen.sheet import Study, write_study
+
+    _check_jobs(jobs)
+    if resume is not None:
+        folder = Path(resume)
+        studied = grid.resume(folder, jobs, progress)
+    else:
+        folder = Path(out) if out else new_folder()
+        source = spec.Source(
+            dataset=dataset,
+            root=None if root is None else str(Path(root).absolute()),
+            train_split=train_split,
+            eval_split=eval_split,
+            backbone=backbone or spec.backbone_of(dataset),
+            stem=stem,
+            stride_in=stride_in,
+            weights=None if weights is None else str(Path(weights).absolute()),
+            level=level,
+            side=size or spec.SIDES.get(dataset, spec.SIDE),
+            images=images,
+        )
+        wanted = cases(
+            modules, preset=preset, channels=spec.WIDTH, sizes=source.map_side, options=options,
+            inputs=inputs, output=output,
+        )  # fmt: skip
+        plan = spec.planned(
+            wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
+            command=command,
+        )  # fmt: skip
+        studied = grid.study(plan, folder, jobs, progress)
+    found = Study(studied)
+    write_study(folder, found)
+    return found
+
+
 def evaluate(
     run: str | Path | None = None,
     *,
@@ -701,6 +872,30 @@ def decode(
     )
 
 
+def audit(
+    table: str | Path | None = None,
+    *,
+    paper: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Audit:
+    """Find what the printed numbers of a paper's table count: ``audit("table.csv")``.
+
+    ``table`` is a CSV with the columns ``subject`` and ``flops``, ``memory`` or ``parameters``, and where
+    they are known ``label``, ``shape``, ``channels``, ``size``, ``counts``, ``source`` and ``verified``;
+    ``paper`` is one whose table comes with ctxbench. ``progress`` is told how many rows are done, of how
+    many, and which is next. Rows that cannot be read are named in its ``problems``.
+    Raises UserError where there is no such table or paper, or its header lacks what is needed.
+    """
+    from ctxbench.audit.auditing import audit as search
+    from ctxbench.audit.literature import paper_table
+    from ctxbench.audit.rows import read_table
+
+    if (table is None) == (paper is None):
+        raise UserError("give a table, or a paper whose table comes with ctxbench")
+    read = read_table(Path(table)) if table is not None else paper_table(str(paper))
+    return search(read, progress=progress)
+
+
 def register_formula(op: Any, *, macs: Formula | None = None, flops: Formula | None = None) -> None:
     """Say what an operation of your own costs, for every count made in this process from now on.
 
@@ -736,9 +931,22 @@ def _trained(recorded: Callable[[Mode], Trace]) -> Trace | UserError:
         return error
 
 
-def new_folder() -> Path:
-    """Where a run goes that names no folder: ``runs/`` and the time, in UTC."""
-    return Path("runs") / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
+def new_folder(shard: tuple[int, int] | None = None) -> Path:
+    """Where a run goes that names no folder: ``runs/`` and the time, in UTC; shards begin at one time."""
+    part = "" if shard is None else f"-{shard[0]}of{shard[1]}"
+    return Path("runs") / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}{part}"
+
+
+def report_folder(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Where the report of these runs goes: ``out``, the only run's own folder, or a new one."""
+    if not folders:
+        raise UserError("name the folder of a run, or of several")
+    return Path(out or (folders[0] if len(folders) == 1 else new_folder()))
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise UserError(f"one cell at least is trained at once, not {jobs}")
 
 
 def _four(shape: Shape) -> Shape:

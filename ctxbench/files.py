@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all, and folders that one process writes at a time."""
+"""Files that are written whole or line by line, and folders that one process writes at a time."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from ctxbench.errors import UserError
@@ -45,6 +46,19 @@ def write_text(path: Path, text: str) -> Path:
     with written_whole(path) as new:
         new.write_text(text, encoding="utf-8")
     return path
+
+
+def opened_to_append(path: Path) -> FileIO:
+    """A file for :func:`append`; unbuffered, so that closing it cannot fail on a full disk."""
+    return FileIO(path, "a")
+
+
+def append(file: FileIO, line: bytes) -> None:
+    """Append a line and flush it to the disk. Raises UserError where that cannot be."""
+    with writing(Path(os.fsdecode(file.name))):
+        while line:  # a disk that is nearly full takes a part, and refuses the rest
+            line = line[file.write(line) :]
+        os.fsync(file.fileno())
 
 
 def cache_folder(name: str) -> Path:

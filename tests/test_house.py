@@ -66,6 +66,7 @@ def test_nothing_imports_the_face() -> None:
 
 VERBS = {
     "attention",
+    "audit",
     "calibrate",
     "choose",
     "compare",
@@ -76,8 +77,10 @@ VERBS = {
     "explain",
     "list",
     "paper",
+    "probe",
     "profile",
     "report",
+    "study",
     "sweep",
     "train",
 }

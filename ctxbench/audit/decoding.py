@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Literal
 
-from ctxbench.audit.matching import Candidate, Match
+from ctxbench.audit.candidates import Candidate
+from ctxbench.audit.matching import Match
 from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import Shape
 from ctxbench.subject import registry

@@ -20,41 +20,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from math import inf, prod
-from typing import NamedTuple
+from math import inf, log, prod
 
-from ctxbench.audit.quantity import PRINTINGS, Printing, Quantity
+import numpy as np
+
+from ctxbench.audit.candidates import Candidate, Candidates, Source
+from ctxbench.audit.quantity import NEAR, PRINTINGS, Floats, Printing, Quantity
 
 MAY_BE_CHANCE = 0.1
 """Fits of a random number, on average, from which on a fit is marked as one that chance may have made."""
-
-
-class Candidate(NamedTuple):
-    """One way to count: its value in the printed unit, what was counted, in words, and how far from plain.
-
-    ``n_equivalent`` is how many other ways give the same value, ``is_leaf_rule`` whether this is the rule of
-    :mod:`ctxbench.counters.leaf_rule`, which is known from print and comes first among equals.
-    """
-
-    value: float
-    words: str
-    deviations: int
-    is_leaf_rule: bool = False
-    n_equivalent: int = 0
-
-
-class Source(NamedTuple):
-    """For each printed number its candidates, no two of one value. ``deviations`` are the source's own."""
-
-    candidates: tuple[tuple[Candidate, ...], ...]
-    deviations: int = 0
-    run: str = ""
-    view: str = ""
-
-    @property
-    def size(self) -> int:
-        """How many matches it could make."""
-        return prod(map(len, self.candidates))
 
 
 @dataclass(frozen=True)
@@ -91,20 +65,6 @@ class Match:
         return self.by_chance is not None and self.by_chance >= MAY_BE_CHANCE
 
 
-def distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Of candidates with one value the one of fewest deviations, the first where that is a tie."""
-    equivalent: Counter[float] = Counter()
-    plainest: dict[float, Candidate] = {}
-    for candidate in candidates:
-        equivalent[candidate.value] += 1
-        plainest.setdefault(candidate.value, candidate)
-        if candidate.deviations < plainest[candidate.value].deviations:
-            plainest[candidate.value] = candidate
-    return tuple(
-        candidate._replace(n_equivalent=equivalent[value] - 1) for value, candidate in plainest.items()
-    )
-
-
 def fits(
     sources: Iterable[Source], quantities: Sequence[Quantity], printings: Sequence[Printing] = PRINTINGS
 ) -> list[Match]:
@@ -114,7 +74,7 @@ def fits(
     matches = []
     for source in sources:
         promising = [
-            [candidate for candidate in of if any(p.gives(candidate.value, q.digits) for p in printings)]
+            Candidates.of(of).only(q.ends_in(Candidates.of(of).values, printings))
             for of, q in zip(source.candidates, quantities, strict=True)
         ]
         for candidates in product(*promising):
@@ -124,7 +84,10 @@ def fits(
                 matches.append(
                     _match(source, candidates, quantities, deviations, printing, expected(deviations))
                 )
-    return sorted(matches, key=lambda match: (match.deviations, not match.is_leaf_rule))
+    return sorted(
+        matches,
+        key=lambda match: (match.deviations, not match.is_leaf_rule, not match.candidates[0].has_name),
+    )
 
 
 def near_misses(
@@ -186,15 +149,13 @@ def _printing(
 
 def _nearest(source: Source, quantities: Sequence[Quantity]) -> Iterator[tuple[Candidate, ...]]:
     """Every combination of the candidates that are, for each number of deviations, nearest in print."""
-    by_deviations: list[dict[int, Candidate]] = []
-    for candidates, quantity in zip(source.candidates, quantities, strict=True):
-        nearest: dict[int, Candidate] = {}
-        for candidate in candidates:
-            best = nearest.setdefault(candidate.deviations, candidate)
-            if quantity.distance(candidate.value) < quantity.distance(best.value):
-                nearest[candidate.deviations] = candidate
-        by_deviations.append(nearest)
-    return product(*(nearest.values() for nearest in by_deviations))
+    nearest: list[list[Candidate]] = []
+    for candidates, quantity in zip(map(Candidates.of, source.candidates), quantities, strict=True):
+        distances = quantity.distances(candidates.values)
+        by_distance = np.lexsort((distances, candidates.deviations))
+        _, first = np.unique(candidates.deviations[by_distance], return_index=True)
+        nearest.append([candidates[i] for i in by_distance[first]])
+    return product(*nearest)
 
 
 def _expected_by_chance(
@@ -205,9 +166,8 @@ def _expected_by_chance(
     for source in sources:
         combined = Counter({source.deviations: 1})
         for candidates, quantity in zip(source.candidates, quantities, strict=True):
-            combined = _convolved(
-                combined, Counter(c.deviations for c in candidates if quantity.is_near(c.value))
-            )
+            of = Candidates.of(candidates)
+            combined = _convolved(combined, Counter(of.deviations[quantity.are_near(of.values)].tolist()))
         near.update(combined)
 
     def expected(limit: int) -> float:
@@ -217,6 +177,30 @@ def _expected_by_chance(
         )
 
     return expected
+
+
+def chance_of_any(
+    sources: Iterable[Source],
+    quantity: Quantity,
+    limit: int,
+    printings: Sequence[Printing] = PRINTINGS,
+) -> float:
+    """The chance that some candidate of at most so many deviations gives the digits of a random number.
+
+    That number is log-uniform within a factor of two of the printed one, and has its decimals. Candidates
+    that end in the same digits count once: of all digits, this is the share that some candidate ends in.
+    """
+    ends: list[Floats] = []
+    for source in sources:
+        (candidates,) = map(Candidates.of, source.candidates)
+        near = quantity.are_near(candidates.values)
+        for printing in printings:
+            which = near & (candidates.deviations + source.deviations + printing.deviations <= limit)
+            ends.append(printing.cell(candidates.values[which] / quantity.step))
+    digits = np.unique(np.concatenate(ends)) if ends else np.zeros(0)
+    digits = digits[digits > 0]
+    widths = np.log((digits + 0.5) / (digits - 0.5))
+    return min(1.0, float(widths.sum()) / log(NEAR**2))
 
 
 def _convolved(a: Mapping[int, int], b: Mapping[int, int]) -> Counter[int]:

@@ -8,10 +8,11 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from ctxbench.audit.conventions import ITEM_BYTES, Seen
-from ctxbench.audit.work import Call, Watched, last_calls, of_operations
+from ctxbench.audit.counting.aspects import ITEM_BYTES, Seen
+from ctxbench.audit.counting.tools import EVERY_CALL, LAST_CALL, OPERATIONS
+from ctxbench.audit.counting.work import Call, Watched, last_calls, of_operations
 from ctxbench.counters import Shape
-from ctxbench.subject import bind
+from ctxbench.subject import bind, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
@@ -20,12 +21,8 @@ from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace_case, views
 
 BATCHES = (2, 4, 8)
-
-OPERATIONS = "every operation is seen, functional ones too"
-EVERY_CALL = "leaf modules alone are seen, every call"
-LAST_CALL = "leaf modules alone are seen, the last call of each"
-VIEWS = {OPERATIONS: 0, EVERY_CALL: 1, LAST_CALL: 2}
-"""What a counter looks at, its view, and how many deviations that is."""
+MAX_PARTS = 6
+"""Of a network, that are counted by themselves: a stack of layers has more, and means nothing by one."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,13 @@ class Run:
     words: str = ""
     deviations: int = 1
     binding: Binding | None = None
+    part: str = ""
+    """The first name of the paths of the part that alone is counted; after a ``-``, that is left out."""
+
+    @property
+    def key(self) -> str:
+        """What is the same for runs that look the same."""
+        return f"{self.module} {self.shape} {self.form} {dict(self.options)} {self.binding} {self.part}"
 
     @property
     def case(self) -> Case:
@@ -59,9 +63,10 @@ class Run:
         leaves = watched.calls
         train = trace_case(self.case, "train") if training else None
         common = Seen(
-            calls=of_operations(infer),
+            calls=of_operations(infer, watched.linear),
             input_bytes=ITEM_BYTES * prod(self.shape),
             weight_bytes=ITEM_BYTES * infer.params,
+            parameters=watched.parameters,
             peak_infer_bytes=views.peak_bytes(infer),
             peak_train_bytes=views.peak_bytes(train) if train else None,
             saved_bytes=views.saved_bytes(train) if train else None,
@@ -71,7 +76,21 @@ class Run:
         views_seen[EVERY_CALL] = _of_leaves(common, leaves)
         if len(last := last_calls(leaves)) < len(leaves):
             views_seen[LAST_CALL] = _of_leaves(common, last)
-        return views_seen
+        repeats = LAST_CALL in views_seen
+        return {view: replace(seen, view=view, repeats=repeats) for view, seen in views_seen.items()}
+
+
+def of_part(seen: Seen, part: str) -> Seen:
+    """What a counter sees of a part, as :attr:`Run.part` has it; memory is not that of a part."""
+    name = part.removeprefix("-")
+    calls = [c for c in seen.calls if (c.path.partition(".")[0] == name) != part.startswith("-")]
+    return replace(seen, calls=calls)
+
+
+def parts(seen: Seen) -> list[str]:
+    """The parts that a network is counted without, or alone: those of the first level with products."""
+    names = dict.fromkeys(call.path.partition(".")[0] for call in seen.calls if call.macs)
+    return [sign + name for name in names for sign in ("", "-")] if 1 < len(names) <= MAX_PARTS else []
 
 
 def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:
@@ -94,7 +113,8 @@ def runs(
     """
     forms = bind.implementations(module)
     binding = None if bind.is_built_in(module) else bind.bound(module, options, asked, shape)
-    words = f"the {forms[-1]} form{_with_options(options)}"
+    call = resolve.parts(module).call
+    words = f"the {forms[-1]} form{f' of {resolve.label(module)}' if call else ''}{_with_options(options)}"
     base = Run(module, shape, forms[-1], options, words, deviations=0, binding=binding)
     yield base
     batch, channels, height, width = shape

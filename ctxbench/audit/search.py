@@ -1,25 +1,34 @@
 """Which conventions a printed FLOPs or memory number of a module fits.
 
-Every convention of :mod:`ctxbench.audit.conventions`, over every run of :mod:`ctxbench.audit.runs`, is a
+Every convention of :mod:`ctxbench.audit.counting`, over every run of :mod:`ctxbench.audit.runs`, is a
 candidate for the search of :mod:`ctxbench.audit.matching`, where the words are explained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf, log
 from typing import Any
 
-from ctxbench.audit.conventions import FLOPS, MEMORY, Convention, Seen, conventions, leaf_rule
+import numpy as np
+
+from ctxbench.audit.candidates import Candidate, Candidates, Source
+from ctxbench.audit.counting.aspects import ASPECTS, Seen
+from ctxbench.audit.counting.conventions import conventions, leaf_rule
+from ctxbench.audit.counting.tools import VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
-from ctxbench.audit.matching import Candidate, Source, distinct, fits, near_misses
+from ctxbench.audit.matching import fits, near_misses
 from ctxbench.audit.quantity import Quantity
-from ctxbench.audit.runs import VIEWS, Run, runs
+from ctxbench.audit.runs import Run, of_part, runs
+from ctxbench.audit.unknowns import UNKNOWN, configurations
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
 from ctxbench.subject.interface import Interface
 
+MAX_DEVIATIONS = 6
+"""From plain counting that one convention has: beyond it, some convention gives any number."""
 FAR = 1000.0
 """A factor: a number that is further from all that can be counted is of another unit, or another input."""
 
@@ -46,18 +55,24 @@ def decode(
         raise UserError("give one number of FLOPs (21.47G), one of memory (96.50MB), or one of each")
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
-    module = resolve.canonical(module)
-    all_runs = list(runs(module, shape, options or {}, asked))
-    sources, not_tried = _sources(all_runs, quantities, progress)
+    search = Search()
+    all_runs = [
+        run
+        for subject in configurations(module, shape)
+        for run in runs(resolve.canonical(subject), shape, options or {}, asked)
+    ]
+    if UNKNOWN.search(module):  # each is as likely as the others
+        all_runs = [run for run in all_runs if not run.deviations]
+    sources, not_tried = search.sources(all_runs, quantities, progress)
     outcomes: dict[Printed, Outcome] = {}
     if len(quantities) > 1:
         outcomes["both"] = _outcome(sources, quantities)
     for i, quantity in enumerate(quantities):
-        alone = _outcome(_of_one_number(sources, i), [quantity])
+        alone = _outcome(of_one_number(sources, i), [quantity])
         _check_plausible(alone, quantity, shape)
         outcomes["memory" if quantity.is_memory else "FLOPs"] = alone
     return Decoding(
-        module=module,
+        module=module if UNKNOWN.search(module) else resolve.canonical(module),
         shape=shape,
         runs=tuple(run.words for run in all_runs),
         outcomes=outcomes,
@@ -66,58 +81,103 @@ def decode(
     )
 
 
-def _sources(
-    all_runs: Sequence[Run], quantities: Sequence[Quantity], progress: Callable[[int, int], None] | None
-) -> tuple[list[Source], list[str]]:
-    """A source for each run in each view, and why runs other than the one asked for fail."""
-    sources, not_tried = [], []
-    training = any(quantity.is_memory for quantity in quantities)
-    for number, run in enumerate(all_runs):
-        if progress is not None:
-            progress(number, len(all_runs))
-        try:
-            seen_by_view = run.seen_by_view(training=training)
-        except UserError as error:
-            if not run.deviations:
-                raise
-            not_tried.append(f"{run.words} ({error})")
-            continue
-        for view, seen in seen_by_view.items():
-            # The leaf rule looks at last calls; where no leaf is called twice, every call is its last.
-            by_leaf_rule = view == list(seen_by_view)[-1]
-            candidates = tuple(_candidates(quantity, seen, by_leaf_rule) for quantity in quantities)
-            sources.append(Source(candidates, VIEWS[view] + run.deviations, run.words, view))
-    return sources, not_tried
+class Search:
+    """Makes candidates of runs. What was looked at once is kept: rows of a table are often of one block."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, dict[str, Seen]] = {}
+        self._candidates: dict[str, Candidates] = {}
+
+    def seen_by_view(self, run: Run, *, training: bool = False) -> dict[str, Seen]:
+        """:meth:`Run.seen_by_view`, once."""
+        key = f"{run.key} {training}"
+        if run.part and key not in self._seen:
+            whole = self.seen_by_view(replace(run, part=""), training=training)
+            self._seen[key] = {view: of_part(seen, run.part) for view, seen in whole.items()}
+        if key not in self._seen:
+            known = self._seen.get(f"{run.key} True")
+            self._seen[key] = known or run.seen_by_view(training=training)
+        return self._seen[key]
+
+    def sources(
+        self,
+        all_runs: Sequence[Run],
+        quantities: Sequence[Quantity],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[list[Source], list[str]]:
+        """A source for each run in each view, and why runs other than the one asked for fail."""
+        sources, not_tried = [], []
+        training = any(quantity.is_memory for quantity in quantities)
+        for number, run in enumerate(all_runs):
+            if progress is not None:
+                progress(number, len(all_runs))
+            try:
+                seen_by_view = self.seen_by_view(run, training=training)
+            except UserError as error:
+                if not run.deviations and sum(not other.deviations for other in all_runs) == 1:
+                    raise
+                not_tried.append(f"{run.words} ({error})")
+                continue
+            for view, seen in seen_by_view.items():
+                # The leaf rule looks at last calls; where no leaf is called twice, every call is its last.
+                by_leaf_rule = view == list(seen_by_view)[-1]
+                candidates = tuple(self._of(run, quantity, seen, by_leaf_rule) for quantity in quantities)
+                sources.append(Source(candidates, VIEWS[view] + run.deviations, run.words, view))
+        return sources, not_tried
+
+    def _of(self, run: Run, quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidates:
+        units = [unit.words for unit in quantity.units]
+        key = f"{run.key} {seen.view} {quantity.kind} {units} {seen.peak_train_bytes}"
+        if key not in self._candidates:
+            self._candidates[key] = _candidates(quantity, seen, by_leaf_rule)
+        return self._candidates[key]
 
 
-def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> tuple[Candidate, ...]:
+def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidates:
     """Each value that a convention gives, by the plainest, and of those the most like the leaf rule."""
-    aspects = MEMORY if quantity.is_memory else FLOPS
-    rule_value = leaf_rule(aspects, seen) if by_leaf_rule else None
-    ordered: list[Convention] = sorted(conventions(aspects, seen), key=lambda c: c.unlike_leaf_rule)
-    return distinct(
-        Candidate(
-            value=convention.value / unit.size,
-            words=f"{convention.words} ({unit.words})",
-            deviations=convention.deviations + unlikely_unit,
-            is_leaf_rule=convention.value == rule_value and not unlikely_unit,
+    aspects = ASPECTS[quantity.kind]
+    rule_value = leaf_rule(aspects, seen) if by_leaf_rule and quantity.kind != "parameters" else None
+    found = conventions(aspects, seen)
+    ways, units = len(found), quantity.units
+    sizes = np.array([unit.size for unit in units], dtype=np.float64)
+    unlikely = np.array([unit.deviations for unit in units])
+
+    def make(which: int) -> Candidate:
+        unit, convention = units[which // ways], found[which % ways]
+        is_rule = convention.value == rule_value and not unit.deviations
+        words = f"{convention.words} ({unit.words})"
+        return Candidate(
+            value=0.0,
+            words=words,
+            deviations=0,
+            is_leaf_rule=is_rule,
+            has_name=bool(convention.tools),
+            treatments=tuple(convention.treatments.items()),
+            unlikely_unit=unit.deviations,
         )
-        for unlikely_unit, unit in enumerate(quantity.units)
-        for convention in ordered
-    )
+
+    values = (found.values[None] / sizes[:, None]).reshape(-1)  # (units · ways,)
+    deviations = (found.deviations[None] + unlikely[:, None]).reshape(-1)  # (units · ways,)
+    order = np.argsort(np.argsort(found.unlike_leaf_rule, kind="stable"))  # (ways,)
+    ranks = (order[None] + ways * np.arange(len(units))[:, None]).reshape(-1)  # (units · ways,)
+    near = deviations <= MAX_DEVIATIONS
+    return Candidates(values, deviations, make).only(near).distinct(ranks[near])
 
 
-def _of_one_number(sources: Iterable[Source], which: int) -> list[Source]:
+def of_one_number(sources: Iterable[Source], which: int) -> list[Source]:
     """The sources of one of the numbers alone, each value left only where it takes the fewest deviations."""
     sources = list(sources)
-    first: dict[float, tuple[int, int]] = {}  # value to deviations, and the number of the source
-    for i, source in enumerate(sources):
-        for candidate in source.candidates[which]:
-            here = (candidate.deviations + source.deviations, i)
-            first[candidate.value] = min(first.get(candidate.value, here), here)
+    of = [Candidates.of(source.candidates[which]) for source in sources]
+    numbers = np.concatenate([np.full(len(c), i) for i, c in enumerate(of)])
+    places = np.concatenate([np.arange(len(c)) for c in of])
+    values = np.concatenate([c.values for c in of])
+    deviations = np.concatenate([c.deviations + s.deviations for c, s in zip(of, sources, strict=True)])
+    by_value = np.lexsort((numbers, deviations, values))
+    first = by_value[np.unique(values[by_value], return_index=True)[1]]
+    kept_of = [np.sort(places[first[numbers[first] == i]]) for i in range(len(sources))]
     return [
-        source._replace(candidates=(tuple(c for c in source.candidates[which] if first[c.value][1] == i),))
-        for i, source in enumerate(sources)
+        source._replace(candidates=(candidates.only(kept),))
+        for source, candidates, kept in zip(sources, of, kept_of, strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ from scipy.special import bdtr, betaincinv
 from ctxbench.calibration.runs import ADDED_PCT, SIZES, case
 from ctxbench.measure import stats
 from ctxbench.measure.folder import Run
-from ctxbench.report.compare import THRESHOLD, Difference, difference
+from ctxbench.report.comparison.difference import THRESHOLD, Difference, difference
 
 ALPHA = 1 - stats.CONFIDENCE
 ALL = "all"

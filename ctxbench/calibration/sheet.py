@@ -14,7 +14,7 @@ from ctxbench.calibration.runs import SIZES
 from ctxbench.files import write_text
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Record
-from ctxbench.report.compare import THRESHOLD
+from ctxbench.report.comparison.difference import THRESHOLD
 from ctxbench.report.layout import caption
 from ctxbench.table.column import Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
@@ -161,7 +161,7 @@ PAIR_COLUMNS: tuple[Column[Pair], ...] = (
 
 NOTES = (
     "A pair is two cases of two runs, one right after the other, measured as ctxbench profile does and "
-    "compared as ctxbench compare does.",
+    "compared as ctxbench compare does one case alone.",
     "Called different: the 95 % interval of the ratio does not hold 1; with added work, the right way round. "
     "By rounds alone, it holds what the rounds of a run show; else also what two runs differ by though "
     "nothing did, as all pairs but those of the same two runs have it.",

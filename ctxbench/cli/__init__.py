@@ -12,6 +12,8 @@ from ctxbench.cli import (  # noqa: I001  --help has this order
     choose,  # noqa: F401
     calibrate,  # noqa: F401
     report,  # noqa: F401
+    probe,  # noqa: F401
+    study,  # noqa: F401
     env,  # noqa: F401
     train,  # noqa: F401
     eval,  # noqa: F401
@@ -19,6 +21,7 @@ from ctxbench.cli import (  # noqa: I001  --help has this order
     data,  # noqa: F401
     paper,  # noqa: F401
     decode,  # noqa: F401
+    audit,  # noqa: F401
     sweep,  # noqa: F401
 )
 from ctxbench.cli.app import app, main

@@ -11,6 +11,7 @@ import typer
 from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import app
 from ctxbench.cli.options import CHANNELS, SIZE, Batch, Inputs, Module, Options, Output, Size
+from ctxbench.subject import axes
 
 
 @app.command()
@@ -41,7 +42,7 @@ def decode(
 
     exports = {"csv": csv}
     quiet = shared.goes_to_stdout(exports)
-    height, width = values.sides(size)
+    height, width = axes.sides(size)
     with shared.without_full_collections(), progress.display() as show:
         found = api.decode(
             module,

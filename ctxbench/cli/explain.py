@@ -22,6 +22,7 @@ from ctxbench.cli.options import (
     PresetName,
     Size,
 )
+from ctxbench.subject import axes
 
 
 @app.command()
@@ -44,7 +45,7 @@ def explain(
     """
     from ctxbench import api
 
-    height, width = values.sides(size)
+    height, width = axes.sides(size)
     with shared.without_full_collections():
         told = api.explain(
             module,

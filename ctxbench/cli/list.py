@@ -12,6 +12,10 @@ from ctxbench.subject import registry
 
 @app.command("list")
 def list_modules(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Only modules with these words in their names, aliases or papers."),
+    ] = None,
     family: Annotated[
         str | None,
         typer.Option(help=f"One family alone: {', '.join(registry.FAMILIES)}."),
@@ -19,7 +23,7 @@ def list_modules(
     since: Annotated[int, typer.Option(metavar="YEAR", help="Papers of this year or later.")] = 0,
 ) -> None:
     """List the registered modules, family by family."""
-    listed = registry.catalogue(family, since)
+    listed = registry.catalogue(family, since, " ".join(words or ()))
     print(listed, end="")
     if not listed:
-        say("no module is of that family and time")
+        say("no module is of that family and time, or has those words")

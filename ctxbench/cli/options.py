@@ -20,8 +20,9 @@ def _names(incomplete: str) -> list[str]:
 Modules = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Names, comma lists, file.py, file.py:Class, file.py:make, package.module:Class, each also with "
-        "arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in quotes. Default: Table 10's eight.",
+        help="Names, comma lists, all (of ctxbench list), file.py, file.py:Class, file.py:make, "
+        "package.module:Class, each also with arguments: 'file.py:Block(C, 8, act=nn.GELU, fmap=(H, W))', in "
+        "quotes. Default: Table 10's eight.",
         autocompletion=_names,
     ),
 ]
@@ -159,7 +160,7 @@ Runtimes = Annotated[
         "--runtime",
         parser=values.words_of("runtime"),
         metavar="RUNTIME",
-        help="What executes the module: eager or compile (torch.compile).",
+        help="What executes the module: eager, compile (torch.compile), onnxruntime or openvino.",
     ),
 ]
 Where = Annotated[
@@ -178,7 +179,7 @@ Counter = Annotated[
         help="Other counters: fvcore, thop, torch, ptflops, torchinfo, or none; repeatable, comma lists."
     ),
 ]
-Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
+Folders = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
 Columns = Annotated[
     Any,
     typer.Option(
@@ -200,6 +201,9 @@ Md = Annotated[Path | None, typer.Option(help="Also write the table in Markdown 
 Tex = Annotated[
     Path | None,
     typer.Option(help="Also write the table in LaTeX here, and ctxbench.bib beside it; - is stdout."),
+]
+TexTable = Annotated[
+    Path | None, typer.Option("--tex", help="Also write the table in LaTeX here; - is stdout.")
 ]
 CHANNELS, SIZE = 512, "64"
 """Of the input, where a verb takes one."""

@@ -40,13 +40,14 @@ from ctxbench.cli.options import (
     Where,
 )
 from ctxbench.errors import UserError
+from ctxbench.networks.registry import NETWORKS, completed
 
 if TYPE_CHECKING:
     from ctxbench.networks.cost import NetworkCosts
 
 LOOKS = ("columns", "sort", "digits", "own")
 """The options about how tables look."""
-BESIDE_CASES = ("cases", "counter", "budget", "timeout", "out")
+BESIDE_CASES = ("cases", "shard", "counter", "budget", "timeout", "save-onnx", "out")
 """The options that mean something beside a file of cases, and those about looks."""
 OF_NETWORKS = ("model", "backbone", "context", "size", "option", "json", "csv", "md", "tex")
 """The options that mean something for whole networks."""
@@ -75,11 +76,24 @@ def profile(
         Path | None,
         typer.Option(metavar="FILE", help="Cases that are no grid: a TOML file with a table [[case]] each."),
     ] = None,
+    shard: Annotated[
+        Any,
+        typer.Option(
+            parser=values.shard,
+            metavar="I/N",
+            help="Measure the I-th of N parts of the cases alone, for job arrays; report shows the runs "
+            "together.",
+        ),
+    ] = None,
     inputs: Inputs = None,
     output: Output = None,
     counter: Counter = None,
     budget: Budget = 2.5,
     timeout: Timeout = 120.0,
+    save_onnx: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the models that onnxruntime and openvino run."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     model: Annotated[
@@ -87,7 +101,8 @@ def profile(
         typer.Option(
             parser=values.words,
             metavar="NAMES",
-            help="Count whole networks at --size (512) instead: reconet, pspnet, …; a comma list.",
+            help=f"Count whole networks at --size (512) instead, a comma list of {', '.join(NETWORKS)}.",
+            autocompletion=completed,
         ),
     ] = None,
     backbone: Annotated[
@@ -109,7 +124,7 @@ def profile(
     """Count and measure modules, and write a report; or count whole networks beside Table 9.
 
     Every condition takes a comma list, and each combination is a case: --batch 1,8 --dtype fp32,bf16
-    --threads 1,2 --runtime eager,compile; --where keeps a part of them.
+    --threads 1,2 --runtime eager,compile,onnxruntime,openvino; --where keeps a part of them.
 
     MACs, FLOPs, memory, latency, other counters' numbers and, where a paper prints the case, its own.
     Writes a folder with records, tables and figures. Exit codes: 0 all measured, 2 bad input, 3 nothing
@@ -151,7 +166,7 @@ def profile(
             context, ("resume", *LOOKS, *exports), "--resume goes on with the run as it was begun"
         )
     chosen = values.counters(counter)
-    folder = resume or out or api.new_folder()
+    folder = resume or out or api.new_folder(shard)
     try:
         with progress.display(quiet=quiet) as show:
             run = api.profile(
@@ -170,11 +185,13 @@ def profile(
                 runtime=["compile"] if compile else runtime,
                 where=where,
                 cases_file=cases,
+                shard=shard,
                 inputs=inputs,
                 output=output,
                 counters=chosen,
                 budget_s=budget,
                 timeout_s=timeout,
+                save_onnx=save_onnx,
                 columns=columns or (),
                 sort=sort,
                 digits=digits,

@@ -1,15 +1,20 @@
-"""``ctxbench report``: a run's tables and figures, from its records."""
+"""``ctxbench report``: tables and figures of a run, or of several together, from their records."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from ctxbench.cli import shared
 from ctxbench.cli.app import app
-from ctxbench.cli.options import Columns, Csv, Digits, Folder, Md, OwnRows, Sort, Tex
+from ctxbench.cli.options import Columns, Csv, Digits, Folders, Md, OwnRows, Sort, Tex
 
 
 @app.command()
 def report(
-    run: Folder,
+    runs: Folders,
     columns: Columns = None,
     sort: Sort = "",
     digits: Digits = None,
@@ -17,19 +22,26 @@ def report(
     csv: Csv = None,
     md: Md = None,
     tex: Tex = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write. Default: the run's own, or for several runs/TIME."),
+    ] = None,
 ) -> None:
-    """Print a run's tables again, and write its page.
+    """Print tables of a run or of several, and write their page.
 
-    From its records, without measuring: report.html (every number, figure and sample in one file that sorts),
-    the tables and the figures.
+    From their records, without measuring: report.html (every number, figure and sample in one file that
+    sorts), the tables and the figures. Of several runs every record is a row, told apart by run where cases
+    are equal, and in what the environments differ is listed.
     """
-    from ctxbench.report.run import load_run, write_report
+    from ctxbench import api
+    from ctxbench.report.run import load_report, write_report
     from ctxbench.report.view import View
 
     exports = {"csv": csv, "md": md, "tex": tex}
     quiet = shared.goes_to_stdout(exports)
-    seen = load_run(run).seen(View(tuple(columns or ()), sort, digits, own))
+    folder = api.report_folder(runs, out)
+    seen = load_report(runs, folder).seen(View(tuple(columns or ()), sort, digits, own))
     written = write_report(seen)
     shared.deliver(seen, exports, quiet)
     if not quiet:
-        print(f"\nWritten to {run}: {', '.join(path.name for path in written)}.")
+        print(f"\nWritten to {folder}: {', '.join(path.name for path in written)}.")

@@ -16,7 +16,7 @@ from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
     from ctxbench.measure.records import Record
-    from ctxbench.report.run import Profile
+    from ctxbench.report.run import Report
     from ctxbench.table.grid import Grid
 
 WIDE = 160
@@ -73,8 +73,8 @@ def export(draw: Mapping[str, Callable[[], str]], exports: Mapping[str, Path | N
             write_text(path, draw[kind]())
 
 
-def deliver(run: Profile, exports: Mapping[str, Path | None], quiet: bool) -> None:
-    """Write the exports of a run that were asked for, and print its tables, unless ``quiet``."""
+def deliver(run: Report, exports: Mapping[str, Path | None], quiet: bool) -> None:
+    """Write the exports of a report that were asked for, and print its tables, unless ``quiet``."""
     from json import dumps
 
     from ctxbench.report.tables import write_latex

@@ -10,6 +10,7 @@ import typer
 
 from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.networks.registry import NETWORKS, completed
 
 if TYPE_CHECKING:
     from ctxbench.cli.progress import Show
@@ -25,7 +26,8 @@ def train(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="reconet (default), fcn, pspnet, deeplabv3plus, danet, psanet, ccnet or emanet.",
+            help=f"{', '.join(NETWORKS)}. Default: reconet.",
+            autocompletion=completed,
         ),
     ] = None,
     module: Annotated[
@@ -52,10 +54,18 @@ def train(
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("-o", "--option", metavar="KEY=VALUE", help="An option of the context module."),
+        typer.Option(
+            "-o",
+            "--option",
+            metavar="KEY=VALUE",
+            help="An option of the context module; of another network, of its head.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
-    init: Annotated[Path | None, typer.Option(metavar="RUN", help="Start from a run's weights.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Start from a run's weights, or a released network's file."),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
     devices: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes, registry
-from ctxbench.subject.cases import size_of
+from ctxbench.subject.axes import size_of
 from ctxbench.subject.expression import option_value
 from ctxbench.subject.resolve import parts
 
@@ -28,7 +29,7 @@ def modules(texts: list[str]) -> list[str]:
 
 def _is_module(text: str) -> bool:
     place, _, _ = parts(text)
-    return text in registry.names() or (place.endswith(".py") and Path(place).is_file())
+    return registry.named(text) in registry.names() or (place.endswith(".py") and Path(place).is_file())
 
 
 def split(texts: list[str] | None) -> list[str]:
@@ -111,11 +112,6 @@ def words(text: str) -> list[str]:
     return split([text])
 
 
-def sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    """A size as (H, W)."""
-    return size if isinstance(size, tuple) else (size, size)
-
-
 def seconds(name: str) -> Callable[[str | float], float]:
     """A parser of times that are not zero, and that an operating system can wait for, for that option."""
     return lambda text: _seconds(name, text)
@@ -175,6 +171,14 @@ def counters(names: list[str] | None) -> tuple[str, ...]:
     if "none" in chosen:
         raise UserError(f"--counter none stands alone, not beside {', '.join(chosen)}")
     return installed(chosen)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """A shard, the second of eight being ``2/8``."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+    if match is None:
+        raise UserError(f"--shard takes such as 2/8, the second of eight, not {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def threshold(text: str) -> float:

@@ -16,23 +16,24 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
-from ctxbench.files import locked, write_text, writing
+from ctxbench.files import append, locked, opened_to_append, write_text, writing
 from ctxbench.measure.records import (
     SCHEMA_VERSION,
     Record,
     check_version,
     damaged,
+    drop_truncated_line,
     read_lines,
     read_records,
     to_line,
     upgraded,
 )
+from ctxbench.measure.shards import Shard
 from ctxbench.subject.case import Case
 from ctxbench.subject.case import upgraded as upgraded_case
 from ctxbench.typed import NotNegative, Positive, check_fields, converted, json_value
@@ -60,6 +61,8 @@ class Settings:
     interleaved: int = 8
     """Cases alive together, so that their rounds can be interleaved."""
     counters: tuple[str, ...] = DEFAULT
+    save_onnx: str = ""
+    """Folder that keeps the models of runtimes which run ONNX models; empty for none."""
     seed: int = 0
     """Of the order of cases within each round."""
 
@@ -80,13 +83,18 @@ class Plan:
     takes it; only where ``ctxbench calibrate`` has found it out."""
     sources: dict[str, str] = field(default_factory=dict)
     """Module given by its place to :func:`ctxbench.subject.resolve.source_digest`."""
+    shard: Shard | None = None
+    """Which part of the cases that were asked for these are; None where they are all."""
     version: str = __version__
     created_at: str = field(default_factory=lambda: now())
 
     def to_json(self) -> dict[str, Any]:
         """Write the plan as one JSON object."""
         cases = [case.to_json() for case in self.cases]
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "cases": cases}
+        values = {"schema_version": SCHEMA_VERSION, **asdict(self), "cases": cases}
+        if self.shard is None:  # which earlier versions do not know
+            del values["shard"]
+        return values
 
     @classmethod
     def read(cls, folder: Path) -> "Plan":
@@ -165,10 +173,10 @@ class RunFolder:
             files.enter_context(locked(path))
             self.done, self.open = _read(path, plan)  # first: what is refused is left as it is
             with writing(path):
-                self._records = files.enter_context(_opened(path / RECORDS))
-                self._journal = files.enter_context(_opened(path / JOURNAL))
-                _drop_truncated_line(self._records)
-                _drop_truncated_line(self._journal)
+                self._records = files.enter_context(opened_to_append(path / RECORDS))
+                self._journal = files.enter_context(opened_to_append(path / JOURNAL))
+                drop_truncated_line(self._records)
+                drop_truncated_line(self._journal)
             self._files = files.pop_all()
 
     @classmethod
@@ -197,7 +205,7 @@ class RunFolder:
     def finish(self, case: Case, status: str = "ok", reason: str = "") -> None:
         """Append the case's record."""
         record = self.open[case.id].record(case, self.plan, status, reason)
-        _append(self._records, to_line(record.to_json()))
+        append(self._records, to_line(record.to_json()))
         self.done[case.id] = record
 
     def run(self) -> Run:
@@ -214,7 +222,7 @@ class RunFolder:
 
     def _enter(self, entry: Entry) -> None:
         self.open[entry.case_id].apply(entry)
-        _append(self._journal, to_line({name: value for name, value in asdict(entry).items() if value}))
+        append(self._journal, to_line({name: value for name, value in asdict(entry).items() if value}))
 
 
 def read_run(path: Path) -> Run:
@@ -273,23 +281,3 @@ def _run(plan: Plan, done: Mapping[str, Record], partial: Mapping[str, Partial])
         return done.get(case.id) or partial[case.id].record(case, plan, "interrupted", missing)
 
     return Run(plan, [as_it_stands(case) for case in plan.cases])
-
-
-def _opened(path: Path) -> FileIO:
-    return FileIO(path, "a")  # unbuffered: closing has nothing left to write, and cannot fail on a full disk
-
-
-def _append(file: FileIO, line: bytes) -> None:
-    with writing(Path(os.fsdecode(file.name))):
-        while line:  # a disk that is nearly full takes a part, and refuses the rest
-            line = line[file.write(line) :]
-        os.fsync(file.fileno())
-
-
-def _drop_truncated_line(file: FileIO) -> None:
-    """Cut off a last line that a kill left truncated; one that is whole gets its newline."""
-    path = Path(os.fsdecode(file.name))
-    _, valid_bytes = read_lines(path)
-    file.truncate(valid_bytes)
-    if valid_bytes and path.read_bytes()[-1:] != b"\n":
-        _append(file, b"\n")

@@ -15,7 +15,6 @@ from typing import Any
 from ctxbench.errors import UserError
 from ctxbench.measure import worker
 from ctxbench.measure.patience import Patience
-from ctxbench.subject.case import Case
 
 PRELOAD = ["torch", "torch._dynamo", "fvcore.nn", "thop", "ctxbench.measure.worker.measurement"]
 """What the fork server imports once, so that its forks need not: a second for each of them."""
@@ -32,22 +31,27 @@ class CaseFailedError(Exception):
 
 
 class WorkerProcess:
-    """A case's own process: forked from a server with torch loaded, or fresh where there is no fork."""
+    """A process of its own: forked from a server with torch loaded, or fresh where there is no fork.
 
-    def __init__(self, case: Case) -> None:
+    ``served`` is the place of the class that answers there, of the ``subject``.
+    """
+
+    def __init__(self, subject: worker.Subject, served: str = worker.MEASUREMENT) -> None:
         context = _context()
         self._pipe, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=worker.main, args=(theirs, case), daemon=True
+            target=worker.main, args=(theirs, subject, served), daemon=True
         )
         with _no_main(), theirs:
             self._process.start()
         self._method, self._timeout_s, self._busy = "", 0.0, False
+        self.share = 0.0
+        """Of its work that the process says is done."""
         self._patience: Patience
         self._reply: worker.Reply | None = None
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
-        """Call a method of the worker's ``Measurement``; :meth:`receive` takes the answer.
+        """Call a method of what is served there; :meth:`receive` takes the answer.
 
         ``timeout_s`` is time that the process gets to run in without an answer or a sign of progress.
         """
@@ -84,6 +88,7 @@ class WorkerProcess:
                 if status != worker.ALIVE:
                     self._busy = False
                     return status, value
+                self.share = value
                 self._patience.renew()
         except (EOFError, ConnectionResetError):
             return "crashed", self._death()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ctxbench.measure.folder import Settings
+from ctxbench.measure.shards import Shard
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.case import Case
 
@@ -24,13 +25,17 @@ class RunProgress:
     note: str = ""
 
 
-def ahead(cases: Sequence[Case], settings: Settings) -> str:
-    """How many cases there are to measure, and what is known of how long that takes: the time for samples."""
+def ahead(cases: Sequence[Case], settings: Settings, shard: Shard | None = None) -> str:
+    """How many cases there are to measure, and what is known of how long that takes: the time for samples.
+
+    ``shard`` is the one that they are of.
+    """
     number, most_s = len(cases), len(cases) * settings.budget_s
     most = f"{most_s:.3g} s" if most_s < 120 else f"{most_s / 60:.0f} min"
     compiled = sum(case.runtime != "eager" for case in cases)
+    of_whole = f"{shard} ({shard.cases} cases in all): " if shard else ""
     parts = [
-        f"{number} case{'s' if number > 1 else ''}, at most {most} of samples; "
+        f"{of_whole}{number} case{'s' if number > 1 else ''}, at most {most} of samples; "
         "counting and preparing come on top"
     ]
     if compiled:

@@ -5,9 +5,11 @@ are computed from ``rounds_ms`` by :mod:`ctxbench.measure.stats` whenever they a
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from msgspec import Meta
 
 from ctxbench.counters import LEAF_RULE
 from ctxbench.errors import UserError
+from ctxbench.files import append
 from ctxbench.measure import stats
 from ctxbench.subject.case import Case
 from ctxbench.subject.case import upgraded as upgraded_case
@@ -25,6 +28,14 @@ SCHEMA_VERSION = 3
 ``counters["leaf_rule"]`` holds in a field of its own, ``paper``."""
 
 Status = Annotated[str, Meta(pattern="^(ok|oom|crashed|timeout|error|interrupted)$")]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that a record is from, where several are read together: what it is called, and its folder."""
+
+    letter: str
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,13 @@ class Record:
     """Seconds in which the runtime made the module ready, from caches without anything of it."""
     graph_breaks: dict[str, int] = field(default_factory=dict)
     """Where a compiler left part of the module to Python: each reason with how often."""
+    decomposed: dict[str, int] = field(default_factory=dict)
+    """Operations that an exporter wrote as several others, with how often each was there."""
+    elsewhere: dict[str, int] = field(default_factory=dict)
+    """Operations that the runtime ran otherwise than asked for, ``Conv in float32``, with how often each."""
+    output_error: float | None = None
+    """Largest difference of the runtime's output from eager's in float64, as a share of the largest value
+    there. Beyond a tolerance the case is not timed. None for eager itself."""
 
     counters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Other counters' opinions: name to what :mod:`ctxbench.counters` says a counter returns. Under
@@ -110,6 +128,8 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     measured_at: str = ""
     """UTC, ISO 8601."""
+    origin: Origin | None = field(default=None, compare=False)
+    """Said by whoever reads several runs, and not stored."""
 
     @cached_property
     def latency(self) -> stats.Summary:
@@ -124,6 +144,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Write the record as one JSON object, the schema version first."""
         values = asdict(self)
+        del values["origin"]
         values["case"] = self.case.to_json()
         return {"schema_version": SCHEMA_VERSION, "case_id": self.case.id, **values}
 
@@ -191,6 +212,15 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         objects.append(value)
         valid_bytes += len(line)
     return objects, valid_bytes
+
+
+def drop_truncated_line(file: FileIO) -> None:
+    """Cut off a last line that a kill left truncated; one that is whole gets its newline."""
+    path = Path(os.fsdecode(file.name))
+    _, valid_bytes = read_lines(path)
+    file.truncate(valid_bytes)
+    if valid_bytes and path.read_bytes()[-1:] != b"\n":
+        append(file, b"\n")
 
 
 def read_records(path: Path) -> list[Record]:

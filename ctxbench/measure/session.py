@@ -19,6 +19,7 @@ from ctxbench.measure import stats
 from ctxbench.measure.folder import Plan, Run, RunFolder, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
 from ctxbench.measure.progress import RunProgress, ahead
+from ctxbench.measure.shards import dealt
 from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.case import ITEM_BYTES, Case
 
@@ -41,17 +42,22 @@ def measure_cases(
     *,
     settings: Settings | None = None,
     out: Path | None = None,
+    shard: tuple[int, int] | None = None,
     command: Sequence[str] = (),
     progress: Callable[[RunProgress], None] | None = None,
 ) -> Run:
     """Measure ``cases``, each once however often it is given, and keep the run in ``out`` if that is given.
 
-    Raises UserError before anything is measured where a case is not valid, its device is not there, its
-    module does not take its options or does not always return the same shape, or ``out`` cannot be written or
-    already holds a run. What goes wrong with a case later costs that case's record its status, never
-    another's. KeyboardInterrupt leaves what was measured in ``out``.
+    Of a ``shard`` (2, 8) only the second of eight parts, as :func:`ctxbench.measure.shards.dealt` has it.
+
+    Raises UserError before anything is measured where there is no such shard, a case is not valid, its device
+    is not there, its module does not take its options or does not always return the same shape, or ``out``
+    cannot be written or already holds a run. What goes wrong with a case later costs that case's record its
+    status, never another's. KeyboardInterrupt leaves what was measured in ``out``.
     """
-    plan = Plan(tuple({case.id: case for case in cases}.values()), settings or Settings(), tuple(command))
+    wanted = list({case.id: case for case in cases}.values())
+    part, wanted = (None, wanted) if shard is None else dealt(wanted, *shard)
+    plan = Plan(tuple(wanted), settings or Settings(), tuple(command), shard=part)
     with ExitStack() as temporary:
         folder = out or Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="ctxbench-")))
         check_free(folder)
@@ -108,7 +114,7 @@ class _Session:
     def run(self) -> Run:
         left = [case for case in self._folder.plan.cases if case.id not in self._folder.done]
         if left:
-            self._tell("count", left[0], 0.0, ahead(left, self._settings))
+            self._tell("count", left[0], 0.0, ahead(left, self._settings, self._folder.plan.shard))
         todo = iter(left)
         while block := list(islice(todo, self._settings.interleaved)):
             with ExitStack() as processes:
@@ -174,7 +180,7 @@ class _Session:
         ready = []
         for running in wave:
             self._tell("prepare", running.case, 0.15)
-            fields = self._ask(running, "prepare")
+            fields = self._ask(running, "prepare", self._settings.save_onnx)
             if fields is not None:
                 self._folder.note(running.case, fields)
                 ready.append(running)

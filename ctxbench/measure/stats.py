@@ -110,6 +110,23 @@ def widened(ratio: float, lo: float, hi: float, between_runs: float) -> tuple[fl
     return ratio, ratio * exp(-down), ratio * exp(up)
 
 
+def simultaneous(
+    ratio: float, lo: float, hi: float, rounds: int, comparisons: int
+) -> tuple[float, float, float]:
+    """A ratio whose 95 % interval is one of ``comparisons`` that hold all together at 95 %.
+
+    Bonferroni: each is then at ``1 - 0.05 / comparisons``, whatever the ratios have in common. Redraws of so
+    few rounds do not reach that far, so that the interval's ends move away from the ratio, on the logarithmic
+    scale, as the quantiles of Student's t do with ``rounds - 1`` degrees of freedom: ``rounds`` are those of
+    the side that has fewer. One comparison changes nothing.
+    """
+    if comparisons < 2:
+        return ratio, lo, hi
+    stretch = _student_t(rounds - 1, comparisons) / _student_t(rounds - 1)
+    down, up = min(lo / ratio, 1.0), max(hi / ratio, 1.0)  # redraws of few rounds may leave the ratio out
+    return ratio, ratio * down**stretch, ratio * up**stretch
+
+
 def between_runs_needed(ratio: float, lo: float, hi: float) -> float:
     """The least ``between_runs`` with which :func:`widened` gives an interval that holds 1."""
     of_rounds = log(ratio / lo) if ratio > 1 else log(hi / ratio)
@@ -171,8 +188,8 @@ def _interval(redrawn: Floats, rounds: int) -> tuple[float, float]:
     return float(lo), float(hi)
 
 
-def _student_t(freedom: int) -> float:
-    """Quantile of Student's t at 95 %, two-sided."""
+def _student_t(freedom: int, comparisons: int = 1) -> float:
+    """Quantile of Student's t at 95 % for ``comparisons`` together, two-sided."""
     from scipy.special import stdtrit  # here, since whoever asks for no interval need not wait for it
 
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / (2 * comparisons)))

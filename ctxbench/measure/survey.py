@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.errors import UserError
+from ctxbench.files import writing
 from ctxbench.measure.between_runs import recall
 from ctxbench.measure.environment import fingerprint
 from ctxbench.measure.folder import Plan
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
+from ctxbench.measure.runtimes import EXPORTED, refusal
 from ctxbench.subject import registry
 from ctxbench.subject.case import Case, validate
 
@@ -24,13 +26,21 @@ SURVEY_TIMEOUT_S = 300.0
 def checked(plan: Plan, progress: Callable[[Case], None] = lambda case: None) -> Plan:
     """The plan with what is known now of machine and files; ``progress`` is told what is looked at.
 
-    Raises UserError where there are no cases, a case is not valid, its device is not there, or its module
-    does not take its options or does not always return the same shape.
+    Raises UserError where there are no cases, a case is not valid, none can be run by its runtime, a device
+    is not there, no model is made that could be saved, or a module does not take its options or does not
+    always return the same shape.
     """
     if not plan.cases:
         raise UserError("there is nothing to measure: give at least one module and one size")
     for case in plan.cases:
         validate(case)
+    if all(refusals := [refusal(case) for case in plan.cases]):
+        raise UserError(refusals[0])
+    if plan.settings.save_onnx:
+        if not any(case.runtime in EXPORTED for case in plan.cases):
+            raise UserError(f"no ONNX model is made to be saved: add the runtime {' or '.join(EXPORTED)}")
+        with writing(Path(plan.settings.save_onnx)):
+            Path(plan.settings.save_onnx).mkdir(parents=True, exist_ok=True)
     progress(plan.cases[0])
     plan = _survey(plan)
     for case in plan.cases:

@@ -13,7 +13,7 @@ from ctxbench.errors import UserError
 from ctxbench.networks.cost import NetworkCost, NetworkCosts
 from ctxbench.networks.network import build_network
 from ctxbench.networks.published import body, in_published_form
-from ctxbench.networks.resnet import feature_size
+from ctxbench.networks.registry import find
 from ctxbench.tracing import trace, views
 
 MIN_SIDE = 65
@@ -48,7 +48,7 @@ def network_costs(
         if {type(height), type(width)} != {int} or min(height, width) < MIN_SIDE:
             raise UserError(f"a network takes sides of at least {MIN_SIDE}, not {height}×{width}")
     networks = [
-        _cost(model, shape, backbone, context, context_options, classes)
+        _cost(find(model).name, shape, backbone, context, context_options, classes)
         for model in models
         for shape in shapes
     ]
@@ -75,7 +75,7 @@ def _cost(
     )
     shape = (1, 3, *size)
     recorded = trace(fast, shape)
-    leaves = leaf_rule.count(partial(_published, fast, size, context_options), shape)["leaves"]
+    leaves = leaf_rule.count(partial(_published, fast), shape)["leaves"]
     backbone_macs = sum(
         share.macs for share in views.by_module(recorded) if share.key.startswith(INSIDE_BACKBONE)
     )
@@ -100,8 +100,6 @@ def _cost(
     )
 
 
-def _published(
-    build: Callable[[], nn.Module], size: tuple[int, int], options: Mapping[str, Any]
-) -> nn.Module:
-    features = feature_size(size[0]), feature_size(size[1])
-    return in_published_form(build(), features, **options)
+def _published(build: Callable[[], nn.Module]) -> nn.Module:
+    with in_published_form():
+        return build()

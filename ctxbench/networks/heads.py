@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ctxbench.errors import UserError
+from ctxbench.networks.published import block
 from ctxbench.networks.resnet import conv_bn_relu, initialise
 from ctxbench.subject import bind
 from ctxbench.subject.case import Case
@@ -38,6 +39,9 @@ class FCNHead(nn.Module):
         classes: K.
         channels: those after the 3×3; by default a quarter of its input's.
         level: which output it reads; 3 is C5, and 2 is C4, the auxiliary head's.
+        bias: whether the 3×3 has one, although a batch norm follows.
+        dropout: the probability of dropping what comes before the classifier.
+        by_channel: whether whole channels are dropped out, or single elements.
 
     """
 
@@ -48,12 +52,16 @@ class FCNHead(nn.Module):
         *,
         channels: int | None = None,
         level: int = 3,
+        bias: bool = False,
+        dropout: float = DROPOUT,
+        by_channel: bool = False,
     ) -> None:
         super().__init__()
         self.level = level
         inner = channels or in_channels[level] // 4
-        self.reduce = nn.Sequential(*conv_bn_relu(in_channels[level], inner, 3))
-        self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(inner, classes, 1))
+        self.reduce = nn.Sequential(*conv_bn_relu(in_channels[level], inner, 3, bias=bias))
+        drop = nn.Dropout2d(dropout) if by_channel else nn.Dropout(dropout)
+        self.classify = nn.Sequential(drop, nn.Conv2d(inner, classes, 1))
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -115,7 +123,7 @@ class ContextHead(nn.Module):
         self.reduce = nn.Sequential(*conv_bn_relu(in_channels[3], channels, 3))
         self.global_pool = GlobalPooling(channels) if global_pool else None
         self.context: nn.Module | None = None
-        module, context_channels = _context(context, channels, size, context_options)
+        module, context_channels = context_block(context, channels, size, context_options)
         parts = channels + context_channels + channels * global_pool
         self.fuse = nn.Sequential(*conv_bn_relu(parts, channels, 1))
         self.classify = nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(channels, classes, 1))
@@ -137,7 +145,7 @@ class ContextHead(nn.Module):
         return logits
 
 
-def _context(
+def context_block(
     name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any]
 ) -> tuple[nn.Module | None, int]:
     """Build a context module for (N, ``channels``, h, w); return it and how many channels it gives.
@@ -153,7 +161,7 @@ def _context(
             raise UserError(
                 f"the head sets its context module's {' and '.join(sorted(taken))}: leave that out"
             )
-        ours = bind.build(name, channels, size, **options)
+        ours = block(name, channels, size, **options)
         return ours, cast(int, ours.out_channels)
     build = partial(bind.build_of_map, name, channels, size, options)
     module = build()

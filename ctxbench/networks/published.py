@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -9,24 +12,31 @@ import torch
 from torch import nn
 
 from ctxbench.networks.resnet import BACKBONES, ResNet
-from ctxbench.subject import bind, registry, resolve
+from ctxbench.subject import bind
+
+PUBLISHED = "published"
+_forced: ContextVar[bool] = ContextVar("forced", default=False)
 
 
-def in_published_form(network: nn.Module, size: tuple[int, int], **options: Any) -> nn.Module:
-    """Put the published form of every registered block in the place of its fast one, for counting.
+@contextmanager
+def in_published_form() -> Iterator[None]:
+    """While this lasts, heads build their blocks in the published form, whatever form they are asked for."""
+    token = _forced.set(True)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
 
-    ``size`` is the (H, W) of the features that the blocks are given, ``options`` are the blocks',
-    ``implementation`` perhaps among them. Changes ``network`` and returns it. The new blocks' weights are
-    fresh ones, so that what the network computes is another function: it can be counted, not evaluated.
+
+def block(name: str, channels: int, size: tuple[int, int], **options: Any) -> nn.Module:
+    """Build a head's block from the registry of modules for (N, ``channels``, H, W); ``size`` is (H, W).
+
+    In its fast form, unless the options or :func:`in_published_form` say otherwise. Raises UserError as
+    :func:`ctxbench.subject.bind.build` does.
     """
-    names = {resolve.load(name).maker: name for name in registry.SPECS}
-    # a list, since what it walks over is changed while it walks
-    for path, block in list(network.named_modules()):
-        if type(block) in names and getattr(block, "implementation", "") == "fast":
-            chosen = {**options, "implementation": "published"}
-            published = bind.build(names[type(block)], block.in_channels, size, **chosen)
-            network.set_submodule(path, published)
-    return network
+    if _forced.get() and PUBLISHED in bind.implementations(name):
+        options["implementation"] = PUBLISHED
+    return bind.build(name, channels, size, **options)
 
 
 @cache

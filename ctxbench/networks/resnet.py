@@ -8,7 +8,7 @@ Res-5", section 4.3: "we replace the first 7×7 convolution in ResNet with three
 N images of H × W pixels; ⌈·⌉ rounds up. C2 to C5 are the outputs of Res-2 to Res-5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -37,9 +37,11 @@ def initialise(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """Return a convolution that keeps the size at stride 1, without bias, its batch norm and a ReLU."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, bias: bool = False
+) -> list[nn.Module]:
+    """Return a convolution that keeps the size at stride 1, its batch norm and a ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
@@ -115,9 +117,12 @@ class ResNet(nn.Module):
         stem: "deep", three 3×3 to ``width``, ``width``, 2·``width`` channels (the paper's); "deep-narrow",
             half of each, which is timm's resnet50c and mmsegmentation's ResNetV1c; "plain", one 7×7.
         stride_in: see :class:`Bottleneck`.
+        dilations: of the 3×3 of each block of Res-5, where they are not those. With others, such as 2, 8 and
+            16 (the multi-grid of DeepLab v3), a position computes something else than ImageNet weights were
+            trained for.
 
     Raises:
-        UserError: an option is not one of those.
+        UserError: an option is not one of those, or there are not as many dilations as blocks.
 
     """
 
@@ -128,6 +133,7 @@ class ResNet(nn.Module):
         width: int = 64,
         stem: Stem = "deep",
         stride_in: StrideIn = "3x3",
+        dilations: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if stem not in STEMS:
@@ -143,22 +149,33 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(entry)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = self._layer(entry, width, layers[0])
-        self.layer2 = self._layer(4 * width, 2 * width, layers[1], stride=2)
-        self.layer3 = self._layer(8 * width, 4 * width, layers[2], dilation=2)
-        self.layer4 = self._layer(16 * width, 8 * width, layers[3], dilation=4)
+        usual = self._dilations(layers[3], 4)
+        self.dilations = usual if dilations is None else tuple(dilations)
+        if len(self.dilations) != len(usual) or any(
+            not isinstance(dilation, int) or dilation < 1 for dilation in self.dilations
+        ):
+            raise UserError(
+                f"dilations are a whole number for each block of Res-5, such as {list(usual)}, "
+                f"not {list(self.dilations)}"
+            )
+        self.layer1 = self._layer(entry, width, self._dilations(layers[0], 1))
+        self.layer2 = self._layer(4 * width, 2 * width, self._dilations(layers[1], 1), stride=2)
+        self.layer3 = self._layer(8 * width, 4 * width, self._dilations(layers[2], 2))
+        self.layer4 = self._layer(16 * width, 8 * width, self.dilations)
         initialise(self)
 
-    def _layer(
-        self, inputs: int, planes: int, blocks: int, *, stride: int = 1, dilation: int = 1
-    ) -> nn.Sequential:
+    def _dilations(self, blocks: int, dilation: int) -> tuple[int, ...]:
+        """Of the 3×3 of each block of a layer that is dilated in the place of its stride."""
         # the first 3×3 still reads the resolution before the stride, if it is the one that strides
         strides_itself = STRIDES[self.stride_in](2)[1] > 1
         before = max(dilation // 2, 1) if strides_itself else dilation
-        first = Bottleneck(inputs, planes, stride=stride, dilation=before, stride_in=self.stride_in)
+        return before, *[dilation] * (blocks - 1)
+
+    def _layer(self, inputs: int, planes: int, dilations: Sequence[int], *, stride: int = 1) -> nn.Sequential:
+        first = Bottleneck(inputs, planes, stride=stride, dilation=dilations[0], stride_in=self.stride_in)
         rest = (
             Bottleneck(EXPANSION * planes, planes, stride=1, dilation=dilation, stride_in=self.stride_in)
-            for _ in range(blocks - 1)
+            for dilation in dilations[1:]
         )
         return nn.Sequential(first, *rest)
 
@@ -180,5 +197,5 @@ BACKBONES: dict[str, Callable[..., ResNet]] = {
     "resnet-tiny": partial(ResNet, (1, 1, 1, 1), width=16),
     "resnet-small": partial(ResNet, (1, 1, 1, 1), width=24),
 }
-"""Builders by name; they take ``stem`` and ``stride_in``. The last two, which see equally far, are for the
-generated data set."""
+"""Builders by name; they take ``stem``, ``stride_in`` and ``dilations``. The last two, which see equally far,
+are for the generated data set."""

@@ -8,10 +8,10 @@ A file of a whole network holds its backbone under a prefix, such as ``backbone.
 the top, the one under a prefix is taken, and the report names the prefix and what else was left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -21,13 +21,15 @@ from ctxbench.networks.resnet import ResNet, Stem
 from ctxbench.networks.tensor_files import load_tensors
 
 CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model", "net")
 COUNTER = "num_batches_tracked"
 MAX_KEYS = 3
 """Keys that are named of each kind."""
 
 PREFIXES = ("module.", "backbone.", "encoder.")
 """Where whole networks usually keep their backbone, alone or one in another."""
+TORCHCV_STEM = "prefix."
+"""What torchcv, the code base of ANN, CCNet's openseg and DNL, puts before the names of its stem alone."""
 ANCHOR = "layer1.0.conv1.weight"
 """A key of every ResNet, whatever its stem."""
 
@@ -45,6 +47,10 @@ DEEP_STEMS = {
 """A key that only this layout of the deep stem has, to what its modules are called here."""
 
 
+Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
+"""A key, the shape in the file, and the shape wanted."""
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """How the keys of a file and those of a module meet.
@@ -53,42 +59,60 @@ class LoadReport:
     the module, classifiers may be ``unexpected`` (they are dropped). Anything else is a difference.
     ``mismatched`` has the shape in the file and the shape wanted. ``about`` is what the file says of itself.
     ``prefix`` is what the names of the backbone's keys began with in the file, and ``outside`` are those that
-    did not.
+    did not. ``names`` is the release by whose names a whole network was read, and ``note`` what its network
+    has otherwise than ours, which no key shows.
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    mismatched: tuple[Mismatch, ...]
     about: str = ""
     prefix: str = ""
     outside: tuple[str, ...] = ()
+    names: str = ""
+    note: str = ""
 
     @property
     def differences(self) -> str:
         """The first keys of each kind that differ, in one line; empty where the file fits."""
-        kinds = {
-            "missing": [key for key in self.missing if not key.endswith(COUNTER)],
-            "unexpected": [key for key in self.unexpected if not key.startswith(CLASSIFIERS)],
-            "of another shape": [
-                f"{key} ({_by(stored)} for {_by(wanted)})" for key, stored, wanted in self.mismatched
-            ],
-        }
-        return "; ".join(f"{len(keys)} {kind}: {_first(keys)}" for kind, keys in kinds.items() if keys)
+        unexpected = [key for key in self.unexpected if not key.startswith(CLASSIFIERS)]
+        return differences(self.missing, unexpected, self.mismatched)
 
     def __str__(self) -> str:
         parts = [f"{len(self.matched)} keys matched"]
+        if self.names:
+            parts[0] += f" by the names of {self.names}"
         if self.missing:
-            parts.append(f"{len(self.missing)} missing: {_first(self.missing)}")
+            parts.append(f"{len(self.missing)} missing: {first(self.missing)}")
         if self.unexpected:
-            parts.append(f"{len(self.unexpected)} dropped: {_first(self.unexpected)}")
+            parts.append(f"{len(self.unexpected)} dropped: {first(self.unexpected)}")
+        if self.mismatched:
+            shapes = first(_shapes(self.mismatched))
+            parts.append(f"{len(self.mismatched)} of another shape left as they were: {shapes}")
         if self.prefix:
             parts.append(f"read under {self.prefix!r}")
         if self.outside:
-            parts.append(f"{len(self.outside)} outside it left out: {_first(self.outside)}")
+            parts.append(f"{len(self.outside)} outside it left out: {first(self.outside)}")
+        if self.note:
+            parts.append(f"note that {self.note}")
         if self.about:
             parts.append(f"the file says: {self.about}")
         return "; ".join(parts)
+
+
+def differences(missing: Sequence[str], unexpected: Sequence[str], mismatched: Sequence[Mismatch]) -> str:
+    """The first keys of each kind in one line, batch counters left out; empty where there are none."""
+    kinds = {
+        "missing": [key for key in missing if not key.endswith(COUNTER)],
+        "unexpected": unexpected,
+        "of another shape": _shapes(mismatched),
+    }
+    return "; ".join(f"{len(keys)} {kind}: {first(keys)}" for kind, keys in kinds.items() if keys)
+
+
+def _shapes(mismatched: Sequence[Mismatch]) -> list[str]:
+    return [f"{key} ({_by(stored)} for {_by(wanted)})" for key, stored, wanted in mismatched]
 
 
 def compare(
@@ -123,11 +147,8 @@ def load_weights(backbone: ResNet, path: str | Path) -> LoadReport:
     backbone by more than batch counters and a classifier.
     """
     path = Path(path)
-    whole, about = _read(path)
-    prefix = _prefix(whole, path)
-    state = _renamed(
-        {key.removeprefix(prefix): value for key, value in whole.items() if key.startswith(prefix)}
-    )
+    whole, about = read_state(path)
+    state, prefix = backbone_state(whole, path)
     outside = tuple(key for key in whole if not key.startswith(prefix))
     report = compare(backbone, state, about, prefix=prefix, outside=outside)
     if report.differences:
@@ -137,10 +158,20 @@ def load_weights(backbone: ResNet, path: str | Path) -> LoadReport:
             if ANCHOR in state
             else f"; it has no {ANCHOR} either, under {', '.join(PREFIXES)} or elsewhere"
         )
-        hint = _hint(backbone, state)
+        hint = stem_hint(backbone, state)
         raise UserError(f"{path}{place} does not fit this backbone{hint}: {report.differences}{tried}")
     backbone.load_state_dict({key: state[key] for key in report.matched}, strict=False)
     return report
+
+
+def backbone_state(whole: Mapping[str, Tensor], path: Path) -> tuple[dict[str, Tensor], str]:
+    """The backbone's tensors among those of a file, by their names here, and the prefix they had in it.
+
+    Raises UserError where several parts of the file are ResNets.
+    """
+    prefix = _prefix(whole, path)
+    inside = {key.removeprefix(prefix): value for key, value in whole.items() if key.startswith(prefix)}
+    return _renamed(inside), prefix
 
 
 def _prefix(state: Mapping[str, Tensor], path: Path) -> str:
@@ -154,11 +185,11 @@ def _prefix(state: Mapping[str, Tensor], path: Path) -> str:
         if len(prefixes) == 1:
             return prefixes[0]
     if places:
-        raise UserError(f"{path} holds {len(places)} ResNets, under {_first(places)}: keep the one to load")
+        raise UserError(f"{path} holds {len(places)} ResNets, under {first(places)}: keep the one to load")
     return ""
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+def read_state(path: Path) -> tuple[dict[str, Tensor], str]:
     """Return a file's tensors by name, out of their wrappers, and what it says of itself."""
     if not path.is_file():
         raise UserError(f"no file of weights at {path}")
@@ -184,8 +215,16 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     return dict(loaded), ""
 
 
+def is_state(path: Path) -> bool:
+    """Whether a file holds a state dict."""
+    with suppress(UserError):
+        return bool(read_state(path)[0])
+    return False
+
+
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the state with the modules of its stem named as here."""
+    state = {key.removeprefix(TORCHCV_STEM): value for key, value in state.items()}
     names = next((names for key, names in DEEP_STEMS.items() if key in state), {})
 
     def rename(key: str) -> str:
@@ -205,12 +244,14 @@ def _stem(state: Mapping[str, Tensor]) -> Stem | None:
     return "deep" if entry == 2 * width else "deep-narrow"
 
 
-def _hint(backbone: ResNet, state: Mapping[str, Tensor]) -> str:
+def stem_hint(backbone: ResNet, state: Mapping[str, Tensor]) -> str:
+    """Which stem the file is of, where it is another than the backbone's."""
     stem = _stem(state)
     return f" of stem={backbone.stem}, it needs stem={stem}" if stem not in (None, backbone.stem) else ""
 
 
-def _first(keys: Any) -> str:
+def first(keys: Sequence[str]) -> str:
+    """The first few keys, for one line."""
     return ", ".join(keys[:MAX_KEYS]) + (", …" if len(keys) > MAX_KEYS else "")
 
 

@@ -11,6 +11,7 @@ N images, H and W their sides, K classes; C5 is the backbone's last feature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import product
@@ -18,10 +19,11 @@ from math import prod
 
 from torch import Tensor, nn
 
-from ctxbench.audit.matching import Candidate, Match, Source, distinct, fits, near_misses
+from ctxbench.audit.candidates import Candidate, Source, distinct
+from ctxbench.audit.matching import Match, fits, near_misses
 from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import leaf_rule
-from ctxbench.networks.network import HEADS
+from ctxbench.networks.network import head_class
 from ctxbench.networks.published import body, in_published_form
 from ctxbench.networks.resnet import BACKBONES, ResNet, feature_size
 from ctxbench.paper.comparison import NOT_REPRODUCIBLE, REPRODUCED
@@ -178,8 +180,9 @@ class _Last(nn.Module):
 def _head(model: str, side: int, *, published: bool) -> nn.Module:
     channels = body(TABLE9_BACKBONE).channels
     size = (feature_size(side),) * 2
-    head = HEADS[model](channels, VOC_CLASSES, size=size)
-    return _OnFeatures(in_published_form(head, size) if published else head, channels)
+    with in_published_form() if published else nullcontext():
+        head = head_class(model)(channels, VOC_CLASSES, size=size)
+    return _OnFeatures(head, channels)
 
 
 @cache

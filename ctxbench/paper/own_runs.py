@@ -11,13 +11,15 @@ from ctxbench.errors import UserError
 from ctxbench.evaluate.evaluation import Evaluation
 from ctxbench.evaluate.files import read_evaluation
 from ctxbench.evaluate.predictions import VOC
+from ctxbench.networks.registry import NETWORKS, find
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.offers.evaluations import PRINTED, Printed, differences
 from ctxbench.paper.offers.training_presets import PRESETS
-from ctxbench.paper.printed import plain_name
+from ctxbench.paper.printed import plain_name, rows
 from ctxbench.paper.sheet import DIFFERS
 from ctxbench.table.column import signed
-from ctxbench.train.config import TrainConfig
+from ctxbench.train.config import TrainConfig, configure
+from ctxbench.train.presets import published
 from ctxbench.train.run import CONFIG, TrainedRun
 
 RECONET = "RecoNet"
@@ -63,6 +65,23 @@ TRAINING = (
 """Settings of a run that are held against the preset's, network and backbone aside."""
 
 
+OF_ONE_TRAINING = 9
+"""The table whose networks the paper's authors trained alike; the others print what their own authors did."""
+NOT_OURS = ("FCN",)
+"""Methods that are another network than the one of their name here: the FCN of VGG-16."""
+
+
+def can_be_run(table: int) -> dict[str, str]:
+    """The methods of Table 1 to 6 that can be trained here, and the network that each is."""
+    lines = rows(table)
+    methods = list(lines[0])[1:] if table == 1 else [line["method"] for line in lines]
+    return {
+        method: plain_name(method)
+        for method in methods
+        if plain_name(method) in NETWORKS and method not in NOT_OURS
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class OwnRun:
     """An evaluation of the user's, its folder, and the training it is of, where that is known."""
@@ -96,7 +115,9 @@ class OwnRun:
             differing.insert(0, f"network ({network}; printed: {method})")
         if self.config is None:
             return [*differing, "training not known"]
-        preset = replace(PRESETS[reported.preset].config, model=self.config.model)
+        settings = PRESETS[reported.preset].settings
+        of_network = published(find(self.config.model), settings)
+        preset = configure(settings, of_network, {"model": self.config.model})
         pairs = zip(_training(self.config).items(), _training(preset).values(), strict=True)
         differing += [
             f"{name} ({own}; {_whose(name)}: {paper})" for (name, own), paper in pairs if own != paper
@@ -109,7 +130,14 @@ class OwnRun:
             )
         if self.config.weights is None and not stages:
             differing.append("backbone from random weights (the paper does not say)")
+        if method != RECONET and table != OF_ONE_TRAINING:
+            differing.append(f"schedule (the RecoNet paper's; printed: that of {method}'s authors)")
         return differing
+
+    def printed_as(self, table: int) -> str:
+        """The method of Table 1 to 6 that the run's network is printed as; RecoNet where it is not."""
+        by_model = {model: method for method, model in can_be_run(table).items()}
+        return by_model.get(self.evaluation.network, RECONET)
 
 
 def _whose(setting: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ctxbench import shelf
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
 from ctxbench.report.counter_columns import counters, missed
+from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ TRACED_OTHERWISE = "Traced differently"
 ODD = "Odd when it ran"
 PREDICTED = "Predicted peak"
 GRAPH_BREAKS = "Graph breaks"
+DECOMPOSED = "Written as several operations by the exporter"
+ELSEWHERE = "Ran otherwise than asked for"
 """How notes on a count begin, in every table."""
 LOWER_BOUND = "≥ "
 """What stands before a count in which an operation is missing."""
@@ -92,10 +95,6 @@ def _of_latency(statistic: str) -> Callable[[Record], Any]:
     return lambda record: getattr(record.latency, statistic) if record.latency.n else None
 
 
-def _intensity(record: Record) -> float | None:
-    return record.flops / record.bytes if record.flops is not None and record.bytes else None
-
-
 IMPLEMENTATION = _of_case(
     "implementation",
     "`fast`: quickest exact form; `published`: the authors' operation order; `single`: the one form.",
@@ -117,10 +116,11 @@ IDENTITY: tuple[Column[Record], ...] = (
     ),
     _of_case("device", "Where it ran."),
     Column(
-        "threads", "threads", lambda record: record.threads.get("torch", record.environment.get("threads")),
-        about="CPU threads that torch took, as it said itself.", kind="int",
+        "threads", "threads",
+        lambda r: r.threads.get(r.case.runtime, r.threads.get("torch", r.environment.get("threads"))),
+        about="CPU threads that torch took, or the runtime, as it said itself.", kind="int",
     ),
-    _of_case("runtime", "What executed it: `eager`, or `compile` for torch.compile."),
+    _of_case("runtime", "What executed it: `eager`, `compile` (torch.compile), `onnxruntime`, `openvino`."),
 )  # fmt: skip
 
 PARAMS: Column[Record] = Column(
@@ -204,7 +204,8 @@ ENERGY: Column[Record] = Column(
     digits=3, why=partial(why_empty, "spent_mj"), rank=13,
 )  # fmt: skip
 INTENSITY: Column[Record] = Column(
-    "intensity_flop_per_byte", "intensity", _intensity, "", "FLOP/B",
+    "intensity_flop_per_byte", "intensity",
+    lambda r: r.flops / r.bytes if r.flops is not None and r.bytes else None, "", "FLOP/B",
     "FLOPs per byte read and written, each operation counted as if nothing stayed in cache.",
     why=partial(why_empty, "bytes"),
 )  # fmt: skip
@@ -212,13 +213,18 @@ INTENSITY: Column[Record] = Column(
 COMPILED: tuple[Column[Record], ...] = (
     Column(
         "compile_s", "compiling", of_record("compile_s"), "", "s",
-        "Seconds that torch.compile took in all before the first sample, from empty caches.", rank=13,
+        "Seconds in which the runtime made the module ready, exporting included, from empty caches.", rank=13,
     ),
     Column(
         "graph_breaks", "graph breaks",
-        lambda record: None if record.compile_s is None else sum(record.graph_breaks.values()),
+        lambda r: sum(r.graph_breaks.values()) if r.compile_s and r.case.runtime == "compile" else None,
         about="Places at which torch.compile left the module to Python.", kind="int",
-        why=partial(why_empty, "compile_s"), rank=13,
+        why=lambda record: record.reason or "torch.compile's alone", rank=13,
+    ),
+    Column(
+        "output_error", "error", of_record("output_error"), "of output", digits=2, rank=2,
+        about="Largest difference of the output from eager's in float64, as a share of the largest value.",
+        why=lambda r: why_empty("output_error", r) if r.case.runtime != "eager" else "held against itself",
     ),
 )  # fmt: skip
 
@@ -243,8 +249,9 @@ FIXED: dict[str, Column[Record]] = {
 
 
 def compiled(records: Iterable[Record]) -> tuple[Column[Record], ...]:
-    """Of cases that a compiler has made ready, where there are any."""
-    return COMPILED if any(record.case.runtime == "compile" for record in records) else ()
+    """Of cases that a runtime has made ready, where there are any; graph breaks are torch.compile's."""
+    there = {record.case.runtime for record in records} - {"eager"}
+    return tuple(c for c in COMPILED if there and (c.name != "graph_breaks" or "compile" in there))
 
 
 def metered(records: Iterable[Record]) -> tuple[Column[Record], ...]:
@@ -254,10 +261,7 @@ def metered(records: Iterable[Record]) -> tuple[Column[Record], ...]:
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:
-    """What the papers on the shelf add.
-
-    An offer ``record_extra`` makes of the records an :class:`~ctxbench.table.column.Extra`.
-    """
+    """What the papers on the shelf add: the offers ``record_extra`` make it of the records."""
     extras: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
     return Extra(
         [column for each in extras for column in each.columns],
@@ -268,17 +272,8 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
 
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """The columns of ``summary.csv`` for these records, in order."""
-    own = [
-        *IDENTITY,
-        *COST,
-        *MEMORY,
-        *LATENCY,
-        INTENSITY,
-        *metered(records),
-        *compiled(records),
-        *counters(records),
-    ]
-    return [*own, *extra(records).columns, *PROVENANCE]
+    own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *metered(records), *compiled(records)]
+    return [*own, *counters(records), *extra(records).columns, *of_runs(records), *PROVENANCE]
 
 
 def reason(record: Record) -> str:
@@ -296,10 +291,10 @@ def reason(record: Record) -> str:
         for name, opinion in record.counters.items()
         if opinion.get("missed")
     ]
-    if record.graph_breaks:
-        parts.append(f"graph breaks: {missed(record.graph_breaks)}")
-    if record.unknown_ops:
-        parts.append(f"not counted: {missed(record.unknown_ops)}")
+    kinds = ("graph breaks", "graph_breaks"), ("decomposed", "decomposed"), ("ran otherwise", "elsewhere")
+    for what, name in (*kinds, ("not counted", "unknown_ops")):
+        if calls := getattr(record, name):
+            parts.append(f"{what}: {missed(calls)}")
     if record.peak_pred_note:
         parts.append(f"predicted peak {record.peak_pred_note}")
     return "; ".join(filter(None, parts))

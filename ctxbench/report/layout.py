@@ -7,6 +7,8 @@ from ctxbench.measure import stats
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import (
     BACKWARD_MACS,
+    DECOMPOSED,
+    ELSEWHERE,
     ENERGY,
     FLOPS,
     GRAPH_BREAKS,
@@ -27,6 +29,7 @@ from ctxbench.report.columns import (
     status,
 )
 from ctxbench.report.counter_columns import counters, missed
+from ctxbench.report.several import are_apart, machine_of
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
 from ctxbench.subject.bind import is_built_in
@@ -95,7 +98,7 @@ def _named(records: Sequence[Record], *, with_form: bool) -> Column[Record]:
 
 def machine(record: Record) -> str:
     """The name of the GPU or the CPU a record was measured on."""
-    return str(record.environment.get("gpu") or record.environment.get("cpu") or "")
+    return machine_of(record.environment)
 
 
 def caption(records: Sequence[Record]) -> str:
@@ -104,7 +107,11 @@ def caption(records: Sequence[Record]) -> str:
 
 
 def names(records: Sequence[Record], *, with_form: bool = True) -> list[str]:
-    """Each module's title, with form and options where ``records`` hold the module in several."""
+    """Each module's title, with form and options where ``records`` hold the module in several.
+
+    And with the letter of its run, where the runs that they are from must be told apart.
+    """
+    apart = are_apart(records)
     forms: dict[str, set[str]] = {}
     alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for case in (record.case for record in records):
@@ -120,7 +127,8 @@ def names(records: Sequence[Record], *, with_form: bool = True) -> list[str]:
             if any(other.get(key) != value for other in others)
         ]
         form = [case.implementation] if with_form and len(forms[case.module]) > 1 else []
-        return ", ".join([title(record, records), *form, *options])
+        run = [record.origin.letter] if apart and record.origin else []
+        return ", ".join([title(record, records), *form, *options, *run])
 
     return [name(record) for record in records]
 
@@ -166,8 +174,8 @@ def _best(column: Column[Record], records: Sequence[Record]) -> Record | None:
     if column.name != MEDIAN.name:
         incomplete = column.mark is at_least and first.unknown_ops
         return first if not incomplete and column.value(first) < column.value(others[0]) else None
-    if any(r.latency.rounds < stats.MIN_ROUNDS for r in measured):
-        return None
+    if any(r.latency.rounds < stats.MIN_ROUNDS or r.origin != first.origin for r in measured):
+        return None  # what runs differ by though nothing did, or machines, is in no interval here
     lows = [stats.ratio(first.rounds_ms, other.rounds_ms)[1] for other in others]
     return first if min(lows) > 1 else None
 
@@ -261,11 +269,21 @@ def remarks(records: Sequence[Record]) -> list[str]:
         notes.append(f"{PREDICTED}: {_in_words(peaks)}.")
     if broken := _by_words(records, lambda r: missed(r.graph_breaks)):
         notes.append(f"{GRAPH_BREAKS}: {_in_words(broken)}.")
+    if decomposed := _by_words(records, lambda r: missed(r.decomposed)):
+        notes.append(f"{DECOMPOSED}: {_in_words(decomposed)}.")
+    if elsewhere := _by_words(records, _elsewhere):
+        notes.append(f"{ELSEWHERE}: {_in_words(elsewhere)}.")
     if odd := _by_words(records, lambda r: ", ".join(r.warnings)):
         notes.append(f"{ODD}: {_in_words(odd)}.")
     if traced := _by_words(records, lambda r: r.note):
         notes.append(f"{TRACED_OTHERWISE}: {_in_words(traced)}.")
     return notes
+
+
+def _elsewhere(record: Record) -> str:
+    """In which dtypes, or on which devices, a runtime ran what was asked for in others."""
+    ways = dict.fromkeys(operation.partition(" ")[2] for operation in record.elsewhere)
+    return f"{record.case.runtime} {' and '.join(ways)}" if ways else ""
 
 
 def _by_words(records: Sequence[Record], words: Callable[[Record], str]) -> dict[str, dict[str, None]]:

@@ -1,4 +1,4 @@
-"""A run's page: everything that its records say, in one HTML file that loads nothing."""
+"""A run's page, or that of several: all that the records say, in one HTML file that loads nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.files import write_text
-from ctxbench.measure.folder import Plan
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import columns
 from ctxbench.report.layout import names, title
+from ctxbench.report.several import Source
 from ctxbench.report.view import conditions
 from ctxbench.table.column import Column, significant
 from ctxbench.table.grid import EMPTY, Grid
@@ -30,14 +30,14 @@ def write_page(
     folder: Path,
     records: Sequence[Record],
     tables: Sequence[Grid],
-    plan: Plan,
+    runs: Sequence[Source],
     figures: Iterable[Path],
     *,
     source: str,
 ) -> Path:
-    """Write ``report.html``: the tables, the SVG files among ``figures``, each case, and the machine.
+    """Write ``report.html``: the tables, the SVG files among ``figures``, each case, and the machines.
 
-    ``source`` is the origin of the run. Raises UserError where the page cannot be written.
+    ``source`` is the origin of the ``runs``. Raises UserError where the page cannot be written.
     """
     shown = columns(records)
     text = page(
@@ -49,7 +49,7 @@ def write_page(
         table=grid_html,
         figures=[(path.stem, drawing(path, path.stem)) for path in figures if path.suffix == ".svg"],
         cases=[_case(record, name, shown) for record, name in zip(records, names(records), strict=True)],
-        machines=[_machine(device, plan) for device in plan.environments],
+        machines=[_machine(device, run) for run in runs for device in run.run.plan.environments],
         glossary=[(column.name, column.about) for column in shown],
     )
     return write_text(folder / PAGE, text)
@@ -95,13 +95,14 @@ def _fact(column: Column[Record], record: Record) -> str | None:
     return f"{EMPTY} {column.why(record)}" if column.why else None
 
 
-def _machine(device: str, plan: Plan) -> tuple[str, list[Fact]]:
+def _machine(device: str, of: Source) -> tuple[str, list[Fact]]:
     """What a run's plan says of a device, and the ceilings of its roofline by dtype."""
+    plan = of.run.plan
     facts = [(key, _words(value)) for key, value in plan.environments[device].items()]
     for dtype, limits in plan.ceilings.get(device, {}).items():
         reach = ", ".join(f"{limit} {significant(value, 4)}" for limit, value in limits.items())
         facts.append((f"measured ceilings, {dtype}", reach))
-    return device, facts
+    return f"{of.letter}: {device}" if of.letter else device, facts
 
 
 def _words(value: Any) -> str:

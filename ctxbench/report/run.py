@@ -1,18 +1,21 @@
-"""The report of a run: every table and figure that follows from its records, written into its folder."""
+"""The report of a run, or of several: every table and figure that follows from the records, in a folder."""
 
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ctxbench.files import write_text
-from ctxbench.measure.folder import Run, read_run
-from ctxbench.measure.records import Record
+from ctxbench.errors import UserError
+from ctxbench.files import write_text, writing
+from ctxbench.measure.folder import PLAN, Run, read_run
+from ctxbench.measure.records import Origin, Record
 from ctxbench.report.columns import status, summary
 from ctxbench.report.figures import plots
 from ctxbench.report.figures.along import varied
@@ -21,6 +24,7 @@ from ctxbench.report.figures.multiples import multiples
 from ctxbench.report.figures.ranks import ranks
 from ctxbench.report.layout import caption
 from ctxbench.report.page import write_page
+from ctxbench.report.several import Source, are_apart, environment_differences, missing_shards, read_runs
 from ctxbench.report.tables import grids, latex, markdown, write_latex
 from ctxbench.report.view import ALL, Parts, View, conditions, family, grouped
 from ctxbench.table.column import significant
@@ -31,28 +35,47 @@ from ctxbench.table.terminal import picture
 
 
 @dataclass(frozen=True, repr=False)
-class Profile(Result, Run):
-    """A run and its folder: ``str()`` is the table, :meth:`to_frame` the summary, a row per case.
+class Report(Result):
+    """Records and the folder of what is made of them: ``str()`` is the table, :meth:`to_frame` the summary.
 
     ``view`` says which columns and rows of it are seen.
     """
 
+    records: list[Record]
     folder: Path
     view: View = ALL
 
-    @classmethod
-    def of(cls, run: Run, folder: Path | str) -> "Profile":
-        """A run that is in memory, and the folder it is in."""
-        return cls(run.plan, run.records, Path(folder))
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The runs that the records are from."""
+        raise NotImplementedError
 
-    def seen(self, view: View) -> "Profile":
-        """The same run, seen so. Raises UserError where it lacks a column that the view has."""
+    def seen(self, view: View) -> Self:
+        """The same records, seen so. Raises UserError where they lack a column that the view has."""
         view.check(self.records)
         return replace(self, view=view)
 
     @cached_property
     def _grids(self) -> list[Grid]:
-        return grids(self.records, self.view)
+        tables = grids(self.records, self.view)
+        tables[0].notes += self._said_of_runs
+        tables[0].findings += [
+            f"{line[:1].upper()}{line[1:]}." for line in missing_shards(self._shown_together)
+        ]
+        return tables
+
+    @property
+    def _shown_together(self) -> Sequence[Source]:
+        """The runs, where there are several."""
+        return self.sources if len(self.sources) > 1 else ()
+
+    @property
+    def _said_of_runs(self) -> list[str]:
+        """Which runs there are, and in what their environments differ, where there are several."""
+        differing = [
+            f"Environments differ: {line}." for line in environment_differences(self._shown_together)
+        ]
+        return [*(f"{source.said}." for source in self._shown_together), *differing]
 
     def grids(self) -> list[Grid]:
         """The tables of its records, laid out once for whatever draws them."""
@@ -70,7 +93,8 @@ class Profile(Result, Run):
         )
         timed = f"median latency of one call {' to '.join(ends)} ms" if ends else "no latency measured"
         cases = ", ".join(f"{number} {how}" for how, number in ended.items())
-        return f"{self.folder}: {cases}; {caption(self.records)}; {timed}"
+        of = f" of {len(self.sources)} runs" if len(self.sources) > 1 else ""
+        return f"{self.folder}{of}: {cases}; {caption(self.records)}; {timed}"
 
     def markdown(self) -> str:
         """The tables in GitHub Markdown."""
@@ -78,11 +102,38 @@ class Profile(Result, Run):
 
     def latex(self) -> str:
         """The table for a paper."""
-        return latex(self.records, self.view)
+        return latex(self.records, self.view, self._said_of_runs)
 
     def to_frame(self) -> pd.DataFrame:
         """The columns of ``summary.csv``, or those asked for and what each row is of; in the rows' order."""
         return self.view.frame(self.records)
+
+
+@dataclass(frozen=True, repr=False)
+class Profile(Report, Run):
+    """A run, finished or not, and its folder."""
+
+    @classmethod
+    def of(cls, run: Run, folder: Path | str) -> "Profile":
+        """A run that is in memory, and the folder it is in."""
+        return cls(run.plan, run.records, Path(folder))
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The run itself."""
+        return [Source("", self.folder, self)]
+
+
+@dataclass(frozen=True, repr=False)
+class Merged(Report):
+    """Several runs whose records are seen together, and the folder that their report goes to."""
+
+    runs: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The runs that were merged."""
+        return self.runs
 
 
 def load_run(folder: Path | str) -> Profile:
@@ -90,36 +141,76 @@ def load_run(folder: Path | str) -> Profile:
     return Profile.of(read_run(Path(folder)), folder)
 
 
-def write_report(run: Profile) -> list[Path]:
-    """Write a run's tables, its page and its figures.
+def load_report(folders: Sequence[Path | str], out: Path | str) -> Report:
+    """Read one run or several, whose report goes to ``out``; of several every record, equal cases together.
+
+    Raises UserError where a folder holds no run or a damaged one, or is given twice, and where ``out`` holds
+    a run that is not the only one.
+    """
+    where, paths = Path(out), [Path(folder) for folder in folders]
+    runs = read_runs(paths)
+    places = [path.resolve() for path in paths]
+    if twice := [
+        str(path) for path, times in zip(paths, map(places.count, places), strict=True) if times > 1
+    ]:
+        raise UserError(f"the run {twice[0]} is given twice")
+    if (where / PLAN).exists() and [where.resolve()] != places:
+        raise UserError(f"{where} holds a run, with a report of its own: choose another --out")
+    if len(runs) == 1:
+        return Profile.of(runs[0].run, where)
+    equal: dict[str, list[Record]] = {}
+    for record in (record for source in runs for record in source.run.records):
+        equal.setdefault(record.case.id, []).append(record)
+    return Merged(list(chain.from_iterable(equal.values())), where, ALL, tuple(runs))
+
+
+def write_report(report: Report) -> list[Path]:
+    """Write the tables of a run or of several, their page and their figures.
 
     ``summary.csv``, ``table.md``, ``table.tex`` and what it cites, ``table.svg``, ``report.html``.
     Each file is written whole, then renamed; their paths are the answer. Raises UserError where the folder
     cannot be written.
     """
-    folder = run.folder
-    figures = _figures(folder, run)
+    folder = report.folder
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    figures = _figures(folder, report)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
+    origin = _origin(report)
     return [
-        write_text(folder / "summary.csv", summary(run.records).to_csv(index=False)),
-        write_text(folder / "table.md", f"{_origin(run)}\n\n{run.markdown()}\n{pictures}\n"),
-        *write_latex(folder / "table.tex", run.latex()),
-        write_text(folder / "table.svg", picture(run.grids()[:1])),
-        write_page(folder, run.records, run.grids(), run.plan, figures, source=_origin(run)),
+        write_text(folder / "summary.csv", summary(report.records).to_csv(index=False)),
+        write_text(folder / "table.md", f"{origin}\n\n{report.markdown()}\n{pictures}\n"),
+        *write_latex(folder / "table.tex", report.latex()),
+        write_text(folder / "table.svg", picture(report.grids()[:1])),
+        write_page(folder, report.records, report.grids(), report.sources, figures, source=origin),
         *figures,
     ]
 
 
-def _origin(run: Run) -> str:
-    plan = run.plan
+def _origin(report: Report) -> str:
+    """How each run was made, in a paragraph."""
+    return " ".join(
+        f"{source.letter}: {_made(source)}" if source.letter else _made(source) for source in report.sources
+    )
+
+
+def _made(source: Source) -> str:
+    plan = source.run.plan
     made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
-    return f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}."
+    part = f"; {plan.shard}, {len(plan.cases)} of {plan.shard.cases} cases" if plan.shard else ""
+    return f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}{part}."
 
 
-def _figures(folder: Path, run: Run) -> list[Path]:
+def _figures(folder: Path, report: Report) -> list[Path]:
     def roofline(records: Sequence[Record]) -> Figure | None:
         case = records[0].case
-        return plots.roofline(records, run.plan.ceilings.get(case.device, {}).get(case.ceiling, {}))
+        known = [
+            limits
+            for source in report.sources
+            if records[0].origin in (None, Origin(source.letter, str(source.folder)))
+            and (limits := source.run.plan.ceilings.get(case.device, {}).get(case.ceiling))
+        ]
+        return plots.roofline(records, known[0] if known else {})
 
     # Bars are of one size; lines over sizes and the roofline take all sizes of one family.
     drawings: list[tuple[str, Parts, Callable[[Sequence[Record]], Figure | None]]] = [
@@ -129,11 +220,22 @@ def _figures(folder: Path, run: Run) -> list[Path]:
     ]
     paths = []
     for name, parts, draw in drawings:
-        for label, records in grouped(run.records, parts):
+        for label, records in _each(report, name, parts):
             figure = draw(records)
             if figure is not None:
                 paths += save(figure, folder / stem(name, label))
-    return [*paths, *_along_axes(folder, run.records)]
+    return paths if are_apart(report.records) else [*paths, *_along_axes(folder, report.records)]
+
+
+def _each(report: Report, drawing: str, parts: Parts) -> list[tuple[str, list[Record]]]:
+    """What a figure is drawn of, with a label: bars of everything, lines of each run where they are apart."""
+    if drawing == "bars" or not are_apart(report.records):
+        return grouped(report.records, parts)
+    return [
+        (f"{source.letter} {label}", records)
+        for source in report.sources
+        for label, records in grouped(source.run.records, parts)
+    ]
 
 
 def _along_axes(folder: Path, records: Sequence[Record]) -> list[Path]:

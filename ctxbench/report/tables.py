@@ -47,13 +47,14 @@ def markdown(tables: Sequence[Grid], records: Sequence[Record], view: View = ALL
     return f"{drawn}\n### What the columns of summary.csv mean\n\n{glossary(columns(records))}"
 
 
-def latex(records: Sequence[Record], view: View = ALL) -> str:
+def latex(records: Sequence[Record], view: View = ALL, notes: Sequence[str] = ()) -> str:
     r"""The table as LaTeX for a paper; the preamble needs ``\usepackage{booktabs}``.
 
-    It cites the built-in modules' papers by their keys in :data:`BIB`.
+    It cites the built-in modules' papers by their keys in :data:`BIB`. ``notes`` stand under it too.
     """
     view = view if view.columns else replace(view, columns=_filled(records))
     table, chosen = grid(records, view), view.chosen(records)
+    table.notes += notes
     conditions = ", ".join(MODES.get(part, part) for part in caption(records).split(" · "))
     forms = {record.case.implementation for record in records} - {SINGLE}
     form = f"; built-in modules in their {forms.pop()} form" if len(forms) == 1 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY, columns, summary
 from ctxbench.report.counter_columns import counter
+from ctxbench.report.several import of_runs
 from ctxbench.subject.bind import is_built_in
 from ctxbench.subject.case import Case
 from ctxbench.table.column import Column, frame
@@ -98,7 +99,7 @@ class View:
         """The rows at full precision: all columns, or those chosen between what each is of and its status."""
         if not self.columns:
             return summary(self.arranged(records))
-        about = [FIXED["status"], FIXED["reason"]]
+        about = [*of_runs(records), FIXED["status"], FIXED["reason"]]
         named = {column.name: column for column in (*IDENTITY, *self.chosen(records), *about)}
         return frame(list(named.values()), self.arranged(records))
 
@@ -126,15 +127,25 @@ ALL = View()
 """Everything there is to say, in the order it was asked for, the user's own modules last."""
 
 
-def conditions(case: Case) -> tuple[str, ...]:
+def conditions(case: Case, free: Collection[str] = ()) -> tuple[str, ...]:
     """What a case was measured under, module and options aside, each condition as text.
 
-    That of the threads is empty where a case takes those there are.
+    That of the threads is empty where a case takes those there are. So are the fields of the case that are
+    ``free``, which are not said; of a shape their letters are.
     """
-    shape = "×".join(map(str, case.shape))
+    sides = zip("NCHW", ("batch", "channels", "height", "width"), case.shape, strict=True)
+    shape = "×".join(letter if name in free else str(number) for letter, name, number in sides)
     runtime = "compiled" if case.runtime == "compile" else case.runtime
     threads = "" if case.threads is None else in_threads(case.threads)
-    return (f"input {shape}", case.dtype, case.layout, case.mode, case.device, runtime, threads)
+    others = {
+        "dtype": case.dtype,
+        "layout": case.layout,
+        "mode": case.mode,
+        "device": case.device,
+        "runtime": runtime,
+        "threads": threads,
+    }
+    return (f"input {shape}", *("" if name in free else said for name, said in others.items()))
 
 
 def in_threads(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from itertools import pairwise
@@ -12,6 +13,9 @@ from typing import Any, get_args
 from ctxbench.errors import UserError
 from ctxbench.subject.case import DTYPES, Case, Layout, Mode, Runtime
 from ctxbench.subject.registry import SINGLE
+
+Size = int | tuple[int, int]
+"""The side of a square, or (H, W)."""
 
 SHORT = {
     "fp32": "float32",
@@ -160,3 +164,17 @@ def _value_of(axis: str, value: Any) -> Any:
 
 def _known(options: Collection[str]) -> str:
     return ", ".join([*AXES, *(name for name in options if name not in AXES)])
+
+
+def size_of(name: str, text: str) -> Size:
+    """A size as it is typed, where ``name`` is asked for: ``64`` is a square, ``64x48`` is (H, W)."""
+    match = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
+    if match is None:
+        raise UserError(f"{name} takes 64 or 64x48 (H x W), not {text!r}")
+    height, width = match.groups()
+    return int(height) if width is None else (int(height), int(width))
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """A size as (H, W); one number is a square."""
+    return size if isinstance(size, tuple) else (size, size)

@@ -60,9 +60,9 @@ class Answer(NamedTuple):
 
 
 def is_built_in(subject: str) -> bool:
-    """Whether it is one of our modules, with or without a call."""
+    """Whether it is one of our modules, by its name or an alias, with or without a call."""
     place, name, _ = resolve.parts(subject)
-    return not place and name in registry.SPECS
+    return not place and (registry.named(name) in registry.SPECS or name == registry.HEAD.name)
 
 
 def options(name: str) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def options(name: str) -> dict[str, Any]:
 def implementations(name: str) -> tuple[str, ...]:
     """``("fast", "published")``, or ``("single",)`` for a module that has one form. No built-in is loaded."""
     if is_built_in(name):
-        return registry.SPECS[resolve.parts(name).name].forms
+        spec = registry.spec(resolve.parts(name).name)
+        return spec.forms if spec else (SINGLE,)
     return _forms_of(resolve.load(name))
 
 
@@ -176,11 +177,11 @@ def build(
     return _build_ours(name, chosen, implementation, shape)
 
 
-def build_case(case: Case) -> nn.Module:
+def build_case(case: Case, seed: int = SEED) -> nn.Module:
     """Build a case's module with seeded weights, in float32 on the CPU. Raises UserError as :func:`build`."""
     import torch
 
-    torch.manual_seed(SEED)
+    torch.manual_seed(seed)
     form = None if case.implementation == SINGLE else case.implementation
     if is_built_in(case.module):
         return _build_ours(case.module, case.options, form, case.shape)

@@ -17,7 +17,7 @@ from ctxbench.typed import converted
 
 Mode = Literal["infer", "train"]
 Layout = Literal["contiguous", "channels_last"]
-Runtime = Literal["eager", "compile"]
+Runtime = Literal["eager", "compile", "onnxruntime", "openvino"]
 
 ITEM_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 DTYPES = tuple(ITEM_BYTES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes, bind, registry, resolve
+from ctxbench.subject.axes import Size
 from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.interface import Interface, asked_for
@@ -20,9 +20,11 @@ from ctxbench.typed import converted, read_toml
 if TYPE_CHECKING:
     from torch import nn
 
-Size = int | tuple[int, int]
 Options: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 Modules: TypeAlias = "str | type[nn.Module] | Iterable[str | type[nn.Module]]"
+
+ALL = "all"
+"""The word for every registered module."""
 
 
 def cases(
@@ -53,8 +55,9 @@ def cases(
 
     A module is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every
     module, ``{"reconet.rank": 32}`` for one, a class by its bare name); several mappings are an axis. With
-    ``preset`` it is built as that preset has it, changed likewise. No modules are all of the preset's, by
-    default of the first preset. ``implementations`` are by default the fast form, or the only one there is;
+    ``preset`` it is built as that preset has it, changed likewise. ``"all"`` stands for every registered
+    module, or every one of the preset. No modules are all of the preset's, by default of the first preset.
+    ``implementations`` are by default the fast form, or the only one there is;
     where several are asked for, a module that has one form is there in that one. How a block that is not
     built in is built and called is found out by trial at the first size, and said in each case's
     ``binding``; ``inputs`` and ``output`` say how it is called (:mod:`ctxbench.subject.interface`).
@@ -69,7 +72,7 @@ def cases(
     if asked is not None and (ours := [name for name in names if bind.is_built_in(name)]):
         raise UserError(f"inputs and output are for blocks that are not built in, as {ours[0]} is")
     forms = listed(implementations) if implementations else ()
-    widths, squares = listed(channels), [sides(size) for size in listed(sizes)]
+    widths, squares = listed(channels), [axes.sides(size) for size in listed(sizes)]
     batches = listed(batch)
     conditions: dict[str, Sequence[Any]] = {
         "batch": batches,
@@ -165,6 +168,8 @@ class _Wanted(NamedTuple):
 
 def _wanted(modules: Modules, of_preset: str | None) -> list[_Wanted]:
     names = [_name(module) for module in ([modules] if isinstance(modules, (str, type)) else modules)]
+    every = [row.module for row in preset(of_preset).rows] if of_preset else registry.names()
+    names = [name for given in names for name in (every if given == ALL else [given])]
     chosen: Preset | None = preset(of_preset) if of_preset else None if names else default()
     if chosen is None:
         return [_Wanted(name, None) for name in names]
@@ -180,7 +185,7 @@ def _rule_options(name: str, channels: int, options: Mapping[str, Any]) -> Mappi
 
 def _name(module: str | type[nn.Module]) -> str:
     if isinstance(module, str):
-        return module
+        return registry.named(module)
     if isinstance(module, type):
         return registry.place(module)
     raise UserError(
@@ -193,7 +198,7 @@ def _share_out(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, di
     shares: dict[str, dict[str, Any]] = {name: {} for name in names}
     for key, value in options.items():
         owner, _, bare = key.rpartition(".")
-        owners = [name for name in names if not owner or owner in _names_of(name)]
+        owners = [n for n in names if not owner or {owner, registry.named(owner)} & _names_of(n)]
         if not owners:
             raise UserError(f"the option {key} is for {owner!r}, which is not among {', '.join(names)}")
         for name in owners:
@@ -283,22 +288,9 @@ def read_cases(path: Path) -> list[Case]:
 
 def _of_entry(entry: _Entry) -> list[Case]:
     given = {_ARGUMENTS.get(name, name): value for name, value in vars(entry).items()}
-    given["sizes"] = [size_of("size", one) if isinstance(one, str) else one for one in listed(entry.size)]
+    sizes = listed(entry.size)
+    given["sizes"] = [axes.size_of("size", one) if isinstance(one, str) else one for one in sizes]
     return cases(**given)
-
-
-def size_of(name: str, text: str) -> Size:
-    """A size as it is typed, where ``name`` is asked for: ``64`` is a square, ``64x48`` is (H, W)."""
-    match = re.fullmatch(r"(-?\d+)(?:[x\u00d7](-?\d+))?", text.strip().lower())
-    if match is None:
-        raise UserError(f"{name} takes 64 or 64x48 (H x W), not {text!r}")
-    height, width = match.groups()
-    return int(height) if width is None else (int(height), int(width))
-
-
-def sides(size: Size) -> tuple[int, int]:
-    """A size as (H, W); one number is a square."""
-    return size if isinstance(size, tuple) else (size, size)
 
 
 def listed(values: Any) -> Sequence[Any]:

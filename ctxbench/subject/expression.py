@@ -50,11 +50,30 @@ def split_call(text: str) -> tuple[str, str]:
 
     Brackets in the name of a folder begin no call: that ends the text, and can be read as one.
     """
+    text = _with_quoted_block(text)
     if text.endswith(")"):
         for bracket in re.finditer(r"(?<=[\w])\(", text):
             if _is_call(call := text[bracket.start() :]):
                 return text[: bracket.start()], call
     return text, ""
+
+
+def _with_quoted_block(text: str) -> str:
+    """``head(C, 512, nonlocal)`` with its block in quotes: it is text, and may be a call itself."""
+    if not (text.startswith("head(") and text.endswith(")")):
+        return text
+    arguments, depth = [""], 0
+    for letter in text[5:-1]:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth:
+            arguments.append("")
+        else:
+            arguments[-1] += letter
+    for place, argument in enumerate(arguments):
+        key, _, value = argument.partition("=") if re.match(r"\s*block\s*=", argument) else ("", "", argument)
+        if (key or place == 2) and re.match(r"\s*[^\s'\"=]+(\(|\s*$)", value):
+            arguments[place] = f"{key and key + '='}{value.strip()!r}"
+    return f"head({', '.join(argument.strip() for argument in arguments)})"
 
 
 def _is_call(text: str) -> bool:

@@ -1,7 +1,8 @@
 """The names of context modules, and what is known of each without building it. Imports no torch.
 
 A name is built in (``reconet``), registered with :func:`register`, or an entry point of the group
-``ctxbench.modules`` of an installed package. Which class is behind it: :mod:`ctxbench.subject.resolve`.
+``ctxbench.modules`` of an installed package. A built-in one has aliases: its title, its class, its file and
+those of its :class:`Spec`. Which class is behind a name: :mod:`ctxbench.subject.resolve`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "HEAD",
     "SINGLE",
     "SPECS",
     "Spec",
     "bibliography",
     "catalogue",
     "examples",
+    "named",
     "names",
+    "nearest",
     "place",
     "register",
     "registered_class",
@@ -40,6 +44,8 @@ __all__ = [
 ENTRY_POINT_GROUP = "ctxbench.modules"
 SINGLE = "single"
 """The form of a module that has one."""
+HEAD = Spec("head", "head", "ctxbench.networks.block_head:Head", "", 0, "", "")
+"""What puts layers around any block, by its name in an expression; it is no module of a paper."""
 UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": (SINGLE,)}
 """What is known of a module that is not built in."""
 
@@ -122,15 +128,18 @@ def _entry_points() -> dict[str, Spec]:
     }
 
 
-def catalogue(family: str | None = None, since: int = 0) -> str:
+def catalogue(family: str | None = None, since: int = 0, words: str = "") -> str:
     """The registered modules as text, a line each: name, title, family, claimed complexity, paper.
 
     By family, or those of one ``family`` alone; only papers of the year ``since`` or later, and so without
-    the modules whose year is not known. Raises UserError for a family there is not.
+    the modules whose year is not known; with ``words``, those with each of them in their names, aliases or
+    paper. Raises UserError for a family there is not.
     """
     if family is not None and family not in FAMILIES:
         raise UserError(f"no family {family!r}; there are: {', '.join(FAMILIES)}")
     chosen = [s for s in _specs().values() if family in (None, s.family) and s.year >= since]
+    sought = [_plain(word) for word in words.split()]
+    chosen = [s for s in chosen if all(map(_has_word(s), sought))]
     rows = [(s.name, s.title, s.family, s.complexity, f"{s.paper} {s.year or ''}".strip()) for s in chosen]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:4]]
     lines = ("  ".join([*map(str.ljust, row, widths), row[4]]) for row in rows)
@@ -149,6 +158,65 @@ def names() -> list[str]:
     return list(_specs())
 
 
+def _plain(text: str) -> str:
+    """A name as names are compared: without case, spaces, hyphens and underscores."""
+    return "".join(text.lower().replace("-", " ").replace("_", " ").split())
+
+
+def _calls(spec: Spec) -> tuple[str, ...]:
+    """All that a module is called: its name and what says most of it first."""
+    place, _, cls = spec.target.partition(":")
+    return (spec.name, spec.title, cls, *spec.aliases, place.rpartition(".")[2])
+
+
+def _has_word(spec: Spec) -> Callable[[str], bool]:
+    """Whether a plain word begins one of a module's names or aliases, or a word of them or of its paper."""
+    calls = _calls(spec)
+    plain = [_plain(text) for text in (*calls, *" ".join((*calls, spec.paper)).split())]
+    return lambda word: any(text.startswith(word) for text in plain)
+
+
+@cache
+def _aliases() -> dict[str, dict[str, str]]:
+    """Of each plain alias the built-in modules it stands for, each with the alias as it is written.
+
+    The file, of which several modules may be, counts where nothing else is called so.
+    """
+    meant: dict[str, dict[str, str]] = {}
+    for spec in SPECS.values():
+        for call in _calls(spec)[:-1]:
+            meant.setdefault(_plain(call), {}).setdefault(spec.name, call)
+    files: dict[str, dict[str, str]] = {}
+    for spec in SPECS.values():
+        file = _calls(spec)[-1]
+        files.setdefault(_plain(file), {})[spec.name] = file
+    return files | meant | {_plain(name): {name: name} for name in SPECS}
+
+
+def named(text: str) -> str:
+    """The registered name that ``text`` is or, as an alias, stands for; ``text`` itself where there is none.
+
+    Raises UserError for an alias of several modules.
+    """
+    if text in _specs() or text == HEAD.name:
+        return text
+    meant = list(_aliases().get(_plain(text), ()))
+    if len(meant) > 1:
+        raise UserError(f"{text!r} is more than one module: name {' or '.join(meant)}")
+    return meant[0] if meant else text
+
+
+def nearest(text: str) -> list[str]:
+    """Up to three registered names like ``text``, then those with an alias like it, which stands behind."""
+    from difflib import get_close_matches
+
+    near = {name: name for name in get_close_matches(text, names(), cutoff=0.6)}
+    for call in get_close_matches(_plain(text), _aliases(), cutoff=0.6):
+        for name, written in _aliases()[call].items():
+            near.setdefault(name, f"{name} ({written})")
+    return list(near.values())[:3] or get_close_matches(text, names(), cutoff=0.4)
+
+
 def examples() -> str:
     """For one line: the first name of each family, what is not built in, and where to find all."""
     known = _specs()
@@ -157,8 +225,11 @@ def examples() -> str:
 
 
 def spec(name: str) -> Spec | None:
-    """What is known of a registered module; None for a class given by its place."""
-    return _specs().get(name)
+    """What is known of a registered module, by its name or an alias; None for a class given by its place.
+
+    Raises UserError as :func:`named` does.
+    """
+    return HEAD if name == HEAD.name else _specs().get(named(name))
 
 
 def registered_class(target: str) -> type[nn.Module] | None:

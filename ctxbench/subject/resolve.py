@@ -93,7 +93,8 @@ def _shared_out(maker: Any, arguments: Mapping[str, Any]) -> tuple[list[Any], di
 def canonical(name: str) -> str:
     """``name`` in a form that any process on this machine can build.
 
-    Raises UserError, with the nearest names, where nothing is known under ``name``.
+    Of an alias it is the registered name. Raises UserError, with the nearest names, where nothing is known
+    under ``name``, and for an alias of several modules.
     """
     target, call = split_call(name)
     if call:
@@ -105,17 +106,15 @@ def canonical(name: str) -> str:
 def _canonical(name: str) -> str:
     if target := registry.registered_target(name):
         return target
-    if name in registry.names():
-        return name
+    if (registered := registry.named(name)) in registry.names() or name == registry.HEAD.name:
+        return registered
     place, within, _ = parts(name)
     if place.endswith(".py") and (not within or _is_dotted(within)):
         if not Path(place).is_file():
             raise UserError(f"no file {place!r}" + (f" (asked for {within} in it)" if within else ""))
         return str(Path(place).resolve()) + (f":{within}" if within else "")
     if not place or not _is_dotted(within):
-        import difflib
-
-        near = difflib.get_close_matches(name, registry.names(), n=3, cutoff=0.4)
+        near = registry.nearest(name)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {registry.examples()}"
         raise UserError(f"no module named {name!r}; {hint} (or give path/to/file.py:Class)")
     return name

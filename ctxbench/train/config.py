@@ -18,6 +18,7 @@ from ctxbench.train.kinds import (
     Count,
     CountOrZero,
     Crop,
+    Dilations,
     Momentum,
     NotNegativeNumber,
     Number,
@@ -44,17 +45,19 @@ class TrainConfig:
     """
 
     model: str = "reconet"
-    """reconet, fcn, pspnet, deeplabv3plus, danet, psanet, ccnet or emanet."""
+    """A network that ``ctxbench train --help`` names."""
     context: str | None = None
     """Context module of "reconet": a registered name, file.py:Class, or "none". Unset: TGM+TRM."""
     context_options: dict[str, Any] = field(default_factory=dict)
-    """What its constructor is given."""
+    """What its constructor is given; of another model, its head's own options."""
     backbone: str = "resnet50"
     """resnet50, resnet101 or resnet152; resnet-tiny or resnet-small for trials."""
     stem: Literal["deep", "deep-narrow", "plain"] = "deep"
     """Three 3×3 convolutions, or one 7×7."""
     stride_in: Literal["3x3", "1x1"] = "3x3"
     """The convolution of a bottleneck that has the stride: torchvision's, or caffe's and Keras's."""
+    dilations: Dilations = None
+    """Of each block of Res-5, such as [2, 8, 16], HamNet's and EMANet's authors'. Unset: 2, 4, 4."""
     weights: str | None = None
     """File of the backbone's weights. Unset: they start at random."""
     channels: Count = 512
@@ -62,9 +65,10 @@ class TrainConfig:
     global_pool: bool = True
     """The global pooling module, GPM."""
     auxiliary: bool = True
-    """An FCN head on C4."""
+    """An FCN head on C4, in the form that the model's authors train it with, if they do. OCRNet's is a part
+    of its head, and there in any case."""
     aux_weight: Number = 0.2
-    """α of equation (4): loss = main + α · auxiliary."""
+    """α of equation (4): loss = main + α · auxiliary. Of another model it is what its authors take."""
     dataset: str = "synthetic"
     """One that ``ctxbench data list`` lists."""
     root: str | None = None
@@ -95,17 +99,19 @@ class TrainConfig:
     """At the start; it falls as (1 - iteration / iterations) ** power."""
     head_lr_factor: PositiveNumber = 1.0
     """Learning rate of all but the backbone, as a multiple of ``lr``. The RecoNet paper is silent; its
-    presets take 10, as the code base does that its module was released for."""
+    presets take 10, as the code base does that its module was released for. Where a preset sets one, what is
+    published for another model stands before it."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD is RecoNet's. AdamW divides each gradient by its own size, and so moves TGM's small ones too."""
     momentum: Momentum = 0.9
     """SGD's momentum, or AdamW's first beta."""
     weight_decay: NotNegativeNumber = 0.0001
-    """Of all parameters, biases and norms included."""
+    """Of all parameters, biases and norms included; of DNLNet's queries and keys none, as published."""
     power: NotNegativeNumber = 0.9
     """Of the fall of ``lr``."""
     init: str | None = None
-    """Folder of a run, or a checkpoint file, whose weights the whole network starts from."""
+    """Folder of a run, or a checkpoint file, whose weights the whole network starts from; of networks whose
+    names there are known, also a file of their authors' or of mmsegmentation."""
     seed: Seed = 0
     """Every random number of a training follows from it."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -260,7 +266,8 @@ def _typed(values: Mapping[str, Any]) -> TrainConfig:
             raise UserError(
                 f"training: context_options.{key} is {value!r:.40}, which config.toml cannot hold"
             )
-    return config
+    # an alias of a module would make two runs of the same training
+    return config if config.context is None else replace(config, context=registry.named(config.context))
 
 
 def wanted(name: str) -> str:

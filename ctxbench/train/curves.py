@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.files import write_text
+from ctxbench.networks.registry import find
 from ctxbench.table.column import Column, lay_out, signed
 from ctxbench.table.grid import Grid
 from ctxbench.table.markdown import grid_markdown
@@ -43,7 +44,10 @@ def curve(run: TrainedRun) -> Figure:
                 clip_on=False,
             )
         rate.plot(log["iteration"], log["lr"], color="#555555")
-        loss.set_title("Loss of training: main + α · auxiliary; pale: each iteration, line: running mean")
+        further = "".join(f" + {weight:g} · {name}" for name, weight in _further(run).items())
+        loss.set_title(
+            f"Loss of training: main + α · auxiliary{further}; pale: each iteration, line: running mean"
+        )
         miou.set_title(
             f"mIoU on {run.evaluation.dataset} {run.evaluation.split}, {run.evaluation.images} images [%]"
         )
@@ -55,6 +59,12 @@ def curve(run: TrainedRun) -> Figure:
         loss.legend()
         miou.legend()
     return figure
+
+
+def _further(run: TrainedRun) -> dict[str, float]:
+    """The weights of the network's further losses, which its log has in columns of their own."""
+    logged = set(run.log())
+    return {name: weight for name, weight in find(run.config.model).losses.items() if name in logged}
 
 
 def _smoothed(axes: Axes, log: pd.DataFrame, colour: str, label: str) -> None:

@@ -16,7 +16,8 @@ from ctxbench.data.check import readable
 from ctxbench.data.dataset import SegmentationSet
 from ctxbench.errors import UserError
 from ctxbench.networks.network import Segmenter
-from ctxbench.networks.weights import load_weights
+from ctxbench.networks.released import load_network
+from ctxbench.networks.weights import is_state, load_weights
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.run import CONFIG, LAST, network_of
@@ -89,7 +90,12 @@ def _load(config: TrainConfig, network: Segmenter, classes: Sequence[str]) -> st
     if config.init is not None:
         origin = Path(config.init)
         origin = origin / LAST if origin.is_dir() else origin
-        checkpoint = Checkpoint.read(origin)
+        try:
+            checkpoint = Checkpoint.read(origin)
+        except UserError:
+            if not is_state(origin):
+                raise
+            return f"the whole network's from {origin}: {load_network(network, origin)}"
         load_model(network, checkpoint.model, origin)
         if differing := _differing(checkpoint.classes, classes):
             log.warning("%s knows other classes: %s", origin, differing)

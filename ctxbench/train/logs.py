@@ -1,7 +1,7 @@
 """What a training says as it goes: two CSV files and TensorBoard's events."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 from ctxbench.files import write_text, writing
 
 TRAIN = ("iteration", "epoch", "loss", "main", "aux", "lr", "images_per_s", "wait_share")
-"""Columns of train.csv. ``wait_share`` is the part of an iteration's time spent waiting for data."""
+"""Columns of train.csv. ``wait_share`` is the part of an iteration's time spent waiting for data. The
+network's further losses, if any, stand after them."""
 EVALUATIONS = ("iteration", "epoch", "miou", "pixel_accuracy")
 """Columns of evaluations.csv; both scores in percent."""
 
@@ -26,8 +27,9 @@ class Logs:
     cannot be written.
     """
 
-    def __init__(self, folder: Path, start: int, evaluated: int) -> None:
-        self._train = _cut(folder / "train.csv", TRAIN, start)
+    def __init__(self, folder: Path, start: int, evaluated: int, losses: Iterable[str] = ()) -> None:
+        self._columns = (*TRAIN, *losses)
+        self._train = _cut(folder / "train.csv", self._columns, start)
         self._evaluations = _cut(folder / "evaluations.csv", EVALUATIONS, evaluated)
         self._folder = folder
         with writing(folder):
@@ -36,7 +38,7 @@ class Logs:
 
     def step(self, row: Mapping[str, float]) -> None:
         """Add a row to train.csv."""
-        self._add(self._train, TRAIN, row, "train")
+        self._add(self._train, self._columns, row, "train")
 
     def evaluation(self, row: Mapping[str, float]) -> None:
         """Add a row to evaluations.csv."""

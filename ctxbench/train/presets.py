@@ -11,6 +11,7 @@ from typing import Any
 
 from ctxbench import shelf
 from ctxbench.errors import UserError
+from ctxbench.networks.registry import Network, find
 from ctxbench.train.config import TrainConfig, assignments, configure
 from ctxbench.typed import read_toml
 
@@ -72,10 +73,12 @@ def presets() -> dict[str, Preset]:
 def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainConfig:
     """The configuration of layers of settings over ``preset``'s, by default that of the data set they name.
 
-    Later layers take precedence. Where none names a data set, it is the generated one.
+    Later layers take precedence. Where none names a data set, it is the generated one. What is published for
+    the model that they name, :func:`published`, stands over the preset and under the layers.
 
     Raises:
-        UserError: a preset or a setting is unknown, or a value is of another type or out of its range.
+        UserError: a preset, a model or a setting is unknown, or a value is of another type or out of its
+            range.
 
     """
     by_name = presets()
@@ -83,7 +86,25 @@ def configured(*layers: Mapping[str, Any], preset: str | None = None) -> TrainCo
         raise UserError(f"no preset named {preset!r}; presets: {', '.join(by_name)}")
     named = next((layer["dataset"] for layer in reversed(layers) if "dataset" in layer), SYNTHETIC.name)
     base = by_name.get(preset or named) if isinstance(named, str) else None
-    return configure(base.settings if base else {}, *layers)
+    settings = base.settings if base else {}
+    model = next((layer["model"] for layer in reversed(layers) if "model" in layer), settings.get("model"))
+    if not isinstance(model, str):  # none, or of a type that configure refuses
+        return configure(settings, *layers)
+    known = find(model)
+    return configure(settings, published(known, settings), *layers, {"model": known.name})
+
+
+def published(network: Network, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is published of how a network is trained, as settings that go over a preset's ``settings``.
+
+    The rate of its head belongs to a schedule: it replaces that of a preset which has one.
+    """
+    found: dict[str, Any] = {}
+    if network.aux_weight is not None:
+        found["aux_weight"] = network.aux_weight
+    if network.head_lr_factor is not None and "head_lr_factor" in settings:
+        found["head_lr_factor"] = network.head_lr_factor
+    return found
 
 
 def requested(

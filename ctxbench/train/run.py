@@ -113,6 +113,7 @@ def network_of(config: TrainConfig, classes: int) -> Segmenter:
         backbone=config.backbone,
         stem=config.stem,
         stride_in=config.stride_in,
+        dilations=config.dilations,
         context=config.context,
         context_options=config.context_options,
         global_pool=config.global_pool,

@@ -6,7 +6,7 @@ N crops of a micro-batch, K classes, S the crop's side, R ranks.
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import torch
 from lightning_fabric import Fabric, seed_everything
 from lightning_fabric.plugins.precision import Precision
 from torch import Tensor
-from torch.nn import SyncBatchNorm, functional
+from torch.nn import SyncBatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
-from ctxbench.data.dataset import IGNORE
 from ctxbench.errors import UserError, in_one_line
+from ctxbench.networks.losses import LOSSES, cross_entropy
 from ctxbench.networks.network import Segmenter
+from ctxbench.networks.registry import find
 from ctxbench.train.checkpoint import write_tensors
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.launch.engine import is_rank_zero
@@ -49,6 +50,8 @@ class Step:
     """The part of its time spent waiting for data."""
     stopping: bool = False
     """Whether some rank was asked to stop after it."""
+    others: Mapping[str, float] = field(default_factory=dict)
+    """The network's further losses by name, unweighted as ``main`` and ``aux`` are."""
 
 
 class Stepper:
@@ -70,10 +73,18 @@ class Stepper:
         body = list(network.backbone.parameters())
         in_body = set(body)
         heads = [parameter for parameter in network.parameters() if parameter not in in_body]
+        undecayed = {
+            parameter
+            for path in find(config.model).undecayed
+            for parameter in network.head.get_submodule(path).parameters()
+        }
         groups: list[dict[str, Any]] = [
             {"params": body, "factor": 1.0},
-            {"params": heads, "factor": config.head_lr_factor},
+            {"params": [p for p in heads if p not in undecayed], "factor": config.head_lr_factor},
         ]
+        if undecayed:
+            still = [p for p in heads if p in undecayed]
+            groups.append({"params": still, "factor": config.head_lr_factor, "weight_decay": 0.0})
         # Fabric wraps an optimizer, and keeps no state of its own in the wrapper
         self.raw_optimizer: Optimizer = (
             SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
@@ -122,8 +133,9 @@ class Stepper:
         # dropout is another on each rank, and the same when the iteration is taken again after a resume
         seeds = np.random.SeedSequence([config.seed, iteration, fabric.global_rank])
         seed_everything(int(seeds.generate_state(1)[0]), verbose=False)
-        # loss, main, auxiliary, and whether the rank was asked to stop: one reduction for all four
-        totals = torch.zeros(fabric.world_size, 4, device=fabric.device)  # (R, 4)
+        # loss, main, auxiliary, others, and whether the rank was asked to stop: one reduction for all
+        others = self.network.losses
+        totals = torch.zeros(fabric.world_size, 4 + len(others), device=fabric.device)  # (R, 4 + others)
         offending = None
         for part in range(config.accumulate):
             asked = time.perf_counter()
@@ -133,17 +145,23 @@ class Stepper:
             labels = labels.to(fabric.device, non_blocking=True)
             # gradients add up locally; the ranks exchange them in the last pass alone
             with fabric.no_backward_sync(self.model, enabled=part + 1 < config.accumulate):
-                main, auxiliary = (
-                    cross_entropy(logits, labels) if logits is not None else totals.new_zeros(())
-                    for logits in self.model(images)
-                )
+                main_logits, auxiliary_logits, *outputs = self.model(images)
+                main = cross_entropy(main_logits, labels)
+                auxiliary = totals.new_zeros(())
+                if auxiliary_logits is not None:
+                    auxiliary = cross_entropy(auxiliary_logits, labels)
+                further = [LOSSES[name](output, labels) for name, output in zip(others, outputs, strict=True)]
                 loss = main + config.aux_weight * auxiliary
+                for weight, value in zip(others.values(), further, strict=True):
+                    loss = loss + weight * value
                 fabric.backward(loss / config.accumulate)
-            mine = torch.stack([loss, main, auxiliary]).detach() / config.accumulate  # (3,)
-            totals[fabric.global_rank, :3] += mine
+            mine = (
+                torch.stack([loss, main, auxiliary, *further]).detach() / config.accumulate
+            )  # (3 + others,)
+            totals[fabric.global_rank, :-1] += mine
             if not torch.isfinite(loss):
                 offending = {"images": images.cpu(), "labels": labels.cpu()}
-        totals[fabric.global_rank, 3] = float(stop is not None and stop.asked)
+        totals[fabric.global_rank, -1] = float(stop is not None and stop.asked)
         every = fabric.all_reduce(totals, reduce_op="sum")
         assert isinstance(every, Tensor)
         # all ranks see all losses: none goes on to wait for one that has stopped
@@ -161,7 +179,8 @@ class Stepper:
             lr=rate,
             images_per_s=config.batch / spent,
             wait_share=waited / spent,
-            stopping=mean[3] > 0,
+            stopping=mean[-1] > 0,
+            others=dict(zip(others, mean[3:-1], strict=True)),
         )
 
     def _average_buffers(self) -> None:
@@ -201,14 +220,3 @@ def _misfit(parameter: Any, state: Any, wanted: set[str]) -> str:
         if not isinstance(value, Tensor) or value.shape not in (parameter.shape, *[()] * (key == "step")):
             return f"its {key} is of another shape than the parameter"
     return ""
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of logits (N, K, S, S) with labels (N, S, S) over pixels not ignored.
-
-    It is 0 where all are ignored.
-    """
-    counted = (labels != IGNORE).sum().clamp(min=1)  # ()
-    # summed here, for a sum within cross_entropy differs from run to run on a GPU
-    by_pixel = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")  # (N, S, S)
-    return by_pixel.sum() / counted

@@ -128,7 +128,7 @@ class Training:
         config = self.job.config
         step = self.stepper.step(self.done, batches, self.folder, self.stop)
         if self.logs is not None and self._due(config.log_every):
-            self.logs.step({**self._place(), **vars(step)})
+            self.logs.step({**self._place(), **vars(step), **step.others})
         self.now = replace(
             self.now, done=self.done, loss=step.loss, lr=step.lr, images_per_s=step.images_per_s
         )
@@ -159,7 +159,7 @@ class Training:
         }
         starts = [*TrainedRun(self.folder).starts, start]
         write_text(self.folder / ENVIRONMENT, json.dumps(starts, indent=1) + "\n")
-        return Logs(self.folder, self.done, self.evaluated)
+        return Logs(self.folder, self.done, self.evaluated, self.job.network.losses)
 
     def _place(self) -> dict[str, float]:
         return {"iteration": self.done, "epoch": self.done * self.job.config.batch / len(self.job.train_set)}

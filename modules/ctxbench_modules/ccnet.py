@@ -154,7 +154,10 @@ class RCCA(nn.Module):
             for t in (row_q, row_k, row_v)
         )
         column_logits = column_q @ column_k.mT  # (N, W, H, H)
-        column_logits.diagonal(dim1=2, dim2=3).fill_(-torch.inf)  # the row counts the own position
+        squares = column_logits.view(*column_logits.shape[:2], height * height)  # (N, W, H·H)
+        squares[:, :, :: height + 1].fill_(
+            -torch.inf
+        )  # the diagonals, (N, W, H): the row counts the own position
         logits = torch.cat([column_logits.transpose(1, 2), row_q @ row_k.mT], dim=3)  # (N, H, W, H + W)
         column, row = logits.softmax(dim=3).tensor_split([height], dim=3)  # (N, H, W, H), (N, H, W, W)
         return row @ row_v + (column.transpose(1, 2) @ column_v).transpose(1, 2)  # (N, H, W, C)

@@ -20,9 +20,10 @@ identity.
 
 Differs from the paper: the dot-product kernel alone; as in the released code, the normalisation is by groups.
 
-Differs from the released code: its kernel by Taylor expansion and its division of a by a scale, off by
-default, are not here. The default of 8 groups is, where that does not divide P and C, their greatest common
-divisor with it.
+With ``scale`` a is divided by √(c·n), as it can be in the released code.
+
+Differs from the released code: its kernel by Taylor expansion is not here. The default of 8 groups is, where
+that does not divide P and C, their greatest common divisor with it.
 """
 
 import math
@@ -53,21 +54,27 @@ class CGNL(nn.Module):
         channels: C.
         width: P; C // 2 where not given.
         groups: G, which divides C and P; the greatest common divisor of 8 and both where not given.
+        scale: divide the scalar of a group by √(c·n).
 
     Raises:
         ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
 
     """
 
-    def __init__(self, channels: int, *, width: int | None = None, groups: int | None = None) -> None:
+    def __init__(
+        self, channels: int, *, width: int | None = None, groups: int | None = None, scale: bool = False
+    ) -> None:
         super().__init__()
         _at_least_one("channels", channels)
         width = max(1, channels // 2) if width is None else _at_least_one("width", width)
         groups = math.gcd(8, channels, width) if groups is None else _at_least_one("groups", groups)
         if channels % groups or width % groups:
             raise ValueError(f"groups must divide {channels} and {width} channels, got {groups}")
+        if not isinstance(scale, bool):
+            raise ValueError(f"scale must be True or False, got {scale!r}")
         self.in_channels = self.out_channels = channels
         self.groups = groups
+        self.scale = scale
         self.t = nn.Conv2d(channels, width, 1, bias=False)
         self.p = nn.Conv2d(channels, width, 1, bias=False)
         self.g = nn.Conv2d(channels, width, 1, bias=False)
@@ -89,6 +96,8 @@ class CGNL(nn.Module):
             for layer in (self.t, self.p, self.g)
         )
         attention = self.affinity(phi.mT, g)  # (N, G, 1, 1)
+        if self.scale:
+            attention = attention / math.sqrt(phi.shape[2])  # c·n
         y = self.aggregate(theta, attention)  # (N, G, c·H·W, 1)
         # Groups as a batch of products: torch's convolution in groups took six times as long on a CPU.
         weight = self.z.weight.view(self.groups, -1, self.z.weight.shape[1])  # (G, C/G, c)

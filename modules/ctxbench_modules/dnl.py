@@ -21,9 +21,8 @@ The soft-max over a row cancels what is the same in all of it, and so μ_k: ``fa
 
 Differs from the paper: as in the released code, logits are divided by T √P, and γ scales the pairwise term.
 
-Differs from the released code: it can normalise q, k and m in further ways, subsample keys and values, and
-use a norm at the end, none of which is here. mmsegmentation's head, another code, has no γ and ends in a
-convolution with batch normalisation.
+Differs from the released code: it can normalise q, k and m in further ways and subsample keys and values,
+which is not here. mmsegmentation's head, another code, is ``project=True, norm=True, gate=False``.
 """
 
 import math
@@ -66,6 +65,8 @@ class DisentangledNonLocal(nn.Module):
             ``temperature=1, scale=False``).
         unary: the term v mᵀ.
         project: v has P channels and a bias, and a 1×1 convolution without bias leads back to C.
+        norm: batch normalisation of both terms' sum, before X is added.
+        gate: the scalar γ; without it the pairwise term is taken whole.
         implementation: ``"fast"`` or ``"published"``, described above.
 
     Raises:
@@ -83,6 +84,8 @@ class DisentangledNonLocal(nn.Module):
         whiten: Literal["channel", "image"] = "channel",
         unary: bool = True,
         project: bool = False,
+        norm: bool = False,
+        gate: bool = True,
         implementation: Literal["fast", "published"] = "fast",
     ) -> None:
         super().__init__()
@@ -92,7 +95,8 @@ class DisentangledNonLocal(nn.Module):
             raise ValueError(f"temperature must be a positive number, got {temperature!r}")
         if whiten not in ("channel", "image"):
             raise ValueError(f"whiten must be 'channel' or 'image', got {whiten!r}")
-        for name, flag in (("scale", scale), ("unary", unary), ("project", project)):
+        flags = {"scale": scale, "unary": unary, "project": project, "norm": norm, "gate": gate}
+        for name, flag in flags.items():
             if not isinstance(flag, bool):
                 raise ValueError(f"{name} must be True or False, got {flag!r}")
         if implementation not in ("fast", "published"):
@@ -106,7 +110,8 @@ class DisentangledNonLocal(nn.Module):
         self.value = nn.Conv2d(channels, width if project else channels, 1, bias=project)
         self.mask = nn.Conv2d(channels, 1, 1) if unary else None
         self.out = nn.Conv2d(width, channels, 1, bias=False) if project else None
-        self.gamma = nn.Parameter(torch.zeros(1))
+        self.norm = nn.BatchNorm2d(channels) if norm else None
+        self.gamma = nn.Parameter(torch.zeros(1)) if gate else None
         self.affinity = MatMul()
         self.aggregate = MatMul()
         self.pool = MatMul()
@@ -117,12 +122,14 @@ class DisentangledNonLocal(nn.Module):
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         q, k, v = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))  # (N, P or C, H·W)
         q = q - q.mean(self.whitened, keepdim=True)  # (N, P, H·W)
-        y = self.gamma * (self._fast(q, k, v) if self.implementation == "fast" else self._published(q, k, v))
+        y = self._fast(q, k, v) if self.implementation == "fast" else self._published(q, k, v)
+        y = y if self.gamma is None else self.gamma * y  # (N, P or C, H·W)
         if self.mask is not None:
             unary = functional.softmax(self.mask(x).flatten(2), dim=2)  # (N, 1, H·W)
             y = y + self.pool(v, unary.mT)  # (N, C, H·W), the sum over positions (N, C, 1) at each of them
         y = y.view(len(x), -1, *x.shape[2:])  # (N, P or C, H, W)
-        return x + (y if self.out is None else self.out(y))  # (N, C, H, W)
+        y = y if self.out is None else self.out(y)  # (N, C, H, W)
+        return x + (y if self.norm is None else self.norm(y))
 
     def _fast(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Centred q, k (N, P, H·W) and v (N, C, H·W) to the pairwise term (N, C, H·W), block by block."""
@@ -146,7 +153,11 @@ class DisentangledNonLocal(nn.Module):
             ValueError: keys are missing or unexpected.
 
         """
-        keys = {key: key if key == "gamma" else f"conv_{key}" for key in self.state_dict()}
+        names = {"gamma": "gamma", "norm": "out_bn"}
+        keys = {}
+        for key in self.state_dict():
+            layer, dot, name = key.partition(".")
+            keys[key] = f"{names.get(layer, f'conv_{layer}')}{dot}{name}"
         missing, unexpected = set(keys.values()) - set(state), set(state) - set(keys.values())
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")

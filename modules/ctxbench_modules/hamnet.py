@@ -32,6 +32,10 @@ Differs from the paper: the cheese, a second convolution, and the ReLU after the
 Differs from the released code: there the bases are drawn anew at every call, so that two evaluations of one
 map differ; here those of evaluation are drawn once and kept. Its split into S parts, decomposition along the
 channels, bases that are learnt online and the dual variant are not here.
+
+In the authors' later head for light backbones, which SegNeXt and mmsegmentation took over, all updates have
+their gradient, group normalisation is in the place of batch normalisation, and evaluation takes a step more:
+``cheese=False, norm="group", eval_steps=7, one_step_gradient=False``.
 """
 
 import math
@@ -45,6 +49,7 @@ from torch.nn import functional
 _EPS = 1e-6  # ε
 _SHARPNESS = 100  # 1/t of vq and cd
 _BETA = 0.1  # β of cd
+_GROUPS = 32
 
 # The layers here, and what the authors call them with cheese and without.
 _WITH_CHEESE = {"cheese": "cheese.conv", "bn": "cheese.bn", "upper": "upper_bread"}
@@ -69,6 +74,10 @@ class Hamburger(nn.Module):
         decomposition: ``"nmf"``, non-negative matrix factorisation; ``"vq"``, vector quantisation; ``"cd"``,
             concept decomposition.
         cheese: with the second convolution, as published for segmentation (the authors' version 2).
+        norm: ``"batch"`` or ``"group"``.
+        groups: of the group norm; where not given, the greatest number that divides 32 and the channels.
+        eval_steps: T in evaluation; ``steps`` where not given.
+        one_step_gradient: whether the last update of A alone has a gradient.
         implementation: ``"fast"`` or ``"published"``; same parameters, same outputs to rounding.
 
     Raises:
@@ -87,6 +96,10 @@ class Hamburger(nn.Module):
         steps: int = 6,
         decomposition: Literal["nmf", "vq", "cd"] = "nmf",
         cheese: bool = True,
+        norm: Literal["batch", "group"] = "batch",
+        groups: int | None = None,
+        eval_steps: int | None = None,
+        one_step_gradient: bool = True,
         implementation: Literal["fast", "published"] = "fast",
     ) -> None:
         super().__init__()
@@ -95,17 +108,28 @@ class Hamburger(nn.Module):
         _at_least_one("rank", rank)
         if decomposition not in ("nmf", "vq", "cd"):
             raise ValueError(f"decomposition must be 'nmf', 'vq' or 'cd', got {decomposition!r}")
-        if not isinstance(cheese, bool):
-            raise ValueError(f"cheese must be True or False, got {cheese!r}")
+        for name, flag in (("cheese", cheese), ("one_step_gradient", one_step_gradient)):
+            if not isinstance(flag, bool):
+                raise ValueError(f"{name} must be True or False, got {flag!r}")
+        if norm not in ("batch", "group"):
+            raise ValueError(f"norm must be 'batch' or 'group', got {norm!r}")
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
         self.in_channels = self.out_channels = channels
         self.steps = _at_least_one("steps", steps)
+        self.eval_steps = steps if eval_steps is None else _at_least_one("eval_steps", eval_steps)
+        self.one_step_gradient = one_step_gradient
         self.decomposition = decomposition
         self.implementation = implementation
         self.lower = nn.Conv2d(channels, width, 1)
         self.cheese = nn.Conv2d(width, width, 1, bias=False) if cheese else None
-        self.bn = nn.BatchNorm2d(width if cheese else channels, momentum=3e-4)
+        normed = width if cheese else channels
+        groups = math.gcd(_GROUPS, normed) if groups is None else _at_least_one("groups", groups)
+        if normed % groups:
+            raise ValueError(f"groups must divide the {normed} channels of the norm, got {groups}")
+        self.bn: nn.Module = (
+            nn.BatchNorm2d(normed, momentum=3e-4) if norm == "batch" else nn.GroupNorm(groups, normed)
+        )
         self.upper = nn.Conv2d(width, channels, 1, bias=False)
         for conv in (self.lower, self.cheese, self.upper):
             if conv is not None:
@@ -177,10 +201,10 @@ class Hamburger(nn.Module):
 
     def _nmf(self, z: Tensor, bases: Tensor) -> tuple[Tensor, Tensor]:
         """The final B (N, D, R) and A (N, R, n) of Z (N, D, n), not negative, from the first B."""
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.one_step_gradient):
             alike = bases.mT @ z  # (N, R, n)
             coefficients = alike.softmax(dim=1)  # (N, R, n)
-            for step in range(self.steps):
+            for step in range(self.steps if self.training else self.eval_steps):
                 if step or self.implementation == "published":
                     alike = bases.mT @ z  # (N, R, n)
                 coefficients = coefficients * alike / (bases.mT @ bases @ coefficients + _EPS)
@@ -191,11 +215,11 @@ class Hamburger(nn.Module):
     def _clustered(self, z: Tensor, bases: Tensor) -> tuple[Tensor, Tensor]:
         """The final B (N, D, R) and A (N, R, n) of Z (N, D, n), from the first B, by vq or cd."""
         concepts = self.decomposition == "cd"
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.one_step_gradient):
             if self.implementation == "published":
                 (_SHARPNESS * (bases.mT @ z)).softmax(dim=1)  # the authors' first A, which they do not read
             directions = functional.normalize(z, dim=1)  # (N, D, n)
-            for _ in range(self.steps):
+            for _ in range(self.steps if self.training else self.eval_steps):
                 turned = bases if concepts else functional.normalize(bases, dim=1, eps=_EPS)  # (N, D, R)
                 assigned = (_SHARPNESS * (turned.mT @ directions)).softmax(dim=1)  # (N, R, n)
                 bases = z @ (assigned / (_EPS + assigned.sum(dim=2, keepdim=True))).mT  # (N, D, R)

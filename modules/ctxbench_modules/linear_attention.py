@@ -1,4 +1,4 @@
-"""Linear attention mechanism.
+"""Linear attention mechanism, of positions and of channels.
 
 Rui Li, Jianlin Su, Chenxi Duan, Shunyi Zheng. Linear Attention Mechanism: An Efficient Attention for Semantic
 Segmentation. arXiv 2020.
@@ -15,17 +15,24 @@ one, so that the weights stay positive and the products can be taken in the othe
     Y = (Σ_positions V + (V Kᵀ) Q) / (n + Qᵀ (Σ_positions K + 10⁻⁶))            C×n, a divisor a position
     Z = X + γ Y                                                                 C×n
 
-γ is a scalar that starts at zero.
+γ is a scalar that starts at zero. Between channels, nothing is learned but γ::
 
-``fast`` moves W_v from the n positions to the context: [K; 1] Vᵀ = ([K; 1] Xᵀ) W_vᵀ + ([K; 1] 1) b_vᵀ, of
-(C'+1)×C, whose last row is the sum over positions. That is (C'+1)C(n + C) multiplications in place of
-C²n + C'Cn, where that is fewer.
+    Q = X, each channel divided by its length                                   C×n
+    Y = (Σ_channels X + (Q Qᵀ) X) / (C + Q (Σ_channels Q + 10⁻⁶)ᵀ)              C×n, a divisor a channel
+    Z = X + γ Y                                                                 C×n
+
+There the product of C×C comes first, which is the cheaper order.
+
+``fast``, of positions, moves W_v from the n of them to the context: [K; 1] Vᵀ = ([K; 1] Xᵀ) W_vᵀ +
+([K; 1] 1) b_vᵀ, of (C'+1)×C, whose last row is the sum over positions. That is (C'+1)C(n + C)
+multiplications in place of C²n + C'Cn, where that is fewer.
 
 Differs from the paper: the skip connection and γ, as in the released code.
 
-Differs from the released code: there H and W are exchanged at the end, so that a map with H ≠ W fails. The
-repository's second module, channel linear attention, is not here: it exchanges the roles of query and value
-and divides by n where its weights sum to about C, and so is not the attention of the text.
+Differs from the released code: there H and W are exchanged at the end, so that a map with H ≠ W fails.
+Between channels, it exchanges the roles of Q and X, divides each position by its length in place of each
+channel, and has n in the divisor where the weights 1 + q·q sum to C + Q (Σ_channels Q)ᵀ: (Σ_channels X +
+(X Qᵀ) Q) / (n + Q (Σ_channels Q + 10⁻⁶)ᵀ). That is no attention, and here with ``as_released`` alone.
 """
 
 from collections.abc import Mapping
@@ -108,3 +115,53 @@ class LinearAttention(nn.Module):
         if missing or unexpected:
             raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
         self.load_state_dict({name: state[released] for name, released in keys.items()})
+
+
+class ChannelLinearAttention(nn.Module):
+    """Channel linear attention: (N, C, H, W) to (N, C, H, W).
+
+    Args:
+        channels: C.
+        as_released: what the released code computes: see the file's docstring.
+
+    Raises:
+        ValueError: an option out of range, or an input that is not (N, ``channels``, H, W).
+
+    """
+
+    def __init__(self, channels: int, *, as_released: bool = False) -> None:
+        super().__init__()
+        if not isinstance(channels, int) or channels < 1:
+            raise ValueError(f"channels must be an integer of at least 1, got {channels!r}")
+        if not isinstance(as_released, bool):
+            raise ValueError(f"as_released must be True or False, got {as_released!r}")
+        self.in_channels = self.out_channels = channels
+        self.as_released = as_released
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        rows = x.flatten(2)  # (N, C, H·W)
+        if self.as_released:
+            q = _unit(rows)  # (N, C, H·W)
+            attended, count = (rows @ q.mT) @ q, rows.shape[2]  # (N, C, H·W)
+        else:
+            q = _unit(rows.mT).mT  # (N, C, H·W)
+            attended, count = (q @ q.mT) @ rows, rows.shape[1]  # (N, C, H·W)
+        divisor = count + q @ (q.sum(1, keepdim=True) + _EPS).mT  # (N, C, 1)
+        y = (rows.sum(1, keepdim=True) + attended) / divisor  # (N, C, H·W)
+        return torch.addcmul(x, self.gamma, y.view(x.shape))  # (N, C, H, W)
+
+    def load_released(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of the authors' ``ChannelLinearAttention``.
+
+        Raises:
+            ValueError: keys are missing or unexpected.
+
+        """
+        missing, unexpected = {"gamma"} - set(state), set(state) - {"gamma"}
+        if missing or unexpected:
+            raise ValueError(f"missing keys {sorted(missing)}, unexpected keys {sorted(unexpected)}")
+        self.load_state_dict(dict(state))

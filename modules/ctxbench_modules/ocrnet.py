@@ -77,6 +77,7 @@ class OCR(nn.Module):
         classes: k.
         key_channels: K; C // 2 where not given (256 of 512 as published).
         dropout: the probability of dropping a channel at the end.
+        regions: whether it can make the logits itself, where it is given none; the released block cannot.
         implementation: ``"fast"`` or ``"published"``, described above.
 
     Raises:
@@ -91,6 +92,7 @@ class OCR(nn.Module):
         classes: int = 19,
         key_channels: int | None = None,
         dropout: float = 0.05,
+        regions: bool = True,
         implementation: Literal["fast", "published"] = "fast",
     ) -> None:
         super().__init__()
@@ -98,13 +100,15 @@ class OCR(nn.Module):
         key = half if key_channels is None else _at_least_one("key_channels", key_channels)
         if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout must lie in [0, 1], got {dropout!r}")
+        if not isinstance(regions, bool):
+            raise ValueError(f"regions must be True or False, got {regions!r}")
         if implementation not in ("fast", "published"):
             raise ValueError(f"implementation must be 'fast' or 'published', got {implementation!r}")
         self.in_channels = self.out_channels = channels
         self.classes = _at_least_one("classes", classes)
         self.implementation = implementation
         self.scale = key**-0.5
-        self.regions = nn.Conv2d(channels, classes, 1)
+        self.regions = nn.Conv2d(channels, classes, 1) if regions else None
         self.pixel = nn.Sequential(ConvNorm(channels, key), ConvNorm(key, key))
         self.object = nn.Sequential(ConvNorm(channels, key), ConvNorm(key, key))
         self.down = ConvNorm(channels, key)
@@ -118,11 +122,15 @@ class OCR(nn.Module):
     def forward(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
         """Features (N, C, H, W) and class logits (N, k, H, W) to (N, C, H, W).
 
-        Without ``logits`` they are made from the features. Raises ValueError for other shapes.
+        Without ``logits`` they are made from the features. Raises ValueError for other shapes, and where
+        there are neither logits nor ``regions``.
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        logits = self.regions(x) if logits is None else logits
+        if logits is None:
+            if self.regions is None:
+                raise ValueError("with regions=False the class logits must be given")
+            logits = self.regions(x)
         expected = (len(x), self.classes, *x.shape[2:])
         if logits.shape != expected:
             raise ValueError(f"expected class logits {expected}, got {tuple(logits.shape)}")

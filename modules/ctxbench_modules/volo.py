@@ -1,7 +1,7 @@
 """Outlook attention.
 
 Li Yuan, Qibin Hou, Zihang Jiang, Jiashi Feng, Shuicheng Yan. VOLO: Vision Outlooker for Visual Recognition.
-arXiv 2021.
+TPAMI 2022.
 Paper: https://arxiv.org/abs/2106.13112
 Official code: https://github.com/sail-sg/volo (Apache-2.0)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from audit.blocks import CONV, OUT, PRODUCTS, C, H, W
 
-from ctxbench.audit.conventions import FLOPS, MEMORY, Seen, Treatment, conventions, leaf_rule
+from ctxbench.audit.counting.aspects import FLOPS, MEMORY, Seen, Treatment
+from ctxbench.audit.counting.conventions import conventions, leaf_rule
 from ctxbench.audit.runs import EVERY_CALL, LAST_CALL, OPERATIONS, Run
 from ctxbench.counters import leaf_rule as counter
 from ctxbench.subject.bind import build_case
@@ -52,7 +53,8 @@ def test_aspects_beside_the_products_by_hand() -> None:
     leaves, operations = small(EVERY_CALL), small(OPERATIONS)
     for seen in (leaves, operations):
         assert FLOPS["bias"][1].number(seen) == OUT
-        assert [treatment.number(seen) for treatment in FLOPS["norm"]] == [0, OUT, 2 * OUT, 4 * OUT]
+        norms = [treatment.number(seen) for treatment in FLOPS["norm"]]
+        assert norms == [0, OUT, 2 * OUT, 4 * OUT, 2 * OUT, 2 * OUT, 2 * 2 * C], "its one norm is of batches"
         assert FLOPS["activation"][1].number(seen) == OUT
     assert FLOPS["sigmoid"][1].number(leaves) == 0, "a functional sigmoid is no leaf"
     assert FLOPS["sigmoid"][1].number(operations) == OUT

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxbench.audit.matching import Candidate, Match, Source, distinct, fits, near_misses
+from ctxbench.audit.candidates import Candidate, Source, distinct
+from ctxbench.audit.matching import Match, fits, near_misses
 from ctxbench.audit.quantity import CUT, ROUNDED, Quantity
 
 

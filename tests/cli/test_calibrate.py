@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from cli.test_interrupt import started
 
-from ctxbench.report.compare import compare_runs
+from ctxbench.measure import stats
+from ctxbench.report.comparison.compare import compare_runs
 
 Run = Callable[..., int]
 
@@ -41,17 +42,19 @@ def test_an_interrupted_calibration_goes_on_and_its_table_is_what_compare_says_o
     assert "false alarms" in told.lower()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "calibration.csv").read_text())))
     assert [sum(row["added_pct"] == pct for row in rows) for pct in ("0", "2", "5", "10")] == [12, 6, 6, 6]
-    compared = {
-        (d.case.channels, d.case.options["times"]): d
-        for d in compare_runs(tmp_path / "out" / "001", tmp_path / "out" / "002").differences
-    }
+    differences = compare_runs(tmp_path / "out" / "001", tmp_path / "out" / "002").differences
+    assert all(difference.ratio for difference in differences)
+    compared = {(d.case.channels, d.case.options["times"]): d for d in differences}
     for channels, size in (("16", "small"), ("48", "middle"), ("96", "large")):
         for row in rows:
             if (row["size"], row["added_pct"]) == (size, "0"):
                 same = compared[int(channels), int(row["a_units"])]
-                assert float(row["ratio"]) == pytest.approx(same.ratio)
-                assert float(row["ratio_ci_lo_by_rounds"]) == pytest.approx(same.lo)
-                assert float(row["ratio_ci_hi_by_rounds"]) == pytest.approx(same.hi)
+                alone = [
+                    float(row[name]) for name in ("ratio", "ratio_ci_lo_by_rounds", "ratio_ci_hi_by_rounds")
+                ]
+                rounds = min(same.a.latency.rounds, same.b.latency.rounds)
+                together = stats.simultaneous(*alone, rounds, len(differences))
+                assert (same.ratio, same.lo, same.hi) == pytest.approx(together)
                 assert row["verdict"] == ""  # of two runs alone nobody can say what runs differ by
 
 

@@ -61,7 +61,9 @@ def test_decode_of_a_users_file_tells_the_plain_count_beside_fits_by_chance(
 ) -> None:
     assert run("decode", f"{BLOCKS}:Small", "215K", *OF_BLOCKS) == 0
     told = capsys.readouterr().out
-    assert told.index("216.384 K (+0.64 %; 0 deviations)") < told.index("1. 215.040 K (5 deviations; 0.")
+    assert told.index("216.384 K (+0.64 %; 0 deviations)") < told.index(
+        "1. 215.040 K (5 deviations; 1 expected"
+    )
     assert "expected by chance, so may be chance)" in told
 
 
@@ -88,3 +90,11 @@ def test_nonsense_is_one_line_and_code_2(
     said = capsys.readouterr().err
     assert why in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_head_is_decoded_as_its_block_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """A 3×3 of 24 to 8 channels, and SE with one unit: 9·24·8 MACs at 6×5 positions, and 2·8·1."""
+    assert run("decode", "head(C, 8, se)", "51.856K", "--channels", "24", "--size", "6x5") == 0
+    told = capsys.readouterr().out
+    assert "1. 51.8560 K (0 deviations" in told
+    assert "head(C, 8, 'se')" in told

@@ -325,7 +325,7 @@ def test_a_defect_is_not_taken_for_a_slowdown(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("of our own making")
 
-    monkeypatch.setattr("ctxbench.report.compare.compare_runs", fail)
+    monkeypatch.setattr("ctxbench.report.comparison.compare.compare_runs", fail)
     assert inside(monkeypatch, "compare", "a", "b") == 70
     said = capsys.readouterr().err
     assert said.startswith("Traceback")

@@ -4,6 +4,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             pytest.skip(f"no {archive} in {REAL} (set CTXBENCH_DATA)")
         root = tmp_path_factory.mktemp(archive.partition(".")[0])
         with tarfile.open(REAL / archive) as tar:
-            tar.extractall(root, [member for member in tar if wanted(member.name)], filter="data")
+            # Python has had filters since 3.11.4
+            options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            tar.extractall(root, [member for member in tar if wanted(member.name)], **options)
         return root
 
     return unpack

@@ -1,8 +1,9 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from ctxbench.errors import UserError
-from ctxbench.measure.runtimes import RUNTIMES, Compilation, new_runtime
+from ctxbench.measure import runtimes
+from ctxbench.measure.runtimes import EXPORTED, RUNTIMES, Compilation, new_runtime
+from ctxbench.measure.runtimes.eager import Eager
 from ctxbench.measure.worker import latency
 from ctxbench.measure.worker.call import build_call
 from ctxbench.measure.worker.measurement import TRIES, Measurement
@@ -42,8 +45,38 @@ def test_a_case_names_a_runtime_there_is() -> None:
     assert set(get_args(Runtime)) == set(RUNTIMES)
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
-def test_every_runtime_gives_what_the_module_gives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        ({}, ""),
+        ({"dtype": "bfloat16", "threads": 2}, ""),
+        ({"mode": "train"}, "has no backward pass: it runs in mode infer alone"),
+        ({"device": "cuda"}, "is run on the CPU alone here, not on cuda"),
+        ({"layout": "channels_last"}, "takes contiguous maps alone, and lays them out as it likes by itself"),
+    ],
+)
+def test_what_a_runtime_cannot_run_is_known_beforehand(
+    name: Runtime, conditions: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtimes, "find_spec", lambda package: package)
+    assert runtimes.refusal(replace(CASE, runtime=name, **conditions)) == (f"{name} {said}" if said else "")
+    assert runtimes.refusal(replace(CASE, **conditions)) == ""
+
+
+def test_a_runtime_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "find_spec", lambda package: None if package.startswith("o") else package)
+    case = replace(CASE, runtime="openvino", mode="train")
+    assert runtimes.refusal(case) == (
+        "openvino cannot run here without openvino, onnx, onnxscript: pip install 'ctxbench[runtimes]'"
+    )
+    assert runtimes.refusal(COMPILED) == ""
+
+
+@pytest.mark.parametrize("name", ["eager", "compile"])
+def test_every_runtime_of_torch_gives_what_the_module_gives(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Inductor itself takes a C++ compiler and half a minute; what stands before it does not."""
     compiled: list[nn.Module] = []
 
@@ -63,7 +96,7 @@ def test_every_runtime_gives_what_the_module_gives(name: str, monkeypatch: pytes
 
 def test_a_call_goes_through_the_runtime_it_is_given() -> None:
     class Twice:
-        def prepare(self, module: nn.Module, given: Given) -> None:
+        def prepare(self, module: nn.Module, given: Given, threads: int | None = None) -> None:
             self.module, self.shape = module, given.tensors[0].shape
 
         def run(self, given: Given) -> Tensor:
@@ -167,7 +200,7 @@ def test_what_runs_in_eager_is_not_called_compiled() -> None:
         often()
 
 
-class Compiling:
+class Compiling(Eager):
     """Says at each look how often it has compiled."""
 
     def __init__(self, times: list[int]) -> None:

@@ -104,6 +104,22 @@ def test_interrupting_keeps_what_was_measured_and_resuming_completes_it(
     ] * 3  # nothing left to do
 
 
+def test_a_run_that_no_runtime_can_run_is_refused(case: MakeCase, tmp_path: Path) -> None:
+    refused = case("Steady", runtime="onnxruntime", mode="train")
+    with pytest.raises(UserError, match="onnxruntime"):
+        session.measure_cases([refused], settings=QUICK, out=tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.slow
+def test_what_a_runtime_cannot_run_costs_its_row(case: MakeCase, tmp_path: Path) -> None:
+    refused = case("Steady", runtime="onnxruntime", mode="train")
+    found = session.measure_cases([case("Steady"), refused], settings=QUICK, out=tmp_path / "run").records
+    assert [record.status for record in found] == ["ok", "error"]
+    assert found[1].reason.startswith("onnxruntime ")
+    assert found[1].params == 0, "it is counted all the same"
+
+
 KILLED_RUN = """
 import json, sys
 from pathlib import Path

@@ -174,3 +174,65 @@ def test_students_quantile_inverts_its_distribution_in_closed_form() -> None:
         sine, cosine = t / np.sqrt(t * t + freedom), np.sqrt(freedom / (t * t + freedom))
         terms = 1 + cosine**2 / 2 + (3 * cosine**4 / 8 if freedom == 6 else 0)
         assert sine * terms == pytest.approx(stats.CONFIDENCE, abs=1e-12)
+
+
+@given(st.floats(0.5, 2), st.floats(1, 1.5), st.floats(1, 1.5), st.integers(5, 40), st.integers(2, 500))
+def test_an_interval_of_several_reaches_as_much_farther_as_student_s_t(
+    ratio: float, down: float, up: float, rounds: int, comparisons: int
+) -> None:
+    alone = (ratio, ratio / down, ratio * up)
+    assert stats.simultaneous(*alone, rounds, 1) == alone
+    same, lo, hi = stats.simultaneous(*alone, rounds, comparisons)
+    _, lower, higher = stats.simultaneous(*alone, rounds, comparisons + 1)
+    assert same == ratio
+    assert lower <= lo <= alone[1]
+    assert alone[2] <= hi <= higher
+    tails = [0.025, 0.025 / comparisons]
+    normal, far = (-stats.NormalDist().inv_cdf(tail) for tail in tails)
+    reach = np.log(hi / ratio)
+    assert reach >= np.log(up) * far / normal * (1 - 1e-9)  # a normal's quantiles lie nearer together
+    assert np.log(ratio / lo) * np.log(up) == pytest.approx(np.log(down) * reach, abs=1e-9)
+
+
+def test_the_stretch_of_ten_comparisons_of_eight_rounds_is_that_of_the_tables() -> None:
+    _, lo, hi = stats.simultaneous(1.0, 1 / 1.1, 1.1, 8, 10)
+    assert np.log(hi) / np.log(1.1) == pytest.approx(4.029 / 2.365, rel=1e-3)  # Student's t, 7, one in 400
+    assert lo == pytest.approx(1 / hi)
+
+
+@given(st.floats(0.5, 2), st.floats(0.5, 2), st.floats(1, 2), st.integers(5, 40), st.integers(1, 50))
+def test_an_interval_of_several_holds_that_of_one(
+    ratio: float, lo: float, wide: float, rounds: int, comparisons: int
+) -> None:
+    """Also where it leaves the ratio out, as the redraws of few rounds may."""
+    hi = lo * wide
+    same, lower, higher = stats.simultaneous(ratio, lo, hi, rounds, comparisons)
+    assert same == ratio
+    assert lower <= lo * (1 + 1e-12)
+    assert hi <= higher * (1 + 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [5, 8, 15])
+def test_of_families_of_equal_cases_so_many_have_one_that_is_called_different(count: int) -> None:
+    """Twelve cases, all held against one: by themselves the intervals would call many a family different."""
+    rng = np.random.default_rng(5)
+    families, each = 150, 12
+    by_itself = together = 0
+    for _ in range(families):
+        baseline = simulate(rng, count)
+        found = [stats.ratio(baseline, simulate(rng, count)) for _ in range(each)]
+        corrected = [stats.simultaneous(*one, count, each) for one in found]
+        by_itself += any(stats.verdict(*one) != "UNCLEAR" for one in found)
+        together += any(stats.verdict(*one) != "UNCLEAR" for one in corrected)
+    limit = 0.05 + 2 * (0.05 * 0.95 / families) ** 0.5
+    assert together / families <= limit
+    assert by_itself / families > limit
+
+
+@pytest.mark.slow
+def test_a_slowdown_is_still_found_among_twelve() -> None:
+    rng = np.random.default_rng(9)
+    pairs = ((simulate(rng, 20), simulate(rng, 20, 1.04)) for _ in range(100))
+    found = [stats.verdict(*stats.simultaneous(*stats.ratio(a, b), 20, 12)) for a, b in pairs]
+    assert found.count("SLOWER") >= 90

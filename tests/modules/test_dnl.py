@@ -1,5 +1,6 @@
 from typing import ClassVar
 
+import pytest
 import torch
 from modules.contract import ModuleContract, assert_same_run, backward
 
@@ -16,6 +17,8 @@ class TestDisentangledNonLocal(ModuleContract):
         {"whiten": "pca"},
         {"unary": "yes"},
         {"project": 0},
+        {"norm": 1},
+        {"gate": None},
     )
     recordings: ClassVar = {"dnl": {}}
 
@@ -32,6 +35,23 @@ class TestDisentangledNonLocal(ModuleContract):
 class TestDisentangledNonLocalOfAnImageProjected(ModuleContract):
     cls = DisentangledNonLocal
     options: ClassVar = {"temperature": 1, "scale": False, "whiten": "image", "project": True}
+
+
+@pytest.mark.slow
+class TestDisentangledNonLocalNormalisedWithoutGate(ModuleContract):
+    cls = DisentangledNonLocal
+    options: ClassVar = {"project": True, "norm": True, "gate": False}
+
+
+def test_the_norm_at_the_end_is_the_authors_out_bn() -> None:
+    module = DisentangledNonLocal(8, project=True, norm=True)
+    released = {"norm": "out_bn", "gamma": "gamma"}
+    state = {}
+    for key, value in module.state_dict().items():
+        layer, dot, name = key.partition(".")
+        state[released.get(layer, f"conv_{layer}") + dot + name] = value + 1
+    module.load_released(state)
+    assert torch.equal(module.norm.running_var, torch.full((8,), 2.0))
 
 
 def test_the_fast_form_stores_no_map_of_all_pairs() -> None:

@@ -19,7 +19,17 @@ class HamburgerContract(ModuleContract):
 
 class TestNMF(HamburgerContract):
     options: ClassVar = {"rank": 8}
-    bad_options = ({"width": 0}, {"rank": 0}, {"steps": 0}, {"decomposition": "svd"}, {"cheese": 1})
+    bad_options = (
+        {"width": 0},
+        {"rank": 0},
+        {"steps": 0},
+        {"decomposition": "svd"},
+        {"cheese": 1},
+        {"norm": "layer"},
+        {"norm": "group", "groups": 3},
+        {"eval_steps": 0},
+        {"one_step_gradient": 1},
+    )
     recordings: ClassVar = {"hamburger_nmf_v2": {}}
 
     def released_form(self, module):
@@ -34,6 +44,20 @@ class TestNMFOfManyBasesWithoutCheese(HamburgerContract):
 
 
 @pytest.mark.slow
+class TestLight(HamburgerContract):
+    """As later heads have it: all updates have their gradient, which is then that of the forward pass."""
+
+    differentiable = True
+    options: ClassVar = {
+        "rank": 8,
+        "cheese": False,
+        "norm": "group",
+        "eval_steps": 7,
+        "one_step_gradient": False,
+    }
+
+
+@pytest.mark.slow
 class TestVQ(HamburgerContract):
     options: ClassVar = {"rank": 8, "decomposition": "vq"}
 
@@ -41,6 +65,20 @@ class TestVQ(HamburgerContract):
 @pytest.mark.slow
 class TestCD(HamburgerContract):
     options: ClassVar = {"rank": 8, "decomposition": "cd", "cheese": False, "width": 6}
+
+
+def test_evaluation_takes_steps_of_its_own():
+    torch.manual_seed(0)
+    module, x = Hamburger(16, rank=4, steps=1, eval_steps=3, norm="group"), torch.randn(2, 16, 5, 7)
+    three = Hamburger(16, rank=4, steps=3, norm="group")
+    three.load_state_dict(module.state_dict())
+    with torch.no_grad():
+        assert torch.equal(module.eval()(x), three.eval()(x))
+        three.train()
+        torch.manual_seed(1)
+        y = three(x)
+        torch.manual_seed(1)
+        assert not torch.equal(module.train()(x), y)
 
 
 def test_training_draws_the_bases_anew_and_evaluation_does_not():

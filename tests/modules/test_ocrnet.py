@@ -7,7 +7,7 @@ from ctxbench_modules.ocrnet import OCR
 
 class TestOCR(ModuleContract):
     cls = OCR
-    bad_options = ({"classes": 0}, {"key_channels": 0}, {"dropout": 7})
+    bad_options = ({"classes": 0}, {"key_channels": 0}, {"dropout": 7}, {"regions": 1})
 
     @staticmethod
     def recording():
@@ -37,6 +37,13 @@ class TestOCR(ModuleContract):
         module, x = self.built(implementation).eval(), self.sample()
         with torch.no_grad():
             assert_same(module(x), module(x, module.regions(x)))
+
+    def test_without_regions_the_logits_are_asked_for(self):
+        module, x = OCR(16, classes=5, regions=False), torch.zeros(2, 16, 7, 5)
+        assert not any(key.startswith("regions") for key in module.state_dict())
+        assert module(x, torch.zeros(2, 5, 7, 5)).shape == x.shape
+        with pytest.raises(ValueError, match="class logits must be given"):
+            module(x)
 
     def test_bad_logits(self, implementation):
         with pytest.raises(ValueError, match=r"class logits \(2, 19, 7, 5\), got \(2, 19, 5, 7\)"):

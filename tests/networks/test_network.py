@@ -10,6 +10,7 @@ from torch import nn
 from ctxbench.errors import UserError
 from ctxbench.networks import MODELS, Segmenter, build_network
 from ctxbench.networks.heads import ContextHead
+from ctxbench.networks.registry import find
 
 CLASSES = 3
 BLOCKS = """
@@ -66,15 +67,20 @@ def tiny(model: str = "reconet", **options: Any) -> Segmenter:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_training_gives_both_outputs_at_the_images_size(model: str) -> None:
-    main, auxiliary = tiny(model)(torch.randn(2, 3, 65, 65))
-    assert main.shape == auxiliary.shape == (2, CLASSES, 65, 65)
+    network = tiny(model)
+    main, auxiliary, *others = network(torch.randn(2, 3, 65, 65))
+    assert main.shape == (2, CLASSES, 65, 65)
+    without = find(model).auxiliary is None and model != "ocrnet"  # whose head returns them itself
+    assert auxiliary is None if without else auxiliary.shape == main.shape
+    assert len(others) == len(network.losses)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_parameter_gets_a_gradient(model: str) -> None:
     """As DistributedDataParallel needs it."""
     network = tiny(model)
-    sum(logits.square().mean() for logits in network(torch.randn(2, 3, 65, 65))).backward()
+    outputs = network(torch.randn(2, 3, 65, 65))
+    sum(output.square().mean() for output in outputs if output is not None).backward()
     unused = [name for name, p in network.named_parameters() if p.requires_grad and p.grad is None]
     assert unused == []
 

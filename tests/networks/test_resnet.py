@@ -65,6 +65,19 @@ def test_widths_of_the_deep_stem(stem: Stem, widths: tuple[int, ...]) -> None:
     assert tuple(part.out_channels for part in conv1.modules() if isinstance(part, nn.Conv2d)) == widths
 
 
+def test_the_blocks_of_res5_may_be_dilated_otherwise() -> None:
+    with torch.device("meta"):
+        own, given = BACKBONES["resnet50"](), BACKBONES["resnet50"](dilations=(2, 8, 16))
+    assert (own.dilations, given.dilations) == ((2, 4, 4), (2, 8, 16))
+    assert [block.conv2.dilation for block in given.layer4] == [(2, 2), (8, 8), (16, 16)]
+    assert [block.conv2.padding for block in given.layer4] == [(2, 2), (8, 8), (16, 16)]
+    assert [block.conv2.dilation for block in own.layer4] == [(2, 2), (4, 4), (4, 4)]
+    assert [block.conv2.dilation for block in BACKBONES["resnet-tiny"](stride_in="1x1").layer4] == [(4, 4)]
+    for bad in ((2, 4), (2, 4, 0), (2, 4, 4.0)):
+        with pytest.raises(UserError, match=r"each block of Res-5, such as \[2, 4, 4\], not \[2, 4"):
+            ResNet((1, 1, 1, 3), width=2, dilations=bad)
+
+
 @pytest.mark.parametrize("stride_in", get_args(StrideIn))
 def test_dilation_computes_what_the_strided_network_would(stride_in: StrideIn) -> None:
     """Every second position of C4 and every fourth of C5 is that of output stride 16 and 32."""

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ctxbench.networks.rivals import RIVALS
+from ctxbench.networks.network import head_class
 from ctxbench.tracing import trace, views
 
+RIVALS = ("pspnet", "deeplabv3plus", "danet", "psanet", "ccnet", "emanet")
 CHANNELS = (6, 8, 12, 32)
 PUBLISHED = (256, 512, 1024, 2048)
 CLASSES = 21
@@ -23,7 +24,7 @@ def features(n: int, height: int, width: int) -> list[Tensor]:
 @pytest.mark.parametrize("size", [(9, 9), (9, 12), (17, 5)], ids=str)
 @pytest.mark.parametrize("name", RIVALS)
 def test_shapes(name: str, size: tuple[int, int], built_for: tuple[int, int] | None) -> None:
-    head = RIVALS[name](CHANNELS, 5, channels=16, size=built_for or size).eval()
+    head = head_class(name)(CHANNELS, 5, channels=16, size=built_for or size).eval()
     maps = features(2, *size)
     at = 0 if name == "deeplabv3plus" else 3
     assert head(maps).shape == (2, 5, *maps[at].shape[2:])
@@ -33,7 +34,7 @@ def test_shapes(name: str, size: tuple[int, int], built_for: tuple[int, int] | N
 def test_every_parameter_learns(name: str) -> None:
     """Apart from EMAU's first convolution, which its authors leave without gradient."""
     torch.manual_seed(0)
-    head = RIVALS[name](CHANNELS, 5, channels=16, size=(9, 7)).train()
+    head = head_class(name)(CHANNELS, 5, channels=16, size=(9, 7)).train()
     for key, parameter in head.named_parameters():
         if key.endswith("gamma"):
             nn.init.ones_(parameter)  # at zero, as it starts, what it scales gets no gradient
@@ -47,7 +48,7 @@ class OnC5(nn.Module):
 
     def __init__(self, name: str, side: int) -> None:
         super().__init__()
-        self.head = RIVALS[name](PUBLISHED, CLASSES, size=(side, side))
+        self.head = head_class(name)(PUBLISHED, CLASSES, size=(side, side))
 
     def forward(self, c5: Tensor) -> Tensor:
         side = 2 * c5.shape[2]

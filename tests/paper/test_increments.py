@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ctxbench.audit.matching import Candidate
+from ctxbench.audit.candidates import Candidate
 from ctxbench.paper.increments import Decode, Increment, backbone_alone, decode, increments, ways_to_count
 
 C, CLASSES = 512, 21

@@ -204,3 +204,28 @@ def test_compiled_rows_say_how_long_that_took_and_where_the_graph_broke() -> Non
     assert "compile_s" not in [heading.name for heading in grid([record("emau")]).headings]
     frame = summary([compiled])
     assert "graph breaks: a print ×2, a loop" in frame.loc[0, "reason"]
+
+
+def test_rows_of_other_runtimes_say_how_far_they_are_off_and_what_ran_otherwise() -> None:
+    listed = {
+        "elsewhere": {"Conv in float32": 3, "Add in float32": 1},
+        "decomposed": {"adaptive_avg_pool2d": 4},
+    }
+    row = replace(
+        under(record("emau"), runtime="onnxruntime"),
+        compile_s=2.5,
+        output_error=3.21e-7,
+        threads={"onnxruntime": 3},
+        **listed,
+    )
+    table = grid([row, record("emau")])
+    assert [cell.text for cell in column(table, "output_error")] == ["3.2e-07", "–"]
+    assert "graph_breaks" not in [heading.name for heading in table.headings], "of torch.compile alone"
+    assert "held against itself" in table.footnotes
+    assert "Ran otherwise than asked for: EMAUnit: onnxruntime in float32." in table.notes
+    assert "Written as several operations by the exporter: EMAUnit: adaptive_avg_pool2d ×4." in table.notes
+    frame = summary([row])
+    assert frame.loc[0, "threads"] == 3
+    assert "decomposed: adaptive_avg_pool2d ×4" in frame.loc[0, "reason"]
+    assert "ran otherwise: Conv in float32 ×3, Add in float32" in frame.loc[0, "reason"]
+    assert "output_error" not in [heading.name for heading in grid([record("emau")]).headings]

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import ctxbench
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, registry, resolve
-from ctxbench.subject.cases import cases
+from ctxbench.subject.cases import _share_out, cases
 
 BLOCK = """
 import torch
@@ -184,6 +184,14 @@ def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
         bind.build(f"{tmp_path}/broken.py:Block", 8)
 
 
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_classes", {})
+
+
+@pytest.mark.usefixtures("registered")
 def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique() -> None:
     registry.register("test-identity", title="Identity", complexity="O(1)")(Identity)
     assert registry.spec("test-identity").complexity == "O(1)"
@@ -228,3 +236,91 @@ def test_a_neighbour_may_be_imported_when_the_block_is_built(tmp_path: Path) -> 
     )
     (tmp_path / "late_neighbour.py").write_text("K = 7\n")
     assert resolve.load(f"{tmp_path}/late.py:Late").make({}).k == 7
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("ccnet", "rcca"),
+        ("CrissCrossAttention", "rcca"),
+        ("criss-cross attention", "rcca"),
+        ("MHSA", "botnet"),
+        ("swin", "window"),
+        ("Swin-Transformer", "window"),
+        ("CBAM", "cbam"),
+        ("non_local", "nonlocal"),
+        ("squeeze and excitation", "se"),
+        ("psa", "psa"),
+        ("LinearAttention", "linear"),
+        ("swin.py", "swin.py"),
+        ("torch.nn:Identity", "torch.nn:Identity"),
+        ("", ""),
+    ],
+)
+def test_an_alias_stands_for_the_one_module_it_is_of(alias: str, name: str) -> None:
+    assert registry.named(alias) == name
+
+
+@pytest.mark.parametrize("spec", registry.SPECS.values(), ids=lambda spec: spec.name)
+def test_what_a_module_is_called_leads_to_it_or_to_a_choice_of_it(spec: registry.Spec) -> None:
+    """Its class and aliases, in other spellings too; what is another's name is that module's."""
+    for call in (spec.title, spec.target.partition(":")[2], *spec.aliases, spec.name.upper()):
+        for spelled in (call, call.lower(), call.replace("-", "_")):
+            try:
+                choice = [registry.named(spelled)]
+            except UserError as error:
+                choice = str(error).partition(": name ")[2].split(" or ")
+            assert spec.name in choice or choice[0] == call.lower()
+
+
+def test_an_alias_of_two_modules_is_refused_with_the_choice() -> None:
+    with pytest.raises(UserError, match="'danet' is more than one module: name pam or cam"):
+        ctxbench.count("danet", (1, 8, 4, 4))
+    with pytest.raises(UserError, match="'EMA' is more than one module: name emau or ema_multiscale"):
+        bind.implementations("EMA")
+    with pytest.raises(UserError, match="'ANN' is more than one module: name afnb or apnb"):
+        bind.build("ANN", 8)
+
+
+def test_an_alias_builds_the_module_under_the_modules_own_name() -> None:
+    assert resolve.canonical("CrissCrossAttention(16)") == "rcca(16)"
+    (case,) = cases("swin", channels=8, sizes=4, options={"swin.window": 2})
+    assert (case.module, case.options) == ("window", {"window": 2})
+    assert _share_out({"CBAM.kernel_size": 3}, ["CBAM(reduction=4)"]) == {
+        "CBAM(reduction=4)": {"kernel_size": 3}
+    }
+    (case,) = cases("EMA unit", preset="table10", channels=64, sizes=4)
+    assert case.module == "emau"
+    counted = ctxbench.count("swin", (1, 8, 4, 4))
+    assert counted.macs == ctxbench.count("window", (1, 8, 4, 4)).macs
+    assert "W-MSA" in str(counted)
+    assert bind.implementations("ccnet") == ("fast", "published")
+    assert bind.is_built_in("ccnet")
+
+
+def test_all_stands_for_every_module_or_every_one_of_a_preset() -> None:
+    every = cases("all", channels=64, sizes=9)
+    assert [case.module for case in every] == [resolve.canonical(name) for name in registry.names()]
+    assert len(cases(["all", "se"], channels=64, sizes=8)) == len(registry.names())
+    eight = cases("all", preset="table10", channels=64, sizes=8)
+    assert eight == cases(preset="table10", channels=64, sizes=8)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("crisscros", r"did you mean rcca \(CrissCrossAttention\)\?"),
+        ("disentangled", r"did you mean dnl \(DisentangledNonLocal\)"),
+        ("emuu", "did you mean emau"),
+    ],
+)
+def test_a_name_like_an_alias_is_answered_with_the_module_it_is_of(typed: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        resolve.canonical(typed)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_name_comes_before_an_alias() -> None:
+    registry.register("swin-transformer")(Identity)
+    assert registry.named("swin-transformer") == "swin-transformer"
+    assert registry.named("swin transformer") == "window"

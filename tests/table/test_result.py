@@ -16,7 +16,7 @@ SHAPE = (1, 64, 16, 16)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    home = tmp_path_factory.mktemp("runs")
+    home = tmp_path_factory.mktemp("results")
     return [write_run(home / name, measured) for name, measured in (("a", records()), ("b", records()[2:]))]
 
 
@@ -41,7 +41,7 @@ def results(runs: list[Path]) -> dict[str, object]:
         ("count", ("TGM+TRM", "1×64×16×16, float32", " GMACs (every", " GFLOPs (2·", " M param", " MiB>")),
         ("explain", ("TGM+TRM", "1×64×16×16", " GMACs (every", " operations", "torch")),
         ("trace", ("input 1×64×16×16, output 1×64×16×16, float32, infer", " operations", " MACs forward")),
-        ("profile", ("runs0/a", "8 ok", "input 1×512×64×64 · float32", " ms>")),
+        ("profile", ("results0/a", "8 ok", "input 1×512×64×64 · float32", " ms>")),
         ("compare", ("B over A, threshold 5 %", "6 SAME", "2 only in A, 0 only in B", "float32")),
         (
             "sweep",

@@ -43,6 +43,14 @@ def test_later_layers_take_precedence() -> None:
     assert (config.lr, config.crop, config.epochs) == (0.2, 257, presets()["sift_flow"].settings["epochs"])
 
 
+def test_an_alias_of_a_context_module_is_no_other_training() -> None:
+    config = configure({"context": "CrissCrossAttention"})
+    assert config == configure({"context": "rcca"})
+    assert config.context == "rcca"
+    with pytest.raises(UserError, match="'danet' is more than one module: name pam or cam"):
+        configure({"context": "danet"})
+
+
 def test_another_data_sets_preset_leaves_the_data_set() -> None:
     config = configured({"dataset": "folder"}, preset="ade20k")
     assert (config.dataset, config.lr) == ("folder", 0.01)
@@ -95,6 +103,7 @@ def test_epochs_and_iterations_hide_each_other_by_layer() -> None:
         ({"momentum": -1}, "momentum is -1, not a number from 0 up, and below 1"),
         ({"optimizer": "adamw", "momentum": 1.0}, "momentum is 1.0, not a number from 0 up, and below 1"),
         ({"weight_decay": -1}, "weight_decay is -1, not a number from 0 up"),
+        ({"dilations": [2, 0]}, r"dilations is \[2, 0\], not a list of positive whole numbers"),
         ({"scale": [2.0, 0.5]}, r"scale is \[2.0, 0.5\], not a range such as \[0.5, 2.0\]"),
         ({"scale": [0.5]}, r"scale is \[0.5\], not a range"),
         ({"scale": [0.5, "x"]}, r"scale is \[0.5, 'x'\], not a range"),

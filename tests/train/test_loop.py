@@ -24,13 +24,13 @@ from ctxbench.data.augment import Augment
 from ctxbench.data.loader import train_loader
 from ctxbench.errors import UserError
 from ctxbench.files import locked
+from ctxbench.networks.losses import cross_entropy
 from ctxbench.table.column import signed
 from ctxbench.train.config import configure
 from ctxbench.train.job import Job
 from ctxbench.train.logs import EVALUATIONS, Logs
 from ctxbench.train.loop import resume, train
 from ctxbench.train.run import TrainedRun
-from ctxbench.train.step import cross_entropy
 from ctxbench.train.training import Progress
 
 ROOT = Path(__file__).resolve().parents[2]

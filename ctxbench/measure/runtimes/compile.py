@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from ctxbench.errors import UserError
-from ctxbench.measure.runtimes import Compilation
+from ctxbench.measure.runtimes import Compilation, Runtime
 from ctxbench.measure.threads import threads
 from ctxbench.subject.interface import Given
 
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
-class Compile:
+class Compile(Runtime):
     """A :class:`~ctxbench.measure.runtimes.Runtime` that compiles the module at its first pass.
 
     It finds nothing in torch's caches, which go to a folder of its own: a time to compile is of all of it,
@@ -37,7 +37,7 @@ class Compile:
         self._before: dict[str, Counter[str]] = {}
         """Torch's counts before the module was compiled: of all that this process has compiled."""
 
-    def prepare(self, module: nn.Module, given: Given) -> None:
+    def prepare(self, module: nn.Module, given: Given, threads: int | None = None) -> None:
         """Wrap the module; torch compiles it when it is first run, and its backward pass likewise."""
         from torch._dynamo import config
         from torch._dynamo.callback import callback_handler

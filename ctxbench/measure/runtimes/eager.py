@@ -4,18 +4,18 @@ from typing import Any
 
 from torch import nn
 
-from ctxbench.measure.runtimes import Compilation
+from ctxbench.measure.runtimes import Runtime
 from ctxbench.measure.threads import threads
 from ctxbench.subject.interface import Given
 
 
-class Eager:
+class Eager(Runtime):
     """A :class:`~ctxbench.measure.runtimes.Runtime` that calls the module."""
 
     def __init__(self) -> None:
         self._module: nn.Module
 
-    def prepare(self, module: nn.Module, given: Given) -> None:
+    def prepare(self, module: nn.Module, given: Given, threads: int | None = None) -> None:
         """Nothing has to be made ready."""
         self._module = module
 
@@ -23,14 +23,6 @@ class Eager:
         """One forward pass."""
         return self._module(*given.args, **given.kwargs)
 
-    def versions(self) -> dict[str, str]:
-        """Nothing beside torch."""
-        return {}
-
     def threads(self) -> dict[str, int]:
         """Those of torch and what it calls."""
         return threads()
-
-    def compilation(self) -> Compilation:
-        """None."""
-        return Compilation()

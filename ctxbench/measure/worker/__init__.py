@@ -1,4 +1,4 @@
-"""The process a case runs in. It answers its parent over a pipe until the pipe closes.
+"""The process that a case, or a cell of a study, runs in. It answers its parent until their pipe closes.
 
 This file imports torch only inside the process, because the parent, which imports it too, goes without; the
 files beside it are the process's own.
@@ -10,53 +10,65 @@ import signal
 import sys
 import threading
 import time
+from importlib import import_module
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ctxbench.errors import UserError, is_out_of_memory
 from ctxbench.measure.threads import set_threads
-from ctxbench.subject.case import Case
 
 Reply = tuple[str, Any]
 """``("ok", value)``, or a record's status and reason; ``("refused", message)`` is a UserError."""
 ALIVE = "alive"
 """Status of a message that is no answer: the call goes on, and has come further since the last."""
 SIGNS_EVERY_S = 1.0
+MEASUREMENT = "ctxbench.measure.worker.measurement:Measurement"
+"""The class that answers of a case."""
 
 
-def main(pipe: Connection, case: Case) -> None:
-    """Answer requests ``(method of Measurement, arguments)`` with a :data:`Reply` each.
+class Subject(Protocol):
+    """What a process is about."""
 
-    While a request takes long, each call of the module that it finishes is told by :data:`ALIVE`.
+    @property
+    def threads(self) -> int | None:
+        """CPU threads of every library there; None for as many as each takes by itself."""
+
+
+def main(pipe: Connection, subject: Subject, served: str) -> None:
+    """Answer requests ``(method, arguments)`` with a :data:`Reply` each.
+
+    The methods are those of the class at the place ``served``, made of the subject and of a function that it
+    calls whenever it has come further, with its share of the work where it knows that. While a request takes
+    long, that is told by :data:`ALIVE`.
     """
     _be_expendable()
-    if case.threads is not None:
-        set_threads(case.threads)
-    from ctxbench.measure.worker.measurement import Measurement
-
+    if subject.threads is not None:
+        set_threads(subject.threads)
+    module, _, name = served.partition(":")
+    make = getattr(import_module(module), name)
     gc.freeze()  # collections between rounds need not visit what was imported
     told = time.monotonic()
 
-    def progress() -> None:
+    def progress(share: float = 0.0) -> None:
         nonlocal told
         if time.monotonic() - told >= SIGNS_EVERY_S:
             told = time.monotonic()
-            pipe.send((ALIVE, None))
+            pipe.send((ALIVE, share))
 
-    measurement = Measurement(case, progress)
+    server = make(subject, progress)
     while True:
         try:
             method, arguments = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(measurement, method, arguments))
+        pipe.send(_answer(server, method, arguments))
 
 
-def _answer(measurement: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
+def _answer(server: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
     try:
-        return "ok", getattr(measurement, method)(*arguments)
+        return "ok", getattr(server, method)(*arguments)
     except UserError as error:
         return "refused", str(error)
     except (Exception, SystemExit) as error:  # a user's module may raise anything; it costs this row

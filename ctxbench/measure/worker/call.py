@@ -80,7 +80,7 @@ def build_call(case: Case, module: nn.Module, runtime: Runtime | None = None) ->
 
     given = interface.given(module, case.shape, make)
     runtime = runtime or new_runtime(case.runtime)
-    runtime.prepare(module, given)
+    runtime.prepare(module, given, case.threads)
 
     def infer() -> Tensor:
         with torch.inference_mode():

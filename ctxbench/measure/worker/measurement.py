@@ -1,8 +1,11 @@
 """A case's module, live in the process that measures it. Each method is one request of the parent."""
 
 import contextlib
+import gc
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +13,11 @@ import torch
 from ctxbench.counters import COUNTERS
 from ctxbench.counters.describe import describe
 from ctxbench.errors import UserError, in_one_line
+from ctxbench.files import written_whole
 from ctxbench.measure import nvml
 from ctxbench.measure.environment import ceilings, environment
-from ctxbench.measure.runtimes import Runtime, new_runtime
-from ctxbench.measure.worker import behaviour, latency, memory
+from ctxbench.measure.runtimes import Runtime, new_runtime, refusal
+from ctxbench.measure.worker import behaviour, latency, memory, outputs
 from ctxbench.measure.worker.call import MeasuredCall, build_call, check_same_shape, placed
 from ctxbench.measure.worker.energy import EnergyError, Meter, Spent
 from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
@@ -98,21 +102,35 @@ class Measurement:
         """Memory that can still be had on the case's device."""
         return memory.available_bytes(self._case.device)
 
-    def prepare(self) -> dict[str, Any]:
-        """Build, measure memory and warm up; the fields of the record that this yields."""
+    def prepare(self, save_onnx: str = "") -> dict[str, Any]:
+        """Build, look at the output, measure memory and warm up; the fields of the record that this yields.
+
+        ``save_onnx`` is a folder that the model goes to, where the runtime has one. Raises UserError where
+        the runtime cannot run the case, or gives something else than the module.
+        """
+        if why := refusal(self._case):
+            raise UserError(why)
         module = placed(self._case, build_case(self._case))
+        is_eager = self._case.runtime == "eager"
+        if not is_eager:
+            outputs.open_gates(module)
         before = behaviour.state_of(module)
         runtime = self._runtime = new_runtime(self._case.runtime)
         call = build_call(self._case, module, runtime)
         self._progress()
+        if save_onnx:
+            _save(runtime, Path(save_onnx), self._case)
+        held = {} if is_eager else outputs.check(self._case, call)
+        self._progress()
         took = runtime.threads()
         warnings = [
+            *held.pop("warnings", []),
             *behaviour.changed(before, module),
             *behaviour.not_finite(call),
             *self._other_threads(took),
         ]
         self._progress()
-        measured, reasons = memory.measure(call, self._case.device)
+        measured, reasons = memory.measure(call, self._case.device, runtime)
         self._progress()
         cuda = self._case.device.startswith("cuda")
         self._call = call
@@ -121,18 +139,23 @@ class Measurement:
         self._expected_ms = times[-1]
         reasons |= self._metered()
         compilation = runtime.compilation()
+        gc.collect()
+        gc.freeze()  # what compiling leaves behind would be visited before each round, and fill the caches
         return {
             **measured,
+            **held,
             "threads": took,
             "compile_s": compilation.seconds,
             "graph_breaks": compilation.graph_breaks,
+            "decomposed": compilation.decomposed,
+            "elsewhere": compilation.elsewhere,
             "params": sum(p.numel() for p in module.parameters()),
             "warmup": len(times),
             "cache": self._clock.cache,
             "runtime": runtime.versions(),
             "energy_source": self._meter.source if self._meter else "",
             "warnings": warnings,
-            "reasons": {**reasons, **self._throttle_reason()},
+            "reasons": {**reasons, **held.get("reasons", {}), **self._throttle_reason()},
         }
 
     def sample(self, budget_s: float) -> tuple[list[float], bool, Spent | None]:
@@ -145,6 +168,7 @@ class Measurement:
             times = latency.sample(
                 self._clock, self._call, budget_s, self._expected_ms, self._progress, self._meter
             )
+            self._runtime.rest()
             if self._runtime.compilation().times == before:
                 break
         else:
@@ -176,6 +200,17 @@ class Measurement:
         except nvml.NvmlError as error:
             return {"throttled": str(error)}
         return {}
+
+
+def _save(runtime: Runtime, folder: Path, case: Case) -> None:
+    """Keep the runtime's model, if it has one, under a name that holds what it is of, and the case's id."""
+    model = runtime.model()
+    if model is None:
+        return
+    what = (resolve.label(case.module), case.implementation, "x".join(map(str, case.shape)), case.dtype)
+    name = re.sub(r"[^\w.-]+", "_", "-".join([*what, case.runtime, case.id]))
+    with written_whole(folder / f"{name}.onnx") as new:
+        new.write_bytes(model)
 
 
 def _try_to_build(case: Case) -> None:

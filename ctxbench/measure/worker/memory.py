@@ -13,17 +13,29 @@ from pathlib import Path
 import torch
 from torch.autograd.profiler import profile
 
+from ctxbench.measure.runtimes import Runtime
 from ctxbench.measure.worker.call import MeasuredCall
 from ctxbench.sandbox import host
 
+FIRST_CALLS = 2
+"""In which a runtime takes what it keeps: ONNX Runtime plans its arena in the first one."""
 Measured = tuple[dict[str, int], dict[str, str]]
 """Fields of a record in bytes, and reasons for those that were not measured."""
 
 
-def measure(call: MeasuredCall, device: str) -> Measured:
-    """Measure the call's allocator peak, reserved memory and growth of the process."""
+def measure(call: MeasuredCall, device: str, runtime: Runtime | None = None) -> Measured:
+    """Measure the call's allocator peak, reserved memory and growth of the process.
+
+    Of a ``runtime`` with memory of its own, torch's allocator says nothing. It takes it in its first calls
+    and keeps it, so what counts is what they, and not a later one, make the process grow by.
+    """
     call.clear()
     gc.collect()
+    if runtime is not None and not runtime.has_torch_memory:
+        unseen = "the runtime takes its memory elsewhere than from torch's allocator"
+        runtime.restart()
+        grown = _resident_growth(call, FIRST_CALLS)
+        return _with_growth({}, {"alloc_bytes": unseen, "reserved_bytes": unseen}, grown)
     return _cuda(call, device) if device.startswith("cuda") else _cpu(call)
 
 
@@ -52,7 +64,10 @@ def _cpu(call: MeasuredCall) -> Measured:
     fields = {"alloc_bytes": cpu_allocator_peak(call)}
     reasons = {"reserved_bytes": "the CPU allocator hands memory straight back and keeps no reserve"}
     call.clear()
-    grown = _resident_growth(call)
+    return _with_growth(fields, reasons, _resident_growth(call))
+
+
+def _with_growth(fields: dict[str, int], reasons: dict[str, str], grown: int | str) -> Measured:
     if isinstance(grown, str):
         return fields, {**reasons, "process_bytes": grown}
     return {**fields, "process_bytes": grown}, reasons
@@ -71,15 +86,16 @@ def cpu_allocator_peak(call: MeasuredCall) -> int:
     return peak
 
 
-def _resident_growth(call: MeasuredCall) -> int | str:
-    """Growth of the resident set's high-water mark over one call, or why it cannot be known."""
+def _resident_growth(call: MeasuredCall, calls: int = 1) -> int | str:
+    """Growth of the resident set's high-water mark over so many calls, or why it cannot be known."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     if not os.access(reset, os.W_OK):
         return "the system keeps no high-water mark that can be reset (Linux does)"
     _return_free_heap()
     reset.write_text("5")
     before = _kib(status, "VmRSS")
-    call()
+    for _ in range(calls):
+        call()
     return max(0, _kib(status, "VmHWM") - before) * 1024
 
 

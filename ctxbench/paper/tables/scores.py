@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from ctxbench.evaluate.predictions import VOC
 from ctxbench.paper.comparison import NOT_MEASURED
-from ctxbench.paper.own_runs import REPORTED, OwnRun, Placed
+from ctxbench.paper.offers.training_presets import PRESETS
+from ctxbench.paper.own_runs import RECONET, REPORTED, OwnRun, Placed, can_be_run
 from ctxbench.paper.provenance import evaluated
 from ctxbench.paper.sheet import DIFFERS
 from ctxbench.table.column import Column, Row, raw, signed
@@ -78,7 +79,11 @@ def _sentence(reason: str) -> str:
 
 def notes(table: int, runs: Sequence[OwnRun]) -> list[str]:
     """What a reader must know of the verdicts, the data set, and where the runs were evaluated."""
-    lines = ["Verdicts are on the printed RecoNet; differences in points, the run's score less the printed."]
+    lines = [
+        "Verdicts are on the printed RecoNet, or on the run's own network where the table has it; "
+        "differences in points, the run's score less the printed.",
+        *_runnable(table),
+    ]
     if any(run.evaluation.dataset in VOC for run in runs):
         lines.append("VOC's test set is scored by its server alone; another split's score is another number.")
     if table == 2:
@@ -89,6 +94,18 @@ def notes(table: int, runs: Sequence[OwnRun]) -> list[str]:
         lines.append(remark)
     lines += [f"Run {n} was evaluated on {evaluated(run.evaluation)}." for n, run in enumerate(runs, 1)]
     return lines
+
+
+def _runnable(table: int) -> list[str]:
+    """Which of the table's methods can be trained here, and how."""
+    known = [f"{method} ({model})" for method, model in can_be_run(table).items() if method != RECONET]
+    if not known:
+        return []
+    command = PRESETS[REPORTED[table].preset].command.replace("train ", "train MODEL ", 1)
+    return [
+        f"Trained here like RecoNet, by `{command}`: {', '.join(known)}. Their printed scores are of their "
+        "authors' own training."
+    ]
 
 
 def dots(table: int, labels: Sequence[str], panels: Mapping[str, Marks]) -> Figure:

@@ -49,7 +49,12 @@ def _rows(runs: Sequence[OwnRun]) -> list[ClassRow]:
     lines = printed.rows(1)
     placed = [
         [
-            place(score, line[RECONET], run.differing_settings(1), run.incomparable_reason())
+            place(
+                score,
+                line[run.printed_as(1)],
+                run.differing_settings(1, run.printed_as(1)),
+                run.incomparable_reason(),
+            )
             for score, line in zip(_scores(run), lines, strict=True)
         ]
         for run in runs
@@ -93,7 +98,8 @@ def _of_run(number: int, run: OwnRun) -> list[Column[ClassRow]]:
 
 
 def _about(run: OwnRun) -> str:
-    why = "; ".join(filter(None, (run.incomparable_reason(), *run.differing_settings(1))))
+    differing = run.differing_settings(1, run.printed_as(1))
+    why = "; ".join(filter(None, (run.incomparable_reason(), *differing)))
     return f"{run.evaluation.about}; " + (f"another setting: {why}" if why else "the paper's setting")
 
 

@@ -75,8 +75,9 @@ def _printed_row(table: int, line: Mapping[str, str], metrics: Mapping[str, str]
 
 def _own_row(table: int, metrics: Mapping[str, str], number: int, run: OwnRun) -> MethodRow:
     evaluation, incomparable = run.evaluation, run.incomparable_reason()
-    reference = _reference(table, evaluation.backbone)
-    differing = run.differing_settings(table, backbone=reference.get("backbone", ""))
+    method = run.printed_as(table)
+    reference = _reference(table, method, evaluation.backbone)
+    differing = run.differing_settings(table, method, reference.get("backbone", ""))
     return MethodRow(
         row=f"run {number}",
         method=evaluation.network,
@@ -90,9 +91,9 @@ def _own_row(table: int, metrics: Mapping[str, str], number: int, run: OwnRun) -
     )
 
 
-def _reference(table: int, backbone: str) -> Mapping[str, str]:
-    """RecoNet's printed row of that backbone, else of the table's."""
-    rows = {row.get("backbone", ""): row for row in printed.rows(table) if row["method"] == RECONET}
+def _reference(table: int, method: str, backbone: str) -> Mapping[str, str]:
+    """The method's printed row of that backbone, else of the table's."""
+    rows = {row.get("backbone", ""): row for row in printed.rows(table) if row["method"] == method}
     by_registered_name = {name.lower().replace("-", ""): row for name, row in rows.items()}
     return by_registered_name.get(backbone, rows[REPORTED[table].evaluated.backbone])
 

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ctxbench.audit.matching import Candidate
+from ctxbench.audit.candidates import Candidate
 from ctxbench.paper.comparison import NOT_MEASURED, REPRODUCED
 from ctxbench.paper.increments import (
     GIGA,

@@ -1,6 +1,6 @@
-"""The catalogue: what is known of each context module without building it, a file a family.
+"""The catalogue: what is known of each context module without building it, by family.
 
-Imports no torch.
+A family is a file, or two where one would be long. Imports no torch.
 """
 
 from ctxbench_modules.catalogue.channel import CHANNEL
@@ -8,6 +8,10 @@ from ctxbench_modules.catalogue.factorised import FACTORISED
 from ctxbench_modules.catalogue.frequency import FREQUENCY
 from ctxbench_modules.catalogue.global_ import GLOBAL
 from ctxbench_modules.catalogue.graph import GRAPH
+from ctxbench_modules.catalogue.kernel import KERNEL
+from ctxbench_modules.catalogue.linear import LINEAR
+from ctxbench_modules.catalogue.pyramid import PYRAMID
+from ctxbench_modules.catalogue.sampled import SAMPLED
 from ctxbench_modules.catalogue.spatial import SPATIAL
 from ctxbench_modules.catalogue.spec import Spec
 from ctxbench_modules.catalogue.window import WINDOW
@@ -15,12 +19,12 @@ from ctxbench_modules.catalogue.window import WINDOW
 __all__ = ["FAMILIES", "SPECS", "Spec"]
 
 _BY_FAMILY = {
-    "factorised": FACTORISED,
-    "global": GLOBAL,
+    "factorised": (*FACTORISED, *LINEAR),
+    "global": (*GLOBAL, *SAMPLED),
     "channel": CHANNEL,
-    "spatial": SPATIAL,
+    "spatial": (*PYRAMID, *SPATIAL),
     "graph": GRAPH,
-    "window": WINDOW,
+    "window": (*WINDOW, *KERNEL),
     "frequency": FREQUENCY,
 }
 FAMILIES = tuple(_BY_FAMILY)

@@ -14,6 +14,7 @@ CHANNEL = (
         cite="hu2018senet",
         forms=("single",),
         licence="MIT",
+        aliases=("SELayer", "squeeze-and-excitation"),
     ),
     Spec(
         name="eca",
@@ -27,6 +28,7 @@ CHANNEL = (
         cite="wang2020eca",
         forms=("single",),
         licence="MIT",
+        aliases=("eca_layer",),
     ),
     Spec(
         name="gct",
@@ -38,6 +40,7 @@ CHANNEL = (
         complexity="O(CHW)",
         cite="yang2020gated",
         forms=("single",),
+        aliases=("gated channel transformation",),
     ),
     Spec(
         name="cam",
@@ -49,6 +52,7 @@ CHANNEL = (
         complexity="O(C²HW)",
         cite="fu2019danet",
         licence="MIT",
+        aliases=("CAM_Module", "channel attention"),
     ),
     Spec(
         name="shuffle",
@@ -60,6 +64,7 @@ CHANNEL = (
         complexity="",
         cite="zhang2021sanet",
         forms=("single",),
+        aliases=("sa_layer",),
     ),
     Spec(
         name="xca",
@@ -71,6 +76,7 @@ CHANNEL = (
         complexity="O(C²HW)",
         cite="elnouby2021xcit",
         licence="Apache-2.0",
+        aliases=("cross-covariance attention",),
     ),
     Spec(
         name="mdta",
@@ -83,6 +89,7 @@ CHANNEL = (
         cite="zamir2022restormer",
         forms=("single",),
         licence="Academic Public License",
+        aliases=("multi-dconv head transposed attention",),
     ),
     Spec(
         name="parnet",
@@ -94,6 +101,7 @@ CHANNEL = (
         complexity="",
         cite="goyal2022nondeep",
         licence="BSD-3-Clause",
+        aliases=("RepVGGBlock",),
     ),
     Spec(
         name="sk",
@@ -106,6 +114,7 @@ CHANNEL = (
         cite="li2019selective",
         forms=("single",),
         licence="Apache-2.0",
+        aliases=("SKConv",),
     ),
     Spec(
         name="polarized",
@@ -117,5 +126,19 @@ CHANNEL = (
         complexity="O(CHW)",
         cite="liu2021polarized",
         licence="Apache-2.0",
+        aliases=("PSA_p", "PSA_s"),
+    ),
+    Spec(
+        name="linear_cam",
+        title="Linear CAM",
+        target="ctxbench_modules.linear_attention:ChannelLinearAttention",
+        paper="Li et al., Linear Attention Mechanism: An Efficient Attention for Semantic Segmentation, "
+        "arXiv",
+        year=2020,
+        url="https://arxiv.org/abs/2007.14902",
+        complexity="O(C²HW)",
+        cite="li2020linear",
+        forms=("single",),
+        licence="AGPL-3.0",
     ),
 )

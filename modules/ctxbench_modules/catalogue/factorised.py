@@ -12,6 +12,7 @@ FACTORISED = (
         url="https://arxiv.org/abs/2008.00490",
         complexity="O(rCHW)",
         cite="chen2020tensor",
+        aliases=("TGMandTRM",),
     ),
     Spec(
         name="a2net",
@@ -22,6 +23,7 @@ FACTORISED = (
         url="https://arxiv.org/abs/1810.11579",
         complexity="O(C²HW)",
         cite="chen2018a2nets",
+        aliases=("A2-Nets", "DoubleAttentionLayer"),
     ),
     Spec(
         name="external",
@@ -35,29 +37,6 @@ FACTORISED = (
         cite="guo2022external",
     ),
     Spec(
-        name="efficient",
-        title="Efficient",
-        target="ctxbench_modules.efficient_attention:EfficientAttention",
-        paper="Shen et al., Efficient Attention: Attention with Linear Complexities, WACV",
-        year=2021,
-        url="https://arxiv.org/abs/1812.01243",
-        complexity="O(C²HW)",
-        cite="shen2021efficient",
-        licence="MIT",
-    ),
-    Spec(
-        name="linear",
-        title="Linear",
-        target="ctxbench_modules.linear_attention:LinearAttention",
-        paper="Li et al., Linear Attention Mechanism: An Efficient Attention for Semantic Segmentation, "
-        "arXiv",
-        year=2020,
-        url="https://arxiv.org/abs/2007.14902",
-        complexity="O(C²HW)",
-        cite="li2020linear",
-        licence="AGPL-3.0",
-    ),
-    Spec(
         name="ham",
         title="Hamburger",
         target="ctxbench_modules.hamnet:Hamburger",
@@ -67,6 +46,7 @@ FACTORISED = (
         complexity="O(CHWk)",
         cite="geng2021attention",
         licence="GPL-3.0",
+        aliases=("HamburgerV2",),
     ),
     Spec(
         name="emau",
@@ -78,6 +58,7 @@ FACTORISED = (
         complexity="O(CHWk)",
         cite="li2019emanet",
         licence="GPL-3.0",
+        aliases=("EMA", "EMA unit", "expectation-maximization attention"),
     ),
     Spec(
         name="cgnl",
@@ -90,6 +71,7 @@ FACTORISED = (
         forms=("single",),
         cite="yue2018cgnl",
         licence="MIT",
+        aliases=("SpatialCGNL", "compact generalized non-local"),
     ),
     Spec(
         name="encoding",
@@ -101,6 +83,7 @@ FACTORISED = (
         complexity="O(CHWk)",
         cite="zhang2018encnet",
         licence="MIT",
+        aliases=("EncModule",),
     ),
     Spec(
         name="ocr",
@@ -112,27 +95,6 @@ FACTORISED = (
         complexity="O(CHWk)",
         cite="yuan2020ocr",
         licence="MIT",
-    ),
-    Spec(
-        name="separable",
-        title="Separable",
-        target="ctxbench_modules.mobilevit:SeparableSelfAttention",
-        paper="Mehta and Rastegari, Separable Self-attention for Mobile Vision Transformers, arXiv",
-        year=2022,
-        url="https://arxiv.org/abs/2206.02680",
-        complexity="",
-        cite="mehta2022separable",
-        licence="Apple sample code licence",
-    ),
-    Spec(
-        name="agent",
-        title="Agent",
-        target="ctxbench_modules.agent_attention:AgentAttention",
-        paper="Han et al., Agent Attention: On the Integration of Softmax and Linear Attention, ECCV",
-        year=2024,
-        url="https://arxiv.org/abs/2312.08874",
-        complexity="O(CHWS)",
-        cite="han2024agent",
-        forms=("single",),
+        aliases=("SpatialOCR_Module", "object-contextual representations"),
     ),
 )

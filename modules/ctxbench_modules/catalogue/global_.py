@@ -1,4 +1,4 @@
-"""Every position looks at every other, or at a sample of them."""
+"""Every position looks at every other."""
 
 from ctxbench_modules.catalogue.spec import Spec
 
@@ -13,6 +13,7 @@ GLOBAL = (
         complexity="O(CH²W²)",
         cite="wang2018nonlocal",
         licence="Apache-2.0",
+        aliases=("NonLocal2d", "NLBlock"),
     ),
     Spec(
         name="pam",
@@ -24,6 +25,7 @@ GLOBAL = (
         complexity="O(CH²W²)",
         cite="fu2019danet",
         licence="MIT",
+        aliases=("PAM_Module", "position attention"),
     ),
     Spec(
         name="psa",
@@ -36,28 +38,7 @@ GLOBAL = (
         cite="zhao2018psanet",
         forms=("single",),
         licence="MIT",
-    ),
-    Spec(
-        name="afnb",
-        title="AFNB",
-        target="ctxbench_modules.ann:AFNB",
-        paper="Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
-        year=2019,
-        url="https://arxiv.org/abs/1908.07678",
-        complexity="O(CHWS)",
-        cite="zhu2019asymmetric",
-        licence="Apache-2.0",
-    ),
-    Spec(
-        name="apnb",
-        title="APNB",
-        target="ctxbench_modules.ann:APNB",
-        paper="Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
-        year=2019,
-        url="https://arxiv.org/abs/1908.07678",
-        complexity="O(CHWS)",
-        cite="zhu2019asymmetric",
-        licence="Apache-2.0",
+        aliases=("point-wise spatial attention",),
     ),
     Spec(
         name="gc",
@@ -70,6 +51,7 @@ GLOBAL = (
         forms=("single",),
         cite="cao2019gcnet",
         licence="Apache-2.0",
+        aliases=("ContextBlock",),
     ),
     Spec(
         name="dnl",
@@ -81,6 +63,7 @@ GLOBAL = (
         complexity="O(CH²W²)",
         cite="yin2020disentangled",
         licence="Apache-2.0",
+        aliases=("DNLNet", "NonLocal2d_bn"),
     ),
     Spec(
         name="ocnet",
@@ -92,30 +75,7 @@ GLOBAL = (
         complexity="O(CH²W²)",
         cite="yuan2018ocnet",
         licence="MIT",
-    ),
-    Spec(
-        name="acf",
-        title="ACF",
-        target="ctxbench_modules.cfnet:ACF",
-        paper="Zhang et al., Co-Occurrent Features in Semantic Segmentation, CVPR",
-        year=2019,
-        url="https://openaccess.thecvf.com/content_CVPR_2019/html/Zhang_Co-Occurrent_Features_in_Semantic_Segmentation_CVPR_2019_paper.html",
-        complexity="O(CH²W²)",
-        cite="zhang2019cfnet",
-        licence="MIT",
-    ),
-    Spec(
-        name="sra",
-        title="SRA",
-        target="ctxbench_modules.pvt:SpatialReductionAttention",
-        paper="Wang et al., Pyramid Vision Transformer: A Versatile Backbone for Dense Prediction without "
-        "Convolutions, ICCV",
-        year=2021,
-        url="https://arxiv.org/abs/2102.12122",
-        complexity="O(CH²W²)",
-        cite="wang2021pyramid",
-        forms=("single",),
-        licence="Apache-2.0",
+        aliases=("BaseOC_Module",),
     ),
     Spec(
         name="botnet",
@@ -127,5 +87,6 @@ GLOBAL = (
         complexity="O(CH²W²)",
         cite="srinivas2021bottleneck",
         licence="MIT",
+        aliases=("MHSA", "BoTNet"),
     ),
 )

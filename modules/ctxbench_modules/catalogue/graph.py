@@ -13,6 +13,7 @@ GRAPH = (
         complexity="O(CHWd)",
         cite="zhang2019latentgnn",
         licence="MIT",
+        aliases=("LatentGNNV1",),
     ),
     Spec(
         name="glore",
@@ -24,5 +25,6 @@ GRAPH = (
         complexity="",
         cite="chen2019glore",
         licence="MIT",
+        aliases=("GloRe_Unit",),
     ),
 )

@@ -13,7 +13,9 @@ class Spec:
     its single form.
     ``cite`` is the paper's key in ``papers.bib``; empty for a module that is not built in. ``licence`` is
     that of the released code the module is held against, not the module's own; empty where that code has
-    none. ``family`` is the file of this folder that has the entry, and follows from it.
+    none. ``aliases`` are what else the module is called, beside its title, its class and its file: a network
+    of its paper, its name in full, the authors' class. ``family`` follows from the file of this folder that
+    has the entry.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class Spec:
         forms: tuple[str, ...] = ("fast", "published"),
         cite: str = "",
         licence: str = "",
+        aliases: tuple[str, ...] = (),
     ) -> None:
         self.name, self.title, self.target = name, title, target
         self.paper, self.year, self.url = paper, year, url
         self.complexity, self.forms, self.cite, self.licence = complexity, forms, cite, licence
+        self.aliases = aliases
         self.family = ""

@@ -19,6 +19,7 @@ from ctxbench.paper.sheet import VERDICTS, write_sheet
 from ctxbench.paper.tables.table1_to_6 import commands, miou_columns, results_table
 from ctxbench.table.terminal import plain
 from ctxbench.train.config import TrainConfig, configure
+from ctxbench.train.presets import configured
 
 
 def scoring(miou: float, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -87,6 +88,51 @@ def test_the_same_number_in_another_setting_is_not_reproduced(change: dict[str, 
     found, reason = verdict(own("ade20k", 45.54, **change), 6)
     assert found == "differs"
     assert reason == f"prints the same, in another setting: {words}"
+
+
+def other(model: str, dataset: str, miou: float, **changes: Any) -> OwnRun:
+    """A run of another network, trained as ``ctxbench train MODEL --dataset …`` does."""
+    run = own(dataset, miou, network=model, **changes)
+    return replace(run, config=configured({"model": model, "dataset": dataset, "weights": "resnet101.pth"}))
+
+
+@pytest.mark.parametrize(
+    ("model", "table", "dataset", "miou", "backbone", "method"),
+    [
+        ("encnet", 6, "ade20k", 44.65, "resnet101", "EncNet"),
+        ("cfnet", 6, "ade20k", 42.87, "resnet50", "CFNet"),
+        ("pspnet", 6, "ade20k", 43.29, "resnet101", "PSPNet"),
+        ("dmnet", 3, "pascal_context59", 54.4 * 60 / 59, "resnet101", "DMNet"),
+    ],
+)
+def test_another_network_is_placed_on_its_own_printed_row(
+    model: str, table: int, dataset: str, miou: float, backbone: str, method: str
+) -> None:
+    """In the schedule of RecoNet's paper, which is not known to be its authors', nothing is reproduced."""
+    found = verdict(other(model, dataset, miou, backbone=backbone), table)
+    schedule = f"schedule (the RecoNet paper's; printed: that of {method}'s authors)"
+    assert found == ("differs", f"prints the same, in another setting: {schedule}")
+
+
+def test_table_1_places_another_network_on_its_own_column() -> None:
+    sheet = results_table(1, [other("apcnet", "voc12aug", 84.2)], source="here")
+    assert sheet.frame.set_index("class").loc["mIoU", "run1_printed_pct"] == 84.2
+    assert sheet.frame.set_index("class").loc["bird", "run1_printed_pct"] == 84.5
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (1, "PSPNet (pspnet), EncNet (encnet), APCNet (apcnet), CFNet (cfnet), DMNet (dmnet)."),
+        (3, "PSPNet (pspnet), EncNet (encnet), DANet (danet), CFNet (cfnet), DMNet (dmnet)."),
+        (4, "DANet (danet), EMANet (emanet)."),
+        (6, "PSPNet (pspnet), EncNet (encnet), CFNet (cfnet), CCNet (ccnet)."),
+    ],
+)
+def test_the_methods_that_can_be_trained_here_are_named(table: int, said: str) -> None:
+    (note,) = [note for note in results_table(table, [], source="here").grid.notes if "train MODEL" in note]
+    assert said in note
+    assert PRESETS[REPORTED[table].preset].command.split("train ")[1] in note
 
 
 def test_each_backbone_has_its_own_printed_row() -> None:

@@ -5,7 +5,7 @@ import pytest
 from synthetic import record, records, rounds, write_run
 
 from ctxbench.errors import UserError
-from ctxbench.report.compare import compare_runs
+from ctxbench.report.comparison.compare import compare_runs
 
 
 def slowed(module: str, factor: float):
@@ -15,7 +15,7 @@ def slowed(module: str, factor: float):
 
 def test_a_run_against_itself_is_the_same(tmp_path: Path) -> None:
     a, b = write_run(tmp_path / "a", records()), write_run(tmp_path / "b", records())
-    found = compare_runs(str(a), b, 0.05)
+    found = compare_runs(str(a), b, threshold=0.05)
     assert {d.verdict for d in found.differences} == {"SAME"}
     assert (len(found.differences), found.exit_code, found.environment) == (8, 0, [])
 
@@ -23,7 +23,7 @@ def test_a_run_against_itself_is_the_same(tmp_path: Path) -> None:
 def test_a_slower_case_fails_the_comparison(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", [record("emau"), record("afnb")])
     b = write_run(tmp_path / "b", [slowed("emau", 1.3), slowed("afnb", 0.7)])
-    found = compare_runs(a, b, 0.05)
+    found = compare_runs(a, b, threshold=0.05)
     assert [d.verdict for d in found.differences] == ["SLOWER", "FASTER"]
     assert found.differences[0].ratio == pytest.approx(1.3)
     assert found.exit_code == 1
@@ -34,7 +34,7 @@ def test_a_slower_case_fails_the_comparison(tmp_path: Path) -> None:
 def test_noise_is_not_a_verdict(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", [record("emau", rounds_ms=rounds(50, seed=1, spread=0.6, count=5))])
     b = write_run(tmp_path / "b", [record("emau", rounds_ms=rounds(55, seed=2, spread=0.6, count=5))])
-    found = compare_runs(a, b, 0.05)
+    found = compare_runs(a, b, threshold=0.05)
     assert found.differences[0].verdict == "UNCLEAR"
     assert found.exit_code == 0
 
@@ -42,7 +42,7 @@ def test_noise_is_not_a_verdict(tmp_path: Path) -> None:
 def test_cases_only_one_run_has_are_listed_and_nothing_in_common_is_3(tmp_path: Path) -> None:
     a, b = write_run(tmp_path / "a", [record("emau")]), write_run(tmp_path / "b", [record("emau", 32, 32)])
     found = compare_runs(a, b)
-    assert (len(found.only_a), len(found.only_b), found.exit_code) == (1, 1, 3)
+    assert (len(found.alone["A"]), len(found.alone["B"]), found.exit_code) == (1, 1, 3)
     assert "nothing was compared" in str(found)
     assert "Only in A: emau" in str(found)
 
@@ -91,7 +91,7 @@ def test_what_two_runs_differ_by_though_nothing_did_is_in_the_intervals_where_it
     less = write_run(tmp_path / "c", [record("emau")], between_runs=0.02)
     bare = write_run(tmp_path / "d", [slowed("emau", 1.03)])
     told, known, larger = (
-        compare_runs(*two, 0.01) for two in ((a, bare), (a, calibrated), (less, calibrated))
+        compare_runs(*two, threshold=0.01) for two in ((a, bare), (a, calibrated), (less, calibrated))
     )
     assert told.differences[0].verdict == "SLOWER"
     assert "The intervals lack what two runs on cpu may differ by" in " ".join(str(told).split())
@@ -107,4 +107,4 @@ def test_what_two_runs_differ_by_though_nothing_did_is_in_the_intervals_where_it
 
 def test_a_negative_threshold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="0 or more"):
-        compare_runs(tmp_path, tmp_path, -0.1)
+        compare_runs(tmp_path, tmp_path, threshold=-0.1)

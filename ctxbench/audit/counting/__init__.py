@@ -1,0 +1,1 @@
+"""What a run looks like to a counter, and every way there is to count it."""

@@ -1,0 +1,251 @@
+"""What a row's printed numbers turn out to be: a verdict for each, and how likely it is by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, log
+from typing import Literal
+
+from ctxbench.audit.candidates import Source
+from ctxbench.audit.counting.aspects import FLOPS
+from ctxbench.audit.counting.conventions import value_of
+from ctxbench.audit.counting.tools import OPERATIONS
+from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
+from ctxbench.audit.quantity import Kind, Quantity
+from ctxbench.audit.rows import UNSTATED, Row
+from ctxbench.audit.runs import Run, parts, runs
+from ctxbench.audit.search import Search, of_one_number
+from ctxbench.audit.unknowns import UNKNOWN, configurations, sizes
+from ctxbench.counters import Shape
+from ctxbench.errors import UserError
+from ctxbench.subject import resolve
+
+Verdict = Literal[
+    "reproduced", "misleading", "near", "could be anything", "not reproduced", "contradicts its row",
+    "not counted",
+]  # fmt: skip
+VERDICTS: Mapping[Verdict, str] = {
+    "reproduced": "a convention gives the printed digits, and it counts what ran",
+    "misleading": "a convention gives the printed digits, and is far from the MACs, and from twice the MACs",
+    "near": "no convention that chance would not give as well, but plain counting comes within 5 %",
+    "could be anything": "conventions give the digits, but so many were tried that some give any number",
+    "not reproduced": "nothing that was tried gives the digits",
+    "contradicts its row": "the FLOPs and the parameters are each reproduced, by no one configuration",
+    "not counted": "what the row names cannot be built or run",
+}
+BY_CHANCE = 0.2
+"""Beyond this chance that some candidate fits, a fit says nothing."""
+NEAR_BY = log(1.05)
+PLAIN_BY = log(1.1)
+"""ln of how far a number may be from the MACs, or twice the MACs, that does not mislead."""
+NOT_DERIVED = "measured GPU memory cannot be derived from the block"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one printed number is. ``chance`` is that some candidate as plain as the fit fits a random number.
+
+    ``plain`` are the MACs of every call of what the row names, at its size, in the printed unit, and
+    ``factor`` how many times as large what the fit counts is. ``nearest`` is the plainest near miss.
+    """
+
+    row: Row
+    quantity: Quantity
+    verdict: Verdict
+    fit: Match | None = None
+    chance: float | None = None
+    nearest: Match | None = None
+    plain: float | None = None
+    factor: float | None = None
+    tried: int = 0
+    why: str = ""
+
+    @property
+    def convention(self) -> str:
+        """What was counted, in words; empty where that is not known."""
+        return self.fit.candidates[0].words if self.fit else ""
+
+    @property
+    def configuration(self) -> str:
+        """What was run and seen, in words; empty where that is not known."""
+        return f"{self.fit.run}; {self.fit.view}" if self.fit else ""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A row's findings, with the runs that were looked at, by their words: those of no deviation first."""
+
+    row: Row
+    findings: tuple[Finding, ...]
+    runs: tuple[Run, ...] = ()
+    shape: Shape = (0, 0, 0, 0)
+
+
+def look(row: Row, search: Search) -> Looked:
+    """Audit a row: run what it may be of, tier by tier, until each number is explained or nothing is left."""
+    looked: list[Run] = []
+    sources: list[Source] = []
+    reasons: list[str] = []
+    if row.subject == UNSTATED:
+        why = "the table does not say of what it is"
+        return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
+    try:
+        for tier, more in enumerate(_tiers(row, search)):
+            found, failed = search.sources(more, row.quantities)
+            looked += [run for run in more if not any(reason.startswith(run.words) for reason in failed)]
+            sources += found
+            reasons += failed
+            if sources and all(_is_plain(sources, which, q, tier) for which, q in enumerate(row.quantities)):
+                break
+    except UserError as error:
+        reasons.append(str(error))
+    if not sources:
+        why = reasons[0] if reasons else "nothing to run"
+        return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
+    return Looked(row, tuple(_findings(row, sources, looked, search)), tuple(looked), looked[0].shape)
+
+
+def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
+    """What a row may be of: as it says; single deviations; and other sizes or parts, two deviations."""
+    known = [row.shape] if row.shape else [(1, row.channels, *size) for size in sizes(row.channels)]
+    is_open = bool(UNKNOWN.search(row.subject)) or row.shape is None
+    base: list[Run] = []
+    others: list[Run] = []
+    for shape in known:
+        for subject in configurations(row.subject, shape):
+            first, *deviating = runs(resolve.canonical(subject), shape, {})
+            base.append(replace(first, words=f"{first.words}, {_sides(shape)}" if is_open else first.words))
+            others += deviating
+    yield base
+    if is_open:  # every value of what is open is as likely, and there are enough of them
+        return
+    if not any(quantity.is_memory for quantity in row.quantities):  # it is for memory that batches matter
+        others = [run for run in others if run.shape[0] == known[0][0]]
+    if not row.is_image:
+        yield others
+    elsewhere = [
+        replace(
+            base[0],
+            shape=(1, row.channels, *size),
+            words=f"input {_sides((1, row.channels, *size))}",
+            deviations=2,
+        )
+        for size in sizes(row.channels)
+        if size != known[0][2:]
+    ]
+    if row.is_image:
+        whole = search.seen_by_view(base[0])[OPERATIONS]
+        elsewhere += [replace(run, deviations=2) for run in others]
+        elsewhere += [replace(base[0], part=p, words=_of_part(p), deviations=2) for p in parts(whole)]
+    yield elsewhere
+
+
+def _of_part(part: str) -> str:
+    return f"without its {part[1:]}" if part.startswith("-") else f"its {part} alone"
+
+
+def _sides(shape: Shape) -> str:
+    return f"{shape[2]}×{shape[3]}"
+
+
+def _is_plain(sources: Sequence[Source], which: int, quantity: Quantity, tier: int) -> bool:
+    """Whether no run of a later tier could give a number by anything plainer; sizes change no parameters."""
+    if quantity.kind == "parameters":
+        return True
+    found = fits(of_one_number(sources, which), [quantity])
+    return bool(found) and found[0].deviations <= tier + (quantity.kind == "FLOPs" and tier == 0)
+
+
+def _findings(
+    row: Row, sources: Sequence[Source], looked: Sequence[Run], search: Search
+) -> Iterator[Finding]:
+    found = [_finding(row, which, sources) for which in range(len(row.quantities))]
+    if apart := _apart(row, sources, found):
+        found = [replace(f, verdict="contradicts its row", why=apart) if f.fit else f for f in found]
+    for finding in found:
+        yield _against_plain(finding, looked, search) if finding.quantity.kind == "FLOPs" else finding
+
+
+def _of(sources: Sequence[Source], which: int) -> list[Source]:
+    """The sources of one of the numbers, with all their values."""
+    return [source._replace(candidates=(source.candidates[which],)) for source in sources]
+
+
+def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
+    """The plainest fit, or that of a configuration which gives another of the row's numbers.
+
+    Taken is what chance would give less often; that there were several to take from is part of its chance.
+    """
+    quantity, alone = row.quantities[which], of_one_number(sources, which)
+    options = [alone]
+    for other in range(len(row.quantities)):
+        if other != which and (giving := _giving(row.quantities[other], _of(sources, other))):
+            options.append(_of([source for source in sources if source.run in giving], which))
+    fit: Match | None = None
+    chance = inf
+    for option in options:
+        found = sorted(fits(option, [quantity]), key=_known)
+        if found and (by_chance := chance_of_any(option, quantity, found[0].deviations)) < chance:
+            fit, chance = found[0], by_chance
+    chance = min(1.0, chance * len(options))
+    plainer = near_misses(alone, [quantity], fewer_than=fit.deviations if fit else inf)
+    near = next((miss for miss in plainer if miss.deviations <= 1 and miss.distance <= NEAR_BY), None)
+    tried = sum(source.size for source in alone)
+    nearest = near or (plainer[-1] if plainer else None)
+    if fit is None:
+        verdict: Verdict = "near" if near else "not reproduced"
+        why = NOT_DERIVED if quantity.is_memory and near is None else ""
+        return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
+    if chance > BY_CHANCE and near:
+        return Finding(row, quantity, "near", nearest=near, tried=tried)
+    verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
+    return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
+
+
+def _known(fit: Match) -> tuple[int, bool, bool]:
+    """The plainest first; of those the rules that counters have, and of these that of no counter last."""
+    candidate = fit.candidates[0]
+    return fit.deviations, not candidate.has_name, candidate.is_leaf_rule
+
+
+def _giving(quantity: Quantity, sources: Sequence[Source]) -> set[str]:
+    """The runs that give a number as plainly as any does, where that is not by chance."""
+    found = fits(sources, [quantity])
+    if not found or chance_of_any(sources, quantity, found[0].deviations) > BY_CHANCE:
+        return set()
+    return {match.run for match in found if match.deviations == found[0].deviations}
+
+
+def _apart(row: Row, sources: Sequence[Source], found: Sequence[Finding]) -> str:
+    """Why FLOPs and parameters contradict each other: both are reproduced, and never by the same run."""
+    kinds: tuple[Kind, Kind] = ("FLOPs", "parameters")
+    by_kind = {f.quantity.kind: (which, f) for which, f in enumerate(found) if f.verdict == "reproduced"}
+    if not all(kind in by_kind for kind in kinds):
+        return ""
+    giving: list[set[str]] = []
+    for which, finding in (by_kind[kind] for kind in kinds):
+        giving.append({match.run for match in fits(_of(sources, which), [finding.quantity])})
+    if giving[0] & giving[1]:
+        return ""
+    first, second = (by_kind[kind][1].fit for kind in kinds)
+    return f"the FLOPs are of {first.run}, the parameters of {second.run}" if first and second else ""
+
+
+def _against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Finding:
+    """Hold what a fit counts against the MACs of what the row names, at its own size."""
+    fit = finding.fit
+    run = next((run for run in looked if fit is not None and run.words == fit.run), looked[0])
+    named = next((o for o in looked if not o.deviations and o.module == run.module), looked[0])
+    seen = search.seen_by_view(named)[OPERATIONS]
+    macs = value_of({"products": FLOPS["products"][0].words}, FLOPS, seen)
+    if not macs:
+        return finding
+    size = finding.quantity.size_near(macs)
+    plain = macs / size
+    if fit is None:
+        return replace(finding, plain=plain)
+    factor = fit.candidates[0].value / plain
+    misleads = min(abs(log(factor)), abs(log(factor / 2))) > PLAIN_BY
+    verdict: Verdict = "misleading" if misleads and finding.verdict == "reproduced" else finding.verdict
+    return replace(finding, plain=plain, factor=factor, verdict=verdict)

@@ -1,0 +1,86 @@
+"""What a row leaves open, and the values and sizes that papers have for it: ``nonlocal(C, width=?)``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, get_args, get_type_hints
+
+from ctxbench.counters import Shape
+from ctxbench.errors import UserError
+from ctxbench.subject import resolve
+from ctxbench.subject.binding.roles import parameters
+from ctxbench.subject.expression import evaluate
+
+MAX_CONFIGURATIONS = 200
+UNKNOWN = re.compile(r"(?:(?P<name>\w+)\s*=\s*)?\?")
+WIDTHS = ("C//2", "C//4", "C//8", "C//16", "C", "512", "256", "128", "64", "32")
+CLASSES = ("19", "21", "59", "60", "150", "171", "1000")
+BY_NAME: Sequence[tuple[re.Pattern[str], Sequence[str]]] = (
+    (re.compile(r"(num_|n_)?heads?|groups?|num_groups"), ("1", "2", "4", "8", "16")),
+    (re.compile(r"recurrence|repeats?|iterations?|steps?|stages?|depths?|layers?"), tuple("1234567")),
+    (re.compile(r"(num_|n_)?classes"), CLASSES),
+    (re.compile(r"reduction|ratio|(squeeze|sr)_ratio"), ("2", "4", "8", "16", "32")),
+)
+"""What an argument of such a name is tried with; any other that is a number is a width."""
+
+FEATURES = ((64, 64), (65, 65), (96, 96), (97, 97), (128, 128), (60, 60), (64, 128), (128, 256))
+IMAGES = (
+    (224, 224), (256, 256), (384, 384), (512, 512), (513, 513), (640, 640),
+    (512, 1024), (512, 2048), (1024, 2048),
+)  # fmt: skip
+"""(H, W) that papers use for features, and for images."""
+
+
+def sizes(channels: int) -> Sequence[tuple[int, int]]:
+    """Those that papers use for an input of so many channels: of an image, or of features."""
+    return IMAGES if channels == 3 else FEATURES
+
+
+def configurations(subject: str, shape: Shape) -> list[str]:
+    """The subjects that one with ``?`` may be, none twice. Raises UserError where there are too many."""
+    unknown = list(UNKNOWN.finditer(subject))
+    if not unknown:
+        return [subject]
+    choices = [_values(subject, mark) for mark in unknown]
+    known: dict[tuple[Any, ...], str] = {}
+    for values in product(*choices):
+        text, end = "", 0
+        for mark, value in zip(unknown, values, strict=True):
+            text += subject[end : mark.end() - 1] + value
+            end = mark.end()
+        sizes = dict(zip("NCHW", shape, strict=True))
+        # in a head, C is another number for the block than for the features
+        same = values if subject.startswith("head(") else tuple(repr(evaluate(v, sizes)) for v in values)
+        known.setdefault(same, text + subject[end:])
+        if len(known) > MAX_CONFIGURATIONS:
+            raise UserError(f"{subject}: over {MAX_CONFIGURATIONS} configurations; say more of them")
+    return list(known.values())
+
+
+def _values(subject: str, mark: re.Match[str]) -> Sequence[str]:
+    """What an argument may be: what its type allows, or what its name says; by default a width."""
+    name = mark["name"] or ""
+    owner = _owner(subject, mark.start())
+    try:
+        maker = resolve.load(owner).maker
+        is_switch = isinstance(parameters(maker)[name].default, bool)
+        kind = get_type_hints(vars(maker).get("__init__", maker)).get(name)
+    except (UserError, KeyError, NameError, TypeError, AttributeError):
+        is_switch, kind = False, None
+    if is_switch or kind is bool:
+        return ("True", "False")
+    if literal := get_args(kind) if "Literal" in str(kind) else ():
+        return tuple(map(repr, literal))
+    return next((values for pattern, values in BY_NAME if pattern.fullmatch(name)), WIDTHS)
+
+
+def _owner(subject: str, place: int) -> str:
+    """The name in front of the innermost bracket that is open at a place of the text."""
+    depth = 0
+    for i in range(place - 1, -1, -1):
+        depth += (subject[i] == ")") - (subject[i] == "(")
+        if depth < 0:
+            return re.split(r"[(,=\s'\"]", subject[:i])[-1]
+    return subject

@@ -1,0 +1,186 @@
+"""The cells of a grid, each trained in a process of its own: run, kept as they end, gone on with. No torch.
+
+``probe.json`` or ``study.json``
+    The plan. Written whole, before anything is trained.
+``cost``
+    What the modules cost, a run as ``ctxbench profile`` leaves it.
+``cells.jsonl``
+    What was found of each cell that has ended, a line each, appended as they end.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ctxbench.errors import UserError
+from ctxbench.files import append, locked, opened_to_append, write_text, writing
+from ctxbench.measure import session
+from ctxbench.measure.folder import PLAN, Plan, Run, Settings, check_free
+from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
+from ctxbench.measure.progress import RunProgress
+from ctxbench.measure.records import damaged, drop_truncated_line, read_lines, to_line
+from ctxbench.measure.survey import check_unchanged
+from ctxbench.subject.case import Case
+from ctxbench.typed import converted, json_value
+
+CELLS, COST = "cells.jsonl", "cost"
+SILENCE_S = 120.0
+"""Time that a cell's process gets to run in without a step of its training being done."""
+COST_BUDGET_S = 1.0
+"""Of latency samples for each module."""
+
+
+class Cell(Protocol):
+    """What one process trains. Equal keys are equal cells."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the folder."""
+
+    @property
+    def label(self) -> str:
+        """What it is called while it is trained."""
+
+    @property
+    def threads(self) -> int | None:
+        """One, so that sums are in one order however many cells are trained at once."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: ``found``, or the ``status`` and the ``reason`` of why nothing was."""
+
+    key: str
+    status: str = "ok"
+    reason: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a grid has come: cells that have ended, of how many, and the labels of those in training."""
+
+    ended: int
+    total: int
+    active: tuple[str, ...]
+    cost: RunProgress | None = None
+    """While the modules' costs are measured, how far that is."""
+    features: float | None = None
+    """While features are computed, the share that is done."""
+
+
+Show = Callable[[Progress], None]
+Spec = TypeVar("Spec")
+AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def begin(folder: Path, name: str, spec: Any) -> None:
+    """Keep the plan of a new grid. Raises UserError where the folder cannot be written or holds a run."""
+    check_free(folder)
+    if (folder / name).exists():
+        raise UserError(f"{folder} already holds one: go on with it by --resume, or choose another --out")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / name, json.dumps(asdict(spec), indent=1) + "\n")
+
+
+def read_plan(folder: Path, name: str, spec: type[Spec]) -> Spec:
+    """Read the plan of a grid. Raises UserError where the folder holds none that can be read."""
+    path = folder / name
+    if not path.is_file():
+        raise UserError(f"{folder} holds no such run (no {name} in it)")
+    try:
+        return converted(json_value(path.read_bytes()), spec)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_outcomes(folder: Path) -> dict[str, Outcome]:
+    """What has ended so far, by key. Raises UserError naming a line that is damaged."""
+    path, outcomes = folder / CELLS, {}
+    for number, values in enumerate(read_lines(path)[0] if path.exists() else [], start=1):
+        try:
+            outcome = converted(values, Outcome)
+        except ValueError as error:
+            raise damaged(path, number, error) from error
+        outcomes[outcome.key] = outcome
+    return outcomes
+
+
+def cost(cases: Sequence[Case], folder: Path, command: Sequence[str], show: Show | None = None) -> Run:
+    """What modules cost, measured in the folder of a grid as far as it is not yet."""
+
+    def tell(state: RunProgress) -> None:
+        if show is not None:
+            show(Progress(0, 0, (), state))
+
+    place = folder / COST
+    if (place / PLAN).exists():
+        return session.resume_run(place, progress=tell)
+    settings = Settings(budget_s=COST_BUDGET_S, counters=())
+    return session.measure_cases(cases, settings=settings, out=place, command=command, progress=tell)
+
+
+def run_cells(
+    cells: Sequence[AnyCell],
+    served: str,
+    folder: Path,
+    jobs: int | None = None,
+    show: Show | None = None,
+) -> dict[str, Outcome]:
+    """Train what is missing, ``jobs`` cells at once, by default as many as there are cores.
+
+    ``served`` is the place of a class that is made of a cell and has a method ``train``. What goes wrong
+    with a cell costs that cell alone. Raises UserError where the folder is in use or cannot be written, or a
+    module's file is another than when its cost was measured; KeyboardInterrupt leaves what has ended.
+    """
+    with locked(folder), ExitStack() as opened:
+        done = read_outcomes(folder)
+        with writing(folder / CELLS):
+            file = opened.enter_context(opened_to_append(folder / CELLS))
+            drop_truncated_line(file)
+        waiting = [cell for cell in cells if cell.key not in done]
+        if waiting and (folder / COST / PLAN).exists():
+            check_unchanged(Plan.read(folder / COST), folder)
+        total, active = len(cells), dict[str, tuple[AnyCell, WorkerProcess]]()
+
+        def tell() -> None:
+            if show is not None:
+                labels = tuple(cell.label for cell, _ in active.values())
+                show(Progress(total - len(waiting) - len(active), total, labels))
+
+        while waiting or active:
+            while waiting and len(active) < (jobs or cores()):
+                cell = waiting.pop(0)
+                process = WorkerProcess(cell, served)
+                opened.callback(process.close)
+                active[cell.key] = (cell, process)
+                process.send(SILENCE_S, "train")
+            tell()
+            key = list(active)[first_ready([process for _, process in active.values()])]
+            done[key] = _outcome(key, active[key][1])
+            append(file, to_line(asdict(done[key])))
+            active.pop(key)[1].close()
+        tell()
+    return done
+
+
+def _outcome(key: str, process: WorkerProcess) -> Outcome:
+    try:
+        return Outcome(key, found=process.receive())
+    except CaseFailedError as error:
+        return Outcome(key, error.status, error.reason)
+    except UserError as error:
+        return Outcome(key, "error", str(error))
+
+
+def cores() -> int:
+    """The cores that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

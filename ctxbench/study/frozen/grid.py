@@ -1,0 +1,189 @@
+"""Run a study: features, costs, heads; and hold each block against no context and a baseline. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import connection
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from ctxbench.errors import UserError
+from ctxbench.files import write_text
+from ctxbench.measure.folder import Run
+from ctxbench.measure.process import CaseFailedError, WorkerProcess
+from ctxbench.measure.records import Record
+from ctxbench.report.layout import names
+from ctxbench.study.cells import (
+    SILENCE_S,
+    Outcome,
+    Progress,
+    Show,
+    begin,
+    cost,
+    read_outcomes,
+    read_plan,
+    run_cells,
+)
+from ctxbench.study.frozen.compare import Difference, Scored, difference
+from ctxbench.study.frozen.counts import unpacked
+from ctxbench.study.frozen.spec import Source, StudyPlan
+from ctxbench.study.significance import holm
+from ctxbench.typed import json_value
+
+PLAN, FEATURES = "study.json", "features.json"
+CELL, STORE = "ctxbench.study.frozen.cell:Trainer", "ctxbench.study.frozen.store:Maker"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A block: what it scored, how that stands to no context and to the baseline, and its cost's record.
+
+    ``reasons`` are why seeds have no score, by seed.
+    """
+
+    name: str
+    scored: Scored | None
+    reasons: Mapping[int, str]
+    to_none: Difference | None = None
+    to_baseline: Difference | None = None
+    record: Record | None = None
+
+    @property
+    def miou(self) -> tuple[float, ...]:
+        """In %, by seed."""
+        return self.scored.miou if self.scored else ()
+
+    @property
+    def accuracy(self) -> tuple[float, ...]:
+        """Of pixels, in %, by seed."""
+        return self.scored.accuracy if self.scored else ()
+
+    @property
+    def reason(self) -> str:
+        """Why it lacks scores, in one line."""
+        by_reason: dict[str, list[int]] = {}
+        for seed, reason in self.reasons.items():
+            by_reason.setdefault(reason, []).append(seed)
+        return "; ".join(
+            f"{reason} (seed {', '.join(map(str, seeds))})" for reason, seeds in by_reason.items()
+        )
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean, and the sample's standard deviation; None of too few."""
+    return (fmean(values) if values else None, stdev(values) if len(values) > 1 else None)
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A study as it stands: its plan, what its features are of, and its rows, that of no context first."""
+
+    plan: StudyPlan
+    about: Mapping[str, Any]
+    rows: tuple[Row, ...]
+
+
+def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
+    """Compute the features, measure the costs, and train every head, in a folder that holds no run.
+
+    Raises UserError before anything is trained where a block cannot be built, the data set or the weights
+    cannot be read, or a folder not be written.
+    """
+    about = features(plan.source, show)
+    begin(folder, PLAN, plan)
+    write_text(folder / FEATURES, json.dumps(about, indent=1) + "\n")
+    return _run(plan, about, folder, jobs, show)
+
+
+def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
+    """Go on with a study; where nothing is missing, no data are asked for.
+
+    Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
+    """
+    plan = read_plan(folder, PLAN, StudyPlan)
+    plan = replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
+    ended, path = read_outcomes(folder), folder / FEATURES
+    if path.is_file() and all(cell.key in ended for cell in plan.cells(folder)):
+        return _run(plan, json_value(path.read_bytes()), folder, jobs, show)
+    about = features(plan.source, show)
+    if path.is_file() and Path(json_value(path.read_bytes())["folder"]).name != Path(about["folder"]).name:
+        raise UserError(
+            f"{folder} was begun with other images, masks or weights: restore them, or begin anew"
+        )
+    write_text(path, json.dumps(about, indent=1) + "\n")
+    return _run(plan, about, folder, jobs, show)
+
+
+def _run(
+    plan: StudyPlan, about: Mapping[str, Any], folder: Path, jobs: int | None, show: Show | None
+) -> Studied:
+    run = cost(plan.cases, folder, plan.command, show)
+    outcomes = run_cells(plan.cells(Path(about["folder"])), CELL, folder, jobs, show)
+    return Studied(plan, about, tuple(rows(plan, outcomes, run)))
+
+
+def features(source: Source, show: Show | None = None) -> Mapping[str, Any]:
+    """Have features computed in a process of their own, unless they are there; what is known of them.
+
+    Raises UserError where they cannot be.
+    """
+    process = WorkerProcess(source, STORE)
+    try:
+        process.send(SILENCE_S, "make")
+        while not process.is_ready():
+            if show is not None:
+                show(Progress(0, 0, (), features=process.share))
+            connection.wait(process.handles, min(1.0, process.next_look_s))
+        found: Mapping[str, Any] = process.receive()
+    except CaseFailedError as error:
+        raise UserError(f"no features of {source.about}: {error}") from error
+    finally:
+        process.close()
+    return found
+
+
+def rows(plan: StudyPlan, outcomes: Mapping[str, Outcome], run: Run) -> list[Row]:
+    """What was found, block by block, no context first."""
+    records = {record.case.id: record for record in run.records}
+    known = [records[case.id] for case in plan.cases]
+    titles = dict(zip((record.case.id for record in known), names(known), strict=True))
+    found = []
+    for case in plan.subjects:
+        of_seeds = {seed: outcomes.get(plan.cell(case, seed).key) for seed in plan.seeds}
+        ended = {seed: one for seed, one in of_seeds.items() if one is not None and one.status == "ok"}
+        reasons = {seed: _why(one) for seed, one in of_seeds.items() if seed not in ended}
+        counts = [unpacked(one.found["counts"]) for one in ended.values()]
+        scored = Scored.of(list(ended), np.stack(counts)) if counts else None
+        found.append(Row(titles.get(case.id, "no context"), scored, reasons, record=records.get(case.id)))
+    return _compared(found, plan)
+
+
+def _why(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "not trained yet"
+    return outcome.reason if outcome.status == "error" else f"{outcome.status}: {outcome.reason}"
+
+
+def _compared(found: list[Row], plan: StudyPlan) -> list[Row]:
+    """The rows with their differences, p corrected for the number of all that are made."""
+    baseline = None if plan.baseline is None else plan.baseline + 1
+    differences: dict[tuple[int, bool], Difference] = {}
+    for number, row in enumerate(found):
+        for other, is_baseline in ((0, False), (baseline, True)):
+            if other is None or other == number or (is_baseline and number == 0):
+                continue
+            ours, theirs = row.scored, found[other].scored
+            if ours is not None and theirs is not None and (made := difference(ours, theirs)) is not None:
+                differences[number, is_baseline] = made
+    tested = [(place, one.p) for place, one in differences.items() if one.p is not None]
+    for (place, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
+        differences[place] = replace(differences[place], p=p)
+    return [
+        replace(row, to_none=differences.get((number, False)), to_baseline=differences.get((number, True)))
+        for number, row in enumerate(found)
+    ]

@@ -1,0 +1,166 @@
+"""What a study is: its blocks, images, features and seeds, and how heads are trained. Imports no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from ctxbench.errors import UserError
+from ctxbench.measure.folder import now
+from ctxbench.study.context import NO_CONTEXT, with_baseline
+from ctxbench.subject.case import Case
+from ctxbench.subject.resolve import label
+from ctxbench.version import __version__
+
+Level = Literal["C2", "C3", "C4", "C5"]
+STRIDES: dict[str, int] = {"C2": 4, "C3": 8, "C4": 8, "C5": 8}
+"""Pixels between two positions of a level."""
+WIDTH = 128
+"""Channels that the block sees."""
+GENERATED = "synthetic"
+SIDES = {GENERATED: 128}
+SIDE = 256
+"""To which images are resized, where their data set is not in SIDES."""
+LEAST_SIDE, MOST_SIDE = 65, 2048
+MOST_SEEDS = 100
+SEEDS, STEPS, BATCH, RATE = 3, 300, 16, 0.002
+QUICK_SEEDS, QUICK_STEPS = 2, 150
+
+Natural = Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What features are of: images, how they are read, and the network with its weights.
+
+    ``images`` is how many of the training split are taken, spread over it evenly; None for all.
+    """
+
+    dataset: str = GENERATED
+    root: str | None = None
+    train_split: str | None = None
+    eval_split: str | None = None
+    backbone: str = "resnet-tiny"
+    stem: Literal["deep", "deep-narrow", "plain"] = "deep"
+    stride_in: Literal["3x3", "1x1"] = "3x3"
+    weights: str | None = None
+    level: Level = "C3"
+    side: int = SIDES[GENERATED]
+    images: int | None = None
+    threads: int | None = None
+    """The features' process takes as many as torch does by itself."""
+
+    def __post_init__(self) -> None:
+        if self.level not in STRIDES:
+            raise UserError(f"no level {self.level!r}; one of {', '.join(STRIDES)}")
+        if not LEAST_SIDE <= self.side <= MOST_SIDE:
+            raise UserError(f"images are {LEAST_SIDE} to {MOST_SIDE} pixels wide, not {self.side}")
+        if self.images is not None and self.images < 1:
+            raise UserError(f"a study trains on one image at least, not {self.images}")
+        if self.weights is not None and not Path(self.weights).is_file():
+            raise UserError(f"no file of weights at {self.weights}")
+
+    @property
+    def map_side(self) -> int:
+        """H and W of the features."""
+        return -(-self.side // STRIDES[self.level])
+
+    @property
+    def about(self) -> str:
+        """The features in words."""
+        weights = Path(self.weights).name if self.weights else "random weights"
+        return f"{self.dataset} at {self.side}×{self.side} · {self.level} of {self.backbone}, {weights}"
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One head, from one seed, on the features in a folder."""
+
+    case: Case
+    seed: int
+    features: str
+    steps: int
+    batch: int
+    rate: float
+    threads: int | None = 1
+
+    @property
+    def key(self) -> str:
+        """Seed and block."""
+        return f"{self.seed}-{self.case.id}"
+
+    @property
+    def label(self) -> str:
+        """``nonlocal, seed 0``."""
+        name = "no context" if self.case.module == NO_CONTEXT else label(self.case.module)
+        return f"{name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What is studied. ``baseline`` is the index of the block that others are compared with too."""
+
+    cases: tuple[Case, ...]
+    source: Source = field(default_factory=Source)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: Natural = STEPS
+    batch: Annotated[int, Meta(ge=2)] = BATCH
+    rate: float = RATE
+    baseline: int | None = None
+    command: tuple[str, ...] = ()
+    version: str = __version__
+    created_at: str = field(default_factory=now)
+
+    @property
+    def subjects(self) -> list[Case]:
+        """No context module, and every block."""
+        return with_baseline(self.cases)
+
+    def cell(self, case: Case, seed: int, features: Any = "") -> StudyCell:
+        """The cell of a block and a seed."""
+        return StudyCell(case, seed, str(features), self.steps, self.batch, self.rate)
+
+    def cells(self, features: Path) -> list[StudyCell]:
+        """Every cell, seed by seed, so that an interrupted study can compare all blocks."""
+        return [self.cell(case, seed, features) for seed in self.seeds for case in self.subjects]
+
+
+def backbone_of(dataset: str) -> str:
+    """The network whose features are taken where none is named: a small one for the generated set."""
+    return "resnet-tiny" if dataset == GENERATED else "resnet50"
+
+
+def planned(
+    cases: Sequence[Case],
+    source: Source,
+    *,
+    baseline: str | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    batch: int = BATCH,
+    quick: bool = False,
+    command: Sequence[str] = (),
+) -> StudyPlan:
+    """A plan; what is not given is as a quick look or a study has it.
+
+    Raises UserError for numbers that make no sense, and a baseline that is not among the blocks.
+    """
+    seeds = seeds if seeds is not None else QUICK_SEEDS if quick else SEEDS
+    steps = steps if steps is not None else QUICK_STEPS if quick else STEPS
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UserError(f"a study takes 1 to {MOST_SEEDS} seeds, not {seeds}")
+    if steps < 1:
+        raise UserError(f"a head is trained for one step at least, not {steps}")
+    if batch < 2:
+        raise UserError(f"a batch has two images at least, not {batch}")
+    place = None
+    if baseline is not None:
+        known = [label(case.module) for case in cases]
+        if label(baseline) not in known:
+            raise UserError(f"the baseline {baseline!r} is not among the blocks: {', '.join(known)}")
+        place = known.index(label(baseline))
+    return StudyPlan(
+        tuple(cases), source, tuple(range(seeds)), steps, batch, baseline=place, command=tuple(command)
+    )

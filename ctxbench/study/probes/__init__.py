@@ -1,0 +1,1 @@
+"""What kind of context a block can use: generated maps whose labels need one kind each."""

@@ -1,0 +1,67 @@
+"""Every position looks at a sample of the others, or at what they are pooled to."""
+
+from ctxbench_modules.catalogue.spec import Spec
+
+SAMPLED = (
+    Spec(
+        name="afnb",
+        title="AFNB",
+        target="ctxbench_modules.ann:AFNB",
+        paper="Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://arxiv.org/abs/1908.07678",
+        complexity="O(CHWS)",
+        cite="zhu2019asymmetric",
+        licence="Apache-2.0",
+        aliases=("asymmetric non-local",),
+    ),
+    Spec(
+        name="apnb",
+        title="APNB",
+        target="ctxbench_modules.ann:APNB",
+        paper="Zhu et al., Asymmetric Non-local Neural Networks for Semantic Segmentation, ICCV",
+        year=2019,
+        url="https://arxiv.org/abs/1908.07678",
+        complexity="O(CHWS)",
+        cite="zhu2019asymmetric",
+        licence="Apache-2.0",
+        aliases=("asymmetric non-local",),
+    ),
+    Spec(
+        name="acf",
+        title="ACF",
+        target="ctxbench_modules.cfnet:ACF",
+        paper="Zhang et al., Co-Occurrent Features in Semantic Segmentation, CVPR",
+        year=2019,
+        url="https://openaccess.thecvf.com/content_CVPR_2019/html/Zhang_Co-Occurrent_Features_in_Semantic_Segmentation_CVPR_2019_paper.html",
+        complexity="O(CH²W²)",
+        cite="zhang2019cfnet",
+        licence="MIT",
+        aliases=("ACFModule",),
+    ),
+    Spec(
+        name="sra",
+        title="SRA",
+        target="ctxbench_modules.pvt:SpatialReductionAttention",
+        paper="Wang et al., Pyramid Vision Transformer: A Versatile Backbone for Dense Prediction without "
+        "Convolutions, ICCV",
+        year=2021,
+        url="https://arxiv.org/abs/2102.12122",
+        complexity="O(CH²W²)",
+        cite="wang2021pyramid",
+        forms=("single",),
+        licence="Apache-2.0",
+    ),
+    Spec(
+        name="dat",
+        title="DAT",
+        target="ctxbench_modules.dat:DeformableAttention",
+        paper="Xia et al., Vision Transformer with Deformable Attention, CVPR",
+        year=2022,
+        url="https://arxiv.org/abs/2201.00520",
+        complexity="O(CH²W²)",
+        cite="xia2022dat",
+        licence="Apache-2.0",
+        aliases=("DAttentionBaseline",),
+    ),
+)

@@ -1,0 +1,170 @@
+"""The field in one figure: what each built-in block multiplies, how long it takes here, and its year.
+
+    ctxbench profile all --size 64 --threads 1 --counter none --budget 1 --out reports/zoo/run
+    python reports/zoo/field.py
+
+Reads the run beside this file; writes ``field.png``, ``field.svg`` and ``field.md``: the table with each
+block's distance from the line through all of them, and the rank correlations.
+"""
+
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
+from scipy.stats import bootstrap, spearmanr
+
+from ctxbench.files import write_text
+from ctxbench.measure.folder import read_run
+from ctxbench.subject.registry import FAMILIES, SPECS
+from ctxbench.table.style import STYLE, canvas, log_axis, save
+
+HERE = Path(__file__).parent
+MARKERS = dict(zip(FAMILIES, "osD^vPX", strict=True))
+NOTHING = 1e-3
+"""Where a block without multiplications is drawn, in GMACs."""
+
+
+class Block(NamedTuple):
+    """One block of the run: GMACs, milliseconds, MiB of the peak."""
+
+    name: str
+    year: int
+    family: str
+    gmacs: float
+    ms: float
+    mib: float
+
+
+def blocks() -> list[Block]:
+    """Every block of the run, the fewest multiplications first. Raises SystemExit where one has no number."""
+    found = []
+    for record in read_run(HERE / "run").records:
+        spec, median = SPECS[record.case.module], record.latency.median_ms
+        if record.macs is None or median is None or record.alloc_bytes is None:
+            raise SystemExit(f"{spec.name} was not measured: {record.status}")
+        mib = record.alloc_bytes / 2**20
+        found.append(Block(spec.name, spec.year, spec.family, record.macs / 1e9, median, mib))
+    return sorted(found, key=lambda block: (block.gmacs, block.ms))
+
+
+def drawn(found: list[Block], caption: str) -> None:
+    """The figure: latency over multiplications, the year as colour, the family as marker, names beside."""
+    with rc_context(STYLE):
+        figure = canvas(13.5, 10)
+        axes = figure.subplots()
+        years = Normalize(min(b.year for b in found), max(b.year for b in found))
+        colours = ScalarMappable(years, "viridis_r")
+        x, y = [max(b.gmacs, NOTHING) for b in found], [b.ms for b in found]
+        for block, at in zip(found, zip(x, y, strict=True), strict=True):
+            axes.plot(
+                *at, MARKERS[block.family], color=colours.to_rgba(block.year), markersize=8,
+                markeredgecolor="#333333", markeredgewidth=0.6,
+            )  # fmt: skip
+        axes.set_xlim(NOTHING / 1.6, 1.8 * max(x))
+        axes.set_ylim(min(y) / 1.6, 1.8 * max(y))
+        for which in ("x", "y"):
+            log_axis(axes, which)
+        ticks = [tick for tick in axes.get_xticks() if NOTHING < tick < max(x)]
+        axes.set_xticks([NOTHING, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
+        slope, factor = line(found)
+        ends = np.array([0.002, max(x)])
+        axes.plot(ends, factor * ends**slope, color="#999999", zorder=0, linewidth=1)
+        axes.set(xlabel="GMACs of the quickest form", ylabel="latency of one call [ms]", title=caption)
+        handles = [
+            Line2D([], [], linestyle="", marker=mark, color="#777777", label=family)
+            for family, mark in MARKERS.items()
+        ]
+        axes.legend(handles=handles, loc="upper left")
+        bar = figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.01, label="year of the paper")
+        bar.ax.grid(visible=False)
+        figure.draw_without_rendering()
+        label(axes, [b.name for b in found], x, y)
+        save(figure, HERE / "field")
+
+
+def label(axes: Axes, names: list[str], x: list[float], y: list[float]) -> None:
+    """Write each name beside its point, where it covers no point and no other name, as near as that goes."""
+    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    points = axes.transData.transform(np.column_stack([x, y]))
+    taken = [Bbox.from_bounds(px - 6, py - 6, 12, 12) for px, py in points]
+    places = sorted(product(range(-60, 61, 6), range(-60, 61, 6)), key=lambda p: np.hypot(p[0], 2 * p[1]))
+    for name, (px, py), at in zip(names, points, zip(x, y, strict=True), strict=True):
+        text = axes.annotate(name, at, (0, 0), textcoords="offset pixels", fontsize=8, va="center")
+        box = text.get_window_extent(renderer)
+        for dx, dy in places:
+            left = px + dx + (8 if dx >= 0 else -8 - box.width)
+            room = Bbox.from_bounds(left, py + dy - box.height / 2, box.width, box.height)
+            if not any(room.overlaps(other) for other in taken):
+                break
+        taken.append(room)
+        text.remove()
+        far = np.hypot(dx, dy) > 18
+        axes.annotate(
+            name, at, (left - px, dy), textcoords="offset pixels", fontsize=8, va="center",
+            arrowprops={"arrowstyle": "-", "color": "#AAAAAA", "linewidth": 0.6} if far else None,
+        )  # fmt: skip
+
+
+def line(found: list[Block]) -> tuple[float, float]:
+    """Exponent and factor of ms = factor · GMACs^exponent, least squares of logarithms, of those over 0."""
+    some = [b for b in found if b.gmacs]
+    slope, height = np.polyfit(np.log([b.gmacs for b in some]), np.log([b.ms for b in some]), 1)
+    return float(slope), float(np.exp(height))
+
+
+def correlation(found: list[Block]) -> str:
+    """Spearman's rank correlation of MACs and latency with its 95 % interval."""
+    pairs = ([b.gmacs for b in found], [b.ms for b in found])
+    ends = bootstrap(
+        pairs, _spearman, paired=True, vectorized=False, rng=0, method="percentile"
+    ).confidence_interval
+    return f"{_spearman(*pairs):.2f}, 95 % interval {ends.low:.2f} to {ends.high:.2f}"
+
+
+def _spearman(a: list[float], b: list[float]) -> float:
+    return float(spearmanr(a, b).statistic)
+
+
+def page(found: list[Block], caption: str) -> str:
+    """The table and the correlations in Markdown."""
+    slope, factor = line(found)
+    heavy = [b for b in found if b.gmacs >= 0.1]
+    lines = [
+        "# MACs and latency of every built-in block",
+        "",
+        f"{caption}. Written by `python reports/zoo/field.py` from `run`.",
+        "",
+        f"Rank correlation (Spearman) of MACs and latency: {correlation(found)}, of {len(found)} blocks;",
+        f"{correlation(heavy)}, of the {len(heavy)} with 0.1 GMACs or more.",
+        f"The line is ms = {factor:.0f} · GMACs^{slope:.2f}; *off* is the latency over the line's.",
+        "",
+        "| block | year | family | GMACs | ms | off | peak MiB |",
+        "|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for b in found:
+        off = f"{b.ms / (factor * b.gmacs**slope):.2f}×" if b.gmacs else ""
+        lines.append(
+            f"| `{b.name}` | {b.year} | {b.family} | {b.gmacs:.4f} | {b.ms:.2f} | {off} | {b.mib:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Draw the figure and write the page."""
+    about = read_run(HERE / "run").records[0].environment
+    caption = f"Input 1×512×64×64, float32, inference, {about['cpu']}, 1 thread, torch {about['torch']}"
+    found = blocks()
+    drawn(found, caption)
+    write_text(HERE / "field.md", page(found, caption))
+
+
+if __name__ == "__main__":
+    main()
