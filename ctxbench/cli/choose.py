@@ -10,12 +10,12 @@ import typer
 
 from ctxbench.cli import shared, values
 from ctxbench.cli.app import app
-from ctxbench.cli.options import Csv, Md, Where
+from ctxbench.cli.options import Csv, Folders, Md, TexTable, Where
 
 
 @app.command()
 def choose(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    runs: Folders,
     most: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,7 +43,7 @@ def choose(
     ] = None,
     csv: Csv = None,
     md: Md = None,
-    tex: Annotated[Path | None, typer.Option(help="Also write the table in LaTeX here; - is stdout.")] = None,
+    tex: TexTable = None,
 ) -> None:
     """Choose a row of a run: what fits a budget, and what is best.
 

@@ -85,9 +85,9 @@ class Row:
 
     record: Record
     name: str
-    """The module, with form and options where the others hold it in several."""
+    """The module, with form, options and run where the others hold it in several."""
     under: str
-    """The conditions that it does not share with all others, and its run where there are several."""
+    """The conditions that it does not share with all others."""
     judgements: tuple[Judgement, ...]
     fronts: tuple[str, ...] = ()
     """What it trades with latency on each front that it stands on: no other row has less of both."""
@@ -185,16 +185,12 @@ class Task:
         return f"Nothing fits. Nearest is {row.label}: {row.misses}."
 
 
-def tasks(
-    runs: Sequence[tuple[str, Sequence[Record]]], limits: Sequence[Limit], best: Quantity
-) -> list[Task]:
-    """Judge the records of one or several runs, each with the name of its run, task by task.
+def tasks(records: Sequence[Record], limits: Sequence[Limit], best: Quantity) -> list[Task]:
+    """Judge records, of one run or several, task by task.
 
     A task is a shape and a mode, since a block that does less work is no better for it. The batch belongs to
     it but where images per second are asked for, by which batches compare.
     """
-    of_run = {id(record): name for name, records in runs for record in records}
-    every = [record for _, records in runs for record in records]
     per_image = QUANTITIES["throughput"] in (best, *(limit.quantity for limit in limits))
 
     def work(case: Case) -> tuple[str, ...]:
@@ -202,20 +198,16 @@ def tasks(
         return (f"input N×{shape.partition('×')[2]}" if per_image else shape, case.mode)
 
     return [
-        Task(label, _ordered(_rows(records, of_run, limits), best), best)
-        for label, records in grouped(every, work)
+        Task(label, _ordered(_rows(group, limits), best), best) for label, group in grouped(records, work)
     ]
 
 
-def _rows(records: Sequence[Record], of_run: dict[int, str], limits: Sequence[Limit]) -> list[Row]:
+def _rows(records: Sequence[Record], limits: Sequence[Limit]) -> list[Row]:
     shared = set(common(records, family))
-    several = len({of_run[id(record)] for record in records}) > 1
     fronts = {y: _front(records, QUANTITIES[x], QUANTITIES[y]) for x, y in FRONTS}
 
     def row(record: Record, name: str) -> Row:
         under = [part for part in family(record.case) if part and part not in shared]
-        if several:
-            under.append(of_run[id(record)])
         on = tuple(y for y, front in fronts.items() if id(record) in front)
         return Row(record, name, " · ".join(under), tuple(_judge(record, limit) for limit in limits), on)
 

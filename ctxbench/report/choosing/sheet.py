@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text, writing
-from ctxbench.measure.folder import read_run
 from ctxbench.measure.records import Record
 from ctxbench.report.choosing.choice import ALWAYS, Row, Task, tasks
 from ctxbench.report.choosing.quantities import QUANTITIES, Limit, Quantity, quantity
 from ctxbench.report.choosing.quantities import limits as parsed
 from ctxbench.report.columns import FIXED, IDENTITY, NOT_COUNTED, ODD
 from ctxbench.report.layout import caption, noise, remarks
+from ctxbench.report.several import Source, environment_differences, of_runs, read_runs
 from ctxbench.report.tables import meaning
 from ctxbench.report.view import DIGITS
 from ctxbench.subject.cases import kept
@@ -44,6 +44,8 @@ class Choice(Result):
     limits: tuple[Limit, ...]
     best: Quantity
     tasks: tuple[Task, ...]
+    sources: Sequence[Source]
+    """The runs that the rows are from."""
 
     @property
     def exit_code(self) -> int:
@@ -78,10 +80,21 @@ class Choice(Result):
             grid.notes.append(
                 "Front: no other row has less of both latency and what is named there, by medians."
             )
-        grid.notes += [*_machines(task)]
+        grid.notes += [*self._said_of_runs]
         grid.notes += [note for note in remarks(task.records) if note.startswith((NOT_COUNTED, ODD))]
         grid.findings.append(task.advice)
         return grid
+
+    @property
+    def _said_of_runs(self) -> list[str]:
+        """Which runs there are, and in what their environments differ, where there are several."""
+        if len(self.sources) == 1:
+            return []
+        differing = environment_differences(self.sources)
+        return [
+            *(f"{source.said}." for source in self.sources),
+            *(f"Environments differ, so the code may not be the cause: {line}." for line in differing),
+        ]
 
     def markdown(self) -> str:
         """The tables in GitHub Markdown."""
@@ -119,11 +132,11 @@ def choose(
         raise UserError("name a run's folder to choose from")
     if twice := [str(run) for run, times in Counter(path.resolve() for path in runs).items() if times > 1]:
         raise UserError(f"{twice[0]} is given twice")
-    named = [path.name if len({run.name for run in runs}) == len(runs) else str(path) for path in runs]
-    read = [(name, read_run(path).records) for name, path in zip(named, runs, strict=True)]
-    ids = {case.id for case in kept([record.case for _, records in read for record in records], where)}
-    wanted = [(name, [record for record in records if record.case.id in ids]) for name, records in read]
-    return Choice(budget, by, tuple(tasks(wanted, budget, by)))
+    sources = read_runs(runs)
+    records = [record for source in sources for record in source.run.records]
+    ids = {case.id for case in kept([record.case for record in records], where)}
+    wanted = [record for record in records if record.case.id in ids]
+    return Choice(budget, by, tuple(tasks(wanted, budget, by)), sources)
 
 
 def _shown(limits: Sequence[Limit], best: Quantity) -> list[Quantity]:
@@ -151,7 +164,8 @@ def _columns(task: Task, limits: Sequence[Limit], best: Quantity) -> list[Column
     numbers = [replace(_of_row(of.column), rank=0, digits=DIGITS) for of in _shown(limits, best)]
     interval = _of_row(FIXED["lat_ci_pct"])
     at = next(i for i, column in enumerate(numbers, 1) if column.name == "lat_median_ms")
-    identity = [replace(_of_row(column), in_grid=False) for column in (FIXED["case_id"], *IDENTITY)]
+    own = (*of_runs(task.records), FIXED["case_id"], *IDENTITY)
+    identity = [replace(_of_row(column), in_grid=False) for column in own]
     return [
         chosen, under, *identity, *numbers[:at], interval, *numbers[at:], verdict, misses,
         *(raw(f"{limit.quantity.name}_off_pct", _off(i)) for i, limit in enumerate(limits)),
@@ -176,16 +190,6 @@ def _off(place: int) -> Callable[[Row], float | None]:
 
 def _says_something(column: Column[Row], task: Task) -> bool:
     return column.heading.is_number or any(column.text(row) is not None for row in task.rows)
-
-
-def _machines(task: Task) -> list[str]:
-    """What the rows' environments differ by: a difference of code is not all that rows may differ by."""
-    facts: dict[str, dict[str, None]] = {}
-    for record in task.records:
-        for key, value in record.environment.items():
-            facts.setdefault(f"{record.case.device}: {key}", {})[str(value)] = None
-    differ = "; ".join(f"{key} {' or '.join(values)}" for key, values in facts.items() if len(values) > 1)
-    return [f"Environments differ, so the code may not be the cause: {differ}."] if differ else []
 
 
 def write_choice(folder: Path, choice: Choice) -> list[Path]:

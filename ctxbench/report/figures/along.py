@@ -55,6 +55,11 @@ def _number(value: Any) -> tuple[int, ...]:
     return (0,) if value is None else value if isinstance(value, tuple) else (value, value)
 
 
+def too_long(axis: str, at: Sequence[Any], room: int) -> bool:
+    """Whether the values of an axis cannot stand beside each other in a room of so many characters."""
+    return max(len(WORDS[axis](value)) for value in at) * len(at) > room
+
+
 def held(records: Sequence[Record], *along: str) -> list[Held]:
     """Put together what differs along an axis alone, or several."""
     others = [other for other in varied(records) if other not in (*along, "form")]

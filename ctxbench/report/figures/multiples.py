@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.measure.records import Record
-from ctxbench.report.figures.along import WORDS, held, values
+from ctxbench.report.figures.along import WORDS, held, too_long, values
 from ctxbench.report.layout import caption
 from ctxbench.table.style import SMALL, canvas, lines_in, log_axis
 
@@ -25,8 +25,9 @@ MOST = 24
 """Panels in all."""
 SLANTED_IN = 0.4
 """Inches of slanted words under a panel."""
-SPAN = 7
-"""From the least to the largest latency of the scale, at least: two ticks stand in it."""
+MARGIN, SPAN = 1.3, 7
+"""A factor beyond the least and the largest latency, and from end to end of the scale at least, so that two
+ticks stand in it."""
 ROOM = 16
 """Characters that stand beside each other under a panel."""
 
@@ -52,7 +53,7 @@ def multiples(records: Sequence[Record], axis: str) -> Figure | None:
         width = PANEL_IN * max(across, 2)
         columns = max(1, min(len(groups), int(14 * width / (max(len(group.label) for group in groups) + 6))))
         legend = 0.15 * ceil(len(groups) / columns) + 0.1 if len(groups) > 1 else 0.0
-        height = lines_in(title, width) + 1.25 * down + SLANTED_IN * _is_slanted(axis, at) + 0.25
+        height = lines_in(title, width) + 1.25 * down + SLANTED_IN * too_long(axis, at, ROOM) + 0.25
         figure = canvas(width, height + legend)
         drawn = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
         for axes, name in zip(drawn, shown, strict=False):
@@ -94,21 +95,17 @@ def _line(axes: Axes, line: dict[Any, Record], at: Sequence[Any], number: int, l
         )  # fmt: skip
 
 
-def _is_slanted(axis: str, at: Sequence[Any]) -> bool:
-    """Whether the values of the axis are too long to stand beside each other."""
-    return max(len(WORDS[axis](value)) for value in at) * len(at) > ROOM
-
-
 def _scale(drawn: Sequence[Axes], shown: Sequence[str], across: int, axis: str, at: Sequence[Any]) -> None:
-    low, high = drawn[0].get_ylim()
-    if high / low < SPAN:
-        drawn[0].set_ylim((low * high / SPAN) ** 0.5, (low * high * SPAN) ** 0.5)
+    low = min(axes.dataLim.y0 for axes in drawn[: len(shown)])
+    high = max(axes.dataLim.y1 for axes in drawn[: len(shown)])
+    half = max(MARGIN**2 * high / low, SPAN) ** 0.5
+    drawn[0].set_ylim((low * high) ** 0.5 / half, (low * high) ** 0.5 * half)
     log_axis(drawn[0], "y")
     words = [WORDS[axis](value) for value in at]
     slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     for number, axes in enumerate(drawn):
         axes.set_xlim(-0.4, len(at) - 0.6)
-        axes.set_xticks(range(len(at)), words, **(slanted if _is_slanted(axis, at) else {}))
+        axes.set_xticks(range(len(at)), words, **(slanted if too_long(axis, at, ROOM) else {}))
         if number >= len(shown):
             axes.axis("off")
         elif number + across >= len(shown):

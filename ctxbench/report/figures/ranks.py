@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.measure.records import Record
-from ctxbench.report.figures.along import WORDS, Held, held, values
+from ctxbench.report.figures.along import WORDS, Held, held, too_long, values
 from ctxbench.report.layout import caption
 from ctxbench.table.style import COLUMN_IN, SMALL, canvas, colours, ink_on, lines_in
 
@@ -51,7 +51,7 @@ def ranks(records: Sequence[Record], axis: str) -> Figure | None:
     part = f" · {len(shown)} of {len(panels)} conditions" if len(shown) < len(panels) else ""
     title = f"Ranks by latency; in colour: who surely changes places · {caption(records)}{part}"
     with rc_context(SMALL):
-        beside = [0.55 + SLANTED_IN * any(_is_slanted(axis, at) for _, at, _ in row) for row in rows]
+        beside = [0.55 + SLANTED_IN * any(too_long(axis, at, ROOM) for _, at, _ in row) for row in rows]
         height = lines_in(title, COLUMN_IN * across) + sum(beside) + PLACE_IN * sum(most) + 0.2
         figure = canvas(COLUMN_IN * across, height)
         drawn = list(figure.subplots(len(rows), across, squeeze=False, height_ratios=most).flat)
@@ -116,17 +116,12 @@ def _panel(axes: Axes, axis: str, at: Sequence[Any], lines: dict[str, Line]) -> 
         axes.annotate(name, (len(at) - 1, places[-1]), (7, 0), ha="left", **style)
     slanted: dict[str, Any] = {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
     words = [WORDS[axis](value) for value in at]
-    axes.set_xticks(range(len(at)), words, **(slanted if _is_slanted(axis, at) else {}))
+    axes.set_xticks(range(len(at)), words, **(slanted if too_long(axis, at, ROOM) else {}))
     axes.tick_params(axis="x", length=0, top=False, labeltop=True, labelbottom=False)
     axes.set_yticks([])
     axes.set_ylim(len(lines) + 0.6, 0.4)
     axes.grid(visible=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-
-
-def _is_slanted(axis: str, at: Sequence[Any]) -> bool:
-    """Whether the values of the axis are too long to stand beside each other."""
-    return max(len(WORDS[axis](value)) for value in at) * len(at) > ROOM
 
 
 def _movers(at: Sequence[Any], lines: dict[str, Line]) -> set[str]:

@@ -184,6 +184,15 @@ def test_each_module_has_a_panel_and_each_other_condition_a_line() -> None:
     check_readable(figure)
 
 
+@pytest.mark.parametrize("times", [(0.02, 900), (5, 5)])
+def test_every_latency_is_within_the_scale_and_off_its_ends(times: tuple[float, float]) -> None:
+    figure = multiples(of_runtimes({"emau": times, "afnb": times[::-1]}), "runtime")
+    low, high = figure.axes[0].get_ylim()
+    assert figure.axes[0].get_yscale() == "log"
+    assert 0 < low < min(times) / 1.2
+    assert high > max(times) * 1.2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 3, 8])
 @pytest.mark.parametrize("threads", [(None,), (1, 2)])
