@@ -16,13 +16,16 @@ from ctxbench.report.columns import FIXED, extra, status
 from ctxbench.report.layout import caption, names
 from ctxbench.subject.registry import spec
 from ctxbench.table.column import significant
-from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, pale
+from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker, name_points, pale
 
 GREY = "#555555"
 ROOM = 0.2
 """Share of a bar panel's width that the number behind a bar may take."""
 DIAMOND, APART = 4, 1.5
 """Points: small enough to pass between the numbers of the two bars it belongs to, which give way so far."""
+
+TOLD_APART = 16
+"""Modules that a legend beside a roofline has room for; more are named at their points."""
 
 
 def _value(record: Record, column: str) -> float | None:
@@ -200,14 +203,15 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
         return None
     drawn = [record for record, _, _ in points]
     colour = colours(drawn)
+    of_label: dict[str, list[tuple[Record, float, float]]] = {}
+    for point, label in zip(points, names(drawn), strict=True):
+        of_label.setdefault(label, []).append(point)
+    many = len(of_label) > TOLD_APART
     with rc_context(STYLE):
-        figure = canvas(10.5, 6)
+        figure = canvas(13.5, 9) if many else canvas(10.5, 6)
         axes = figure.subplots()
         if ceilings:
             _roof(axes, [x for _, x, _ in points], ceilings)
-        of_label: dict[str, list[tuple[Record, float, float]]] = {}
-        for point, label in zip(points, names(drawn), strict=True):
-            of_label.setdefault(label, []).append(point)
         for label, own in of_label.items():
             case = own[0][0].case
             axes.plot(
@@ -225,8 +229,12 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
         log_axis(axes, "y")
         axes.set_xlabel("arithmetic intensity [FLOP/byte], nothing staying in cache between operations")
         axes.set_ylabel("attained [GFLOP/s]")
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         figure.suptitle(_heading(drawn), fontweight="bold")
+        if many:
+            name_points(axes, [(label, x, y) for label, own in of_label.items() for _, x, y in own])
+            axes.legend(handles=axes.lines[:1] if ceilings else [], loc="lower right")
+        else:
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 

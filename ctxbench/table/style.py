@@ -1,6 +1,8 @@
 """How figures look: a colour for each module, readable type, and whole files or none."""
 
 from collections.abc import Sequence
+from itertools import product
+from math import hypot
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal
@@ -12,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from ctxbench.files import written_whole
 from ctxbench.measure.records import Record
@@ -77,6 +80,35 @@ def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def name_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write the name of each (name, x, y) beside it, where it covers no point and no other name.
+
+    As near as that goes, and with a line to the point where it is not; for more points than a legend can tell
+    apart. The axes have to have their limits.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # the axes are in one
+    figure.draw_without_rendering()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    dot = figure.dpi / 72  # pixels of a point of type
+    at = axes.transData.transform([(x, y) for _, x, y in points])
+    taken = [Bbox.from_bounds(px - 4 * dot, py - 4 * dot, 8 * dot, 8 * dot) for px, py in at]
+    shifts = sorted(product(range(-60, 61, 3), repeat=2), key=lambda shift: hypot(shift[0], 2 * shift[1]))
+    words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
+    for (name, x, y), (px, py) in zip(points, at, strict=True):
+        text = axes.annotate(name, (x, y), (0, 0), **words)
+        box = text.get_window_extent(renderer)
+        text.remove()
+        for right, up in shifts:
+            left = right + (6 if right >= 0 else -6 - box.width / dot)
+            room = Bbox.from_bounds(px + left * dot, py + up * dot - box.height / 2, box.width, box.height)
+            if not any(room.overlaps(other) for other in taken):
+                break
+        taken.append(room)
+        line = {"arrowstyle": "-", "color": "#AAAAAA", "linewidth": 0.6} if hypot(right, up) > 12 else None
+        axes.annotate(name, (x, y), (left, up), arrowprops=line, **words)
 
 
 def break_titles(figure: Figure) -> None:
