@@ -7,22 +7,19 @@ Reads the run beside this file; writes ``field.png``, ``field.svg`` and ``field.
 block's distance from the line through all of them, and the rank correlations.
 """
 
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
-from matplotlib.transforms import Bbox
 from scipy.stats import bootstrap, spearmanr
 
 from ctxbench.files import write_text
 from ctxbench.measure.folder import read_run
+from ctxbench.report.figures.labels import Name, place
 from ctxbench.subject.registry import FAMILIES, SPECS
 from ctxbench.table.style import STYLE, canvas, log_axis, save
 
@@ -30,6 +27,8 @@ HERE = Path(__file__).parent
 MARKERS = dict(zip(FAMILIES, "osD^vPX", strict=True))
 NOTHING = 1e-3
 """Where a block without multiplications is drawn, in GMACs."""
+HEAVY = 0.1
+"""GMACs from which on the second panel is, and the second correlation."""
 
 
 class Block(NamedTuple):
@@ -56,61 +55,49 @@ def blocks() -> list[Block]:
 
 
 def drawn(found: list[Block], caption: str) -> None:
-    """The figure: latency over multiplications, the year as colour, the family as marker, names beside."""
+    """The figure: latency over multiplications, the year as colour, the family as marker, names beside.
+
+    Two panels of one row, of which the second stretches the multiplications that most blocks have.
+    """
     with rc_context(STYLE):
-        figure = canvas(13.5, 10)
-        axes = figure.subplots()
+        figure = canvas(16, 10.5)
+        panels = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.2))
         years = Normalize(min(b.year for b in found), max(b.year for b in found))
         colours = ScalarMappable(years, "viridis_r")
         x, y = [max(b.gmacs, NOTHING) for b in found], [b.ms for b in found]
-        for block, at in zip(found, zip(x, y, strict=True), strict=True):
-            axes.plot(
-                *at, MARKERS[block.family], color=colours.to_rgba(block.year), markersize=8,
-                markeredgecolor="#333333", markeredgewidth=0.6,
-            )  # fmt: skip
-        axes.set_xlim(NOTHING / 1.6, 1.8 * max(x))
-        axes.set_ylim(min(y) / 1.6, 1.8 * max(y))
-        for which in ("x", "y"):
-            log_axis(axes, which)
-        ticks = [tick for tick in axes.get_xticks() if NOTHING < tick < max(x)]
-        axes.set_xticks([NOTHING, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
         slope, factor = line(found)
-        ends = np.array([0.002, max(x)])
-        axes.plot(ends, factor * ends**slope, color="#999999", zorder=0, linewidth=1)
-        axes.set(xlabel="GMACs of the quickest form", ylabel="latency of one call [ms]", title=caption)
+        for axes, ends in zip(panels, ((NOTHING / 1.6, HEAVY), (HEAVY, 1.6 * max(x))), strict=True):
+            axes.set_xlim(*ends)
+            axes.set_ylim(min(y) / 1.6, 1.8 * max(y))
+            for which in ("x", "y"):
+                log_axis(axes, which)
+            line_x = np.array([max(ends[0], 1.5 * NOTHING), ends[1]])
+            axes.plot(line_x, factor * line_x**slope, color="#999999", zorder=0, linewidth=1)
+            inside = [i for i, gmacs in enumerate(x) if ends[0] <= gmacs < ends[1]]
+            for i in inside:
+                axes.plot(
+                    x[i], y[i], MARKERS[found[i].family], color=colours.to_rgba(found[i].year),
+                    markersize=8, markeredgecolor="#333333", markeredgewidth=0.6,
+                )  # fmt: skip
+        light, heavy = panels
+        ticks = [tick for tick in light.get_xticks() if NOTHING < tick < HEAVY]
+        light.set_xticks([NOTHING, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
+        light.set_ylabel("latency of one call [ms]")
+        figure.supxlabel("GMACs of the quickest form", fontsize=10)
+        figure.suptitle(caption, fontweight="bold")
         handles = [
             Line2D([], [], linestyle="", marker=mark, color="#777777", label=family)
             for family, mark in MARKERS.items()
         ]
-        axes.legend(handles=handles, loc="upper left")
-        bar = figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.01, label="year of the paper")
+        light.legend(handles=handles, loc="upper left")
+        bar = figure.colorbar(colours, ax=heavy, shrink=0.6, pad=0.01, label="year of the paper")
         bar.ax.grid(visible=False)
-        figure.draw_without_rendering()
-        label(axes, [b.name for b in found], x, y)
+        figure.draw_without_rendering()  # names are placed in the layout as it will be
+        for axes in panels:
+            low, high = axes.get_xlim()
+            points = zip(found, x, y, strict=True)
+            place(axes, [Name(a, c, block.name) for block, a, c in points if low <= a < high], 8)
         save(figure, HERE / "field")
-
-
-def label(axes: Axes, names: list[str], x: list[float], y: list[float]) -> None:
-    """Write each name beside its point, where it covers no point and no other name, as near as that goes."""
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
-    points = axes.transData.transform(np.column_stack([x, y]))
-    taken = [Bbox.from_bounds(px - 6, py - 6, 12, 12) for px, py in points]
-    places = sorted(product(range(-60, 61, 6), range(-60, 61, 6)), key=lambda p: np.hypot(p[0], 2 * p[1]))
-    for name, (px, py), at in zip(names, points, zip(x, y, strict=True), strict=True):
-        text = axes.annotate(name, at, (0, 0), textcoords="offset pixels", fontsize=8, va="center")
-        box = text.get_window_extent(renderer)
-        for dx, dy in places:
-            left = px + dx + (8 if dx >= 0 else -8 - box.width)
-            room = Bbox.from_bounds(left, py + dy - box.height / 2, box.width, box.height)
-            if not any(room.overlaps(other) for other in taken):
-                break
-        taken.append(room)
-        text.remove()
-        far = np.hypot(dx, dy) > 18
-        axes.annotate(
-            name, at, (left - px, dy), textcoords="offset pixels", fontsize=8, va="center",
-            arrowprops={"arrowstyle": "-", "color": "#AAAAAA", "linewidth": 0.6} if far else None,
-        )  # fmt: skip
 
 
 def line(found: list[Block]) -> tuple[float, float]:
@@ -136,14 +123,14 @@ def _spearman(a: list[float], b: list[float]) -> float:
 def page(found: list[Block], caption: str) -> str:
     """The table and the correlations in Markdown."""
     slope, factor = line(found)
-    heavy = [b for b in found if b.gmacs >= 0.1]
+    heavy = [b for b in found if b.gmacs >= HEAVY]
     lines = [
         "# MACs and latency of every built-in block",
         "",
         f"{caption}. Written by `python reports/zoo/field.py` from `run`.",
         "",
         f"Rank correlation (Spearman) of MACs and latency: {correlation(found)}, of {len(found)} blocks;",
-        f"{correlation(heavy)}, of the {len(heavy)} with 0.1 GMACs or more.",
+        f"{correlation(heavy)}, of the {len(heavy)} with {HEAVY} GMACs or more.",
         f"The line is ms = {factor:.0f} · GMACs^{slope:.2f}; *off* is the latency over the line's.",
         "",
         "| block | year | family | GMACs | ms | off | peak MiB |",

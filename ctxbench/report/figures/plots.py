@@ -13,6 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, extra, status
+from ctxbench.report.figures.labels import Name, place
 from ctxbench.report.layout import caption, names
 from ctxbench.subject.registry import spec
 from ctxbench.table.column import significant
@@ -23,6 +24,9 @@ ROOM = 0.2
 """Share of a bar panel's width that the number behind a bar may take."""
 DIAMOND, APART = 4, 1.5
 """Points: small enough to pass between the numbers of the two bars it belongs to, which give way so far."""
+
+TOLD_APART = 16
+"""Modules that a legend beside a roofline has room for; more are named at their points."""
 
 
 def _value(record: Record, column: str) -> float | None:
@@ -200,14 +204,15 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
         return None
     drawn = [record for record, _, _ in points]
     colour = colours(drawn)
+    of_label: dict[str, list[tuple[Record, float, float]]] = {}
+    for point, label in zip(points, names(drawn), strict=True):
+        of_label.setdefault(label, []).append(point)
+    many = len(of_label) > TOLD_APART
     with rc_context(STYLE):
-        figure = canvas(10.5, 6)
+        figure = canvas(13.5, 9) if many else canvas(10.5, 6)
         axes = figure.subplots()
         if ceilings:
             _roof(axes, [x for _, x, _ in points], ceilings)
-        of_label: dict[str, list[tuple[Record, float, float]]] = {}
-        for point, label in zip(points, names(drawn), strict=True):
-            of_label.setdefault(label, []).append(point)
         for label, own in of_label.items():
             case = own[0][0].case
             axes.plot(
@@ -225,8 +230,13 @@ def roofline(records: Sequence[Record], ceilings: Mapping[str, float]) -> Figure
         log_axis(axes, "y")
         axes.set_xlabel("arithmetic intensity [FLOP/byte], nothing staying in cache between operations")
         axes.set_ylabel("attained [GFLOP/s]")
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         figure.suptitle(_heading(drawn), fontweight="bold")
+        if many:
+            figure.draw_without_rendering()  # names are placed in the layout as it will be
+            place(axes, [Name(x, y, label) for label, own in of_label.items() for _, x, y in own], 8)
+            axes.legend(handles=axes.lines[:1] if ceilings else [], loc="lower right")
+        else:
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 

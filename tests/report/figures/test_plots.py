@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic import MODULES, record, records, rounds
 
 from ctxbench.report.figures.plots import bars, exponent, roofline, scaling
+from ctxbench.subject.case import Case
+from ctxbench.subject.registry import SPECS
 from ctxbench.table.style import PALETTE, colours
 
 
@@ -56,6 +60,26 @@ def test_training_gives_no_roofline() -> None:
     trained = record("emau", case=type(emau.case)(**{**vars(emau.case), "mode": "train"}))
     assert roofline([trained], {}) is None
     assert roofline([emau], {}) is not None
+
+
+@pytest.mark.parametrize("ceilings", [{}, {"gemm_gflops": 180.0, "copy_gib_s": 17.3}], ids=["", "roofed"])
+def test_many_modules_are_named_at_their_points(ceilings: dict[str, float]) -> None:
+    """A legend of them would leave the axes no room, and its few colours could not be told apart."""
+    names = list(SPECS)[:24]
+    own = {name: Case(name, 512, 64, 64) for name in names}
+    rows = [record("emau", case=case, flops=int(10 ** (8 + i / 8))) for i, case in enumerate(own.values())]
+    figure = roofline(rows, ceilings)
+    assert figure is not None
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    assert {text.get_text() for text in axes.texts} == {SPECS[name].title for name in names}
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert axes.get_window_extent().width > 0.7 * figure.bbox.width
+    legend = axes.get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == len(ceilings) // 2
 
 
 def test_a_module_keeps_its_colour_whatever_stands_beside_it() -> None:
