@@ -31,7 +31,7 @@ _NUMBER = re.compile(
 _COUNT = re.compile(r"\+?(?P<digits>\d+(?:\.\d+)?)\s*(?P<prefix>[KMGBT]?)(?P<rest>[A-Za-z-]*)", re.IGNORECASE)
 _PARAMETERS = re.compile(r"(?P<number>.*\d\s*[KMGB]?)\s*(?:params?|parameters)", re.IGNORECASE)
 _COMMA = re.compile(r"\d,\d")
-_UNITS = {"FLOPs": "19.33G, 2.4GMACs", "memory": "88.00MB, 1.2GiB", "parameters": "0.14M, 25557032"}
+_UNITS = {"FLOPs": "21.47G, 2.4GMACs", "memory": "96.50MB, 1.2GiB", "parameters": "0.14M, 25557032"}
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NEAR = 2.0
 """A factor: values within it of the printed number say how likely a fit by chance is."""
