@@ -856,9 +856,10 @@ def decode(
 ) -> Decoding:
     """Find the conventions that a printed number fits: ``decode("nonlocal", "21.47G", "160MB")``.
 
-    ``printed`` are a number of FLOPs or MACs, one of memory, or both, each with its unit. ``progress`` is
-    told how many runs of the module are done, of how many. Raises UserError where a number cannot be read, or
-    the module cannot be built or run.
+    ``printed`` are a number of FLOPs or MACs, one of memory, one of parameters (``"0.14Mparams"``), or
+    several of these, each with its unit; in ``module``, ``?`` stands for what is not known, as in
+    ``nonlocal(C, width=?)``. ``progress`` is told how many runs of the module are done, of how many. Raises
+    UserError where a number cannot be read, or the module cannot be built or run.
     """
     from ctxbench.audit.search import decode as search
 

@@ -267,7 +267,7 @@ def audits() -> str:
     """What the audits in ``reports/audit`` found, paper by paper; numbers from memory are left out."""
     done = [path.stem for path in sorted(AUDITS.glob("*.csv")) if path.stem in papers()]
     tables = {paper: pd.read_csv(AUDITS / f"{paper}.csv") for paper in done}
-    tables = {paper: table[table["verified"]] for paper, table in tables.items()}
+    tables = {paper: table[table["verified"]] for paper, table in tables.items() if table["verified"].any()}
     counted = pd.concat([table[table["verdict"] != "not counted"] for table in tables.values()])
     lines = [
         "# Printed numbers of papers, audited",
@@ -284,7 +284,7 @@ def audits() -> str:
     ]  # fmt: skip
     for paper, table in tables.items():
         lines += ["", f"## {paper}", "", _sentence(table), "", *_audited(table)]
-    others = [paper for paper in papers() if paper not in done]
+    others = [paper for paper in papers() if paper not in tables]
     lines += ["", "## Not counted yet", "", "Tables that come with ctxbench, and that no audit here counts: "]
     return "\n".join(lines) + ", ".join(others) + ".\n"
 
@@ -299,10 +299,10 @@ def _sentence(table: pd.DataFrame) -> str:
     kinds = ", ".join(f"{n} {verdict}" for verdict, n in _by_verdict(table).items())
     given = table[(table["kind"] == "FLOPs") & table["verdict"].isin(["reproduced", "misleading"])]
     if given.empty:
-        return f"{len(table)} printed numbers: {kinds}."
+        return f"{len(table)} printed: {kinds}."
     usual = given["counted"].str.replace(r" \([KMGT]? ?=.*?\)", "", regex=True).value_counts()
     return (
-        f"{len(table)} printed numbers: {kinds}; the FLOPs are most plainly given by {usual.index[0]} "
+        f"{len(table)} printed: {kinds}; the FLOPs are most plainly given by {usual.index[0]} "
         f"({usual.iloc[0]} of {len(given)} that are given by anything)."
     )
 
@@ -312,7 +312,7 @@ def _audited(table: pd.DataFrame) -> list[str]:
         "| row | printed | verdict | counted | × MACs | chance | read in |",
         "|---|---|---|---|---:|---:|---|",
     ]
-    for _, row in table.iterrows():
+    for _, row in table[table["verdict"] != "not counted"].iterrows():
         factor = "" if pd.isna(row["times_macs"]) else f"{row['times_macs']:.2f}"
         chance = "" if pd.isna(row["chance"]) else f"{row['chance']:.2g}"
         counted = "" if pd.isna(row["counted"]) else escape(row["counted"])

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MAX_MATCHES = 6
 """How many fits, and how many near misses, the text shows of each kind; the frame has them all."""
 
-Printed = Literal["both", "FLOPs", "memory"]
-"""Which of the printed numbers an outcome is of: one of them, or both by one convention."""
+Printed = Literal["both", "FLOPs", "memory", "parameters"]
+"""Which of the printed numbers an outcome is of: one of them, or all by one convention."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ class Decoding:
 
 
 def _columns(quantity: Quantity, candidate: Candidate) -> dict[str, object]:
-    name = "memory" if quantity.is_memory else "flops"
+    name = quantity.kind.lower()
     return {
-        f"{name}_{quantity.unit.lower()}": candidate.value,
+        f"{name}_{quantity.unit.lower()}".rstrip("_"): candidate.value,
         f"{name}_error": quantity.error(candidate.value),
         f"{name}_convention": candidate.words,
         f"{name}_n_equivalent": candidate.n_equivalent,

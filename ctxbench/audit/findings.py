@@ -39,6 +39,12 @@ BY_CHANCE = 0.2
 NEAR_BY = log(1.05)
 PLAIN_BY = log(1.1)
 """ln of how far a number may be from the MACs, or twice the MACs, that does not mislead."""
+SAYS_MORE: Mapping[Kind, tuple[Kind, ...]] = {
+    "FLOPs": ("parameters",),
+    "memory": ("FLOPs", "parameters"),
+    "parameters": ("FLOPs",),
+}
+"""What other number of a row says of which configuration a number is."""
 NOT_DERIVED = "measured GPU memory cannot be derived from the block"
 
 
@@ -173,22 +179,24 @@ def _of(sources: Sequence[Source], which: int) -> list[Source]:
 
 
 def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
-    """The plainest fit, or that of a configuration which gives another of the row's numbers.
+    """The plainest fit of a configuration that gives another of the row's numbers, or else of any.
 
-    Taken is what chance would give less often; that there were several to take from is part of its chance.
+    That there were several to take from is part of its chance.
     """
     quantity, alone = row.quantities[which], of_one_number(sources, which)
-    options = [alone]
-    for other in range(len(row.quantities)):
-        if other != which and (giving := _giving(row.quantities[other], _of(sources, other))):
-            options.append(_of([source for source in sources if source.run in giving], which))
+    options = [
+        _of([source for source in sources if source.run in giving], which)
+        for other, of in enumerate(row.quantities)
+        if of.kind in SAYS_MORE[quantity.kind] and (giving := _giving(of, _of(sources, other)))
+    ]
     fit: Match | None = None
     chance = inf
-    for option in options:
+    for option in (*options, alone):  # one configuration for the row, where it gives the number
         found = sorted(fits(option, [quantity]), key=_known)
-        if found and (by_chance := chance_of_any(option, quantity, found[0].deviations)) < chance:
+        by_chance = chance_of_any(option, quantity, found[0].deviations) if found else inf
+        by_chance = min(1.0, by_chance * (1 + len(options))) if found else inf
+        if chance > BY_CHANCE and by_chance < chance:
             fit, chance = found[0], by_chance
-    chance = min(1.0, chance * len(options))
     plainer = near_misses(alone, [quantity], fewer_than=fit.deviations if fit else inf)
     near = next((miss for miss in plainer if miss.deviations <= 1 and miss.distance <= NEAR_BY), None)
     tried = sum(source.size for source in alone)

@@ -29,8 +29,9 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _COUNT = re.compile(r"\+?(?P<digits>\d+(?:\.\d+)?)\s*(?P<prefix>[KMGBT]?)(?P<rest>[A-Za-z-]*)", re.IGNORECASE)
+_PARAMETERS = re.compile(r"(?P<number>.*\d\s*[KMGB]?)\s*(?:params?|parameters)", re.IGNORECASE)
 _COMMA = re.compile(r"\d,\d")
-_UNITS = {"FLOPs": "19.33G, 2.4GMACs", "memory": "88.00MB, 1.2GiB", "parameters": "0.14M, 25557032"}
+_UNITS = {"FLOPs": "21.47G, 2.4GMACs", "memory": "96.50MB, 1.2GiB", "parameters": "0.14M, 25557032"}
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NEAR = 2.0
 """A factor: values within it of the printed number say how likely a fit by chance is."""
@@ -113,11 +114,13 @@ class Quantity:
 
     @classmethod
     def parse(cls, text: str) -> Quantity:
-        """Read ``21.47G``, ``2.4 GMACs``, ``+40.3GFLOPs`` (arithmetic) or ``96.50MB``, ``1.2GiB`` (memory).
+        """Read ``21.47G``, ``2.4 GMACs`` (arithmetic), ``96.50MB``, ``1.2GiB`` (memory), ``0.14Mparams``.
 
         G may be 10⁹ or 2³⁰, MB 2²⁰ or 10⁶ bytes, MiB is 2²⁰. Whether FLOPs or MACs stands there says
         nothing, since papers call either by both names. Raises UserError where the text is no such number.
         """
+        if (named := _PARAMETERS.fullmatch(text.strip())) is not None:
+            return cls.of("parameters", named["number"])
         parts = _NUMBER.fullmatch(text.strip())
         if parts is None or not float(parts["digits"]) or not isfinite(float(parts["digits"])):
             raise UserError(

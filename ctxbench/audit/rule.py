@@ -37,7 +37,9 @@ class Rule:
             for treatment in of
             if treatment.words == dict(self.treatments).get(aspect, "")
         )
-        counted = min(own + VIEWS[self.view], 1) if self.name else own + VIEWS[self.view]
+        counted = own + VIEWS[self.view]
+        if self.name:
+            counted = min(counted, TOOLS[self.name].deviations)
         return counted + self.unlikely_unit + self.printing.deviations
 
     @property

@@ -19,7 +19,7 @@ from ctxbench.audit.counting.conventions import conventions, leaf_rule
 from ctxbench.audit.counting.tools import VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
-from ctxbench.audit.quantity import Quantity
+from ctxbench.audit.quantity import KINDS, Quantity
 from ctxbench.audit.runs import Run, of_part, runs
 from ctxbench.audit.unknowns import UNKNOWN, configurations
 from ctxbench.counters import Shape
@@ -43,15 +43,16 @@ def decode(
 ) -> Decoding:
     """Search the conventions for those that give the printed digits.
 
-    ``printed`` are a number of FLOPs (or MACs) such as ``"21.47G"``, one of memory such as ``"96.50MB"``, or
-    both. ``module`` is a name as for :func:`ctxbench.profile`; it is run on inputs of ``shape`` (N, C, H, W)
+    ``printed`` are a number of FLOPs (or MACs) such as ``"21.47G"``, one of memory such as ``"96.50MB"``, one
+    of parameters such as ``"0.14Mparams"``, or several of these. ``module`` is a name as for
+    :func:`ctxbench.profile`, with ``?`` for what is not known; it is run on inputs of ``shape`` (N, C, H, W)
     with the defaults of its own paper, changed by ``options``, and called as ``asked``; ``progress`` is told
     how many of its runs are done, of how many. Raises UserError where a number cannot be read, two are of one
     kind, one is a thousand times off from all that can be counted, ``shape`` holds nothing, or the module
     cannot be built or run.
     """
-    quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: quantity.is_memory)
-    if len({quantity.is_memory for quantity in quantities}) != len(quantities) or not quantities:
+    quantities = sorted(map(Quantity.parse, printed), key=lambda quantity: KINDS.index(quantity.kind))
+    if len({quantity.kind for quantity in quantities}) != len(quantities) or not quantities:
         raise UserError("give one number of FLOPs (21.47G), one of memory (96.50MB), or one of each")
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
@@ -70,7 +71,7 @@ def decode(
     for i, quantity in enumerate(quantities):
         alone = _outcome(of_one_number(sources, i), [quantity])
         _check_plausible(alone, quantity, shape)
-        outcomes["memory" if quantity.is_memory else "FLOPs"] = alone
+        outcomes[quantity.kind] = alone
     return Decoding(
         module=module if UNKNOWN.search(module) else resolve.canonical(module),
         shape=shape,

@@ -150,12 +150,17 @@ def _counted(line: Line) -> str | None:
     return f"{finding.convention}{cut}"
 
 
+def _label(line: Line) -> str:
+    row = line.finding.row
+    return row.label if row.is_verified else f"{row.label} (unverified)"
+
+
 def _note(line: Line) -> str | None:
     return "; ".join(filter(None, (line.finding.why if line.finding.fit else "", line.breaks))) or None
 
 
 COLUMNS: tuple[Column[Line], ...] = (
-    Column("row", "row", lambda line: line.finding.row.label, kind="text", about="The row's label."),
+    Column("row", "row", _label, kind="text", about="The row's label."),
     Column(
         "printed",
         "printed",

@@ -20,7 +20,8 @@ def decode(
     printed: Annotated[
         list[str],
         typer.Argument(
-            help="As printed, with the unit: FLOPs (19.33G, 2.4GMACs), memory (88.00MB), or both."
+            help="As printed, with the unit: FLOPs (19.33G, 2.4GMACs), memory (88.00MB), parameters "
+            "(0.14Mparams), or several of these."
         ),
     ],
     channels: Annotated[int, typer.Option(help="Input channels.")] = CHANNELS,

@@ -68,6 +68,19 @@ def test_what_a_row_leaves_open_is_searched(
     assert "width=C // 4" in row["configuration"]
 
 
+def test_a_row_is_of_one_configuration_where_one_gives_its_numbers(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """At width C the MACs are these FLOPs too; the parameters say that they are twice those of C/2."""
+    path = table(tmp_path / "table.csv", 'NL,"nonlocal(C, width=?)",21.47G,0.53M,1x512x64x64')
+    assert run("audit", str(path), "--csv", "-") == 0
+    flops, parameters = numbers(capsys.readouterr().out)
+    assert {flops["verdict"], parameters["verdict"]} == {"reproduced"}
+    assert flops["counted"] == "2 per MAC of convolutions and matrix products (G = 10⁹)"
+    assert flops["configuration"] == parameters["configuration"]
+    assert "width=C // 2" in flops["configuration"]
+
+
 def test_flops_and_parameters_of_two_configurations_contradict(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -98,3 +98,14 @@ def test_a_head_is_decoded_as_its_block_is(run: Run, capsys: pytest.CaptureFixtu
     told = capsys.readouterr().out
     assert "1. 51.8560 K (0 deviations" in told
     assert "head(C, 8, 'se')" in told
+
+
+def test_parameters_and_what_is_not_known_are_decoded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Non-Local of 16 channels and width 4, without its norm: three biased 1×1 to 4, and one back to 16."""
+    macs, parameters = 4 * 16 * 4 * H * W + 2 * 4 * (H * W) ** 2, 3 * (16 * 4 + 4) + 4 * 16 + 16
+    subject = "nonlocal(C, width=?, norm=False)"
+    assert run("decode", subject, f"{macs / 1e3}K", f"{parameters}params", *OF_BLOCKS) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "by one convention: fits" in told
+    assert "the published form of nonlocal(C, width=C // 4, norm=False)" in told
+    assert "every parameter (as it stands)" in told

@@ -55,8 +55,9 @@ class Conventions(Sequence[Convention]):
         self._sizes = tuple(map(len, kept))
         deviations = _sums([[treatment.deviations for treatment in of] for of in self._treatments])
         tools = self._tools(seen)
-        for which in tools:
-            deviations[which] = min(deviations[which], max(1 - VIEWS[seen.view], 0))
+        for which, names in tools.items():
+            least = min(TOOLS[name].deviations for name in names)
+            deviations[which] = min(deviations[which], max(least - VIEWS[seen.view], 0))
         self._names = {which: tuple(names) for which, names in tools.items()}
         self.deviations = deviations
         self.values = _sums([list(by_number) for by_number in kept])

@@ -18,10 +18,14 @@ VIEWS = {OPERATIONS: 0, EVERY_CALL: 1, LAST_CALL: 2}
 
 
 class Tool(NamedTuple):
-    """A counter's rule: its view, and by aspect the words of its treatment; others are not counted."""
+    """A counter's rule: its view, and by aspect the words of its treatment; others are not counted.
+
+    ``deviations`` are those from plain counting, the view's among them.
+    """
 
     view: str
     treatments: Mapping[str, str]
+    deviations: int = 1
 
 
 LEAF_RULE = {
@@ -59,7 +63,7 @@ TOOLS: Mapping[str, Tool] = {
     "mmcv that sees layer norms, with products": Tool(
         OPERATIONS, {**_MACS, **_HOOKS, "norm": "2 per element of a norm"}
     ),
-    "the leaf rule": Tool(LAST_CALL, LEAF_RULE),
+    "the leaf rule": Tool(LAST_CALL, LEAF_RULE, deviations=2),
     "torchprofile": Tool(
         OPERATIONS,
         {
