@@ -109,7 +109,7 @@ class ACmix(nn.Module):
         self.mix = nn.Conv2d(3 * heads, _TAPS, 1, bias=False)
         self.shift = nn.Conv2d(_TAPS * width, channels, 3, padding=1, groups=width, bias=False)
         with torch.no_grad():
-            self.shift.weight.copy_(torch.eye(_TAPS).view(_TAPS, 3, 3))
+            self.shift.weight.copy_(torch.eye(_TAPS).view(_TAPS, 3, 3))  # (9, 3, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape; ValueError where ``x`` is not (N, ``channels``, H, W)."""
@@ -119,11 +119,13 @@ class ACmix(nn.Module):
         attend = self._fast if self.implementation == "fast" else self._published
         heads = (len(x) * self.heads, -1, *x.shape[2:])
         attended = attend(q.reshape(heads), k.reshape(heads), v.reshape(heads))  # (N·h, d, H, W)
-        return self.attention_rate * attended.view(x.shape) + self.convolution_rate * self._convolved(q, k, v)
+        attended = self.attention_rate * attended.view(x.shape)  # (N, C, H, W)
+        return attended + self.convolution_rate * self._convolved(q, k, v)
 
     def _convolved(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Y_c (N, C, H, W) of q, k, v of the same shape."""
-        by_channel = torch.cat([q, k, v], dim=1).reshape(len(q), 3 * self.heads, -1, q[0, 0].numel())
+        by_channel = torch.cat([q, k, v], dim=1)  # (N, 3C, H, W)
+        by_channel = by_channel.reshape(len(q), 3 * self.heads, -1, q[0, 0].numel())  # (N, 3h, d, H·W)
         mixed = self.mix(by_channel).transpose(1, 2)  # (N, d, 9, H·W)
         y: Tensor = self.shift(mixed.reshape(len(q), -1, *q.shape[2:]))  # (N, d·9, H, W) to (N, C, H, W)
         return y

@@ -116,7 +116,7 @@ class SS2D(nn.Module):
         across, down = (y[:, :2] + y[:, 2:].flip(3)).unbind(1)  # (N, D, H·W) each
         height, width = u.shape[2:]
         down = down.view(*down.shape[:2], width, height).mT  # (N, D, H, W)
-        return across.view(u.shape) + down
+        return across.view(u.shape) + down  # (N, D, H, W)
 
     def _scan(self, u: Tensor) -> Tensor:
         """Sequences (N, 4, D, n) to theirs of y, of the same shape."""
@@ -161,7 +161,8 @@ def _recur(factors: Tensor, inputs: Tensor) -> Tensor:
     def by_step(x: Tensor) -> tuple[Tensor, ...]:
         """(…, n) to a contiguous (…, parts) for each step of the parts."""
         padded = functional.pad(x, (0, parts * steps - n)) if parts * steps > n else x
-        return padded.view(*x.shape[:-1], parts, steps).movedim(-1, 0).contiguous().unbind()
+        cut = padded.view(*x.shape[:-1], parts, steps)  # (…, parts, steps)
+        return cut.movedim(-1, 0).contiguous().unbind()
 
     of_factors, of_inputs = by_step(factors), by_step(inputs)
     held, decays = [of_inputs[0]], [of_factors[0]]  # of each step, (…, parts)

@@ -3,14 +3,21 @@
     ctxbench profile all --size 64 --threads 1 --counter none --budget 1 --out reports/zoo/run
     python reports/zoo/field.py
 
-Reads the run beside this file; writes ``field.png``, ``field.svg`` and ``field.md``: the table with each
-block's distance from the line through all of them, and the rank correlations.
+The multiplications and the peak are the run's. The time is measured here, into ``field.csv``, which a second
+call goes on with: processor time of one thread, of calls in one process, which other work on the machine
+lengthens less than the latencies of the run; those are in its table, marked as noisy. Writes ``field.png``,
+``field.svg`` and ``field.md``: the table with each block's distance from the line through all of them, and
+the rank correlations.
 """
 
+import csv
 from pathlib import Path
+from statistics import median
+from time import process_time
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib import rc_context
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -20,11 +27,13 @@ from scipy.stats import bootstrap, spearmanr
 from ctxbench.files import write_text
 from ctxbench.measure.folder import read_run
 from ctxbench.report.figures.labels import Name, place
+from ctxbench.subject import bind
 from ctxbench.subject.registry import FAMILIES, SPECS
 from ctxbench.table.style import STYLE, canvas, log_axis, save
 
 HERE = Path(__file__).parent
 MARKERS = dict(zip(FAMILIES, "osD^vPX", strict=True))
+SHAPE = (1, 512, 64, 64)
 NOTHING = 1e-3
 """Where a block without multiplications is drawn, in GMACs."""
 HEAVY = 0.1
@@ -42,20 +51,47 @@ class Block(NamedTuple):
     mib: float
 
 
+def times(names: list[str]) -> dict[str, float]:
+    """Milliseconds of processor time of one call of each block, the median of five calls or half a second."""
+    table = HERE / "field.csv"
+    found: dict[str, float] = {}
+    if table.is_file():
+        with table.open(encoding="utf-8", newline="") as file:
+            found = {row["block"]: float(row["processor_ms"]) for row in csv.DictReader(file)}
+    torch.set_num_threads(1)
+    x = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
+    for name in names:
+        if name in found:
+            continue
+        module, calls = bind.build(name, SHAPE[1], SHAPE[2:]).eval(), []
+        with torch.inference_mode():
+            module(x)
+            while len(calls) < 5 or (sum(calls) < 0.5 and len(calls) < 100):
+                begun = process_time()
+                module(x)
+                calls.append(process_time() - begun)
+        found[name] = 1e3 * median(calls)
+        lines = ["block,processor_ms", *(f"{block},{ms:.4f}" for block, ms in found.items())]
+        write_text(table, "\n".join(lines) + "\n")
+    return found
+
+
 def blocks() -> list[Block]:
     """Every block of the run, the fewest multiplications first. Raises SystemExit where one has no number."""
+    records = read_run(HERE / "run").records
+    took = times([record.case.module for record in records])
     found = []
-    for record in read_run(HERE / "run").records:
-        spec, median = SPECS[record.case.module], record.latency.median_ms
-        if record.macs is None or median is None or record.alloc_bytes is None:
+    for record in records:
+        spec = SPECS[record.case.module]
+        if record.macs is None or record.alloc_bytes is None:
             raise SystemExit(f"{spec.name} was not measured: {record.status}")
         mib = record.alloc_bytes / 2**20
-        found.append(Block(spec.name, spec.year, spec.family, record.macs / 1e9, median, mib))
+        found.append(Block(spec.name, spec.year, spec.family, record.macs / 1e9, took[spec.name], mib))
     return sorted(found, key=lambda block: (block.gmacs, block.ms))
 
 
 def drawn(found: list[Block], caption: str) -> None:
-    """The figure: latency over multiplications, the year as colour, the family as marker, names beside.
+    """The figure: time over multiplications, the year as colour, the family as marker, names beside.
 
     Two panels of one row, of which the second stretches the multiplications that most blocks have.
     """
@@ -82,7 +118,7 @@ def drawn(found: list[Block], caption: str) -> None:
         light, heavy = panels
         ticks = [tick for tick in light.get_xticks() if NOTHING < tick < HEAVY]
         light.set_xticks([NOTHING, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
-        light.set_ylabel("latency of one call [ms]")
+        light.set_ylabel("processor time of one call [ms]")
         figure.supxlabel("GMACs of the quickest form", fontsize=10)
         figure.suptitle(caption, fontweight="bold")
         handles = [
@@ -125,13 +161,13 @@ def page(found: list[Block], caption: str) -> str:
     slope, factor = line(found)
     heavy = [b for b in found if b.gmacs >= HEAVY]
     lines = [
-        "# MACs and latency of every built-in block",
+        "# MACs and time of every built-in block",
         "",
         f"{caption}. Written by `python reports/zoo/field.py` from `run`.",
         "",
-        f"Rank correlation (Spearman) of MACs and latency: {correlation(found)}, of {len(found)} blocks;",
+        f"Rank correlation (Spearman) of MACs and time: {correlation(found)}, of {len(found)} blocks;",
         f"{correlation(heavy)}, of the {len(heavy)} with {HEAVY} GMACs or more.",
-        f"The line is ms = {factor:.0f} · GMACs^{slope:.2f}; *off* is the latency over the line's.",
+        f"The line is ms = {factor:.0f} · GMACs^{slope:.2f}; *off* is the time over the line's.",
         "",
         "| block | year | family | GMACs | ms | off | peak MiB |",
         "|---|---:|---|---:|---:|---:|---:|",

@@ -108,7 +108,7 @@ def test_what_the_system_says_of_a_path_is_no_defect(
     def fail(*_: object) -> None:
         raise OSError(getattr(errno, number), "words of the system", f"a/{'n' * 5000}")
 
-    monkeypatch.setattr("ctxbench.report.run.load_run", fail)
+    monkeypatch.setattr("ctxbench.report.run.load_report", fail)
     monkeypatch.setattr(sys, "argv", ["ctxbench", "report", "a"])
     with pytest.raises(SystemExit) as left:
         main()
