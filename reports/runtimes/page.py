@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ctxbench.files import write_text
+from ctxbench.measure.stats import ratio
 from ctxbench.report.layout import machine, title
 from ctxbench.report.run import Profile, load_run
 from ctxbench.table.column import significant
@@ -30,6 +31,7 @@ def cells(run: Profile) -> pd.DataFrame:
             "threads": record.case.threads,
             "runtime": record.case.runtime,
             "ms": record.latency.median_ms if record.status == "ok" else None,
+            "record": record,
             "error": record.output_error,
             "compile_s": record.compile_s,
             "elsewhere": sorted({what.partition(" ")[2] for what in record.elsewhere}),
@@ -62,8 +64,9 @@ def page(run: Profile) -> str:
         *without_number(table),
         "## Milliseconds of one call",
         "",
-        "The median, and in parentheses the time over that of eager under the same conditions; the quickest "
-        "in bold, where it is so by more than 5 %. * computed in another dtype.",
+        "The median, and in parentheses the time over that of eager under the same conditions; what "
+        "is surely quickest, by the 95 % intervals of the ratios, in bold. * computed in another dtype; "
+        "~ the median's interval is wider than 5 %.",
         "",
     ]
     for (dtype, threads), group in table.groupby(["dtype", "threads"], sort=False):
@@ -95,16 +98,19 @@ def by_runtime(group: pd.DataFrame) -> list[str]:
     for block, row in group.groupby("block", sort=False):
         by = row.set_index("runtime")
         times = by.ms.dropna().sort_values()
-        best = times.index[0] if len(times) > 1 and times.iloc[0] < 0.95 * times.iloc[1] else None
+        rounds = [by.record[name].rounds_ms for name in times.index]
+        surely = len(rounds) > 1 and all(ratio(rounds[0], other)[1] > 1 for other in rounds[1:])
+        best = times.index[0] if surely else None
         shown = []
         for name in RUNTIMES:
             if name not in by.index or pd.isna(by.ms[name]):
                 shown.append("–")
                 continue
-            text = significant(by.ms[name], 3) + ("*" if by.elsewhere[name] else "")
+            noisy = "~" if by.record[name].latency.is_noisy else ""
+            text = noisy + significant(by.ms[name], 3) + ("*" if by.elsewhere[name] else "")
             text = f"**{text}**" if name == best else text
-            ratio = by.ms[name] / by.ms["eager"] if name != "eager" and "eager" in times.index else None
-            shown.append(text if ratio is None else f"{text} ({ratio:.2f})")
+            times_eager = by.ms[name] / by.ms["eager"] if name != "eager" and "eager" in times.index else None
+            shown.append(text if times_eager is None else f"{text} ({times_eager:.2f})")
         lines.append(f"| {block} | {' | '.join(shown)} |")
     return lines
 

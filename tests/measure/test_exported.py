@@ -160,12 +160,19 @@ class Branches(nn.Module):
 
 @pytest.mark.slow
 def test_what_cannot_be_exported_or_loaded_says_why_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"^torch cannot export it to ONNX: .* returns complex numbers"):
+        build_call(SMALL, Spectrum().eval(), new_runtime("onnxruntime"))
     with pytest.raises(UserError, match=r"^torch cannot export it to ONNX: [^\n]+$"):
         build_call(SMALL, Branches().eval(), new_runtime("onnxruntime"))
     with pytest.raises(
         UserError, match=r"^onnxruntime does not take the ONNX model: .*implementation for Conv"
     ):
         build_call(replace(SMALL, dtype="float64"), nn.Conv2d(8, 8, 1).eval(), new_runtime("onnxruntime"))
+
+
+class Spectrum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft2(x)
 
 
 class Large(nn.Module):

@@ -44,6 +44,8 @@ class _Returned:
         """Take an output in; its tensors."""
         leaves, self._tree = pytree.tree_flatten(output)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        if any(x.is_complex() for x in tensors):
+            raise TypeError("it returns complex numbers, which no ONNX model does")
         self._leaves = [_Shaped(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in leaves]
         return tuple(tensors)
 
