@@ -31,6 +31,8 @@ PALETTE = {
     "emau": "#999933",
 }
 OTHERS = ("#222222", "#777777", "#AA7744", "#4477AA")
+BRIGHT = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
+"""His "bright" scheme without its grey, told apart likewise: of lines, and of others among grey."""
 MARKERS = "osD^vP*Xp"
 
 STYLE: dict[Any, Any] = {
@@ -68,10 +70,10 @@ def canvas(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
 
 
-def colours(records: Sequence[Record]) -> dict[str, str]:
-    """Each module's colour: always the same for a built-in one, in order of appearance for a user's."""
+def colours(records: Sequence[Record], others: Sequence[str] = OTHERS) -> dict[str, str]:
+    """Each module's colour: the same wherever it has one of its own, else of ``others`` as they appear."""
     users = dict.fromkeys(r.case.module for r in records if r.case.module not in PALETTE)
-    return PALETTE | {module: OTHERS[i % len(OTHERS)] for i, module in enumerate(users)}
+    return PALETTE | {module: others[i % len(others)] for i, module in enumerate(users)}
 
 
 def pale(colour: str) -> tuple[float, float, float]:

@@ -174,6 +174,18 @@ class Task:
         return f"; next is {second.label}, {self.best.told(reading)}"
 
     @property
+    def unknown(self) -> dict[str, list[Row]]:
+        """The rows that cannot be judged, by what there is a budget of and is not known of them, and why."""
+        rows: dict[str, list[Row]] = {}
+        for row in self.rows:
+            missing = [each for each in row.judgements if each.verdict == "not known"]
+            if row.verdict == "not known" and row.record.status == "ok":
+                rows.setdefault("; ".join(f"{m.limit.quantity.name}: {m.why}" for m in missing), []).append(
+                    row
+                )
+        return rows
+
+    @property
     def _nearest(self) -> str:
         unsure = [row for row in self.rows if row.verdict == "unsure"]
         if unsure:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FITS, NOTHING_FITS = 0, 1
+PROCESS = " (`process`, the growth of the process, is measured under every runtime)"
 LABEL = "tab:choice"
 """Of the table in LaTeX."""
 
@@ -82,6 +83,9 @@ class Choice(Result):
             )
         grid.notes += [*self._said_of_runs]
         grid.notes += [note for note in remarks(task.records) if note.startswith((NOT_COUNTED, ODD))]
+        for why, rows in task.unknown.items():
+            hint = PROCESS if "memory" in why else ""
+            grid.notes.append(f"Not judged: {', '.join(row.label for row in rows)} — {why}{hint}.")
         grid.findings.append(task.advice)
         return grid
 
@@ -161,7 +165,11 @@ def _columns(task: Task, limits: Sequence[Limit], best: Quantity) -> list[Column
         about="The budgets that it does not surely keep, and by how much.",
     )  # fmt: skip
     front: Column[Row] = Column("front", "front", lambda row: ", ".join(row.fronts), kind="text", rank=2)
-    numbers = [replace(_of_row(of.column), rank=0, digits=DIGITS) for of in _shown(limits, best)]
+    asked = {best.name, *(limit.quantity.name for limit in limits)}
+    numbers = [
+        replace(_of_row(of.column), rank=0 if of.name in asked else 3, digits=DIGITS)
+        for of in _shown(limits, best)
+    ]
     interval = _of_row(FIXED["lat_ci_pct"])
     at = next(i for i, column in enumerate(numbers, 1) if column.name == "lat_median_ms")
     own = (*of_runs(task.records), FIXED["case_id"], *IDENTITY)

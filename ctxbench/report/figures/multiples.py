@@ -13,10 +13,8 @@ from matplotlib.figure import Figure
 from ctxbench.measure.records import Record
 from ctxbench.report.figures.along import WORDS, held, too_long, values
 from ctxbench.report.layout import caption
-from ctxbench.table.style import SMALL, canvas, lines_in, log_axis
+from ctxbench.table.style import BRIGHT, SMALL, canvas, lines_in, log_axis
 
-# Paul Tol's "bright" scheme (personal.sron.nl/~pault), told apart under every common colour blindness.
-COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 MARKERS = "os^Dv*P"
 DASHES = ("-", "--", ":")
 PANEL_IN = 1.65
@@ -75,12 +73,12 @@ def _is_timed(line: dict[Any, Record]) -> bool:
 
 def _line(axes: Axes, line: dict[Any, Record], at: Sequence[Any], number: int, label: str) -> None:
     """A line, broken where nothing was measured."""
-    colour = COLOURS[number % len(COLOURS)]
+    colour = BRIGHT[number % len(BRIGHT)]
     latencies = [line[value].latency if value in line else None for value in at]
     medians = [latency.median_ms if latency else None for latency in latencies]
     y = [float("nan") if median is None else median for median in medians]
     axes.plot(
-        y, DASHES[number // len(COLOURS) % len(DASHES)], color=colour, linewidth=1, label=label, markersize=4,
+        y, DASHES[number // len(BRIGHT) % len(DASHES)], color=colour, linewidth=1, label=label, markersize=4,
         marker=MARKERS[number % len(MARKERS)],
     )  # fmt: skip
     for x, latency in enumerate(latencies):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ctxbench.measure.records import Record
 from ctxbench.report.figures.along import WORDS, Held, held, too_long, values
 from ctxbench.report.layout import caption
-from ctxbench.table.style import COLUMN_IN, SMALL, canvas, colours, ink_on, lines_in
+from ctxbench.table.style import BRIGHT, COLUMN_IN, SMALL, canvas, colours, ink_on, lines_in
 
 STAYS = "#999999"
 """Of a module that surely changes places with none."""
@@ -98,7 +98,7 @@ def _panel(axes: Axes, axis: str, at: Sequence[Any], lines: dict[str, Line]) -> 
 
     order = [sorted(lines, key=lambda name: median(name, value)) for value in at]
     moves = _movers(at, lines)
-    colour = colours([next(iter(line.values())) for line in lines.values()])
+    colour = colours([lines[name][at[0]] for name in lines if name in moves], BRIGHT)
     for name, line in lines.items():
         is_mover = name in moves
         own = colour[line[at[0]].case.module] if is_mover else STAYS

@@ -122,6 +122,17 @@ def test_of_equal_counts_the_quicker_is_taken() -> None:
     assert "as much as EMAUnit (compiled), which is not quicker" in judged.advice
 
 
+def test_rows_of_which_a_budget_is_not_known_are_named_with_the_reason() -> None:
+    why = "the runtime takes its memory elsewhere"
+    elsewhere = under({"runtime": "compile"}, alloc_bytes=None, reasons={"alloc_bytes": why})
+    slow = under({"runtime": "compile"}, "nonlocal", alloc_bytes=None)
+    judged = task([elsewhere, slow, record("emau")], ("memory=1GiB", "latency=100ms"))
+    assert [row.verdict for row in judged.rows] == ["fits", "misses", "not known"]
+    assert {said: [row.label for row in rows] for said, rows in judged.unknown.items()} == {
+        f"memory: {why}": ["EMAUnit (compiled)"]
+    }
+
+
 def test_the_best_may_be_known_of_no_row_that_fits() -> None:
     bare = record("emau", process_bytes=None, reasons={"process_bytes": "no high-water mark"})
     judged = task([bare], ("latency=1s",), best="process")
