@@ -36,11 +36,13 @@ VERDICTS: Mapping[Verdict, str] = {
 }
 BY_CHANCE = 0.2
 """Beyond this chance that some candidate fits, a fit says nothing."""
+SURE = 0.05
+"""Up to this chance, a number says which configuration its row is of."""
 NEAR_BY = log(1.05)
 PLAIN_BY = log(1.1)
 """ln of how far a number may be from the MACs, or twice the MACs, that does not mislead."""
 SAYS_MORE: Mapping[Kind, tuple[Kind, ...]] = {
-    "FLOPs": ("parameters",),
+    "FLOPs": ("parameters", "memory"),
     "memory": ("FLOPs", "parameters"),
     "parameters": ("FLOPs",),
 }
@@ -220,7 +222,7 @@ def _known(fit: Match) -> tuple[int, bool, bool]:
 def _giving(quantity: Quantity, sources: Sequence[Source]) -> set[str]:
     """The runs that give a number as plainly as any does, where that is not by chance."""
     found = fits(sources, [quantity])
-    if not found or chance_of_any(sources, quantity, found[0].deviations) > BY_CHANCE:
+    if not found or chance_of_any(sources, quantity, found[0].deviations) > SURE:
         return set()
     return {match.run for match in found if match.deviations == found[0].deviations}
 
