@@ -30,22 +30,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 def source(data: Path, **changes: object) -> Source:
-    return Source("folder", str(data), side=80, **changes)  # type: ignore[arg-type]
+    return Source("folder", str(data), **{"side": 80, **changes})  # type: ignore[arg-type]
 
 
 def test_features_are_those_of_images_and_mirror_images(data: Path) -> None:
-    about = Maker(source(data)).make()
+    about = Maker(source(data, side=96)).make()
     found = Features.open(Path(about["folder"]))
-    assert found.train.shape == (10, 128, 10, 10)
+    assert found.train.shape == (10, 128, 12, 12)
     assert found.train.dtype == np.float16
-    assert found.test.shape == (3, 128, 10, 10)
+    assert found.test.shape == (3, 128, 12, 12)
     assert found.classes == ("background", "one", "two")
     mask = open_dataset("folder", data, "train").mask(2)  # (80, 96)
     near = mask[
-        np.linspace(0, 79, 10).round().astype(int)[:, None], np.linspace(0, 95, 10).round().astype(int)
+        np.linspace(0, 79, 12).round().astype(int)[:, None], np.linspace(0, 95, 12).round().astype(int)
     ]
     assert np.array_equal(found.labels[4], near)
     assert np.array_equal(found.labels[5], near[:, ::-1])
+    assert not np.array_equal(near, near[:, ::-1])
     assert not np.array_equal(found.train[4], found.train[5])
     test = open_dataset("folder", data, "val")
     assert found.sizes.tolist() == [list(test.mask(index).shape) for index in range(3)]
