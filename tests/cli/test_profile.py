@@ -322,7 +322,7 @@ def inside(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
 def test_a_defect_is_not_taken_for_a_slowdown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of our own making")
 
     monkeypatch.setattr("ctxbench.report.comparison.compare.compare_runs", fail)

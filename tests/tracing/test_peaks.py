@@ -211,8 +211,6 @@ def test_blocks_that_nobody_here_wrote(name: str, train: bool) -> None:
 
 SCRATCH = ("lambda", "sra", "lka", "msca")
 """Whose convolutions the rules are not for, and which take scratch: wide, with a stride, depthwise."""
-NUMBERS = {"dat": 2}
-"""How many numbers, one after the other, multiply or divide one map; of the others one at most."""
 
 
 @fitted
@@ -239,7 +237,7 @@ def test_of_every_built_in(name: str, form: str, train: bool) -> None:
             assert missing > 0 or (name, missing) == ("lka", 0)
         else:
             # a number that multiplies a map is kept for the backward pass in a tensor no dispatch shows
-            assert 0 <= missing <= 8 * NUMBERS.get(name, 1), shape
+            assert 0 <= missing <= 8, shape
 
 
 SIDES = st.integers(3, 40)

@@ -1,5 +1,8 @@
 """The columns of every table of the paper: each has a name of its own, and what gives way is meant to."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from paper.tables.test_table1_to_6 import own
 from synthetic import MODULES, record, records, write_run
@@ -10,14 +13,23 @@ from ctxbench.paper.own_runs import OwnRun
 from ctxbench.paper.tables import fig5, growth
 from ctxbench.paper.tables.table1_to_6 import results_table
 from ctxbench.paper.tables.table10 import table10
-from ctxbench.report import compare, count, explain
+from ctxbench.report import count, explain
 from ctxbench.report.columns import columns
+from ctxbench.report.comparison.compare import compare_runs
 from ctxbench.table.column import Column
 from ctxbench.table.grid import Grid
 
+
+
+def compared() -> list[Column]:
+    """The columns of two runs that were compared."""
+    with TemporaryDirectory() as folder:
+        return compare_runs(*(write_run(Path(folder, name), records()) for name in "ab"))._columns()
+
+
 SAID = {
     "records": columns(records()),
-    "compare": compare.COLUMNS,
+    "compare": compared(),
     "count": count.COUNT,
     "opinion": explain.OPINION,
     "leaf": explain.LEAF,
