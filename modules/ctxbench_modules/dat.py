@@ -169,7 +169,7 @@ class DeformableAttention(nn.Module):
 
     def _bias(self, here: Tensor, at: Tensor, like: Tensor) -> Tensor:
         """B between positions (B, 2) and sampled ones (N·g, m, 2), as ``like`` has it: (N, h, B, m)."""
-        apart = here.unsqueeze(1) / 2 - at.unsqueeze(1) / 2  # (N·g, B, m, 2)
+        apart = torch.sub(here.unsqueeze(1) / 2, at.unsqueeze(1), alpha=0.5)  # (N·g, B, m, 2)
         table = self.bias_table.view(self.groups, -1, *self.bias_table.shape[1:])  # (g, h/g, 2H-1, 2W-1)
         bias = _sample(table.repeat(len(like), 1, 1, 1), apart)  # (N·g, h/g, B, m)
         return bias.to(like.dtype).view(len(like), self.heads, *apart.shape[1:3])  # (N, h, B, m)

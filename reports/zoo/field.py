@@ -52,7 +52,10 @@ class Block(NamedTuple):
 
 
 def times(names: list[str]) -> dict[str, float]:
-    """Milliseconds of processor time of one call of each block, the median of five calls or half a second."""
+    """Milliseconds of processor time of one call of each block.
+
+    The median of calls: of five or of three seconds, whichever is less, and of half a second at least.
+    """
     table = HERE / "field.csv"
     found: dict[str, float] = {}
     if table.is_file():
@@ -66,7 +69,7 @@ def times(names: list[str]) -> dict[str, float]:
         module, calls = bind.build(name, SHAPE[1], SHAPE[2:]).eval(), []
         with torch.inference_mode():
             module(x)
-            while len(calls) < 5 or (sum(calls) < 0.5 and len(calls) < 100):
+            while (len(calls) < 5 and sum(calls) < 3) or (len(calls) < 100 and sum(calls) < 0.5):
                 begun = process_time()
                 module(x)
                 calls.append(process_time() - begun)
@@ -107,8 +110,9 @@ def drawn(found: list[Block], caption: str) -> None:
             axes.set_ylim(min(y) / 1.6, 1.8 * max(y))
             for which in ("x", "y"):
                 log_axis(axes, which)
-            line_x = np.array([max(ends[0], 1.5 * NOTHING), ends[1]])
-            axes.plot(line_x, factor * line_x**slope, color="#999999", zorder=0, linewidth=1)
+            if ends[0] == HEAVY:
+                line_y = [factor * end**slope for end in ends]
+                axes.plot(ends, line_y, color="#999999", zorder=0, linewidth=1)
             inside = [i for i, gmacs in enumerate(x) if ends[0] <= gmacs < ends[1]]
             for i in inside:
                 axes.plot(
@@ -137,8 +141,8 @@ def drawn(found: list[Block], caption: str) -> None:
 
 
 def line(found: list[Block]) -> tuple[float, float]:
-    """Exponent and factor of ms = factor · GMACs^exponent, least squares of logarithms, of those over 0."""
-    some = [b for b in found if b.gmacs]
+    """Exponent and factor of ms = factor · GMACs^exponent, least squares of logarithms, of the heavy ones."""
+    some = [b for b in found if b.gmacs >= HEAVY]
     slope, height = np.polyfit(np.log([b.gmacs for b in some]), np.log([b.ms for b in some]), 1)
     return float(slope), float(np.exp(height))
 
@@ -167,15 +171,15 @@ def page(found: list[Block], caption: str) -> str:
         "",
         f"Rank correlation (Spearman) of MACs and time: {correlation(found)}, of {len(found)} blocks;",
         f"{correlation(heavy)}, of the {len(heavy)} with {HEAVY} GMACs or more.",
-        f"The line is ms = {factor:.0f} · GMACs^{slope:.2f}; *off* is the time over the line's.",
+        f"The line is of these: ms = {factor:.0f} · GMACs^{slope:.2f}; *off* is the time over the line's.",
         "",
         "| block | year | family | GMACs | ms | off | peak MiB |",
         "|---|---:|---|---:|---:|---:|---:|",
     ]
     for b in found:
-        off = f"{b.ms / (factor * b.gmacs**slope):.2f}×" if b.gmacs else ""
+        off = f"{b.ms / (factor * b.gmacs**slope):.2f}×" if b.gmacs >= HEAVY else ""
         lines.append(
-            f"| `{b.name}` | {b.year} | {b.family} | {b.gmacs:.4f} | {b.ms:.2f} | {off} | {b.mib:.1f} |"
+            f"| `{b.name}` | {b.year} | {b.family} | {b.gmacs:.4g} | {b.ms:.2f} | {off} | {b.mib:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
