@@ -702,7 +702,7 @@ def study(
             stride_in=stride_in,
             weights=None if weights is None else str(Path(weights).absolute()),
             level=level,
-            side=size or spec.SIDES.get(dataset, spec.SIDE),
+            side=spec.SIDES.get(dataset, spec.SIDE) if size is None else size,
             images=images,
         )
         wanted = cases(

@@ -23,15 +23,15 @@ from ctxbench.measure.folder import PLAN, Plan, Run, Settings, check_free
 from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
 from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.records import damaged, drop_truncated_line, read_lines, to_line
-from ctxbench.measure.survey import check_unchanged
+from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.case import Case
 from ctxbench.typed import converted, json_value
 
 CELLS, COST = "cells.jsonl", "cost"
 SILENCE_S = 120.0
 """Time that a cell's process gets to run in without a step of its training being done."""
-COST_BUDGET_S = 1.0
-"""Of latency samples for each module."""
+COST_SETTINGS = Settings(budget_s=1.0, counters=())
+"""How the modules' costs are measured."""
 
 
 class Cell(Protocol):
@@ -76,6 +76,11 @@ class Progress:
 Show = Callable[[Progress], None]
 Spec = TypeVar("Spec")
 AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def check(cases: Sequence[Case]) -> None:
+    """Raise UserError where a module cannot be built or called, before anything is written."""
+    checked(Plan(tuple({case.id: case for case in cases}.values()), COST_SETTINGS))
 
 
 def begin(folder: Path, name: str, spec: Any) -> None:
@@ -123,8 +128,7 @@ def cost(cases: Sequence[Case], folder: Path, command: Sequence[str], show: Show
     place = folder / COST
     if (place / PLAN).exists():
         return session.resume_run(place, progress=tell)
-    settings = Settings(budget_s=COST_BUDGET_S, counters=())
-    return session.measure_cases(cases, settings=settings, out=place, command=command, progress=tell)
+    return session.measure_cases(cases, settings=COST_SETTINGS, out=place, command=command, progress=tell)
 
 
 def run_cells(

@@ -24,6 +24,7 @@ from ctxbench.study.cells import (
     Progress,
     Show,
     begin,
+    check,
     cost,
     read_outcomes,
     read_plan,
@@ -94,6 +95,7 @@ def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | N
     Raises UserError before anything is trained where a block cannot be built, the data set or the weights
     cannot be read, or a folder not be written.
     """
+    check(plan.cases)
     about = features(plan.source, show)
     begin(folder, PLAN, plan)
     write_text(folder / FEATURES, json.dumps(about, indent=1) + "\n")

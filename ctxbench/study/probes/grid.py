@@ -20,6 +20,7 @@ from ctxbench.study.cells import (
     Outcome,
     Show,
     begin,
+    check,
     cost,
     read_outcomes,
     read_plan,
@@ -94,6 +95,7 @@ def probe(
 
     Raises UserError before anything is trained where a block cannot be built, or the folder not be written.
     """
+    check(plan.cases)
     begin(folder, PLAN, plan)
     return resume(folder, jobs, show)
 

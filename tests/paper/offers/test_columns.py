@@ -20,7 +20,6 @@ from ctxbench.table.column import Column
 from ctxbench.table.grid import Grid
 
 
-
 def compared() -> list[Column]:
     """The columns of two runs that were compared."""
     with TemporaryDirectory() as folder:
