@@ -33,6 +33,9 @@ from ctxbench.table.result import Result
 from ctxbench.table.style import SMALL, save, stem
 from ctxbench.table.terminal import picture
 
+MOST_BARS = 12
+"""Sets of conditions up to which each gets a chart of bars; lines show more of them together."""
+
 
 @dataclass(frozen=True, repr=False)
 class Report(Result):
@@ -176,6 +179,10 @@ def write_report(report: Report) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     figures = _figures(folder, report)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
+    if (sets := len(grouped(report.records, conditions))) > MOST_BARS:
+        pictures += (
+            f"\n\nNo chart of bars for each of {sets} sets of conditions: they are more than {MOST_BARS}."
+        )
     origin = _origin(report)
     return [
         write_text(folder / "summary.csv", summary(report.records).to_csv(index=False)),
@@ -229,7 +236,10 @@ def _figures(folder: Path, report: Report) -> list[Path]:
 
 def _each(report: Report, drawing: str, parts: Parts) -> list[tuple[str, list[Record]]]:
     """What a figure is drawn of, with a label: bars of everything, lines of each run where they are apart."""
-    if drawing == "bars" or not are_apart(report.records):
+    if drawing == "bars":
+        each = grouped(report.records, parts)
+        return each if len(each) <= MOST_BARS else []
+    if not are_apart(report.records):
         return grouped(report.records, parts)
     return [
         (f"{source.letter} {label}", records)

@@ -8,7 +8,8 @@ import pytest
 from synthetic import record, records, write_run
 
 from ctxbench.errors import UserError
-from ctxbench.report.run import load_run, write_report
+from ctxbench.measure.records import Record
+from ctxbench.report.run import MOST_BARS, load_run, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -60,6 +61,20 @@ def test_scaling_says_that_two_points_are_no_fit(sweep: list[Path]) -> None:
 def test_table_md_shows_every_picture(sweep: list[Path]) -> None:
     links = re.findall(r"!\[.*?\]\((.*?)\)", sweep[1].read_text())
     assert sorted(links) == sorted(path.name for path in sweep if path.suffix == ".png")
+
+
+@pytest.mark.slow
+def test_of_many_conditions_there_are_lines_and_no_charts_of_bars(tmp_path: Path) -> None:
+    of_sizes = [record("emau", side, side) for side in range(8, 8 + MOST_BARS)]
+    assert "bars-input-1-512-8-8.png" in {path.name for path in _written(tmp_path / "few", of_sizes)}
+    written = _written(tmp_path / "many", [*of_sizes, record("emau", 64, 64)])
+    assert not [path.name for path in written if path.name.startswith("bars")]
+    assert "scaling.png" in {path.name for path in written}
+    assert f"for each of {MOST_BARS + 1} sets of conditions" in (tmp_path / "many" / "table.md").read_text()
+
+
+def _written(folder: Path, measured: list[Record]) -> list[Path]:
+    return write_report(load_run(write_run(folder, measured)))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
