@@ -62,6 +62,8 @@ def page(run: Profile) -> str:
         "[`records.jsonl`](run/records.jsonl).",
         "",
         *without_number(table),
+        "![Ranks by latency, runtime by runtime: in colour who surely changes places](run/ranks-runtime.png)",
+        "",
         "## Milliseconds of one call",
         "",
         "The median, and in parentheses the time over that of eager under the same conditions; what "
