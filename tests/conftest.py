@@ -57,6 +57,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: its parameters are a set; give sorted(…)")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Call a file's content by its length: what it holds may be the time, another one in each worker."""
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def install_paper(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
