@@ -72,7 +72,9 @@ def _of_input(error: Exception) -> str | None:
         near = f" (Possible options: {', '.join(sorted(error.possibilities))})" if error.possibilities else ""
         return f"No such option: {error.option_name}{near}"
     if hasattr(error, "format_message"):  # Typer's own complaint, whose class it does not export
-        return str(error.format_message())
+        return re.sub(
+            r"unexpected extra arguments? \(", "unexpected extra argument(s) (", error.format_message()
+        )
     return None
 
 

@@ -65,7 +65,8 @@ def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Type a command there."""
     paths = [str(place / "site"), *filter(None, sys.path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-W", "error", "-m", "ctxbench", *arguments]
+    warnings = ("-W", "error", "-W", "ignore::DeprecationWarning")  # of old packages beside new ones
+    command = [sys.executable, *warnings, "-m", "ctxbench", *arguments]
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
