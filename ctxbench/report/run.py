@@ -18,7 +18,7 @@ from ctxbench.measure.folder import PLAN, Run, read_run
 from ctxbench.measure.records import Origin, Record
 from ctxbench.report.columns import status, summary
 from ctxbench.report.figures import plots
-from ctxbench.report.figures.along import varied
+from ctxbench.report.figures.along import values, varied
 from ctxbench.report.figures.heat import heat
 from ctxbench.report.figures.multiples import multiples
 from ctxbench.report.figures.ranks import ranks
@@ -35,6 +35,8 @@ from ctxbench.table.terminal import picture
 
 MOST_BARS = 12
 """Sets of conditions up to which each gets a chart of bars; lines show more of them together."""
+MOST_PLACES = 12
+"""Values of an axis up to which figures along it can be read."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -250,8 +252,9 @@ def _each(report: Report, drawing: str, parts: Parts) -> list[tuple[str, list[Re
 
 def _along_axes(folder: Path, records: Sequence[Record]) -> list[Path]:
     """The figures of each axis that the records differ on: who changes places, and each module by itself."""
-    drawings: list[tuple[str, Figure | None]] = [("heat", heat(records))]
-    for axis in varied(records):
+    axes = [axis for axis in varied(records) if len(values(records, axis)) <= MOST_PLACES]
+    drawings: list[tuple[str, Figure | None]] = [("heat", heat(records))] if "size" in axes else []
+    for axis in axes:
         drawings.append((f"ranks-{axis}", ranks(records, axis)))
         if axis != "size":  # of which a figure of lines in one panel has been drawn
             drawings.append((f"each-{axis}", multiples(records, axis)))
