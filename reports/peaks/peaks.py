@@ -36,15 +36,15 @@ SHAPES = ((48, 33, 17), (128, 24, 40), (512, 32, 32), (256, 45, 60))
 EDGES = np.arange(-25.5, 26, 1.0)
 HEAD = """# Predicted and measured peaks
 
-Peak memory of a pass above parameters, input and upstream gradient, of every built-in block and form, in
+Peak memory of a pass above parameters, input and upstream gradient, of built-in blocks in each form, in
 inference and in training, at four shapes, batch 1 and 2: as the trace predicts it without running anything,
 and as the CPU allocator's log shows it. An error of more than 1 % has a kernel named beside it whose scratch
 is not known (`note` in the tables), or counts as *unnamed*.
 
 ![Histogram](histogram.png)
 
-| table | cases | exact to the byte | within 1 % | beyond | of these unnamed |
-|---|---:|---:|---:|---:|---:|"""
+| table | blocks | cases | exact to the byte | within 1 % | beyond | of these unnamed |
+|---|---:|---:|---:|---:|---:|---:|"""
 TAIL = """
 Where the note says "by rules … fitted on AVX-512" the peak lies in a convolution of oneDNN; elsewhere than on
 AVX-512 these are not modelled, and say so.
@@ -121,7 +121,8 @@ def report() -> None:
         within, exact = table.error_pct.abs() <= 1, table.predicted == table.measured
         unnamed = (~within & ~named).sum()
         lines.append(
-            f"| {name} | {len(table)} | {exact.sum()} | {within.sum()} | {(~within).sum()} | {unnamed} |"
+            f"| {name} | {table.module.nunique()} | {len(table)} | {exact.sum()} | {within.sum()} "
+            f"| {(~within).sum()} | {unnamed} |"
         )
     axes.flat[-1].set_xlabel("error of the predicted peak in %; beyond ±25 % in the last bars")
     axes.flat[0].legend()
