@@ -68,7 +68,7 @@ def page(run: Profile) -> str:
         "",
         "The median, and in parentheses the time over that of eager under the same conditions; what "
         "is surely quickest, by the 95 % intervals of the ratios, in bold. * computed in another dtype; "
-        "~ the median's interval is wider than 5 %.",
+        "~ the 95 % interval of the median is wider than ±5 %.",
         "",
     ]
     for (dtype, threads), group in table.groupby(["dtype", "threads"], sort=False):
