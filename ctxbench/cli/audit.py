@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ctxbench.cli import progress, shared
+from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, OK, SLOWER, app, say
 from ctxbench.errors import UserError
 
@@ -73,7 +72,7 @@ def _verdicts(text: str) -> set[str]:
     from ctxbench.audit.findings import VERDICTS
 
     wanted: set[str] = set()
-    for part in filter(None, (part.strip() for part in re.split(",", text))):
+    for part in values.words(text):
         meant = [verdict for verdict in VERDICTS if verdict.startswith(part.replace("-", " "))]
         if not meant:
             raise UserError(f"--fail-on {part}: no verdict; there are: {', '.join(VERDICTS)}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ctxbench.cli import progress, shared, studies, values
-from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.cli.app import app
 from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
 from ctxbench.cli.studies import Csv, Jobs, Md, Quick, Tex
 
@@ -55,26 +55,21 @@ def probe(
             context, ("resume", "jobs", *exports), "--resume goes on with the probes as they were begun"
         )
     folder = resume or out or api.new_folder()
-    try:
-        with progress.display(quiet=quiet) as show:
-            found = api.probe(
-                values.modules(modules or []),
-                preset=preset,
-                options=values.options(option),
-                inputs=inputs,
-                output=output,
-                tasks=tasks or (),
-                seeds=seeds,
-                quick=quick,
-                jobs=jobs,
-                out=folder,
-                resume=resume,
-                command=["ctxbench", *sys.argv[1:]],
-                progress=studies.training(show),
-            )
-    except KeyboardInterrupt:
-        if (folder / "probe.json").exists():
-            say(f"interrupted; go on with: ctxbench probe --resume {folder}")
-        raise typer.Exit(INTERRUPTED) from None
+    with shared.resumable("probe", folder, "probe.json"), progress.display(quiet=quiet) as show:
+        found = api.probe(
+            values.modules(modules or []),
+            preset=preset,
+            options=values.options(option),
+            inputs=inputs,
+            output=output,
+            tasks=tasks or (),
+            seeds=seeds,
+            quick=quick,
+            jobs=jobs,
+            out=folder,
+            resume=resume,
+            command=["ctxbench", *sys.argv[1:]],
+            progress=studies.training(show),
+        )
     studies.deliver(found, "probes", exports, quiet, folder)
     studies.exit_by_reasons(found.failed, len(found.rows) - 1)

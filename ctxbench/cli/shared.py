@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ctxbench.cli.app import NOTHING_MEASURED, SOME_NOT_MEASURED, say
+from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, say
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +46,20 @@ def refuse_beside(context: typer.Context, allowed: Iterable[str], why: str) -> N
     """Raise UserError where anything but ``allowed`` stands on the command line."""
     if others := [name for name in given(context) if name.lstrip("-") not in allowed]:
         raise UserError(f"{why}: leave out {', '.join(others)}")
+
+
+@contextmanager
+def resumable(verb: str, folder: Path | None, plan: str) -> Iterator[None]:
+    """Leave with the exit code of an interruption where the block has one.
+
+    What it left goes on with ``--resume`` where its ``plan`` is in the folder, which is said.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None and (folder / plan).exists():
+            say(f"interrupted; go on with: ctxbench {verb} --resume {folder}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def goes_to_stdout(exports: Mapping[str, Path | None]) -> bool:

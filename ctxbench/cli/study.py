@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ctxbench.cli import progress, shared, studies, values
-from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.cli.app import app
 from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
 from ctxbench.cli.studies import Csv, Jobs, Md, Quick, Tex
 
@@ -74,39 +74,34 @@ def study(
             context, ("resume", "jobs", *exports), "--resume goes on with the study as it was begun"
         )
     folder = resume or out or api.new_folder()
-    try:
-        with progress.display(quiet=quiet) as show:
-            found = api.study(
-                values.modules(modules or []),
-                preset=preset,
-                options=values.options(option),
-                inputs=inputs,
-                output=output,
-                baseline=baseline,
-                dataset=dataset,
-                root=root,
-                train_split=train_split,
-                eval_split=eval_split,
-                images=images,
-                backbone=backbone,
-                stem=stem,
-                stride_in=stride_in,
-                weights=weights,
-                level=level,
-                size=size,
-                seeds=seeds,
-                steps=steps,
-                batch=batch,
-                quick=quick,
-                jobs=jobs,
-                out=folder,
-                resume=resume,
-                command=["ctxbench", *sys.argv[1:]],
-                progress=studies.training(show),
-            )
-    except KeyboardInterrupt:
-        if (folder / "study.json").exists():
-            say(f"interrupted; go on with: ctxbench study --resume {folder}")
-        raise typer.Exit(INTERRUPTED) from None
+    with shared.resumable("study", folder, "study.json"), progress.display(quiet=quiet) as show:
+        found = api.study(
+            values.modules(modules or []),
+            preset=preset,
+            options=values.options(option),
+            inputs=inputs,
+            output=output,
+            baseline=baseline,
+            dataset=dataset,
+            root=root,
+            train_split=train_split,
+            eval_split=eval_split,
+            images=images,
+            backbone=backbone,
+            stem=stem,
+            stride_in=stride_in,
+            weights=weights,
+            level=level,
+            size=size,
+            seeds=seeds,
+            steps=steps,
+            batch=batch,
+            quick=quick,
+            jobs=jobs,
+            out=folder,
+            resume=resume,
+            command=["ctxbench", *sys.argv[1:]],
+            progress=studies.training(show),
+        )
     studies.deliver(found, "study", exports, quiet, folder)
     studies.exit_by_reasons(found.failed, len(found.rows))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from ctxbench.cli import progress, shared, values
-from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.cli.app import app
 from ctxbench.cli.options import (
     CHANNELS,
     SIZE,
@@ -87,35 +87,30 @@ def sweep(
     if f"--{axis}" in given and axis in ("size", "channels", "batch"):
         raise UserError(f"--axis {axis} takes its values from --values: leave out --{axis}")
     folder = resume or out or (api.new_folder() if latency else None)
-    try:
-        with progress.display(quiet=quiet) as show:
-            growth = api.sweep(
-                values.modules(modules or []),
-                axis=axis,
-                values=along,
-                preset=preset,
-                channels=channels,
-                size=size,
-                options=values.options(option),
-                implementations=implementation,
-                batch=batch,
-                dtype=dtype,
-                mode=mode,
-                device=device,
-                inputs=inputs,
-                output=output,
-                latency=latency,
-                budget_s=budget,
-                timeout_s=timeout,
-                out=folder,
-                resume=resume,
-                command=["ctxbench", *sys.argv[1:]],
-                progress=progress.measuring(show),
-            )
-    except KeyboardInterrupt:
-        if folder is not None and (folder / "run.json").exists():
-            say(f"interrupted; go on with: ctxbench sweep --resume {folder}")
-        raise typer.Exit(INTERRUPTED) from None
+    with shared.resumable("sweep", folder, "run.json"), progress.display(quiet=quiet) as show:
+        growth = api.sweep(
+            values.modules(modules or []),
+            axis=axis,
+            values=along,
+            preset=preset,
+            channels=channels,
+            size=size,
+            options=values.options(option),
+            implementations=implementation,
+            batch=batch,
+            dtype=dtype,
+            mode=mode,
+            device=device,
+            inputs=inputs,
+            output=output,
+            latency=latency,
+            budget_s=budget,
+            timeout_s=timeout,
+            out=folder,
+            resume=resume,
+            command=["ctxbench", *sys.argv[1:]],
+            progress=progress.measuring(show),
+        )
     draw: dict[str, Callable[[], str]] = {
         "csv": lambda: str(growth.to_frame().to_csv(index=False)),
         "md": lambda: markdown(growth),

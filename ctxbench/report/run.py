@@ -24,9 +24,16 @@ from ctxbench.report.figures.multiples import multiples
 from ctxbench.report.figures.ranks import ranks
 from ctxbench.report.layout import caption
 from ctxbench.report.page import write_page
-from ctxbench.report.several import Source, are_apart, environment_differences, missing_shards, read_runs
+from ctxbench.report.several import (
+    Source,
+    are_apart,
+    check_different,
+    missing_shards,
+    read_runs,
+    said_of_runs,
+)
 from ctxbench.report.tables import grids, latex, markdown, write_latex
-from ctxbench.report.view import ALL, Parts, View, conditions, family, grouped
+from ctxbench.report.view import ALL, View, conditions, family, grouped
 from ctxbench.table.column import significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
@@ -37,6 +44,9 @@ MOST_BARS = 12
 """Sets of conditions up to which each gets a chart of bars; lines show more of them together."""
 MOST_PLACES = 12
 """Values of an axis up to which figures along it can be read."""
+
+Groups = list[tuple[str, list[Record]]]
+"""Records that one figure is drawn of, each with what tells its file from the others'."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,24 +73,11 @@ class Report(Result):
     @cached_property
     def _grids(self) -> list[Grid]:
         tables = grids(self.records, self.view)
-        tables[0].notes += self._said_of_runs
-        tables[0].findings += [
-            f"{line[:1].upper()}{line[1:]}." for line in missing_shards(self._shown_together)
-        ]
+        tables[0].notes += said_of_runs(self.sources)
+        if len(self.sources) > 1:
+            missing = missing_shards(self.sources)
+            tables[0].findings += [f"{line[:1].upper()}{line[1:]}." for line in missing]
         return tables
-
-    @property
-    def _shown_together(self) -> Sequence[Source]:
-        """The runs, where there are several."""
-        return self.sources if len(self.sources) > 1 else ()
-
-    @property
-    def _said_of_runs(self) -> list[str]:
-        """Which runs there are, and in what their environments differ, where there are several."""
-        differing = [
-            f"Environments differ: {line}." for line in environment_differences(self._shown_together)
-        ]
-        return [*(f"{source.said}." for source in self._shown_together), *differing]
 
     def grids(self) -> list[Grid]:
         """The tables of its records, laid out once for whatever draws them."""
@@ -107,7 +104,7 @@ class Report(Result):
 
     def latex(self) -> str:
         """The table for a paper."""
-        return latex(self.records, self.view, self._said_of_runs)
+        return latex(self.records, self.view, said_of_runs(self.sources))
 
     def to_frame(self) -> pd.DataFrame:
         """The columns of ``summary.csv``, or those asked for and what each row is of; in the rows' order."""
@@ -154,12 +151,8 @@ def load_report(folders: Sequence[Path | str], out: Path | str) -> Report:
     """
     where, paths = Path(out), [Path(folder) for folder in folders]
     runs = read_runs(paths)
-    places = [path.resolve() for path in paths]
-    if twice := [
-        str(path) for path, times in zip(paths, map(places.count, places), strict=True) if times > 1
-    ]:
-        raise UserError(f"the run {twice[0]} is given twice")
-    if (where / PLAN).exists() and [where.resolve()] != places:
+    check_different(paths)
+    if (where / PLAN).exists() and [where.resolve()] != [path.resolve() for path in paths]:
         raise UserError(f"{where} holds a run, with a report of its own: choose another --out")
     if len(runs) == 1:
         return Profile.of(runs[0].run, where)
@@ -181,10 +174,7 @@ def write_report(report: Report) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     figures = _figures(folder, report)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
-    if (sets := len(grouped(report.records, conditions))) > MOST_BARS:
-        pictures += (
-            f"\n\nNo chart of bars for each of {sets} sets of conditions: they are more than {MOST_BARS}."
-        )
+    pictures += "".join(f"\n\n{line}" for line in _left_out(report))
     origin = _origin(report)
     return [
         write_text(folder / "summary.csv", summary(report.records).to_csv(index=False)),
@@ -222,38 +212,49 @@ def _figures(folder: Path, report: Report) -> list[Path]:
         return plots.roofline(records, known[0] if known else {})
 
     # Bars are of one size; lines over sizes and the roofline take all sizes of one family.
-    drawings: list[tuple[str, Parts, Callable[[Sequence[Record]], Figure | None]]] = [
-        ("bars", conditions, plots.bars),
-        ("scaling", family, plots.scaling),
-        ("roofline", family, roofline),
+    bars, lines = grouped(report.records, conditions), _of_lines(report)
+    drawings: list[tuple[str, Groups, Callable[[Sequence[Record]], Figure | None]]] = [
+        ("bars", bars if len(bars) <= MOST_BARS else [], plots.bars),
+        ("scaling", lines, plots.scaling),
+        ("roofline", lines, roofline),
     ]
     paths = []
-    for name, parts, draw in drawings:
-        for label, records in _each(report, name, parts):
+    for name, groups, draw in drawings:
+        for label, records in groups:
             figure = draw(records)
             if figure is not None:
                 paths += save(figure, folder / stem(name, label))
     return paths if are_apart(report.records) else [*paths, *_along_axes(folder, report.records)]
 
 
-def _each(report: Report, drawing: str, parts: Parts) -> list[tuple[str, list[Record]]]:
-    """What a figure is drawn of, with a label: bars of everything, lines of each run where they are apart."""
-    if drawing == "bars":
-        each = grouped(report.records, parts)
-        return each if len(each) <= MOST_BARS else []
+def _of_lines(report: Report) -> Groups:
+    """What a figure of lines is drawn of, with a label: all records, or those of each run that is apart."""
     if not are_apart(report.records):
-        return grouped(report.records, parts)
+        return grouped(report.records, family)
     return [
         (f"{source.letter} {label}", records)
         for source in report.sources
-        for label, records in grouped(source.run.records, parts)
+        for label, records in grouped(source.run.records, family)
+    ]
+
+
+def _left_out(report: Report) -> list[str]:
+    """Which figures are not drawn, since nobody could read them."""
+    sets = len(grouped(report.records, conditions))
+    bars = f"No chart of bars for each of {sets} sets of conditions: they are more than {MOST_BARS}."
+    axes = [] if are_apart(report.records) else varied(report.records)
+    numbers = {axis.replace("_", " "): len(values(report.records, axis)) for axis in axes}
+    return [bars] * (sets > MOST_BARS) + [
+        f"No figure of ranks or of each module along {axis}: {number} values are more than {MOST_PLACES}."
+        for axis, number in numbers.items()
+        if number > MOST_PLACES
     ]
 
 
 def _along_axes(folder: Path, records: Sequence[Record]) -> list[Path]:
     """The figures of each axis that the records differ on: who changes places, and each module by itself."""
     axes = [axis for axis in varied(records) if len(values(records, axis)) <= MOST_PLACES]
-    drawings: list[tuple[str, Figure | None]] = [("heat", heat(records))] if "size" in axes else []
+    drawings = [("heat", heat(records))] if {"size", "channels"} <= set(axes) else []
     for axis in axes:
         drawings.append((f"ranks-{axis}", ranks(records, axis)))
         if axis != "size":  # of which a figure of lines in one panel has been drawn

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from ctxbench.errors import UserError
 from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Origin, Record
 from ctxbench.table.column import Column
@@ -51,6 +52,15 @@ def read_runs(folders: Iterable[Path | str]) -> list[Source]:
     return [
         _marked(letter(number), path, run) for number, (path, run) in enumerate(zip(paths, runs, strict=True))
     ]
+
+
+def check_different(folders: Iterable[Path | str]) -> None:
+    """Raises UserError where one folder is given twice."""
+    seen: set[Path] = set()
+    for path in map(Path, folders):
+        if path.resolve() in seen:
+            raise UserError(f"the run {path} is given twice")
+        seen.add(path.resolve())
 
 
 def _marked(name: str, path: Path, run: Run) -> Source:
@@ -110,6 +120,14 @@ def environment_differences(sources: Sequence[Source]) -> list[str]:
                 values = (f"{value} in {in_words(names)}" for value, names in having.items())
                 lines.append(f"{device}: {key} {', '.join(values)}")
     return sorted(lines)
+
+
+def said_of_runs(sources: Sequence[Source], means: str = "") -> list[str]:
+    """Which runs there are, and in what their environments differ, with what that means; nothing of one."""
+    if len(sources) == 1:
+        return []
+    differing = [f"Environments differ{means}: {line}." for line in environment_differences(sources)]
+    return [*(f"{source.said}." for source in sources), *differing]
 
 
 def in_words(names: Sequence[str]) -> str:

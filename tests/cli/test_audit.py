@@ -164,6 +164,7 @@ def test_a_table_without_what_it_needs_is_one_line_and_code_2(
         (("no.csv",), "no.csv: No such file or directory"),
         ((), "give a table, or a paper"),
         (("--paper", "nobody"), "no table of 'nobody'; there are: "),
+        (("--paper", "ccnet", "--fail-on", ","), "is a list of nothing"),
         (("--paper", "ccnet", "--fail-on", "wrong"), "no verdict; there are: reproduced, misleading"),
     ],
 )

@@ -1,17 +1,15 @@
 """``ctxbench probe`` from the command line: killed at random, gone on with, and what is refused."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from cli.test_interrupt import started
 
 BLOCKS = """
 from torch import nn
@@ -28,44 +26,42 @@ class Nan(nn.Module):
 COMMAND = ("probe", "se", "blocks.py:Nan", "--tasks", "count,row", "--quick", "--jobs", "2")
 
 
-def started(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "ctxbench", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def scores(folder: Path) -> pd.DataFrame:
-    table = pd.read_csv(folder / "probes.csv")
-    return table[[name for name in table if not name.startswith("lat_")]]
-
-
 @pytest.mark.slow
 def test_what_was_killed_ten_times_ends_as_what_was_not(tmp_path: Path) -> None:
     (tmp_path / "blocks.py").write_text(BLOCKS)
-    whole = started(tmp_path, *COMMAND, "--out", "whole")
-    _, said = whole.communicate()
-    assert whole.returncode == 4, said
+    _, said = ended(tmp_path, *COMMAND, "--out", "whole")
     assert "ctxbench: Nan: the loss is nan at step 1" in said
-    draw, arguments = random.Random(0), (*COMMAND, "--out", "killed")
+    check_killed(tmp_path, COMMAND, "probe.json", "probes.csv")
+
+
+def ended(folder: Path, *arguments: str) -> tuple[str, str]:
+    """What a command printed, and said, that trained all blocks but one."""
+    process = started(folder, *arguments)
+    output, said = process.communicate()
+    assert process.returncode == 4, said
+    return output, said
+
+
+def check_killed(folder: Path, command: tuple[str, ...], plan: str, table: str) -> None:
+    """Kill a command ten times and go on by its ``plan``: six cells are there, once each, as in ``whole``."""
+    draw, arguments = random.Random(0), (*command, "--out", "killed")
     for _ in range(10):
-        process = started(tmp_path, *arguments)
+        process = started(folder, *arguments)
         time.sleep(draw.uniform(0.5, 12))
         process.send_signal(draw.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
         process.communicate()
-        if (tmp_path / "killed" / "probe.json").exists():
-            arguments = ("probe", "--resume", "killed")
-    process = started(tmp_path, *arguments)
-    _, said = process.communicate()
-    assert process.returncode == 4, said
-    lines = (tmp_path / "killed" / "cells.jsonl").read_text().splitlines()
+        if (folder / "killed" / plan).exists():
+            arguments = (command[0], "--resume", "killed")
+    ended(folder, *arguments)
+    lines = (folder / "killed" / "cells.jsonl").read_text().splitlines()
     keys = [json.loads(line)["key"] for line in lines]
     assert len(keys) == len(set(keys)) == 6
-    pd.testing.assert_frame_equal(scores(tmp_path / "killed"), scores(tmp_path / "whole"))
+    pd.testing.assert_frame_equal(_scores(folder / "killed" / table), _scores(folder / "whole" / table))
+
+
+def _scores(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    return table[[name for name in table if not name.startswith("lat_")]]
 
 
 @pytest.mark.parametrize(

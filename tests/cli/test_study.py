@@ -1,31 +1,13 @@
 """``ctxbench study`` from the command line: killed at random, gone on with, and what is refused."""
 
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from cli.test_probe import BLOCKS, check_killed, ended
 from tiny import tiny_folder
 
-BLOCKS = """
-from torch import nn
-
-
-class Nan(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x):
-        return self.conv(x) / 0
-
+TOKENS = """
 
 class Tokens(nn.Module):
     def __init__(self, dim):
@@ -51,54 +33,19 @@ COMMAND = (
 )
 
 
-def started(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "ctxbench", *arguments],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def scores(folder: Path) -> pd.DataFrame:
-    table = pd.read_csv(folder / "study.csv")
-    return table[[name for name in table if not name.startswith("lat_")]]
-
-
 @pytest.mark.slow
-def test_what_was_killed_ten_times_ends_as_what_was_not(tmp_path: Path) -> None:
+def test_what_was_killed_ten_times_ends_as_what_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tiny_folder(tmp_path / "data")
-    (tmp_path / "blocks.py").write_text(BLOCKS)
-    whole = started(tmp_path, *COMMAND, "--out", "whole")
-    output, said = whole.communicate()
-    assert whole.returncode == 4, said
+    (tmp_path / "blocks.py").write_text(f"{BLOCKS}{TOKENS}")
+    output, said = ended(tmp_path, *COMMAND, "--out", "whole")
     assert "Not what a fine-tuned network reaches" in output
     assert "ctxbench: Nan: the loss is nan at step 1 (seed 0, 1)" in said
-    draw, arguments = random.Random(0), (*COMMAND, "--out", "killed")
-    for _ in range(10):
-        process = started(tmp_path, *arguments)
-        time.sleep(draw.uniform(0.5, 12))
-        process.send_signal(draw.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
-        process.communicate()
-        if (tmp_path / "killed" / "study.json").exists():
-            arguments = ("study", "--resume", "killed")
-    process = started(tmp_path, *arguments)
-    _, said = process.communicate()
-    assert process.returncode == 4, said
-    lines = (tmp_path / "killed" / "cells.jsonl").read_text().splitlines()
-    keys = [json.loads(line)["key"] for line in lines]
-    assert len(keys) == len(set(keys)) == 6
-    pd.testing.assert_frame_equal(scores(tmp_path / "killed"), scores(tmp_path / "whole"))
+    check_killed(tmp_path, COMMAND, "study.json", "study.csv")
     (tmp_path / "data").rename(tmp_path / "elsewhere")
-    again = started(tmp_path, "study", "--resume", "whole")  # nothing is missing: no data are asked for
-    _, said = again.communicate()
-    assert again.returncode == 4, said
+    ended(tmp_path, "study", "--resume", "whole")  # nothing is missing: no data are asked for
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -71,6 +72,27 @@ def test_of_many_conditions_there_are_lines_and_no_charts_of_bars(tmp_path: Path
     assert not [path.name for path in written if path.name.startswith("bars")]
     assert "scaling.png" in {path.name for path in written}
     assert f"for each of {MOST_BARS + 1} sets of conditions" in (tmp_path / "many" / "table.md").read_text()
+
+
+@pytest.mark.slow
+def test_along_an_axis_of_many_values_nothing_is_drawn_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a heat map, which goes along two axes."""
+    monkeypatch.setattr("ctxbench.report.run.MOST_PLACES", 2)
+    monkeypatch.setattr("ctxbench.report.run.MOST_BARS", 0)
+    own = record("emau", 8, 8)
+    measured = [
+        replace(own, case=replace(own.case, height=side, width=side, channels=channels))
+        for channels in (16, 32, 64)
+        for side in (8, 16)
+    ]
+    along = {"heat.png", "each-channels.png"}
+    assert along <= {path.name for path in _written(tmp_path / "few", measured[:4])}
+    assert "No figure of ranks" not in (tmp_path / "few" / "table.md").read_text()
+    assert not along & {path.name for path in _written(tmp_path / "many", measured)}
+    said = "No figure of ranks or of each module along channels: 3 values are more than 2.\n"
+    assert said in (tmp_path / "many" / "table.md").read_text()
 
 
 def _written(folder: Path, measured: list[Record]) -> list[Path]:

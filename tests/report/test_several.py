@@ -12,10 +12,10 @@ from synthetic import record, write_run
 import ctxbench
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import PLAN, Plan, read_run
-from ctxbench.measure.records import Record
+from ctxbench.measure.records import Origin, Record
 from ctxbench.measure.shards import Shard
 from ctxbench.report.run import Merged, load_report, write_report
-from ctxbench.report.several import letter, read_runs
+from ctxbench.report.several import are_apart, letter, read_runs
 
 
 def small(name: str, height: int = 32, factor: float = 1.0) -> Record:
@@ -63,6 +63,14 @@ def test_equal_cases_of_one_machine_are_told_apart_too(places: list[Path], tmp_p
     assert [row[0].text for group in found.groups for row in group.rows] == [
         "EMAUnit, A", "EMAUnit, A", "EMAUnit, B", "AFNB, A", "RCCA, B",
     ]  # fmt: skip
+
+
+def test_devices_of_two_machines_are_told_apart_by_themselves() -> None:
+    """Rows of a CPU and of a GPU need no letter, though they are of two machines; rows of two CPUs do."""
+    first = replace(small("emau"), origin=Origin("A", "here"), environment={"cpu": "One"})
+    second = replace(small("afnb"), origin=Origin("B", "there"), environment={"cpu": "Two", "gpu": "Some"})
+    assert are_apart([first, second])
+    assert not are_apart([first, replace(second, case=replace(second.case, device="cuda:0"))])
 
 
 def test_the_runs_and_their_machines_are_said(merged: Merged, places: list[Path]) -> None:

@@ -16,7 +16,7 @@ from ctxbench.report.choosing.quantities import QUANTITIES, Limit, Quantity, qua
 from ctxbench.report.choosing.quantities import limits as parsed
 from ctxbench.report.columns import FIXED, IDENTITY, NOT_COUNTED, ODD
 from ctxbench.report.layout import caption, noise, remarks
-from ctxbench.report.several import Source, environment_differences, of_runs, read_runs
+from ctxbench.report.several import Source, check_different, of_runs, read_runs, said_of_runs
 from ctxbench.report.tables import meaning
 from ctxbench.report.view import DIGITS
 from ctxbench.subject.cases import kept
@@ -81,24 +81,13 @@ class Choice(Result):
             grid.notes.append(
                 "Front: no other row has less of both latency and what is named there, by medians."
             )
-        grid.notes += [*self._said_of_runs]
+        grid.notes += said_of_runs(self.sources, ", so the code may not be the cause")
         grid.notes += [note for note in remarks(task.records) if note.startswith((NOT_COUNTED, ODD))]
         for why, rows in task.unknown.items():
             hint = PROCESS if "memory" in why else ""
             grid.notes.append(f"Not judged: {', '.join(row.label for row in rows)} — {why}{hint}.")
         grid.findings.append(task.advice)
         return grid
-
-    @property
-    def _said_of_runs(self) -> list[str]:
-        """Which runs there are, and in what their environments differ, where there are several."""
-        if len(self.sources) == 1:
-            return []
-        differing = environment_differences(self.sources)
-        return [
-            *(f"{source.said}." for source in self.sources),
-            *(f"Environments differ, so the code may not be the cause: {line}." for line in differing),
-        ]
 
     def markdown(self) -> str:
         """The tables in GitHub Markdown."""
@@ -134,8 +123,7 @@ def choose(
     budget, by = parsed(most, least), quantity(best)
     if not runs:
         raise UserError("name a run's folder to choose from")
-    if twice := [str(run) for run, times in Counter(path.resolve() for path in runs).items() if times > 1]:
-        raise UserError(f"{twice[0]} is given twice")
+    check_different(runs)
     sources = read_runs(runs)
     records = [record for source in sources for record in source.run.records]
     ids = {case.id for case in kept([record.case for record in records], where)}

@@ -77,6 +77,8 @@ def _common(group: Held, every: Sequence[Any]) -> tuple[list[Any], dict[str, Lin
     }
     best: tuple[list[Any], dict[str, Line]] = [], {}
     for number in range(len(every), 1, -1):
+        if number * len(timed) <= len(best[0]) * len(best[1]):
+            break  # fewer values leave no more to see, whatever is missing
         for chosen in combinations(every, number):
             lines = {name: line for name, line in timed.items() if set(chosen) <= line.keys()}
             if len(lines) > 1 and len(lines) * number > len(best[0]) * len(best[1]):

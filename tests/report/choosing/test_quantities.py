@@ -74,6 +74,8 @@ def test_images_a_second_are_the_batch_over_the_latency() -> None:
     emau = record("emau")
     of_eight = replace(emau, case=replace(emau.case, batch=8))
     assert FIXED["throughput_img_per_s"].value(of_eight) == pytest.approx(8000 / emau.latency.median_ms)
+    ends = QUANTITIES["throughput"].read(of_eight)[1:]
+    assert ends == (pytest.approx(8000 / emau.latency.hi_ms), pytest.approx(8000 / emau.latency.lo_ms))
     assert FIXED["throughput_img_per_s"].value(record("emau", rounds_ms=[])) is None
 
 

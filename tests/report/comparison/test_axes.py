@@ -16,6 +16,7 @@ from ctxbench.measure import stats
 from ctxbench.measure.records import Origin, Record
 from ctxbench.report.comparison.axis import MODULE, Axis
 from ctxbench.report.comparison.compare import compare_runs
+from ctxbench.report.comparison.difference import difference as difference_of
 from ctxbench.report.comparison.pairs import pairs
 from ctxbench.report.comparison.sheet import Comparison
 from ctxbench.subject.axes import AXES
@@ -85,6 +86,30 @@ def test_the_intervals_hold_together_and_say_at_which_level(grid: Path, tmp_path
         in words(found)
     )
     assert list(found.to_frame()["ratio_ci_level_pct"][:4]) == pytest.approx([98.75] * 4)
+
+
+def test_the_side_of_fewer_rounds_says_how_far_an_interval_of_several_reaches() -> None:
+    few, many = timed("emau"), record("emau")
+    for a, b in ((few, many), (many, few)):
+        found = difference_of(a, b, 0.05, comparisons=4)
+        alone = stats.ratio(a.rounds_ms, b.rounds_ms)
+        assert (found.ratio, found.lo, found.hi) == stats.simultaneous(*alone, ROUNDS, 4)
+
+
+def test_what_runs_differ_by_is_in_an_interval_where_one_of_two_devices_knows_it(tmp_path: Path) -> None:
+    rows = [timed("emau"), timed("emau", 0.5, device="cuda:0")]
+    (found,) = compare_runs(write_run(tmp_path / "run", rows, between_runs=0.04), by="device").differences
+    alone = stats.ratio(*(row.rounds_ms for row in rows))
+    assert (found.ratio, found.lo, found.hi) == stats.widened(*alone, 0.04)
+
+
+def test_a_partner_of_the_own_run_comes_before_one_of_the_same_form() -> None:
+    here, there = Origin("A", "here"), Origin("B", "there")
+    own = replace(timed("nonlocal", implementation="published"), origin=here)
+    other = replace(timed("nonlocal"), origin=there)
+    rows = [other, own, replace(timed("emau"), origin=here)]
+    (pair,), _ = pairs(Axis(MODULE, rows), "nonlocal")
+    assert pair.a is own
 
 
 def test_something_slower_within_a_run_is_a_failure_only_where_a_threshold_asks(grid: Path) -> None:

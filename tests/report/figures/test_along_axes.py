@@ -131,6 +131,22 @@ def test_only_what_was_measured_throughout_is_ranked_and_the_rest_is_named() -> 
     assert axes.get_xlabel() == "not ranked, not measured throughout: A²Net, later"
 
 
+def test_a_value_at_which_few_were_measured_gives_way_to_the_modules_that_were_not() -> None:
+    rows = of_runtimes({"emau": (1, 2), "afnb": (2, 1), "rcca": (3, 3), "a2net": (4, 5)})
+    figure = ranks([*rows, *(at(module, 1, runtime="later") for module in ("emau", "afnb"))], "runtime")
+    assert places(figure) == {"EMAUnit": [1, 2], "AFNB": [2, 1], "RCCA": [3, 3], "A²Net": [4, 4]}
+
+
+def test_of_many_values_where_nothing_is_missing_all_are_ranked_without_trying_parts_of_them() -> None:
+    """Of which there are 2³⁰."""
+    rows = [
+        at(module, ms, height=side, width=side)
+        for module, ms in (("emau", 1), ("afnb", 2), ("rcca", 3))
+        for side in range(8, 38)
+    ]
+    assert places(ranks(rows, "size")) == {"EMAUnit": [1] * 30, "AFNB": [2] * 30, "RCCA": [3] * 30}
+
+
 def test_two_modules_or_one_value_are_not_ranked() -> None:
     assert ranks(of_runtimes({"emau": (1, 2), "afnb": (2, 1)}), "runtime") is None
     assert ranks(of_runtimes({"emau": (1, 0), "afnb": (2, 0), "rcca": (3, 0)}), "runtime") is None
