@@ -52,3 +52,11 @@ def test_that_there_was_a_choice_is_part_of_the_chance() -> None:
     assert alone is not None
     assert sure == pytest.approx(2 * alone)
     assert unsure == pytest.approx(alone)
+
+
+def test_a_deviation_that_fails_is_not_held_against_the_rule() -> None:
+    """The last row's block takes W columns alone, and neither one more nor one less."""
+    rows = [f"{w},{BLOCK},{MACS * H * w / 1e3:.3f}K,,1x{C}x{H}x{w}," for w in (11, W)]
+    fails = BLOCK.replace("Pointwise", "Fails")
+    found = audited(*rows, f"fails,{fails},77.712K,,1x{C}x{H}x{W},")
+    assert found.sentences()[-1].startswith("fails breaks it: ")
