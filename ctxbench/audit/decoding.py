@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Literal
 
 from ctxbench.audit.candidates import Candidate
-from ctxbench.audit.matching import Match
+from ctxbench.audit.matching import Match, chance_in_words
 from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import Shape
 from ctxbench.subject import registry
@@ -170,7 +170,7 @@ def _fit_remarks(fit: Match) -> list[str]:
     if fit.printing and fit.printing != ROUNDED:
         remarks.append(fit.printing.words)
     if fit.by_chance is not None:
-        expected = "under 0.001" if fit.by_chance < 0.001 else f"{fit.by_chance:.2g}"
+        expected = chance_in_words(fit.by_chance)
         remarks.append(f"{expected} expected by chance{', so may be chance' if fit.may_be_chance else ''}")
     if fit.is_leaf_rule:
         remarks.append("the leaf rule")

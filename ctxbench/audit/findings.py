@@ -87,7 +87,6 @@ class Looked:
     row: Row
     findings: tuple[Finding, ...]
     runs: tuple[Run, ...] = ()
-    shape: Shape = (0, 0, 0, 0)
 
 
 def look(row: Row, search: Search) -> Looked:
@@ -101,7 +100,8 @@ def look(row: Row, search: Search) -> Looked:
     try:
         for tier, more in enumerate(_tiers(row, search)):
             found, failed = search.sources(more, row.quantities)
-            looked += [run for run in more if not any(reason.startswith(run.words) for reason in failed)]
+            ran = {source.run for source in found}
+            looked += [run for run in more if run.words in ran]
             sources += found
             reasons += failed
             if sources and all(_is_plain(sources, which, q, tier) for which, q in enumerate(row.quantities)):
@@ -111,7 +111,7 @@ def look(row: Row, search: Search) -> Looked:
     if not sources:
         why = reasons[0] if reasons else "nothing to run"
         return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
-    return Looked(row, tuple(_findings(row, sources, looked, search)), tuple(looked), looked[0].shape)
+    return Looked(row, tuple(_findings(row, sources, looked, search)), tuple(looked))
 
 
 def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
@@ -195,8 +195,9 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
     chance = inf
     for option in (*options, alone):  # one configuration for the row, where it gives the number
         found = sorted(fits(option, [quantity]), key=_known)
-        by_chance = chance_of_any(option, quantity, found[0].deviations) if found else inf
-        by_chance = min(1.0, by_chance * (1 + len(options))) if found else inf
+        if not found:
+            continue
+        by_chance = min(1.0, (1 + len(options)) * chance_of_any(option, quantity, found[0].deviations))
         if chance > BY_CHANCE and by_chance < chance:
             fit, chance = found[0], by_chance
     plainer = near_misses(alone, [quantity], fewer_than=fit.deviations if fit else inf)

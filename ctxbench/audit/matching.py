@@ -183,7 +183,6 @@ def chance_of_any(
     sources: Iterable[Source],
     quantity: Quantity,
     limit: int,
-    printings: Sequence[Printing] = PRINTINGS,
 ) -> float:
     """The chance that some candidate of at most so many deviations gives the digits of a random number.
 
@@ -194,13 +193,18 @@ def chance_of_any(
     for source in sources:
         (candidates,) = map(Candidates.of, source.candidates)
         near = quantity.are_near(candidates.values)
-        for printing in printings:
+        for printing in PRINTINGS:
             which = near & (candidates.deviations + source.deviations + printing.deviations <= limit)
             ends.append(printing.cell(candidates.values[which] / quantity.step))
     digits = np.unique(np.concatenate(ends)) if ends else np.zeros(0)
     digits = digits[digits > 0]
     widths = np.log((digits + 0.5) / (digits - 0.5))
     return min(1.0, float(widths.sum()) / log(NEAR**2))
+
+
+def chance_in_words(chance: float) -> str:
+    """A chance, or how many are expected by it, as it is printed."""
+    return "under 0.001" if chance < 0.001 else f"{chance:.2g}"
 
 
 def _convolved(a: Mapping[int, int], b: Mapping[int, int]) -> Counter[int]:

@@ -15,10 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctxbench.audit.quantity import KINDS, Kind, Quantity
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 MAX_ROWS = 1000
 """Of a table: no paper's has more, and each takes a second or so."""
@@ -105,11 +109,10 @@ def read_lines(name: str, lines: Iterable[str]) -> Table:
     return Table(name, tuple(rows), tuple(problems))
 
 
-def _lines(reader: Iterator[list[str]], name: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """The lines that hold anything, each with its number; what is no CSV ends them."""
-    number = 1
+def _lines(reader: Reader, name: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The rows that hold anything, each with the number of its first line; what is no CSV is a problem."""
     while True:
-        number += 1
+        number = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:

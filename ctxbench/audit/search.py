@@ -15,7 +15,7 @@ import numpy as np
 
 from ctxbench.audit.candidates import Candidate, Candidates, Source
 from ctxbench.audit.counting.aspects import ASPECTS, Seen
-from ctxbench.audit.counting.conventions import conventions, leaf_rule
+from ctxbench.audit.counting.conventions import Conventions, leaf_rule
 from ctxbench.audit.counting.tools import VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
@@ -138,7 +138,7 @@ def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidate
     """Each value that a convention gives, by the plainest, and of those the most like the leaf rule."""
     aspects = ASPECTS[quantity.kind]
     rule_value = leaf_rule(aspects, seen) if by_leaf_rule and quantity.kind != "parameters" else None
-    found = conventions(aspects, seen)
+    found = Conventions(aspects, seen)
     ways, units = len(found), quantity.units
     sizes = np.array([unit.size for unit in units], dtype=np.float64)
     unlikely = np.array([unit.deviations for unit in units])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctxbench.audit.findings import VERDICTS, Finding, Looked, Verdict
+from ctxbench.audit.matching import chance_in_words
 from ctxbench.audit.rule import TableRule
 from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.grid import Grid
@@ -78,7 +79,7 @@ class Audit(Result):
             explained = len(rule.explained)
             said.append(
                 f"{which}: {explained} of {rule.of} FLOPs are given by {rule.rule.words} "
-                f"(by chance {_chance(rule.chance)})."
+                f"(by chance {chance_in_words(rule.chance)})."
             )
         if len(self.rules) > 1:
             said.append("Two rules in one table.")
@@ -108,7 +109,7 @@ class Audit(Result):
 
     def latex(self) -> str:
         r"""The table as LaTeX; the preamble needs ``\usepackage{booktabs}``."""
-        return "\n".join(grid_latex(grid, f"{self.headline}", "tab:audit") for grid in self.grids())
+        return "\n".join(grid_latex(grid, self.headline, "tab:audit") for grid in self.grids())
 
     def html(self) -> str:
         """The table as a page in one file."""
@@ -122,13 +123,9 @@ class Audit(Result):
             verdict_of=lambda text: text if text in VERDICTS else "",
         )
 
-    def fails(self, verdicts: Sequence[Verdict]) -> list[Finding]:
+    def fails(self, verdicts: Container[Verdict]) -> list[Finding]:
         """The findings of these verdicts, in the rows' order."""
         return [line.finding for line in self.lines if line.finding.verdict in verdicts]
-
-
-def _chance(chance: float) -> str:
-    return "under 0.001" if chance < 0.001 else f"{chance:.2g}"
 
 
 def _off(line: Line) -> str | None:
@@ -184,7 +181,7 @@ COLUMNS: tuple[Column[Line], ...] = (
         "chance",
         "chance",
         lambda line: line.finding.chance,
-        format=_chance,
+        format=chance_in_words,
         about="That some convention as plain gives a random number's digits.",
     ),
     Column(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, OK, SLOWER, app, say
 from ctxbench.errors import UserError
+
+if TYPE_CHECKING:
+    from ctxbench.audit.findings import Verdict
 
 
 @app.command()
@@ -56,7 +59,7 @@ def audit(
         shared.show(found.grids(), shared.WIDE)
     for problem in found.problems:
         say(problem)
-    failed = found.fails([verdict for verdict in found.verdicts if verdict in wanted])
+    failed = found.fails(wanted)
     for finding in failed:
         say(f"{finding.row.label}: {finding.quantity} is {finding.verdict}")
     if found.unseen:
@@ -67,11 +70,11 @@ def audit(
     raise typer.Exit(SLOWER if failed else OK)
 
 
-def _verdicts(text: str) -> set[str]:
+def _verdicts(text: str) -> set[Verdict]:
     """The verdicts that --fail-on names, each by its beginning. Raises UserError for what is none."""
     from ctxbench.audit.findings import VERDICTS
 
-    wanted: set[str] = set()
+    wanted: set[Verdict] = set()
     for part in values.words(text):
         meant = [verdict for verdict in VERDICTS if verdict.startswith(part.replace("-", " "))]
         if not meant:

@@ -58,8 +58,9 @@ class Head(nn.Module):
             raise UserError(f"head: {block!r} is no block")
         self.block = module
         self.fuse = nn.Sequential(*conv_bn_relu(width + given, width, 1)) if concat else None
-        self.out_channels = classes or (width if concat else given)
-        self.classify = nn.Conv2d(width if concat else given, classes, 1) if classes else None
+        features = width if concat else given
+        self.classify = nn.Conv2d(features, classes, 1) if classes else None
+        self.out_channels = classes or features
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to (N, ``width``, h, w), without ``concat`` the block's channels; or the classes."""

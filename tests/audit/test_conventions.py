@@ -8,7 +8,7 @@ import torch
 from audit.blocks import CONV, OUT, PRODUCTS, C, H, W
 
 from ctxbench.audit.counting.aspects import FLOPS, MEMORY, Seen, Treatment
-from ctxbench.audit.counting.conventions import conventions, leaf_rule
+from ctxbench.audit.counting.conventions import Conventions, leaf_rule
 from ctxbench.audit.runs import EVERY_CALL, LAST_CALL, OPERATIONS, Run
 from ctxbench.counters import leaf_rule as counter
 from ctxbench.subject.bind import build_case
@@ -75,8 +75,8 @@ def test_memory_by_hand() -> None:
 def test_a_new_aspect_is_one_line() -> None:
     nothing, *_ = FLOPS["bias"]
     aspects = {**FLOPS, "mine": (nothing, Treatment("a thousand", 1, lambda seen: 1000))}
-    before = {convention.value for convention in conventions(FLOPS, small(LAST_CALL))}
-    after = {convention.value for convention in conventions(aspects, small(LAST_CALL))}
+    before = {convention.value for convention in Conventions(FLOPS, small(LAST_CALL))}
+    after = {convention.value for convention in Conventions(aspects, small(LAST_CALL))}
     assert after == before | {value + 1000 for value in before}
 
 
@@ -89,7 +89,7 @@ def test_the_leaf_rule_is_a_point_of_the_space(row: Row) -> None:
     counted = counter.count(partial(build_case, run.case), run.shape)
     assert leaf_rule(FLOPS, seen) == round(counted["gflops"] * 1e9)
     assert leaf_rule(MEMORY, seen) == round(counted["mib"] * 2**20)
-    assert leaf_rule(FLOPS, seen) in {convention.value for convention in conventions(FLOPS, seen)}
+    assert leaf_rule(FLOPS, seen) in {convention.value for convention in Conventions(FLOPS, seen)}
 
 
 @pytest.mark.parametrize(

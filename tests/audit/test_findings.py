@@ -86,6 +86,12 @@ def test_a_papers_table_is_read_whole_and_says_where_it_was_read(paper: str) -> 
         assert row.is_verified == ("from memory" not in row.source)
 
 
+def test_a_cell_of_two_lines_leaves_the_next_lines_number_as_it_is() -> None:
+    read = read_lines("t", ["subject,flops,label\n", 'se,1G,"of\n', 'two"\n', "se,1 apple,\n"])
+    assert [row.label for row in read.rows] == ["of\ntwo"]
+    assert [problem.partition(": ")[0] for problem in read.problems] == ["t, line 4"]
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "digits", "sizes"),
     [

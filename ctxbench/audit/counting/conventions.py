@@ -107,11 +107,6 @@ def _sums(terms: Sequence[Any]) -> NDArray[np.int64]:
     return sums
 
 
-def conventions(aspects: Aspects, seen: Seen) -> Conventions:
-    """Every combination of treatments that differ on what was seen; of two that do not, the plainer."""
-    return Conventions(aspects, seen)
-
-
 def value_of(treatments: Mapping[str, str], aspects: Aspects, seen: Seen) -> int | None:
     """What the treatments of these words, by aspect, make of a run; None where the view does not show it."""
     numbers = [_number(of, treatments.get(aspect, ""), seen) for aspect, of in aspects.items()]
