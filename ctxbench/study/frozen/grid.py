@@ -14,7 +14,7 @@ import numpy as np
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text
-from ctxbench.measure.folder import Run
+from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.measure.records import Record
 from ctxbench.report.layout import names
@@ -95,11 +95,11 @@ def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | N
     Raises UserError before anything is trained where a block cannot be built, the data set or the weights
     cannot be read, or a folder not be written.
     """
-    check(plan.cases)
+    costs = check(plan.cases, folder, PLAN, plan.command, show)
     about = features(plan.source, show)
     begin(folder, PLAN, plan)
     write_text(folder / FEATURES, json.dumps(about, indent=1) + "\n")
-    return _run(plan, about, folder, jobs, show)
+    return _run(plan, about, folder, jobs, show, costs)
 
 
 def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
@@ -122,9 +122,14 @@ def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> S
 
 
 def _run(
-    plan: StudyPlan, about: Mapping[str, Any], folder: Path, jobs: int | None, show: Show | None
+    plan: StudyPlan,
+    about: Mapping[str, Any],
+    folder: Path,
+    jobs: int | None,
+    show: Show | None,
+    costs: Plan | None = None,
 ) -> Studied:
-    run = cost(plan.cases, folder, plan.command, show)
+    run = cost(plan.cases, folder, plan.command, show, costs)
     outcomes = run_cells(plan.cells(Path(about["folder"])), CELL, folder, jobs, show)
     return Studied(plan, about, tuple(rows(plan, outcomes, run)))
 

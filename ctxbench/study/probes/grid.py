@@ -12,20 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctxbench.data.dataset import IGNORE
-from ctxbench.measure.folder import Run, read_run
+from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.records import Record
 from ctxbench.report.layout import names
-from ctxbench.study.cells import (
-    COST,
-    Outcome,
-    Show,
-    begin,
-    check,
-    cost,
-    read_outcomes,
-    read_plan,
-    run_cells,
-)
+from ctxbench.study.cells import Outcome, Show, begin, check, cost, read_plan, run_cells
 from ctxbench.study.context import NO_CONTEXT
 from ctxbench.study.probes.levels import levels
 from ctxbench.study.probes.spec import PROBED, TEST, ProbePlan
@@ -95,15 +85,20 @@ def probe(
 
     Raises UserError before anything is trained where a block cannot be built, or the folder not be written.
     """
-    check(plan.cases)
+    costs = check(plan.cases, folder, PLAN, plan.command, show)
     begin(folder, PLAN, plan)
-    return resume(folder, jobs, show)
+    return _run(plan, folder, jobs, show, costs)
 
 
 def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> tuple[ProbePlan, list[Row]]:
     """Go on with a run of probes. Raises UserError where the folder holds none, is damaged or in use."""
-    plan = read(folder)
-    run = cost(plan.cases, folder, plan.command, show)
+    return _run(read(folder), folder, jobs, show)
+
+
+def _run(
+    plan: ProbePlan, folder: Path, jobs: int | None, show: Show | None, costs: Plan | None = None
+) -> tuple[ProbePlan, list[Row]]:
+    run = cost(plan.cases, folder, plan.command, show, costs)
     outcomes = run_cells(plan.cells(), SERVED, folder, jobs, show)
     return plan, rows(plan, outcomes, run)
 
@@ -187,9 +182,3 @@ def _corrected(found: list[Row]) -> list[Row]:
         )
         for number, row in enumerate(found)
     ]
-
-
-def stands(folder: Path) -> tuple[ProbePlan, list[Row]]:
-    """What has been found so far, without training anything. Raises UserError where that is nothing."""
-    plan = read(folder)
-    return plan, rows(plan, read_outcomes(folder), read_run(folder / COST))
