@@ -60,6 +60,13 @@ class Outcome:
     found: dict[str, Any] = field(default_factory=dict)
 
 
+def why_empty(outcome: Outcome | None) -> str:
+    """Why there is nothing of a cell."""
+    if outcome is None:
+        return "not trained yet"
+    return outcome.reason if outcome.status == "error" else f"{outcome.status}: {outcome.reason}"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a grid has come: cells that have ended, of how many, and the labels of those in training."""
