@@ -75,6 +75,14 @@ def test_features_are_computed_once_and_for_what_they_are_of(data: Path, tmp_pat
     assert np.abs(train[1] - train[3]).max() > 1
 
 
+def test_features_of_other_weights_are_other_features(data: Path, tmp_path: Path) -> None:
+    train, path, digests = open_dataset("folder", data, "train"), tmp_path / "weights.pth", set()
+    for content in (b"some", b"others"):
+        path.write_bytes(content)
+        digests.add(Maker(source(data, weights=str(path)))._digest(train))
+    assert len(digests) == 2
+
+
 def test_what_was_killed_amid_is_not_taken_for_whole(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = source(data, level="C4")
 
