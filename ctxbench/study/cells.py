@@ -60,6 +60,13 @@ class Outcome:
     found: dict[str, Any] = field(default_factory=dict)
 
 
+def why_empty(outcome: Outcome | None) -> str:
+    """Why there is nothing of a cell."""
+    if outcome is None:
+        return "not trained yet"
+    return outcome.reason if outcome.status == "error" else f"{outcome.status}: {outcome.reason}"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a grid has come: cells that have ended, of how many, and the labels of those in training."""
@@ -78,16 +85,40 @@ Spec = TypeVar("Spec")
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
-def check(cases: Sequence[Case]) -> None:
-    """Raise UserError where a module cannot be built or called, before anything is written."""
-    checked(Plan(tuple({case.id: case for case in cases}.values()), COST_SETTINGS))
+def check(
+    cases: Sequence[Case], folder: Path, name: str, command: Sequence[str], show: Show | None = None
+) -> Plan:
+    """What a new grid's costs are measured by; nothing is written.
+
+    Raises UserError where the folder cannot be written or holds a run, or a module cannot be built or called.
+    """
+    _check_new(folder, name)
+    return _cost_plan(cases, command, show)
+
+
+def _check_new(folder: Path, name: str) -> None:
+    check_free(folder)
+    if (folder / name).exists():
+        raise UserError(f"{folder} already holds one: go on with it by --resume, or choose another --out")
+
+
+def _cost_plan(cases: Sequence[Case], command: Sequence[str], show: Show | None) -> Plan:
+    plan = Plan(tuple({case.id: case for case in cases}.values()), COST_SETTINGS, tuple(command))
+    tell = _of_cost(show)
+    return checked(plan, lambda case: tell(RunProgress(0.0, 0, len(plan.cases), "check", case)))
+
+
+def _of_cost(show: Show | None) -> Callable[[RunProgress], None]:
+    def tell(state: RunProgress) -> None:
+        if show is not None:
+            show(Progress(0, 0, (), state))
+
+    return tell
 
 
 def begin(folder: Path, name: str, spec: Any) -> None:
     """Keep the plan of a new grid. Raises UserError where the folder cannot be written or holds a run."""
-    check_free(folder)
-    if (folder / name).exists():
-        raise UserError(f"{folder} already holds one: go on with it by --resume, or choose another --out")
+    _check_new(folder, name)  # another may have begun there since it was checked
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / name, json.dumps(asdict(spec), indent=1) + "\n")
@@ -118,17 +149,21 @@ def read_outcomes(folder: Path) -> dict[str, Outcome]:
     return outcomes
 
 
-def cost(cases: Sequence[Case], folder: Path, command: Sequence[str], show: Show | None = None) -> Run:
-    """What modules cost, measured in the folder of a grid as far as it is not yet."""
+def cost(
+    cases: Sequence[Case],
+    folder: Path,
+    command: Sequence[str],
+    show: Show | None = None,
+    plan: Plan | None = None,
+) -> Run:
+    """What modules cost, measured in the folder of a grid as far as it is not yet.
 
-    def tell(state: RunProgress) -> None:
-        if show is not None:
-            show(Progress(0, 0, (), state))
-
-    place = folder / COST
+    ``plan`` is that of :func:`check`, where it was just made.
+    """
+    place, tell = folder / COST, _of_cost(show)
     if (place / PLAN).exists():
         return session.resume_run(place, progress=tell)
-    return session.measure_cases(cases, settings=COST_SETTINGS, out=place, command=command, progress=tell)
+    return session.measure_plan(plan or _cost_plan(cases, command, show), place, progress=tell)
 
 
 def run_cells(
@@ -150,7 +185,7 @@ def run_cells(
             file = opened.enter_context(opened_to_append(folder / CELLS))
             drop_truncated_line(file)
         waiting = [cell for cell in cells if cell.key not in done]
-        if waiting and (folder / COST / PLAN).exists():
+        if waiting:
             check_unchanged(Plan.read(folder / COST), folder)
         total, active = len(cells), dict[str, tuple[AnyCell, WorkerProcess]]()
 

@@ -12,12 +12,18 @@ from ctxbench.errors import UserError
 from ctxbench.subject.bind import build_case, is_built_in
 from ctxbench.subject.case import Case
 from ctxbench.subject.registry import SINGLE
+from ctxbench.subject.resolve import label
 
 if TYPE_CHECKING:
     from torch import nn
 
 NO_CONTEXT = "none"
 """Stands for a module where there is none."""
+
+
+def called(module: str) -> str:
+    """What a module is called; ``no context`` where there is none."""
+    return "no context" if module == NO_CONTEXT else label(module)
 
 
 def without_context(like: Case) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from ctxbench.study.frozen.spec import StudyPlan
+    from ctxbench.study.probes.spec import ProbePlan
 
 PAGE = "report.html"
 
@@ -47,12 +51,20 @@ def markdown(found: Found) -> str:
 
 
 def write_result(
-    folder: Path, name: str, found: Found, *, title: str, origin: str, figures: Mapping[str, Figure]
+    folder: Path,
+    name: str,
+    plan: ProbePlan | StudyPlan,
+    found: Found,
+    *,
+    title: str,
+    figures: Mapping[str, Figure],
 ) -> list[Path]:
     """Write ``NAME.csv``, ``.md``, ``.tex``, the figures, and the page; each file whole.
 
     Raises UserError where the folder cannot be written.
     """
+    made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
+    origin = f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}."
     drawn = {label: save(figure, folder / label) for label, figure in figures.items()}
     pictures = "\n".join(f"![{label}]({label}.png)" for label in drawn)
     text = page(

@@ -115,7 +115,5 @@ def compare(results: Sequence[Result]) -> list[Result]:
         result if result.row.reference is None else replace(result, reference=results[result.row.reference])
         for result in results
     ]
-    raw = [paired_p(result.gains) for result in paired]
-    tested = [index for index, p in enumerate(raw) if p is not None]
-    corrected = dict(zip(tested, holm([p for p in raw if p is not None]), strict=True))
-    return [replace(result, p=corrected.get(index)) for index, result in enumerate(paired)]
+    corrected = holm([paired_p(result.gains) for result in paired])
+    return [replace(result, p=p) for result, p in zip(paired, corrected, strict=True)]

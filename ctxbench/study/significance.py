@@ -12,13 +12,19 @@ from scipy import stats
 LEVEL = 0.05
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the k-th smallest of m times m - k + 1, never below the one before."""
-    order = np.argsort(p)
-    steps = np.asarray(p)[order] * np.arange(len(p), 0, -1)
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return [float(value) for value in corrected]
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction: the k-th smallest of m times m - k + 1, never below the one before.
+
+    None is no test: it stays, and does not count.
+    """
+    tested = [place for place, value in enumerate(p) if value is not None]
+    values = np.array([p[place] for place in tested], float)
+    order = np.argsort(values)
+    steps = np.maximum.accumulate(values[order] * np.arange(len(tested), 0, -1))
+    corrected: list[float | None] = [None] * len(p)
+    for rank, value in zip(order, steps, strict=True):
+        corrected[tested[rank]] = min(float(value), 1.0)
+    return corrected
 
 
 def power_in_words(seeds: int) -> str:

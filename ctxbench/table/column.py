@@ -92,11 +92,16 @@ class Column(Generic[Row]):
         counts = self.kind == "int" or self.units is not None
         return Heading(self.name, self.header, self.part, self.unit, self.rank, counts)
 
-    def of(self, part: Callable[[Whole], Row]) -> Column[Whole]:
-        """The same column of a table whose rows hold a ``Row`` each, which ``part`` takes out of them."""
+    def of(self, part: Callable[[Whole], Row | None]) -> Column[Whole]:
+        """The same column of a table whose rows hold a ``Row`` each, which ``part`` takes out of them.
+
+        One that holds none has an empty cell.
+        """
 
         def of_whole(function: Callable[[Row], Any] | None) -> Any:
-            return None if function is None else lambda whole: function(part(whole))
+            if function is None:
+                return None
+            return lambda whole: None if (row := part(whole)) is None else function(row)
 
         named = ("value", "mark", "why", "note", "emphasis", "cite")
         taken = {name: of_whole(getattr(self, name)) for name in named}

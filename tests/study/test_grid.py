@@ -314,6 +314,7 @@ def test_holms_correction() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.6]) == [1.0, 1.0]
     assert holm([]) == []
+    assert holm([0.04, None, 0.01]) == [0.04, None, 0.02]
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import AdamW
 
-from ctxbench.data.dataset import IGNORE
 from ctxbench.evaluate.metrics import confusion_matrix
 from ctxbench.networks.resnet import conv_bn_relu, initialise
 from ctxbench.study.context import context_of
-from ctxbench.study.fitting import NoNumbersError, settle, share_of_rate
+from ctxbench.study.fitting import NoNumbersError, fit
 from ctxbench.study.frozen.counts import packed, scores
 from ctxbench.study.frozen.spec import WIDTH, StudyCell
 from ctxbench.study.frozen.store import Features
@@ -64,18 +62,8 @@ class Trainer:
         cell, features = self._cell, self._features
         block, given = context_of(cell.case, cell.seed)
         head = Head(features.train.shape[1], len(features.classes), block, given, cell.seed)
-        optimizer = AdamW(head.parameters(), lr=cell.rate, weight_decay=DECAY)
-        for step, (maps, labels) in enumerate(self._batches(), start=1):
-            optimizer.param_groups[0]["lr"] = cell.rate * share_of_rate(step, cell.steps)
-            loss = functional.cross_entropy(head(maps), labels, ignore_index=IGNORE)
-            if not torch.isfinite(loss):
-                raise NoNumbersError(f"the loss is {loss.item():g} at step {step}")
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            self._progress()
-        settle(head, (maps for maps, _ in self._batches()), self._progress)
-        counts = self._counts(head.eval())
+        fit(head, self._batches, rate=cell.rate, steps=cell.steps, decay=DECAY, progress=self._progress)
+        counts = self._counts(head)
         miou, accuracy = scores(counts.sum(0))
         return {"miou_pct": float(miou), "accuracy_pct": float(accuracy), "counts": packed(counts)}
 
@@ -96,7 +84,7 @@ class Trainer:
             for index, logits in enumerate(head(maps), start=start):
                 height, width = (int(side) for side in features.sizes[index])
                 truth = np.array(features.truth[ends[index] - height * width : ends[index]])
-                counts.append(_of_image(logits, torch.from_numpy(truth).view(height, width)))
+                counts.append(_of_image(logits, torch.from_numpy(truth).view(height, width)))  # (H, W)
             self._progress()
         return np.stack(counts)
 

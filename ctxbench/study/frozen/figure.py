@@ -8,6 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ctxbench.report.figures.labels import Name, place
 from ctxbench.study.frozen.grid import Row, mean_and_sd
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker
 
@@ -40,7 +41,6 @@ def pareto(rows: Sequence[Row]) -> Figure | None:
         log_axis(axes, "x")
         mean, sd = mean_and_sd(rows[0].miou)
         _front(axes, [(latency_ms, miou) for _, latency_ms, miou in points if miou > (mean or 0)])
-        _name(axes, [(row.name, latency_ms, miou) for row, latency_ms, miou in points])
         if mean is not None:
             axes.axhline(mean, color=GREY, linestyle=":", label=f"{rows[0].name}: {mean:.2f} %")
             axes.axhspan(mean - (sd or 0), mean + (sd or 0), color=GREY, alpha=0.12, linewidth=0)
@@ -48,6 +48,8 @@ def pareto(rows: Sequence[Row]) -> Figure | None:
         axes.set_ylabel("mIoU on frozen features [%], bars: sd over seeds")
         axes.legend(loc="best")
         figure.suptitle("Accuracy beside latency", fontweight="bold")
+        figure.draw_without_rendering()
+        place(axes, [Name(latency_ms, miou, row.name) for row, latency_ms, miou in points], 9)
     return figure
 
 
@@ -75,17 +77,3 @@ def _front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
         [x for x, _ in kept], [y for _, y in kept], where="post", color=GREY, linewidth=1, zorder=0,
         label="front: none quicker is better",
     )  # fmt: skip
-
-
-def _name(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Names beside the points; where two would meet, the later one stands on the other side."""
-    heights = [y for _, _, y in points]
-    near = 0.04 * (max(heights) - min(heights) or 1.0)
-    placed: list[tuple[float, float]] = []
-    for name, x, y in sorted(points, key=lambda point: (point[2], point[1])):
-        meets = any(abs(y - other) < near and 0.5 < x / beside < 2 for beside, other in placed)
-        axes.annotate(
-            name, (x, y), (-7 if meets else 7, 5), textcoords="offset points", fontsize=9,
-            ha="right" if meets else "left",
-        )  # fmt: skip
-        placed.append((x, y))

@@ -14,10 +14,9 @@ import numpy as np
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text
-from ctxbench.measure.folder import Run
+from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.measure.records import Record
-from ctxbench.report.layout import names
 from ctxbench.study.cells import (
     SILENCE_S,
     Outcome,
@@ -29,7 +28,10 @@ from ctxbench.study.cells import (
     read_outcomes,
     read_plan,
     run_cells,
+    why_empty,
 )
+from ctxbench.study.context import called
+from ctxbench.study.costs import named_records
 from ctxbench.study.frozen.compare import Difference, Scored, difference
 from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyPlan
@@ -95,11 +97,11 @@ def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | N
     Raises UserError before anything is trained where a block cannot be built, the data set or the weights
     cannot be read, or a folder not be written.
     """
-    check(plan.cases)
+    costs = check(plan.cases, folder, PLAN, plan.command, show)
     about = features(plan.source, show)
     begin(folder, PLAN, plan)
     write_text(folder / FEATURES, json.dumps(about, indent=1) + "\n")
-    return _run(plan, about, folder, jobs, show)
+    return _run(plan, about, folder, jobs, show, costs)
 
 
 def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
@@ -122,9 +124,14 @@ def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> S
 
 
 def _run(
-    plan: StudyPlan, about: Mapping[str, Any], folder: Path, jobs: int | None, show: Show | None
+    plan: StudyPlan,
+    about: Mapping[str, Any],
+    folder: Path,
+    jobs: int | None,
+    show: Show | None,
+    costs: Plan | None = None,
 ) -> Studied:
-    run = cost(plan.cases, folder, plan.command, show)
+    run = cost(plan.cases, folder, plan.command, show, costs)
     outcomes = run_cells(plan.cells(Path(about["folder"])), CELL, folder, jobs, show)
     return Studied(plan, about, tuple(rows(plan, outcomes, run)))
 
@@ -151,24 +158,17 @@ def features(source: Source, show: Show | None = None) -> Mapping[str, Any]:
 
 def rows(plan: StudyPlan, outcomes: Mapping[str, Outcome], run: Run) -> list[Row]:
     """What was found, block by block, no context first."""
-    records = {record.case.id: record for record in run.records}
-    known = [records[case.id] for case in plan.cases]
-    titles = dict(zip((record.case.id for record in known), names(known), strict=True))
+    known = named_records(plan.cases, run)
     found = []
     for case in plan.subjects:
         of_seeds = {seed: outcomes.get(plan.cell(case, seed).key) for seed in plan.seeds}
         ended = {seed: one for seed, one in of_seeds.items() if one is not None and one.status == "ok"}
-        reasons = {seed: _why(one) for seed, one in of_seeds.items() if seed not in ended}
+        reasons = {seed: why_empty(one) for seed, one in of_seeds.items() if seed not in ended}
         counts = [unpacked(one.found["counts"]) for one in ended.values()]
         scored = Scored.of(list(ended), np.stack(counts)) if counts else None
-        found.append(Row(titles.get(case.id, "no context"), scored, reasons, record=records.get(case.id)))
+        name, record = known.get(case.id, (called(case.module), None))
+        found.append(Row(name, scored, reasons, record=record))
     return _compared(found, plan)
-
-
-def _why(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "not trained yet"
-    return outcome.reason if outcome.status == "error" else f"{outcome.status}: {outcome.reason}"
 
 
 def _compared(found: list[Row], plan: StudyPlan) -> list[Row]:
@@ -182,8 +182,8 @@ def _compared(found: list[Row], plan: StudyPlan) -> list[Row]:
             ours, theirs = row.scored, found[other].scored
             if ours is not None and theirs is not None and (made := difference(ours, theirs)) is not None:
                 differences[number, is_baseline] = made
-    tested = [(place, one.p) for place, one in differences.items() if one.p is not None]
-    for (place, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
+    corrected = holm([one.p for one in differences.values()])
+    for place, p in zip(differences, corrected, strict=True):
         differences[place] = replace(differences[place], p=p)
     return [
         replace(row, to_none=differences.get((number, False)), to_baseline=differences.get((number, True)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,13 +229,10 @@ def write_study(folder: Path, found: Study) -> list[Path]:
 
     Raises UserError where the folder cannot be written.
     """
-    plan = found.studied.plan
-    made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
     figure = pareto(found.rows)
     paths = write_result(
-        folder, "study", found,
+        folder, "study", found.studied.plan, found,
         title="Accuracy beside cost on frozen features",
-        origin=f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}.",
         figures={"study": figure} if figure is not None else {},
     )  # fmt: skip
     return [*paths, write_text(folder / "classes.csv", found.classes_frame().to_csv(index=False))]

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
-from ctxbench.study.context import NO_CONTEXT, with_baseline
+from ctxbench.study.context import called, with_baseline
 from ctxbench.subject.case import Case
 from ctxbench.subject.resolve import label
 from ctxbench.version import __version__
@@ -94,8 +94,7 @@ class StudyCell:
     @property
     def label(self) -> str:
         """``nonlocal, seed 0``."""
-        name = "no context" if self.case.module == NO_CONTEXT else label(self.case.module)
-        return f"{name}, seed {self.seed}"
+        return f"{called(self.case.module)}, seed {self.seed}"
 
 
 @dataclass(frozen=True)

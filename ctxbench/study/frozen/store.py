@@ -153,7 +153,7 @@ class Maker:
             done += len(images)
             self._progress(done / total)
         masks = [test.mask(index) for index in range(len(test))]
-        np.save(folder / "truth.npy", np.concatenate([mask.ravel() for mask in masks]))
+        np.save(folder / "truth.npy", np.concatenate([mask.ravel() for mask in masks]))  # (pixels,)
         np.save(folder / "sizes.npy", np.array([mask.shape for mask in masks]))
         for written in (mapped, labels, seen):
             written.flush()

@@ -4,19 +4,19 @@ N maps of H = W = side; D symbols of all fields, C channels, C' of the block's m
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import AdamW
 
 from ctxbench.data.dataset import IGNORE
 from ctxbench.errors import UserError
 from ctxbench.networks.resnet import conv_bn_relu
 from ctxbench.study.context import context_of
-from ctxbench.study.fitting import NoNumbersError, settle, share_of_rate
+from ctxbench.study.fitting import NoNumbersError, fit
 from ctxbench.study.probes.spec import PROBED, TEST, TRAIN, VALIDATION, ProbeCell
 from ctxbench.study.probes.tasks import TASKS, Labels, Symbols, Task
 
@@ -104,18 +104,9 @@ class Trainer:
         torch.manual_seed(seed)
         block, given = context_of(cell.case, seed)
         network = Probe(sum(task.fields), task.classes, cell.case.channels, block, given)
-        optimizer = AdamW(network.parameters(), lr=rate, weight_decay=0.0)
-        for step, (maps, labels) in enumerate(self._batches(seed), start=1):
-            optimizer.param_groups[0]["lr"] = rate * share_of_rate(step, cell.steps)
-            loss = functional.cross_entropy(network(maps), labels, ignore_index=IGNORE)
-            if not torch.isfinite(loss):
-                raise NoNumbersError(f"the loss is {loss.item():g} at step {step}")
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            self._progress()
-        settle(network, (maps for maps, _ in self._batches(seed)), self._progress)
-        return network.eval()
+        batches = partial(self._batches, seed)
+        fit(network, batches, rate=rate, steps=cell.steps, decay=0.0, progress=self._progress)
+        return network
 
     def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(N, D, H, W) and labels (N, H, W) for every step."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,11 +15,9 @@ from ctxbench.study.probes.levels import CEILING_PCT, levels
 from ctxbench.study.probes.spec import ProbePlan
 from ctxbench.study.probes.tasks import TASKS
 from ctxbench.table.grid import EMPTY
-from ctxbench.table.style import STYLE, canvas
+from ctxbench.table.style import STYLE, canvas, ink_on
 
 COLOURS = "YlGnBu"
-LIGHT_FROM = 0.6
-"""Shade from which a number is written in white."""
 
 
 def heat_map(plan: ProbePlan, rows: Sequence[Row]) -> Figure:
@@ -57,7 +55,7 @@ def _panel(axes: Axes, rows: Sequence[Row], tasks: Sequence[str], trained: int, 
             if score.mean is not None:
                 shades[y, x] = np.clip((score.mean - chance) / (CEILING_PCT - chance), 0, 1)
             text = EMPTY if score.mean is None else f"{score.mean:.0f}"
-            colour = "white" if shades[y, x] >= LIGHT_FROM else "black"
+            colour = "black" if score.mean is None else ink_on(colormaps[COLOURS](shades[y, x]))
             weight = "bold" if score.is_beyond else "normal"
             axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=8, fontweight=weight)
     axes.imshow(shades, cmap=COLOURS, vmin=0, vmax=1, aspect="auto")

@@ -12,21 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctxbench.data.dataset import IGNORE
-from ctxbench.measure.folder import Run, read_run
+from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.records import Record
-from ctxbench.report.layout import names
-from ctxbench.study.cells import (
-    COST,
-    Outcome,
-    Show,
-    begin,
-    check,
-    cost,
-    read_outcomes,
-    read_plan,
-    run_cells,
-)
-from ctxbench.study.context import NO_CONTEXT
+from ctxbench.study.cells import Outcome, Show, begin, check, cost, read_plan, run_cells, why_empty
+from ctxbench.study.context import NO_CONTEXT, called
+from ctxbench.study.costs import named_records
 from ctxbench.study.probes.levels import levels
 from ctxbench.study.probes.spec import PROBED, TEST, ProbePlan
 from ctxbench.study.probes.tasks import TASKS
@@ -95,15 +85,20 @@ def probe(
 
     Raises UserError before anything is trained where a block cannot be built, or the folder not be written.
     """
-    check(plan.cases)
+    costs = check(plan.cases, folder, PLAN, plan.command, show)
     begin(folder, PLAN, plan)
-    return resume(folder, jobs, show)
+    return _run(plan, folder, jobs, show, costs)
 
 
 def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> tuple[ProbePlan, list[Row]]:
     """Go on with a run of probes. Raises UserError where the folder holds none, is damaged or in use."""
-    plan = read(folder)
-    run = cost(plan.cases, folder, plan.command, show)
+    return _run(read(folder), folder, jobs, show)
+
+
+def _run(
+    plan: ProbePlan, folder: Path, jobs: int | None, show: Show | None, costs: Plan | None = None
+) -> tuple[ProbePlan, list[Row]]:
+    run = cost(plan.cases, folder, plan.command, show, costs)
     outcomes = run_cells(plan.cells(), SERVED, folder, jobs, show)
     return plan, rows(plan, outcomes, run)
 
@@ -124,9 +119,7 @@ def settings(plan: ProbePlan) -> list[Setting]:
 
 def rows(plan: ProbePlan, outcomes: Mapping[str, Outcome], run: Run) -> list[Row]:
     """What was found, block by block, those of one family together."""
-    records = {record.case.id: record for record in run.records}
-    known = [records[case.id] for case in plan.cases]
-    titles = dict(zip((record.case.id for record in known), names(known), strict=True))
+    known = named_records(plan.cases, run)
     found = []
     for case in plan.subjects:
         built_in = None if case.module == NO_CONTEXT else spec(parts(case.module).name)
@@ -135,7 +128,8 @@ def rows(plan: ProbePlan, outcomes: Mapping[str, Outcome], run: Run) -> list[Row
             for setting in settings(plan)
         }
         family = "" if case.module == NO_CONTEXT else built_in.family if built_in else "own"
-        found.append(Row(titles.get(case.id, "no context"), family, scores, records.get(case.id)))
+        name, record = known.get(case.id, (called(case.module), None))
+        found.append(Row(name, family, scores, record))
     return _corrected(sorted(found, key=lambda row: _families(found).index(row.family)))
 
 
@@ -154,12 +148,8 @@ def asked(task: str, side: int) -> NDArray[np.int64]:
 
 
 def _score(setting: Setting, outcome: Outcome | None) -> Score:
-    if outcome is None:
-        return Score(reason="not trained yet")
-    if outcome.status != "ok":
-        return Score(
-            reason=outcome.reason if outcome.status == "error" else f"{outcome.status}: {outcome.reason}"
-        )
+    if outcome is None or outcome.status != "ok":
+        return Score(reason=why_empty(outcome))
     side = str(setting.tested)
     if side in outcome.found["reasons"]:
         return Score(reason=outcome.found["reasons"][side])
@@ -173,23 +163,8 @@ def _score(setting: Setting, outcome: Outcome | None) -> Score:
 
 def _corrected(found: list[Row]) -> list[Row]:
     """The rows with p corrected for the number of all their scores."""
-    places = [
-        (number, setting, score.p)
-        for number, row in enumerate(found)
-        for setting, score in row.scores.items()
-        if score.p is not None
-    ]
-    corrected = dict(zip(((n, s) for n, s, _ in places), holm([p for _, _, p in places]), strict=True))
+    corrected = iter(holm([score.p for row in found for score in row.scores.values()]))
     return [
-        replace(
-            row,
-            scores={s: replace(score, p=corrected.get((number, s))) for s, score in row.scores.items()},
-        )
-        for number, row in enumerate(found)
+        replace(row, scores={s: replace(score, p=next(corrected)) for s, score in row.scores.items()})
+        for row in found
     ]
-
-
-def stands(folder: Path) -> tuple[ProbePlan, list[Row]]:
-    """What has been found so far, without training anything. Raises UserError where that is nothing."""
-    plan = read(folder)
-    return plan, rows(plan, read_outcomes(folder), read_run(folder / COST))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -122,8 +121,8 @@ class Probes(Result):
             f"AdamW, about {POSITIONS} positions in a step, the learning rate of "
             f"{' or '.join(f'{rate:g}' for rate in plan.rates)} that does better on other maps; batch norms "
             "take their statistics anew at the end. Without a block no position sees another.",
-            f"Cost: {caption(records)}." if records else "",
-        ][: 4 if records else 3]
+            *([f"Cost: {caption(records)}."] if records else []),
+        ]
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each block and setting: accuracy by seed, the levels beside it, p, rate, and cost."""
@@ -166,11 +165,8 @@ def write_probes(folder: Path, found: Probes) -> list[Path]:
 
     Raises UserError where the folder cannot be written.
     """
-    plan = found.plan
-    made = f"`{shlex.join(plan.command)}`, " if plan.command else ""
     return write_result(
-        folder, "probes", found,
+        folder, "probes", found.plan, found,
         title="What kind of context blocks can use",
-        origin=f"Made by {made}ctxbench {plan.version}, begun {plan.created_at}.",
-        figures={"probes": heat_map(plan, found.rows)},
+        figures={"probes": heat_map(found.plan, found.rows)},
     )  # fmt: skip

@@ -7,10 +7,9 @@ from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
-from ctxbench.study.context import with_baseline
+from ctxbench.study.context import called, with_baseline
 from ctxbench.study.probes.tasks import TASKS as TASKS
 from ctxbench.subject.case import Case
-from ctxbench.subject.resolve import label
 from ctxbench.version import __version__
 
 CHANNELS = 64
@@ -56,7 +55,7 @@ class ProbeCell:
     @property
     def label(self) -> str:
         """``nonlocal: own row, 12×12``."""
-        return f"{label(self.case.module)}: {TASKS[self.task].title}, {self.case.height}×{self.case.height}"
+        return f"{called(self.case.module)}: {TASKS[self.task].title}, {self.case.height}×{self.case.height}"
 
 
 @dataclass(frozen=True)

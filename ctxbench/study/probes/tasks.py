@@ -104,11 +104,11 @@ def _solve_row(symbols: Symbols) -> Labels:
 
 
 def _draw_column(rng: np.random.Generator, count: int, side: int) -> Symbols:
-    return _draw_row(rng, count, side).swapaxes(2, 3)
+    return _draw_row(rng, count, side).swapaxes(2, 3)  # (N, 1, W, H)
 
 
 def _solve_column(symbols: Symbols) -> Labels:
-    return _solve_row(symbols.swapaxes(2, 3)).swapaxes(1, 2)
+    return _solve_row(symbols.swapaxes(2, 3)).swapaxes(1, 2)  # (N, H, W)
 
 
 def _draw_two_hops(rng: np.random.Generator, count: int, side: int) -> Symbols:
@@ -196,7 +196,7 @@ def _solve_region(symbols: Symbols) -> Labels:
     tags, colours = symbols[:, 0], symbols[:, 1]  # (N, H, W) each
     pairs = (tags * COLOURS + colours)[..., None] == np.arange(REGIONS * COLOURS)
     counts = pairs.sum((1, 2)).reshape(-1, REGIONS, COLOURS)  # (N, regions, K)
-    labels = np.take_along_axis(_unique_argmax(counts), tags.reshape(len(tags), -1), 1)
+    labels = np.take_along_axis(_unique_argmax(counts), tags.reshape(len(tags), -1), 1)  # (N, H·W)
     return labels.reshape(tags.shape)  # (N, H, W)
 
 
@@ -208,7 +208,8 @@ def _draw_relation(rng: np.random.Generator, count: int, side: int) -> Symbols:
 
 def _solve_relation(symbols: Symbols) -> Labels:
     field, side = symbols[:, 0], symbols.shape[-1]
-    (y1, x1), (y2, x2) = (np.divmod((field == one).reshape(len(field), -1).argmax(1), side) for one in (1, 2))
+    flat = field.reshape(len(field), -1)  # (N, H·W)
+    (y1, x1), (y2, x2) = (np.divmod((flat == one).argmax(1), side) for one in (1, 2))  # (N,) each
     labels = _everywhere(2 * (y2 > y1) + (x2 > x1), side)
     return np.where(field > 0, IGNORE, labels)
 

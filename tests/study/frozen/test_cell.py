@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny import tiny_folder
 
 from ctxbench.data import open_dataset
@@ -58,13 +59,28 @@ def test_features_are_computed_once_and_for_what_they_are_of(data: Path, tmp_pat
     before = (first / "train.npy").stat().st_mtime_ns
     assert Path(Maker(source(data)).make()["folder"]) == first
     assert (first / "train.npy").stat().st_mtime_ns == before
-    others = {
+    level, two = (
         Path(Maker(source(data, **change)).make()["folder"]) for change in ({"level": "C2"}, {"images": 2})
-    }
-    assert len(others | {first}) == 3
+    )
+    assert len({first, level, two}) == 3
+    ends = Features.open(first).labels[[0, 1, 8, 9]]  # of five images, spread evenly
+    assert np.array_equal(Features.open(two).labels, ends)
     mended = tiny_folder(tmp_path)
-    (mended / "images" / "train" / "0.png").write_bytes((data / "images" / "train" / "1.png").read_bytes())
-    assert Path(Maker(source(mended)).make()["folder"]) != first
+    with Image.open(data / "images" / "train" / "1.png") as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mended / "images" / "train" / "0.png")
+    other = Path(Maker(source(mended)).make()["folder"])
+    assert other != first
+    train = Features.open(other).train  # each image, then its mirror image
+    np.testing.assert_allclose(train[0], train[3], atol=0.1)
+    assert np.abs(train[1] - train[3]).max() > 1
+
+
+def test_features_of_other_weights_are_other_features(data: Path, tmp_path: Path) -> None:
+    train, path, digests = open_dataset("folder", data, "train"), tmp_path / "weights.pth", set()
+    for content in (b"some", b"others"):
+        path.write_bytes(content)
+        digests.add(Maker(source(data, weights=str(path)))._digest(train))
+    assert len(digests) == 2
 
 
 def test_what_was_killed_amid_is_not_taken_for_whole(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
