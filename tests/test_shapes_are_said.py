@@ -3,7 +3,6 @@
 import ast
 import io
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,32 +14,18 @@ FILES = sorted(
     for path in ROOT.glob(f"{place}/**/*.py")
 )
 RESHAPES = {
-    *("reshape", "view", "permute", "transpose", "flatten", "unflatten", "as_strided"),
+    *("reshape", "view", "permute", "transpose", "movedim", "swapaxes", "flatten", "unflatten", "as_strided"),
     *("cat", "_cat", "stack", "einsum", "bmm", "baddbmm", "baddbmm_"),
 }
 
 
-def statements(source: str) -> Iterator[tuple[range, set[str]]]:
-    """The lines of each statement and the names it calls; of a compound one the header."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.stmt):
-            body = getattr(node, "body", None)
-            last = body[0].lineno - 1 if body else node.end_lineno
-            own = [
-                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr | ast.withitem)
-            ]
-            calls = [call.func for part in own for call in ast.walk(part) if isinstance(call, ast.Call)]
-            names = {f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "") for f in calls}
-            yield range(node.lineno, last + 1), names
-
-
 def lines_without_shape(source: str) -> list[int]:
-    """Where the statements begin that reshape and have no comment ``# (…`` on any of their lines."""
+    """The lines on which a reshape is called, and at whose end no comment says what it makes, ``# (…``."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     commented = {t.start[0] for t in tokens if t.type == tokenize.COMMENT and "# (" in t.string}
-    return [
-        lines.start for lines, names in statements(source) if names & RESHAPES and not commented & set(lines)
-    ]
+    called = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = [(f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", ""), f.end_lineno) for f in called]
+    return sorted({line for name, line in names if name in RESHAPES} - commented)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -57,12 +42,16 @@ def test_every_reshape_says_its_shape(file):
         ("y = x.flatten(2)  # type: ignore[misc]  # (N, C, H·W)", []),
         ("y = x.flatten(2)  # rows", [1]),
         ("# (N, C, H·W)\ny = x.flatten(2)", [2]),
-        ("y = torch.cat(\n    [a, b]\n)  # (N, 2C, H, W)", []),
+        ("y = torch.cat(  # (N, 2C, H, W)\n    [a, b]\n)", []),
+        ("y = torch.cat(\n    [a, b]\n)  # (N, 2C, H, W)", [1]),
+        ("y = norm(\n    x.view(s)\n)  # (N, C, H, W)", [2]),
+        ("y = (  # (N, C, H·W)\n    f(x.flatten(2)) for x in z\n)", [2]),
+        ("y = (\n    x.flatten(2)\n    .mT.view(s)  # (N, H·W, C)\n)", [2]),
         ("if c:\n    return_ = x.view(s)\nz = 1  # (N,)", [2]),
         ("for y in torch.stack(x):\n    z = y  # (N,)", [1]),
         ("with f(x.view(s)) as y:\n    z = y  # (N,)", [1]),
         ("with f(x.view(s)) as y:  # (N, C)\n    z = y.permute(1, 0)", [2]),
-        ("def f(x):\n    y = [\n        v.mT  # (C, N)\n        for v in torch.stack(x)\n    ]", []),
+        ("def f(x):\n    y = [\n        v.mT  # (C, N)\n        for v in torch.stack(x)\n    ]", [4]),
         ("y = x.relu()", []),
     ],
 )

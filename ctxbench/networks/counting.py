@@ -14,6 +14,7 @@ from ctxbench.networks.cost import NetworkCost, NetworkCosts
 from ctxbench.networks.network import build_network
 from ctxbench.networks.published import body, in_published_form
 from ctxbench.networks.registry import find
+from ctxbench.subject.axes import Size, sides
 from ctxbench.tracing import trace, views
 
 MIN_SIDE = 65
@@ -30,7 +31,7 @@ INSIDE_BACKBONE = "backbone."
 def network_costs(
     models: Sequence[str],
     *,
-    sizes: Sequence[int | tuple[int, int]] = (SIZE,),
+    sizes: Sequence[Size] = (SIZE,),
     backbone: str = BACKBONE,
     context: str | None = None,
     context_options: Mapping[str, Any] = {},
@@ -43,7 +44,7 @@ def network_costs(
 
     Raises UserError for a name, an option or a size that does not fit.
     """
-    shapes = [size if isinstance(size, tuple) else (size, size) for size in sizes]
+    shapes = [sides(size) for size in sizes]
     for height, width in shapes:
         if {type(height), type(width)} != {int} or min(height, width) < MIN_SIDE:
             raise UserError(f"a network takes sides of at least {MIN_SIDE}, not {height}×{width}")

@@ -25,7 +25,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def presence(labels: Tensor, classes: int) -> Tensor:
     """Labels (N, S, S) to (N, ``classes``): 1 where some pixel of the image is of the class, else 0."""
-    counted = torch.where(labels < classes, labels, classes)  # (N, S, S), IGNORE as a class of its own
+    counted = labels.clamp(max=classes)  # (N, S, S), IGNORE as a class of its own
     found = torch.zeros(len(labels), classes + 1, device=labels.device)  # (N, K + 1)
     found.scatter_(1, counted.flatten(1), 1.0)  # (N, S·S) of places in (N, K + 1)
     return found[:, :classes]

@@ -73,10 +73,7 @@ class Segmenter(nn.Module):
         return (
             main,
             None if auxiliary is None else _upsample(auxiliary, images),
-            *(
-                _upsample(others[name], images) if others[name].dim() == 4 else others[name]
-                for name in self.losses
-            ),
+            *(others[name] for name in self.losses),
         )
 
 

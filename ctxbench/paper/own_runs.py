@@ -58,13 +58,11 @@ REPORTED = {
     9: Reported("PASCAL VOC 2012 val", VOC, PRINTED["voc12"], "voc12aug"),
 }
 TRAINING = (
-    *("dataset", "train_split", "stem", "context_options", "global_pool", "channels", "auxiliary"),
-    *("aux_weight", "crop", "scale", "flip", "colour", "epochs", "iterations", "batch", "lr"),
+    *("dataset", "train_split", "stem", "dilations", "context_options", "global_pool", "channels"),
+    *("auxiliary", "aux_weight", "crop", "scale", "flip", "colour", "epochs", "iterations", "batch", "lr"),
     *("head_lr_factor", "optimizer", "momentum", "weight_decay", "power"),
 )
 """Settings of a run that are held against the preset's, network and backbone aside."""
-
-
 OF_ONE_TRAINING = 9
 """The table whose networks the paper's authors trained alike; the others print what their own authors did."""
 NOT_OURS = ("FCN",)
@@ -236,6 +234,7 @@ def _training(config: TrainConfig) -> dict[str, Any]:
     values = {name: getattr(config, name) for name in TRAINING}
     values["train_split"] = config.train_split or DATASETS[config.dataset].train_split
     values["epochs"] = config.epochs if not config.iterations else None
+    values["dilations"] = config.dilations or (2, 4, 4)
     if config.model == "reconet" and config.context in (None, "reconet"):
         values["context_options"] = {"rank": 64, **config.context_options}
     return values

@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 def is_built_in(subject: str) -> bool:
     """Whether it is one of our modules, by its name or an alias, with or without a call."""
     place, name, _ = resolve.parts(subject)
-    return not place and (registry.named(name) in registry.SPECS or name == registry.HEAD.name)
+    return not place and registry.named(name) in registry.BUILT_IN
 
 
 def options(name: str) -> dict[str, Any]:
@@ -81,8 +81,7 @@ def options(name: str) -> dict[str, Any]:
 def implementations(name: str) -> tuple[str, ...]:
     """``("fast", "published")``, or ``("single",)`` for a module that has one form. No built-in is loaded."""
     if is_built_in(name):
-        spec = registry.spec(resolve.parts(name).name)
-        return spec.forms if spec else (SINGLE,)
+        return registry.BUILT_IN[registry.named(resolve.parts(name).name)].forms
     return _forms_of(resolve.load(name))
 
 

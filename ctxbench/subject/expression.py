@@ -73,7 +73,7 @@ def _with_quoted_block(text: str) -> str:
         key, _, value = argument.partition("=") if re.match(r"\s*block\s*=", argument) else ("", "", argument)
         if (key or place == 2) and re.match(r"\s*[^\s'\"=]+(\(|\s*$)", value):
             arguments[place] = f"{key and key + '='}{value.strip()!r}"
-    return f"head({', '.join(argument.strip() for argument in arguments)})"
+    return f"head({','.join(arguments)})"
 
 
 def _is_call(text: str) -> bool:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound="type[nn.Module]")
 
 __all__ = [
+    "BUILT_IN",
     "FAMILIES",
-    "HEAD",
     "SINGLE",
     "SPECS",
     "Spec",
@@ -46,6 +46,8 @@ SINGLE = "single"
 """The form of a module that has one."""
 HEAD = Spec("head", "head", "ctxbench.networks.block_head:Head", "", 0, "", "")
 """What puts layers around any block, by its name in an expression; it is no module of a paper."""
+BUILT_IN = {**SPECS, HEAD.name: HEAD}
+"""What no other module can be called."""
 UNKNOWN: dict[str, Any] = {"year": 0, "url": "", "complexity": "", "forms": (SINGLE,)}
 """What is known of a module that is not built in."""
 
@@ -70,7 +72,7 @@ def register(
         ):  # a file that was asked for by its place, or written from a cell
             return cls
         target = place(cls)
-        if (taken := _specs().get(name)) and taken.target != target:
+        if (taken := _known().get(name)) and taken.target != target:
             raise ValueError(f"the module name {name!r} is taken by {taken.target}")
         _registered[name] = Spec(name, title or name, target, paper, year, url, complexity, (SINGLE,))
         _classes[target] = cls
@@ -99,7 +101,12 @@ def place(cls: type[nn.Module]) -> str:
 
 
 def _specs() -> dict[str, Spec]:
-    return {**SPECS, **{k: v for k, v in {**_entry_points(), **_registered}.items() if k not in SPECS}}
+    return {**SPECS, **{k: v for k, v in {**_entry_points(), **_registered}.items() if k not in BUILT_IN}}
+
+
+def _known() -> dict[str, Spec]:
+    """The modules, and the head, which is not listed with them."""
+    return {**_specs(), **BUILT_IN}
 
 
 def _offers_modules(folder: str) -> bool:
@@ -198,7 +205,7 @@ def named(text: str) -> str:
 
     Raises UserError for an alias of several modules.
     """
-    if text in _specs() or text == HEAD.name:
+    if text in _known():
         return text
     meant = list(_aliases().get(_plain(text), ()))
     if len(meant) > 1:
@@ -229,7 +236,7 @@ def spec(name: str) -> Spec | None:
 
     Raises UserError as :func:`named` does.
     """
-    return HEAD if name == HEAD.name else _specs().get(named(name))
+    return _known().get(named(name))
 
 
 def registered_class(target: str) -> type[nn.Module] | None:

@@ -106,8 +106,8 @@ def canonical(name: str) -> str:
 def _canonical(name: str) -> str:
     if target := registry.registered_target(name):
         return target
-    if (registered := registry.named(name)) in registry.names() or name == registry.HEAD.name:
-        return registered
+    if known := registry.spec(name):
+        return known.name
     place, within, _ = parts(name)
     if place.endswith(".py") and (not within or _is_dotted(within)):
         if not Path(place).is_file():

@@ -155,10 +155,8 @@ class Stepper:
                 for weight, value in zip(others.values(), further, strict=True):
                     loss = loss + weight * value
                 fabric.backward(loss / config.accumulate)
-            mine = (
-                torch.stack([loss, main, auxiliary, *further]).detach() / config.accumulate
-            )  # (3 + others,)
-            totals[fabric.global_rank, :-1] += mine
+            losses = torch.stack([loss, main, auxiliary, *further])  # (3 + others,)
+            totals[fabric.global_rank, :-1] += losses.detach() / config.accumulate
             if not torch.isfinite(loss):
                 offending = {"images": images.cpu(), "labels": labels.cpu()}
         totals[fabric.global_rank, -1] = float(stop is not None and stop.asked)

@@ -157,10 +157,9 @@ class DoubleAttention(nn.Module):
         # V comes last, so that the backward pass is done with it before it makes the gradients of X.
         vectors = project(self.attention_vector, flat).softmax(dim=1)  # (N, c_n, H·W), one over channels
         # With the residual the product is added to X as it is made: no map beside the output.
-        y = (  # (N, C or c_m, H·W)
-            torch.baddbmm(flat, descriptors, vectors) if self.residual else torch.bmm(descriptors, vectors)
-        )
-        return y.view(batch, -1, height, width)  # (N, C or c_m, H, W)
+        if self.residual:
+            return torch.baddbmm(flat, descriptors, vectors).view(x.shape)  # (N, C, H, W)
+        return torch.bmm(descriptors, vectors).view(batch, -1, height, width)  # (N, C or c_m, H, W)
 
     def _published(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, ``out_channels``, H, W)."""

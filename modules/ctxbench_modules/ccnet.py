@@ -155,9 +155,7 @@ class RCCA(nn.Module):
         )
         column_logits = column_q @ column_k.mT  # (N, W, H, H)
         squares = column_logits.view(*column_logits.shape[:2], height * height)  # (N, W, H·H)
-        squares[:, :, :: height + 1].fill_(
-            -torch.inf
-        )  # the diagonals, (N, W, H): the row counts the own position
+        squares[:, :, :: height + 1].fill_(-torch.inf)  # (N, W, H), the own positions: the row counts them
         logits = torch.cat([column_logits.transpose(1, 2), row_q @ row_k.mT], dim=3)  # (N, H, W, H + W)
         column, row = logits.softmax(dim=3).tensor_split([height], dim=3)  # (N, H, W, H), (N, H, W, W)
         return row @ row_v + (column.transpose(1, 2) @ column_v).transpose(1, 2)  # (N, H, W, C)
@@ -178,13 +176,9 @@ class RCCA(nn.Module):
         own = torch.full((height,), -torch.inf, dtype=x.dtype, device=x.device).diag()  # (H, H)
         column_logits = self.column_affinity(column_q.transpose(1, 2), column_k) + own  # (N·W, H, H)
         row_logits = self.row_affinity(row_q.transpose(1, 2), row_k)  # (N·H, W, W)
-        logits = torch.cat(
-            [
-                column_logits.view(batch, width, height, height).transpose(1, 2),  # (N, H, W, H)
-                row_logits.view(batch, height, width, width),  # (N, H, W, W)
-            ],
-            dim=3,
-        )  # (N, H, W, H + W)
+        column_logits = column_logits.view(batch, width, height, height).transpose(1, 2)  # (N, H, W, H)
+        row_logits = row_logits.view(batch, height, width, width)  # (N, H, W, W)
+        logits = torch.cat([column_logits, row_logits], dim=3)  # (N, H, W, H + W)
         column, row = self.softmax(logits).tensor_split([height], dim=3)
         column = column.transpose(1, 2).contiguous().flatten(0, 1)  # (N·W, H, H)
         row = row.contiguous().flatten(0, 1)  # (N·H, W, W)

@@ -81,17 +81,15 @@ class LiteMLA(nn.Module):
             raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         qkv = self.qkv(x)  # (N, 3C, H, W)
         tokens = torch.cat([qkv, *(scale(qkv) for scale in self.scales)], dim=1)  # (N, 3C·(1+s), H, W)
-        heads = tokens.view(
-            len(x), -1, 3, self.head_width, x.shape[2] * x.shape[3]
-        )  # (N, h·(1+s), 3, d, H·W)
+        n = x.shape[2] * x.shape[3]
+        heads = tokens.view(len(x), -1, 3, self.head_width, n)  # (N, h·(1+s), 3, d, H·W)
         q, k, v = heads.unbind(2)  # (N, h·(1+s), d, H·W) each
         q, k = functional.relu(q), functional.relu(k)
         summed = functional.pad(v, (0, 0, 0, 1), value=1) @ k.mT @ q  # (N, h·(1+s), d+1, H·W)
         summed = summed.to(torch.promote_types(summed.dtype, torch.float32))  # ε is 0 in half precision
         y = (summed[:, :, :-1] / (summed[:, :, -1:] + _EPS)).to(x.dtype)  # (N, h·(1+s), d, H·W)
-        z: Tensor = self.norm(
-            self.proj(y.reshape(len(x), -1, *x.shape[2:]))
-        )  # (N, C·(1+s), H, W) to (N, C, H, W)
+        y = y.reshape(len(x), -1, *x.shape[2:])  # (N, C·(1+s), H, W)
+        z: Tensor = self.norm(self.proj(y))  # (N, C, H, W)
         return z
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:

@@ -112,9 +112,8 @@ class EMA(nn.Module):
     def _published(self, x: Tensor) -> Tensor:
         """X (N, c, H, W) to what the gate is made of, (N, 1, H, W)."""
         normed, local = self._normed(x), self.local(x)  # (N, c, H, W) each
-        of_normed, of_local = (  # (N, 1, H·W) each
-            self.product(_shares(a), b.flatten(2)) for a, b in ((normed, local), (local, normed))
-        )
+        of_normed = self.product(_shares(normed), local.flatten(2))  # (N, 1, H·W)
+        of_local = self.product(_shares(local), normed.flatten(2))  # (N, 1, H·W)
         both: Tensor = (of_normed + of_local).view(len(x), 1, *x.shape[2:])  # (N, 1, H, W)
         return both
 

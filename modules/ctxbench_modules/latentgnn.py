@@ -313,9 +313,11 @@ class LatentGNN(nn.Module):
     def _absorbed(self, x: Tensor, graphs: list[tuple[Tensor, Tensor]]) -> Tensor:
         """The output (N, C, H, W), with W_up at the latent nodes of all kernels, d = Σ d_t in number."""
         bn = self.up.bn
-        weight, bias = (  # (C, M) and, in eval mode, (C,)
-            (self.up.conv.weight.flatten(1), None) if bn.training else self.up.folded()
-        )
+        bias: Tensor | None = None
+        if bn.training:
+            weight = self.up.conv.weight.flatten(1)  # (C, M)
+        else:
+            weight, bias = self.up.folded()  # (C, M), (C,)
         # Concatenated kernels have a slice of W_up each, (C, C'); summed ones share all of it.
         parts = weight.chunk(len(graphs), dim=1) if self.merge == "concat" else [weight] * len(graphs)
         nodes = _cat([part @ z for part, (z, _) in zip(parts, graphs, strict=True)], dim=2)  # (N, C, d)

@@ -88,7 +88,7 @@ class SS2D(nn.Module):
         step = torch.empty(_DIRECTIONS, width).uniform_(math.log(0.001), math.log(0.1)).exp()
         self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # what softplus takes back
         decay = torch.arange(1, states + 1, dtype=torch.float32).log()  # (S,)
-        self.decay_log = nn.Parameter(decay.repeat(_DIRECTIONS * width, 1))
+        self.decay_log = nn.Parameter(decay.repeat(_DIRECTIONS * width, 1))  # (4·D, S)
         self.skip = nn.Parameter(torch.ones(_DIRECTIONS * width))
         self.inner = nn.Conv2d(channels, 2 * width if gate else width, 1, bias=False)
         self.local = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=gate)
@@ -162,7 +162,7 @@ def _recur(factors: Tensor, inputs: Tensor) -> Tensor:
         """(…, n) to a contiguous (…, parts) for each step of the parts."""
         padded = functional.pad(x, (0, parts * steps - n)) if parts * steps > n else x
         cut = padded.view(*x.shape[:-1], parts, steps)  # (…, parts, steps)
-        return cut.movedim(-1, 0).contiguous().unbind()
+        return cut.movedim(-1, 0).contiguous().unbind()  # (…, parts) each
 
     of_factors, of_inputs = by_step(factors), by_step(inputs)
     held, decays = [of_inputs[0]], [of_factors[0]]  # of each step, (…, parts)

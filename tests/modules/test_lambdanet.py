@@ -4,6 +4,7 @@ import pytest
 import torch
 from modules.contract import randomise
 from modules.test_pspnet import SingleFormContract
+from torch.nn import functional
 
 from ctxbench_modules.lambdanet import LambdaLayer
 
@@ -23,8 +24,10 @@ class TestGlobalContext(SingleFormContract):
     bad_options = ({"size": None}, {"size": (0, 5)})
 
     def test_a_map_of_another_size_is_resampled_to_that_of_the_weights(self) -> None:
-        module = self.build(16, (4, 6), "single").eval()
-        assert module(self.sample(size=(9, 5)).float()).shape == (2, 16, 9, 5)
+        module, x = self.build(16, (4, 6), "single").eval(), self.sample(size=(9, 5)).float()
+        to = {"mode": "bilinear", "align_corners": True}
+        expected = functional.interpolate(module(functional.interpolate(x, (4, 6), **to)), (9, 5), **to)
+        torch.testing.assert_close(module(x), expected)
 
 
 def test_a_global_context_is_a_local_one_that_reaches_everywhere() -> None:

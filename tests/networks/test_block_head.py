@@ -40,6 +40,11 @@ def test_a_block_is_named_as_everywhere(block: str) -> None:
     assert api.trace(head, (1, C, H, W)).output_shape == (1, WIDTH, H, W)
 
 
+def test_a_comma_in_the_name_of_a_folder_parts_no_arguments() -> None:
+    head = "head(C, 8, 'a,b/blocks.py:Block')"
+    assert resolve.canonical(head) == head
+
+
 @pytest.mark.parametrize(
     ("head", "why"),
     [

@@ -129,7 +129,8 @@ def test_a_paper_adds_columns_renames_ours_and_keeps_some_to_the_frame(
 
 @pytest.mark.parametrize(("size", "side"), [(65, 9), ((128, 128), 16)])
 def test_another_backbone_has_no_printed_number(size: int | tuple[int, int], side: int) -> None:
-    costs = network_costs(["fcn"], sizes=[size], backbone="resnet-tiny", classes=5)
+    costs = network_costs(["FCNHead"], sizes=[size], backbone="resnet-tiny", classes=5)
+    assert costs.networks[0].model == "fcn"
     (network,) = costs.networks
     height = network.height
     assert (network.height, network.width) == (size if isinstance(size, tuple) else (size, size))

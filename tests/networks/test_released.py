@@ -160,6 +160,15 @@ def test_what_is_for_training_alone_and_other_classes_may_differ(tmp_path: Path)
     assert "8 dropped: auxiliary." in str(load_network(network, tmp_path / "m.safetensors"))
 
 
+def test_cfnets_loss_of_classes_is_for_training_alone_too(tmp_path: Path) -> None:
+    network = network_of("cfnet_head")
+    state = recorded("cfnet_head")
+    kept = {key: value for key, value in state.items() if ".selayer." not in key}
+    torch.save(whole(network, kept, "pretrained."), tmp_path / "released.pth")
+    said = str(load_network(network, tmp_path / "released.pth"))
+    assert "2 missing: head.encoding.presence.weight, head.encoding.presence.bias" in said
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -196,8 +196,9 @@ def test_registered_classes_are_known_by_name_and_by_place_and_names_are_unique(
     registry.register("test-identity", title="Identity", complexity="O(1)")(Identity)
     assert registry.spec("test-identity").complexity == "O(1)"
     assert resolve.canonical("test-identity").endswith("Identity")
-    with pytest.raises(ValueError, match="taken"):
-        registry.register("reconet")(Identity)
+    for built_in in ("reconet", "head"):
+        with pytest.raises(ValueError, match="taken"):
+            registry.register(built_in)(Identity)
 
 
 def test_a_class_that_no_other_process_could_import_is_refused() -> None:

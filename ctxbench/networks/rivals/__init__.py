@@ -10,9 +10,9 @@ takes the list [C2, C3, C4, C5] and returns logits (N, K, h, w) at the stride of
 Raises UserError where a block cannot be built.
 
 In training mode a head whose network has further losses returns a pair, the logits and a mapping: what each
-name in the ``losses`` of its entry (:mod:`ctxbench.networks.registry`) is of, at the stride of C5 where it is
-a map; under ``auxiliary``, the logits that stand in the place of an auxiliary head's. In eval mode it returns
-the logits alone. Where these losses depend on an option, ``self.losses`` has the names of those there are.
+name in the ``losses`` of its entry (:mod:`ctxbench.networks.registry`) is of; under ``auxiliary``, the logits
+at the stride of C5 that stand in the place of an auxiliary head's. In eval mode it returns the logits alone.
+Where these losses depend on an option, ``self.losses`` has the names of those there are.
 
 ``RELEASED`` has the names of its modules in released weights (:mod:`ctxbench.networks.names`).
 

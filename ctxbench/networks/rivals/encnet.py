@@ -24,8 +24,6 @@ ENCODING = {
 """The authors' names of the layers of the context encoding module."""
 FCN_ON_C4 = {"conv5.0": "reduce.0", "conv5.1": "reduce.1", "conv5.4": "classify.1"}
 """Theirs of the auxiliary head."""
-
-
 JOINED = {
     "head.conv5": "head.features.reduce",
     "head.connect.0": "head.features.sides.0",

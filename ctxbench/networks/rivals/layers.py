@@ -25,9 +25,9 @@ def conv(inputs: int, outputs: int, kernel: int, *, bias: bool = False) -> nn.Se
     return fresh(*conv_bn_relu(inputs, outputs, kernel, bias=bias))
 
 
-def classifier(channels: int, classes: int, *, dropout: float = DROPOUT) -> nn.Sequential:
+def classifier(channels: int, classes: int) -> nn.Sequential:
     """Dropout of whole channels, and a 1×1 with bias."""
-    return fresh(nn.Dropout2d(dropout), nn.Conv2d(channels, classes, 1))
+    return fresh(nn.Dropout2d(DROPOUT), nn.Conv2d(channels, classes, 1))
 
 
 def element_classifier(channels: int, classes: int) -> nn.Sequential:

@@ -47,18 +47,12 @@ def table1(runs: Sequence[OwnRun], none: str, command: str, *, source: str) -> S
 
 def _rows(runs: Sequence[OwnRun]) -> list[ClassRow]:
     lines = printed.rows(1)
-    placed = [
-        [
-            place(
-                score,
-                line[run.printed_as(1)],
-                run.differing_settings(1, run.printed_as(1)),
-                run.incomparable_reason(),
-            )
-            for score, line in zip(_scores(run), lines, strict=True)
-        ]
-        for run in runs
-    ]
+    placed = []
+    for run in runs:
+        method, incomparable = run.printed_as(1), run.incomparable_reason()
+        differing = run.differing_settings(1, method)
+        scored = zip(_scores(run), lines, strict=True)
+        placed.append([place(score, line[method], differing, incomparable) for score, line in scored])
     return [
         ClassRow(line["class"], line, tuple(of_run[i] for of_run in placed)) for i, line in enumerate(lines)
     ]

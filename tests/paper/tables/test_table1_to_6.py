@@ -147,6 +147,7 @@ def test_each_backbone_has_its_own_printed_row() -> None:
         ({"lr": 0.02}, "lr (0.02; paper: 0.01)"),
         ({"context_options": {"rank": 16}}, "context_options ({'rank': 16}; paper: {'rank': 64})"),
         ({"global_pool": False}, "global_pool (False; paper: True)"),
+        ({"dilations": (2, 8, 16)}, "dilations ((2, 8, 16); paper: (2, 4, 4))"),
         ({"iterations": 9}, "epochs (None; paper: 120); iterations (9; paper: 0)"),
         ({"weights": None}, "backbone from random weights (the paper does not say)"),
     ],
