@@ -10,7 +10,7 @@ import typer
 
 from ctxbench.cli import progress, shared, studies, values
 from ctxbench.cli.app import app
-from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
+from ctxbench.cli.options import Inputs, Log, Modules, Options, Output, PresetName
 from ctxbench.cli.studies import Csv, Jobs, Md, Quick, Tex
 
 
@@ -51,6 +51,7 @@ def study(
     inputs: Inputs = None,
     output: Output = None,
     jobs: Jobs = None,
+    log: Log = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted study.")
@@ -98,6 +99,7 @@ def study(
             batch=batch,
             quick=quick,
             jobs=jobs,
+            log=values.split(log),
             out=folder,
             resume=resume,
             command=["ctxbench", *sys.argv[1:]],
