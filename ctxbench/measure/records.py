@@ -39,6 +39,23 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What was found of the largest batch that fits some memory, by peaks predicted of eager execution."""
+
+    memory: tuple[str, ...]
+    """As :func:`ctxbench.subject.axes.fit_of` gives it; all of those that have this same batch."""
+    batch: int | None = None
+    """None where there is none, and ``status`` and ``reason`` say why."""
+    peak_bytes: int | None = None
+    """Predicted at that batch, as :attr:`Record.peak_pred_bytes` is."""
+    next_bytes: int | None = None
+    """Predicted at one more; None where that cannot be counted, for the reason ``next_reason``."""
+    next_reason: str = ""
+    status: Status = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
     """One measured case. Counts are exact integers; memory is in bytes; times are in milliseconds.
 
@@ -73,6 +90,8 @@ class Record:
     """Activations kept for the backward pass, without parameters and without the input."""
     peak_pred_bytes: int | None = None
     """Predicted peak of live storages above parameters and input, in the case's mode."""
+    fit: Fit | None = None
+    """How the batch was found, where it was asked for by the memory that it is to fit."""
     peak_pred_note: str = ""
     """What that peak lacks or rests on: libraries whose scratch is not known, or whose rules were fitted."""
     reserved_sim_bytes: int | None = None
