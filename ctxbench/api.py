@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ctxbench.report.comparison.sheet import Comparison
     from ctxbench.report.count import Count
     from ctxbench.report.explain import Explanation
-    from ctxbench.report.run import Profile
+    from ctxbench.report.run import Profile, Report
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
     from ctxbench.study.cells import Progress as StudyProgress
@@ -222,23 +222,24 @@ def report(
     """Rebuild tables and figures of a run from its records, without measuring; the paths of what was written.
 
     Several runs are shown together: every record is a row, of equal cases each with the letter of its run,
-    and in what their environments differ is said. ``out`` is the folder that is written, by default the run's
-    own, or of several one under ``runs/`` named after the time.
+    and in what their environments differ is said. The folder of a study is the run of its costs, with its
+    accuracies. ``out`` is the folder that is written, by default the run's own, or of several one under
+    ``runs/`` named after the time.
 
     ``columns`` are those that its tables have, in this order, by their names in ``summary.csv`` or, for the
-    usual ones, "params", "macs", "flops", "memory", "latency", "throughput" and "form"; none are all of
-    them but throughput, and in LaTeX, which is to fit a column of a paper, params, macs, memory and latency.
+    usual ones, "params", "macs", "flops", "memory", "latency", "throughput", "accuracy" and "form"; none are
+    all of them but throughput, and in LaTeX, which is to fit a column of a paper, params, macs, memory and
+    latency.
     ``sort`` is the column whose least value stands first in a table. ``digits`` are significant ones, 3 for
     columns that were asked for. Rows of modules that are not built in stand ``own``: "last" or "first".
 
     Raises UserError where a folder holds no run, is damaged, is given twice or cannot be written, and for a
     column that the runs do not have.
     """
-    from ctxbench.report.run import load_report, write_report
+    from ctxbench.report.run import write_report
     from ctxbench.report.view import View
 
-    where = report_folder(folders, out)
-    return write_report(load_report(folders, where).seen(View(tuple(columns), sort, digits, own)))
+    return write_report(load_report(folders, out).seen(View(tuple(columns), sort, digits, own)))
 
 
 def compare(
@@ -273,19 +274,26 @@ def choose(
     """Choose among the rows of runs: what fits a budget, what does not and by how much, what is best.
 
     ``max`` and ``min`` are budgets such as "latency=20ms", "memory=64MiB" and "throughput=50/s", of latency,
-    throughput, memory (the allocator's measured peak), process (growth of the process), macs, flops, params
-    and energy; ``best`` is one of these, by which the rows that fit are put in order. ``where`` keeps a part
-    of the rows, as in :func:`profile`. Rows that do other work (another shape or mode) are chosen from apart;
-    batches are compared where throughput is asked for. What was measured is judged by the 95 % interval of
-    its median. ``out`` is a folder for the table and a figure of the fronts, latency against memory and MACs.
+    throughput, memory (the allocator's measured peak), process (growth of the process), macs, flops, params,
+    energy and accuracy; ``best`` is one of these, by which the rows that fit are put in order. ``where``
+    keeps a part of the rows, as in :func:`profile`. Rows that do other work (another shape or mode) are
+    chosen from apart; batches are compared where throughput is asked for. What was measured is judged by the
+    95 % interval of its median. ``out`` is a folder for the table and a figure of the fronts, latency against
+    memory, MACs and accuracy.
 
-    Raises UserError where a budget cannot be read, a folder holds no run, or ``where`` keeps nothing.
+    Accuracy is the mIoU of a :func:`study`, whose folder is a run here. By it the quickest row is taken of
+    those that the study does not tell from the best.
+
+    Raises UserError where a budget cannot be read, a folder holds no run, ``where`` keeps nothing, or of
+    accuracy where the runs have none, or that of several studies.
     """
     from ctxbench.report.choosing import sheet
+    from ctxbench.study.frozen.accuracies import read_run
 
     chosen = sheet.choose(
-        [Path(run) for run in runs], most=listed(max), least=listed(min), best=best, where=where
-    )
+        [Path(run) for run in runs],
+        most=listed(max), least=listed(min), best=best, where=where, read=read_run,
+    )  # fmt: skip
     if out is not None:
         sheet.write_choice(Path(out), chosen)
     return chosen
@@ -938,11 +946,19 @@ def new_folder(shard: tuple[int, int] | None = None) -> Path:
     return Path("runs") / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}{part}"
 
 
-def report_folder(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
-    """Where the report of these runs goes: ``out``, the only run's own folder, or a new one."""
+def load_report(folders: Sequence[str | Path], out: str | Path | None = None) -> Report:
+    """Read runs, whose report goes to ``out``, by default the only run's own folder, or a new one.
+
+    Raises UserError as :func:`report` does.
+    """
+    from ctxbench.report import run
+    from ctxbench.study.frozen.accuracies import place, read_run
+
     if not folders:
         raise UserError("name the folder of a run, or of several")
-    return Path(out or (folders[0] if len(folders) == 1 else new_folder()))
+    places = [place(Path(folder)) for folder in folders]
+    where = Path(out) if out else places[0] if len(places) == 1 else new_folder()
+    return run.load_report(places, where, read_run)
 
 
 def _check_jobs(jobs: int | None) -> None:

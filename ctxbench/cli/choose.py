@@ -27,14 +27,18 @@ def choose(
     ] = None,
     least: Annotated[
         list[str] | None,
-        typer.Option("--min", metavar="QUANTITY=VALUE", help="A least: throughput=50/s."),
+        typer.Option(
+            "--min",
+            metavar="QUANTITY=VALUE",
+            help="A least: throughput=50/s, accuracy=20% (mIoU of a study).",
+        ),
     ] = None,
     best: Annotated[
         str,
         typer.Option(
             metavar="QUANTITY",
             help="What is best of what fits: the least latency, memory, process, macs, flops, params or "
-            "energy, or the most throughput.",
+            "energy, or the most throughput or accuracy.",
         ),
     ] = "latency",
     where: Where = "",
@@ -47,8 +51,9 @@ def choose(
 ) -> None:
     """Choose a row of a run: what fits a budget, and what is best.
 
-    What does not fit, and by how much; what no other row beats in both latency and memory, or latency and
-    MACs; and the row to take. Measured numbers are judged by the 95 % interval of their median.
+    What does not fit, and by how much; what no other row beats in both latency and memory, MACs or accuracy;
+    and the row to take. Measured numbers are judged by the 95 % interval of their median. A study's folder
+    is a run with accuracies: by them, of rows that the study does not tell apart the quickest is taken.
 
     Exit codes: 0 something fits, 1 nothing does, 2 bad input, 70 a defect of ctxbench itself.
     """

@@ -31,17 +31,16 @@ def report(
 
     From their records, without measuring: report.html (every number, figure and sample in one file that
     sorts), the tables and the figures. Of several runs every record is a row, told apart by run where cases
-    are equal, and in what the environments differ is listed.
+    are equal, and in what the environments differ is listed. Of a study's folder, its costs with accuracies.
     """
     from ctxbench import api
-    from ctxbench.report.run import load_report, write_report
+    from ctxbench.report.run import write_report
     from ctxbench.report.view import View
 
     exports = {"csv": csv, "md": md, "tex": tex}
     quiet = shared.goes_to_stdout(exports)
-    folder = api.report_folder(runs, out)
-    seen = load_report(runs, folder).seen(View(tuple(columns or ()), sort, digits, own))
+    seen = api.load_report(runs, out).seen(View(tuple(columns or ()), sort, digits, own))
     written = write_report(seen)
     shared.deliver(seen, exports, quiet)
     if not quiet:
-        print(f"\nWritten to {folder}: {', '.join(path.name for path in written)}.")
+        print(f"\nWritten to {seen.folder}: {', '.join(path.name for path in written)}.")

@@ -56,6 +56,26 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """What a study found of a block, read beside its cost: mean IoU in %, its mean over seeds."""
+
+    miou_pct: float | None
+    reason: str = ""
+    """Why it, or that of a seed, is not known."""
+    low_pct: float | None = None
+    high_pct: float | None = None
+    """The 95 % interval over seeds and images; None below two seeds."""
+    p: dict[str, float | None] = field(default_factory=dict)
+    """Of its being equal to another block, by that one's case, uncorrected; None where one cannot tell."""
+    none_pct: float | None = None
+    """Without a context module."""
+    p_none: float | None = None
+    """Of its being equal to that, corrected as in the study's table."""
+    study: str = ""
+    """Under what it was found: data, features, steps and seeds, in one line."""
+
+
+@dataclass(frozen=True)
 class Record:
     """One measured case. Counts are exact integers; memory is in bytes; times are in milliseconds.
 
@@ -149,6 +169,8 @@ class Record:
     """UTC, ISO 8601."""
     origin: Origin | None = field(default=None, compare=False)
     """Said by whoever reads several runs, and not stored."""
+    accuracy: Accuracy | None = field(default=None, compare=False)
+    """Said by whoever reads a study, and not stored."""
 
     @cached_property
     def latency(self) -> stats.Summary:
@@ -163,7 +185,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Write the record as one JSON object, the schema version first."""
         values = asdict(self)
-        del values["origin"]
+        del values["origin"], values["accuracy"]
         values["case"] = self.case.to_json()
         return {"schema_version": SCHEMA_VERSION, "case_id": self.case.id, **values}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ctxbench import shelf
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
 from ctxbench.report.choosing.batches import FITS, fits
-from ctxbench.report.counter_columns import counters, missed
+from ctxbench.report.further_columns import MIOU, MIOU_CI, counters, missed, studied
 from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
 
@@ -247,7 +247,7 @@ FIXED: dict[str, Column[Record]] = {
     column.name: column
     for column in (
         *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, ENERGY, INTENSITY, *COMPILED, *FITS,
-        *PROVENANCE,
+        MIOU, MIOU_CI, *PROVENANCE,
     )
 }  # fmt: skip
 """Every column that does not depend on the records, by name."""
@@ -266,8 +266,8 @@ def metered(records: Iterable[Record]) -> tuple[Column[Record], ...]:
 
 
 def extra(records: Sequence[Record]) -> Extra[Record]:
-    """What the papers on the shelf add: the offers ``record_extra`` make it of the records."""
-    extras: list[Extra[Record]] = [offer(records) for offer in shelf.offers("record_extra")]
+    """What a study adds, and the papers on the shelf: the offers ``record_extra`` make it of the records."""
+    extras = [Extra(studied(records)), *(offer(records) for offer in shelf.offers("record_extra"))]
     return Extra(
         [column for each in extras for column in each.columns],
         [note for each in extras for note in each.notes],

@@ -14,7 +14,7 @@ from ctxbench.report.columns import (
     SIMULATED,
     TRACED_OTHERWISE,
 )
-from ctxbench.report.counter_columns import missed
+from ctxbench.report.further_columns import missed
 from ctxbench.table.column import MIB, Column, frame, lay_out, raw, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxbench.report.count import Count
-from ctxbench.report.counter_columns import missed
+from ctxbench.report.further_columns import missed
 from ctxbench.table.column import MIB, Column, lay_out, significant
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result

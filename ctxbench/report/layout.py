@@ -30,7 +30,7 @@ from ctxbench.report.columns import (
     extra,
     status,
 )
-from ctxbench.report.counter_columns import counters, missed
+from ctxbench.report.further_columns import MIOU, counters, found_under, missed
 from ctxbench.report.several import are_apart, machine_of
 from ctxbench.report.view import ALL, View, common, conditions, grouped, in_threads
 from ctxbench.subject import resolve
@@ -202,6 +202,8 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
     notes += [f"{FOUND}."] if fits(records) else []
     if MEDIAN.name in shown:
         notes += noise(records)
+    if MIOU.name in shown:
+        notes += found_under(records)
     others = [column for column in counters(records) if column.name in shown]
     return [*notes, *_misses(records, others), *remarks(records)]
 

@@ -143,14 +143,18 @@ def load_run(folder: Path | str) -> Profile:
     return Profile.of(read_run(Path(folder)), folder)
 
 
-def load_report(folders: Sequence[Path | str], out: Path | str) -> Report:
+def load_report(
+    folders: Sequence[Path | str], out: Path | str, read: Callable[[Path], Run] = read_run
+) -> Report:
     """Read one run or several, whose report goes to ``out``; of several every record, equal cases together.
+
+    ``read`` reads one.
 
     Raises UserError where a folder holds no run or a damaged one, or is given twice, and where ``out`` holds
     a run that is not the only one.
     """
     where, paths = Path(out), [Path(folder) for folder in folders]
-    runs = read_runs(paths)
+    runs = read_runs(paths, read)
     check_different(paths)
     if (where / PLAN).exists() and [where.resolve()] != [path.resolve() for path in paths]:
         raise UserError(f"{where} holds a run, with a report of its own: choose another --out")

@@ -1,6 +1,6 @@
 """Several runs read together: what each is called, in what they differ, and which shards are missing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -40,13 +40,13 @@ class Source:
         return f"{self.letter}: {', '.join(parts)}, begun {plan.created_at}"
 
 
-def read_runs(folders: Iterable[Path | str]) -> list[Source]:
+def read_runs(folders: Iterable[Path | str], read: Callable[[Path], Run] = read_run) -> list[Source]:
     """Read runs, finished or not; the records of several say which of them they are from.
 
-    Raises UserError where a folder holds no run, or a damaged one.
+    ``read`` reads one. Raises UserError where a folder holds no run, or a damaged one.
     """
     paths = [Path(folder) for folder in folders]
-    runs = [read_run(path) for path in paths]
+    runs = [read(path) for path in paths]
     if len(runs) == 1:
         return [Source("A", paths[0], runs[0])]
     return [

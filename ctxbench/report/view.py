@@ -12,7 +12,7 @@ from ctxbench.counters import COUNTERS
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED, IDENTITY, columns, summary
-from ctxbench.report.counter_columns import counter
+from ctxbench.report.further_columns import counter
 from ctxbench.report.several import of_runs
 from ctxbench.subject.bind import is_built_in
 from ctxbench.subject.case import Case
@@ -29,6 +29,7 @@ SHORT = {
     "latency": "lat_median_ms",
     "throughput": "throughput_img_per_s",
     "energy": "energy_mj",
+    "accuracy": "miou_pct",
     "form": "implementation",
 }
 """Short words for the usual columns; all others go by their names in ``summary.csv``."""

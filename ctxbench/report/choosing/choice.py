@@ -1,122 +1,25 @@
-"""Rows judged by budgets: which fit, which do not and by how much, which stand on a front, which is best.
-
-What was measured is judged by the 95 % interval of its median: a row fits a budget that the whole interval
-keeps, and misses one that no part of it keeps; between them it is unsure.
-"""
+"""Rows that do the same work: which fit, which stand on a front, which is best, and what to take of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, log
-from typing import Literal
+from math import inf
 
 from ctxbench.measure.records import Record
-from ctxbench.report.choosing.quantities import QUANTITIES, Limit, Quantity, Reading
+from ctxbench.report.choosing.quantities import QUANTITIES, Limit, Quantity
+from ctxbench.report.choosing.rows import ORDER, Judgement, Row
 from ctxbench.report.layout import names
 from ctxbench.report.view import common, conditions, family, grouped
 from ctxbench.subject.case import Case
-from ctxbench.table.column import signed, significant
 
-Verdict = Literal["fits", "unsure", "misses", "not known"]
-WORSE: tuple[Verdict, ...] = ("fits", "unsure", "not known", "misses")
-"""A row's verdict is that of its budgets which stands last here."""
-ORDER: tuple[Verdict, ...] = ("fits", "unsure", "misses", "not known")
-"""In which rows stand."""
 ALWAYS = ("latency", "memory", "macs")
 """Quantities that are shown whether there is a budget of them or not."""
-FRONTS = (("latency", "memory"), ("latency", "macs"))
-"""Pairs of quantities in which a front is looked for. Less of each is better."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A row under one budget."""
-
-    limit: Limit
-    reading: Reading | None
-    why: str = ""
-    """Why nothing is known."""
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether the row keeps the budget, by both ends of what is known."""
-        if self.reading is None:
-            return "not known"
-        _, low, high = self.reading
-        if self.limit.quantity.less_is_better:
-            surely, perhaps = high <= self.limit.value, low <= self.limit.value
-        else:
-            surely, perhaps = low >= self.limit.value, high >= self.limit.value
-        return "fits" if surely else "unsure" if perhaps else "misses"
-
-    @property
-    def excess(self) -> float:
-        """How far the value misses the budget, as the logarithm of a factor: above 0 where it does."""
-        if self.reading is None or not self.reading.value:
-            return inf if self.reading is None else -inf
-        excess = log(self.reading.value / self.limit.value)
-        return excess if self.limit.quantity.less_is_better else -excess
-
-    @property
-    def words(self) -> str:
-        """How it misses the budget, ``latency +35 %``, or why that is not sure; empty where it fits."""
-        of, reading = self.limit.quantity, self.reading
-        if self.verdict == "fits":
-            return ""
-        if reading is None:
-            return f"{of.name} not known"
-        if self.verdict == "misses":
-            ratio = reading.value / self.limit.value
-            return f"{of.name} {f'×{significant(ratio, 3)}' if ratio >= 2 else _percent(ratio)}"
-        return f"{of.name} {of.span(reading)} against {self.limit.typed}"
-
-
-def _percent(ratio: float) -> str:
-    """By how much a ratio is above or below 1."""
-    off = 100 * (ratio - 1)
-    return f"{signed(off, 1 if abs(off) < 10 else 0)} %"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A record among those to choose from."""
-
-    record: Record
-    name: str
-    """The module, with form, options and run where the others hold it in several."""
-    under: str
-    """The conditions that it does not share with all others."""
-    judgements: tuple[Judgement, ...]
-    fronts: tuple[str, ...] = ()
-    """What it trades with latency on each front that it stands on: no other row has less of both."""
-
-    @property
-    def label(self) -> str:
-        """What tells it from the others, in one line."""
-        return f"{self.name} ({self.under})" if self.under else self.name
-
-    @property
-    def verdict(self) -> Verdict:
-        """Of all budgets together; of a row that did not run to its end, that it is not known."""
-        if self.record.status != "ok":
-            return "not known"
-        return max((judgement.verdict for judgement in self.judgements), key=WORSE.index, default="fits")
-
-    @property
-    def excess(self) -> float:
-        """How far it misses the budget that it misses most, as :attr:`Judgement.excess`."""
-        if self.record.status != "ok":
-            return inf
-        return max((judgement.excess for judgement in self.judgements), default=-inf)
-
-    @property
-    def misses(self) -> str:
-        """Which budgets it misses, and by how much."""
-        if self.record.status != "ok":
-            return self.record.status
-        return ", ".join(filter(None, (judgement.words for judgement in self.judgements)))
+FRONTS = (("latency", "memory"), ("latency", "macs"), ("latency", "accuracy"))
+"""Pairs of quantities in which a front is looked for. Less of the first is better."""
+LEVEL = 0.05
+"""Below which p, corrected, tells two rows apart."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +42,26 @@ class Task:
 
     @property
     def recommended(self) -> Row | None:
-        """The best of those that fit; None where none does, or of none that does the best is known."""
-        first = next(iter(self.fitting), None)
-        return first if first is not None and self.best.read(first.record) else None
+        """The best of those that fit, the quickest of :attr:`alike`.
+
+        None where none fits, or of none that does the best is known.
+        """
+        return min(self.alike, key=_median, default=None)
+
+    @cached_property
+    def alike(self) -> list[Row]:
+        """The first of the rows that fit, and those that a study does not tell from it in what is best.
+
+        By tests that hold together (Bonferroni): what is truly best is among them in 95 % of studies. Without
+        such tests it is the first alone, and none where nothing of it is known.
+        """
+        known = [row for row in self.fitting if self.best.read(row.record)]
+        p = self.best.p
+        if p is None or not known:
+            return known[:1]
+        first, *others = known
+        found = [(row, p(first.record, row.record)) for row in others]
+        return [first, *(row for row, value in found if value is None or value * len(found) >= LEVEL)]
 
     @property
     def advice(self) -> str:
@@ -153,22 +73,50 @@ class Task:
             why = self.best.column.why
             said = f": {why(self.fitting[0].record)}" if why else ""
             return f"{len(self.fitting)} fit, but the {self.best.name} of none of them is known{said}."
-        reading = self.best.read(row.record)
-        assert reading is not None
+        first, *others = self.alike
         of = "the one row that fits" if len(self.fitting) == 1 else f"the {len(self.fitting)} rows that fit"
-        told = f"Take {row.label}: {self.best.superlative} of {of}, {self.best.told(reading)}"
-        return f"{told}{self._next(reading)}."
+        if row is not first:
+            return (
+                f"Take {row.label}, {self._told(row)}: the quickest of {len(self.alike)} that the study does "
+                f"not tell apart; {self.best.superlative} of {of} is that of {first.label}, "
+                f"{self._told(first)}.{self._beside_none(row)}"
+            )
+        told = f"Take {row.label}: {self.best.superlative} of {of}, {self._told(row)}"
+        if others:
+            told += (
+                f"; the study does not tell it from {', '.join(other.label for other in others)}, not quicker"
+            )
+        else:
+            told += self._next(row)
+        return f"{told}.{self._beside_none(row)}"
 
-    def _next(self, first: Reading) -> str:
+    def _told(self, row: Row) -> str:
+        """What is best of a row, with its interval."""
+        reading = self.best.read(row.record)
+        return self.best.told(reading) if reading is not None else ""
+
+    def _beside_none(self, row: Row) -> str:
+        """How a row's accuracy, where that is what is best, stands to that without a context module."""
+        found = row.record.accuracy
+        if self.best.name != "accuracy" or found is None or found.none_pct is None or found.miou_pct is None:
+            return ""
+        told = found.p_none is not None and found.p_none < LEVEL
+        stands = "surely more" if found.miou_pct > found.none_pct else "surely less"
+        so = f"has {stands}" if told else "is not told from that"
+        reached = self.best.shown(found.none_pct)
+        return f" No context module, which costs nothing, reaches {reached}: {row.label} {so}."
+
+    def _next(self, row: Row) -> str:
         """How the next best row stands to the best one."""
+        first = self.best.read(row.record)
         second = self.fitting[1] if len(self.fitting) > 1 else None
         reading = self.best.read(second.record) if second else None
-        if second is None or reading is None:
+        if second is None or reading is None or first is None:
             return ""
         if reading.value == first.value:
             return f", as much as {second.label}, which is not quicker"
         less = self.best.less_is_better
-        apart = first.high < reading.low if less else first.low > reading.high
+        apart = self.best.p is not None or (first.high < reading.low if less else first.low > reading.high)
         if not apart:
             return f"; not surely {'less' if less else 'more'} than {second.label}, {self.best.told(reading)}"
         return f"; next is {second.label}, {self.best.told(reading)}"
@@ -195,6 +143,12 @@ class Task:
             return "Nothing fits: of no row is all known that there is a budget of."
         row = min(known, key=lambda row: row.excess)
         return f"Nothing fits. Nearest is {row.label}: {row.misses}."
+
+
+def _median(row: Row) -> float:
+    """Its median latency, in ms; no end where none was measured."""
+    median = row.record.latency.median_ms
+    return inf if median is None else median
 
 
 def tasks(records: Sequence[Record], limits: Sequence[Limit], best: Quantity) -> list[Task]:
@@ -233,15 +187,18 @@ def _judge(record: Record, limit: Limit) -> Judgement:
 
 
 def _front(records: Sequence[Record], x: Quantity, y: Quantity) -> set[int]:
-    """The records than which none has less of one quantity and as little of the other, by their values.
+    """The records than which none is better in one quantity and as good in the other, by their values.
 
-    A count that lacks operations may be more than it says, and stands on no front.
+    A count that lacks operations may be more than it says, and stands on no front; accuracies of several
+    studies are not compared.
     """
-    points = {}
+    if y.p is not None and len({record.origin for record in records if y.read(record)}) > 1:
+        return set()
+    points, sign = {}, 1 if y.less_is_better else -1
     for record in records:
         at, up = x.read(record), y.read(record)
-        if at is not None and up is not None and up.high == up.value:
-            points[id(record)] = at.value, up.value
+        if at is not None and up is not None and (up.high < inf or y.p is not None):
+            points[id(record)] = at.value, sign * up.value
     front, last = set(), (inf, inf)
     for key, point in sorted(points.items(), key=lambda item: item[1]):
         if point[1] < last[1] or point == last:
@@ -254,9 +211,9 @@ def _ordered(rows: Sequence[Row], best: Quantity) -> tuple[Row, ...]:
     """Those that fit first, the best of them on top; those that miss by how far they do."""
 
     def key(row: Row) -> tuple[float, ...]:
-        reading, median = best.read(row.record), row.record.latency.median_ms
+        reading = best.read(row.record)
         value = inf if reading is None else reading.value if best.less_is_better else -reading.value
         far = row.excess if row.verdict == "misses" else 0.0
-        return (ORDER.index(row.verdict), far, value, inf if median is None else median)
+        return (ORDER.index(row.verdict), far, value, _median(row))
 
     return tuple(sorted(rows, key=key))

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ctxbench.measure.records import Record
-from ctxbench.report.choosing.choice import FRONTS, Row, Task
+from ctxbench.report.choosing.choice import FRONTS, Task
 from ctxbench.report.choosing.quantities import QUANTITIES, Limit, Quantity
+from ctxbench.report.choosing.rows import Row
 from ctxbench.report.figures.labels import Name, place
 from ctxbench.report.layout import caption
 from ctxbench.table.column import Column, in_one_unit
@@ -26,7 +27,7 @@ PALE = "#AAAAAA"
 
 
 def fronts(task: Task, limits: Sequence[Limit]) -> Figure | None:
-    """Draw latency against memory and against MACs, as wide as a column of a paper.
+    """Draw latency against memory, MACs and accuracy where there is one, as wide as a column of a paper.
 
     Budgets are shaded, rows that do not fit pale, the front a line. None where fewer than two rows have both.
     """
@@ -64,10 +65,9 @@ def _panel(axes: Axes, task: Task, x: Quantity, y: Quantity, limits: Sequence[Li
     points = [(row, of_x.scale * at, of_y.scale * up) for row, at, up in _points(task.rows, x, y)]
     for row, at, up in points:
         module, fits = row.record.case.module, row.verdict == "fits"
-        reading = x.read(row.record)
-        if reading is not None and 0 < reading.low < reading.high < inf:
-            ends = [of_x.scale * reading.low, of_x.scale * reading.high]
-            axes.plot(ends, [up, up], color=colour[module], linewidth=0.8, zorder=3)
+        of_at, of_up = _ends(x, of_x, row), _ends(y, of_y, row)
+        axes.plot(of_at, [up] * len(of_at), color=colour[module], linewidth=0.8, zorder=3)
+        axes.plot([at] * len(of_up), of_up, color=colour[module], linewidth=0.8, zorder=3)
         axes.plot(
             at, up, marker(module), color=colour[module] if fits else PALE, markersize=5, zorder=4,
             markerfacecolor=colour[module] if fits else "white",
@@ -79,11 +79,14 @@ def _panel(axes: Axes, task: Task, x: Quantity, y: Quantity, limits: Sequence[Li
     axes.step(*steps, where="post", color="black", linewidth=0.8, zorder=2)
     on_axes: tuple[tuple[Literal["x", "y"], Column[Record], list[float]], ...] = (
         ("x", of_x, [at for _, at, _ in points]),
-        ("y", of_y, [up for _, _, up in points]),
+        ("y", of_y, [end for row, _, up in points for end in (up, *_ends(y, of_y, row))]),
     )
     for which, of, values in on_axes:
         budgets = [of.scale * limit.value for limit in limits if limit.quantity.column.name == of.name]
-        _scale(axes, which, values, budgets)
+        if which == "x" or y.less_is_better:
+            _scale(axes, which, values, budgets)
+        else:
+            _percent_scale(axes, values, budgets)
         unit = {"M": "10⁶", "G": "10⁹", "K": "10³"}.get(of.unit, of.unit)
         axes.set(**{f"{which}label": f"{of.heading.words} [{unit}]"})
     return [
@@ -93,6 +96,23 @@ def _panel(axes: Axes, task: Task, x: Quantity, y: Quantity, limits: Sequence[Li
         )
         for row, at, up in points
     ]  # fmt: skip
+
+
+def _ends(of: Quantity, column: Column[Record], row: Row) -> list[float]:
+    """Between which two values a quantity of a row surely lies, in the unit of its column; empty for one."""
+    reading = of.read(row.record)
+    if reading is None or not 0 < reading.low < reading.high < inf:
+        return []
+    return [column.scale * reading.low, column.scale * reading.high]
+
+
+def _percent_scale(axes: Axes, values: Sequence[float], budgets: Sequence[float]) -> None:
+    """A linear axis of percent, more of which is better, with room for names and the budget shaded."""
+    room = 0.15 * max(max(values) - min(values), 1.0)
+    axes.set_ylim(min(values) - room, max(values) + room)
+    for budget in budgets:
+        axes.axhspan(min(0, min(values) - room), budget, color=OUTSIDE, zorder=0, linewidth=0)
+        axes.axhline(budget, color="black", linewidth=0.8, linestyle="--", zorder=1)
 
 
 def _scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float], budgets: Sequence[float]) -> None:

@@ -49,6 +49,8 @@ class Quantity:
     less_is_better: bool = True
     ends: Callable[[Record], tuple[float, float]] | None = None
     """Of a value that was measured: between which two it surely lies."""
+    p: Callable[[Record, Record], float | None] | None = None
+    """Of two records having it equal, where that is known by more than the ends of each."""
 
     @property
     def column(self) -> Column[Record]:
@@ -113,6 +115,21 @@ def _of_throughput(record: Record) -> tuple[float, float]:
     return 1000 * record.case.batch / high, 1000 * record.case.batch / low if low else inf
 
 
+def _of_accuracy(record: Record) -> tuple[float, float]:
+    """The ends of the interval over seeds and images; from one seed it may be anything."""
+    found = record.accuracy
+    if found is None or found.low_pct is None or found.high_pct is None:
+        return 0.0, inf
+    return found.low_pct, found.high_pct
+
+
+def _p_of_accuracy(record: Record, other: Record) -> float | None:
+    """The study's paired test; a block is equal to itself."""
+    if record.case.id == other.case.id:
+        return 1.0
+    return record.accuracy.p.get(other.case.id) if record.accuracy is not None else None
+
+
 def _of_count(name: str) -> Callable[[Record], tuple[float, float]]:
     """A count that lacks operations is a lower bound."""
 
@@ -134,6 +151,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("flops", _counts("FLOPs", 1e9), "3G", ends=_of_count("gflops")),
         Quantity("params", _counts("", 1), "2M", "params"),
         Quantity("energy", ENERGIES, "5mJ"),
+        Quantity("accuracy", {"%": 1}, "20%", less_is_better=False, ends=_of_accuracy, p=_p_of_accuracy),
     )
 }
 """Every quantity that a choice can be made by, by the name it is typed under."""

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text, writing
+from ctxbench.measure.folder import Run, read_run
 from ctxbench.measure.records import Record
-from ctxbench.report.choosing.choice import ALWAYS, Row, Task, tasks
+from ctxbench.report.choosing.choice import ALWAYS, Task, tasks
 from ctxbench.report.choosing.quantities import QUANTITIES, Limit, Quantity, quantity
 from ctxbench.report.choosing.quantities import limits as parsed
-from ctxbench.report.columns import FIXED, IDENTITY, NOT_COUNTED, ODD
+from ctxbench.report.choosing.rows import Row
+from ctxbench.report.columns import FIXED, IDENTITY, LATENCY_CI, NOT_COUNTED, ODD
+from ctxbench.report.further_columns import MIOU_CI, found_under
 from ctxbench.report.layout import caption, noise, remarks
 from ctxbench.report.several import Source, check_different, of_runs, read_runs, said_of_runs
 from ctxbench.report.tables import meaning
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 FITS, NOTHING_FITS = 0, 1
 PROCESS = " (`process`, the growth of the process, is measured under every runtime)"
+ACCURACY = "accuracy"
+INTERVALS = {"latency": LATENCY_CI, ACCURACY: MIOU_CI}
+"""Columns that stand behind those of quantities."""
 LABEL = "tab:choice"
 """Of the table in LaTeX."""
 
@@ -70,7 +76,7 @@ class Choice(Result):
         return [self._grid(task) for task in self.tasks]
 
     def _grid(self, task: Task) -> Grid:
-        shown = [of.column for of in _shown(self.limits, self.best)]
+        shown = [of.column for of in _shown(task, self.limits, self.best)]
         title = f"Choice within {self._budget}" if self.limits else f"Choice by {self.best.superlative}"
         chosen = [
             column for column in _columns(task, self.limits, self.best) if _says_something(column, task)
@@ -81,6 +87,11 @@ class Choice(Result):
             grid.notes.append(
                 "Front: no other row has less of both latency and what is named there, by medians."
             )
+        if any("accuracy" in row.fronts for row in task.rows):
+            grid.notes.append(
+                "Of accuracy more, by means over seeds, whether or not the study tells them apart."
+            )
+        grid.notes += found_under(task.records)
         grid.notes += said_of_runs(self.sources, ", so the code may not be the cause")
         grid.notes += [note for note in remarks(task.records) if note.startswith((NOT_COUNTED, ODD))]
         for why, rows in task.unknown.items():
@@ -114,26 +125,44 @@ def choose(
     least: Sequence[str] = (),
     best: str = "latency",
     where: str = "",
+    read: Callable[[Path], Run] = read_run,
 ) -> Choice:
-    """Judge the rows of runs by budgets. Raises UserError where an argument or a run cannot be read.
+    """Judge the rows of runs, each of which ``read`` reads, by budgets.
 
     ``most`` and ``least`` are budgets as :func:`~ctxbench.report.choosing.quantities.limits` reads them,
-    ``where`` the rows to choose from as :func:`ctxbench.subject.axes.condition` does.
+    ``where`` the rows to choose from as :func:`ctxbench.subject.axes.condition` does. Raises UserError where
+    an argument or a run cannot be read, or of accuracy where there is none, or that of several studies.
     """
     budget, by = parsed(most, least), quantity(best)
     if not runs:
         raise UserError("name a run's folder to choose from")
     check_different(runs)
-    sources = read_runs(runs)
+    sources = read_runs(runs, read)
     records = [record for source in sources for record in source.run.records]
     ids = {case.id for case in kept([record.case for record in records], where)}
     wanted = [record for record in records if record.case.id in ids]
+    if ACCURACY in _asked(budget, by):
+        _check_studied(wanted)
     return Choice(budget, by, tuple(tasks(wanted, budget, by)), sources)
 
 
-def _shown(limits: Sequence[Limit], best: Quantity) -> list[Quantity]:
+def _check_studied(records: Sequence[Record]) -> None:
+    studies = dict.fromkeys(record.origin for record in records if record.accuracy is not None)
+    if not studies:
+        raise UserError("these runs hold no accuracy, which is what ctxbench study finds: give its folder")
+    if len(studies) > 1:
+        raise UserError("accuracies of several studies are not compared: give the folder of one")
+
+
+def _asked(limits: Sequence[Limit], best: Quantity) -> set[str]:
+    """The quantities that a choice is made by."""
+    return {best.name, *(limit.quantity.name for limit in limits)}
+
+
+def _shown(task: Task, limits: Sequence[Limit], best: Quantity) -> list[Quantity]:
     """The quantities that a table shows."""
-    wanted = {*ALWAYS, best.name, *(limit.quantity.name for limit in limits)}
+    there = any(record.accuracy is not None for record in task.records)
+    wanted = {*ALWAYS, *_asked(limits, best), *([ACCURACY] if there else [])}
     return [of for name, of in QUANTITIES.items() if name in wanted]
 
 
@@ -153,17 +182,16 @@ def _columns(task: Task, limits: Sequence[Limit], best: Quantity) -> list[Column
         about="The budgets that it does not surely keep, and by how much.",
     )  # fmt: skip
     front: Column[Row] = Column("front", "front", lambda row: ", ".join(row.fronts), kind="text", rank=2)
-    asked = {best.name, *(limit.quantity.name for limit in limits)}
-    numbers = [
-        replace(_of_row(of.column), rank=0 if of.name in asked else 3, digits=DIGITS)
-        for of in _shown(limits, best)
-    ]
-    interval = _of_row(FIXED["lat_ci_pct"])
-    at = next(i for i, column in enumerate(numbers, 1) if column.name == "lat_median_ms")
+    asked = _asked(limits, best)
+    numbers = []
+    for of in _shown(task, limits, best):
+        numbers.append(replace(_of_row(of.column), rank=0 if of.name in asked else 3, digits=DIGITS))
+        if of.name in INTERVALS:
+            numbers.append(_of_row(INTERVALS[of.name]))
     own = (*of_runs(task.records), FIXED["case_id"], *IDENTITY)
     identity = [replace(_of_row(column), in_grid=False) for column in own]
     return [
-        chosen, under, *identity, *numbers[:at], interval, *numbers[at:], verdict, misses,
+        chosen, under, *identity, *numbers, verdict, misses,
         *(raw(f"{limit.quantity.name}_off_pct", _off(i)) for i, limit in enumerate(limits)),
         front, raw("recommended", lambda row: row is taken, "bool"),
         *(replace(_of_row(FIXED[name]), in_grid=False) for name in ("status", "reason")),

@@ -36,7 +36,7 @@ from ctxbench.study.frozen.compare import Difference, Scored, difference
 from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyPlan
 from ctxbench.study.significance import holm
-from ctxbench.typed import json_value
+from ctxbench.typed import converted, json_value
 
 PLAN, FEATURES = "study.json", "features.json"
 CELL, STORE = "ctxbench.study.frozen.cell:Trainer", "ctxbench.study.frozen.store:Maker"
@@ -90,6 +90,15 @@ class Studied:
     about: Mapping[str, Any]
     rows: tuple[Row, ...]
 
+    @property
+    def conditions(self) -> str:
+        """The features, and how heads were trained on them, in one line."""
+        plan, about = self.plan, self.about
+        return (
+            f"{plan.source.about} · {about['train']} images to train on, {about['test']} to evaluate · "
+            f"{plan.steps} steps of {plan.batch} · n = {len(plan.seeds)} seeds"
+        )
+
 
 def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
     """Compute the features, measure the costs, and train every head, in a folder that holds no run.
@@ -109,18 +118,32 @@ def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> S
 
     Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
     """
-    plan = read_plan(folder, PLAN, StudyPlan)
-    plan = replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
+    plan, kept = begun(folder)
     ended, path = read_outcomes(folder), folder / FEATURES
-    if path.is_file() and all(cell.key in ended for cell in plan.cells(folder)):
-        return _run(plan, json_value(path.read_bytes()), folder, jobs, show)
+    if kept and all(cell.key in ended for cell in plan.cells(folder)):
+        return _run(plan, kept, folder, jobs, show)
     about = features(plan.source, show)
-    if path.is_file() and Path(json_value(path.read_bytes())["folder"]).name != Path(about["folder"]).name:
+    if kept and Path(kept["folder"]).name != Path(about["folder"]).name:
         raise UserError(
             f"{folder} was begun with other images, masks or weights: restore them, or begin anew"
         )
     write_text(path, json.dumps(about, indent=1) + "\n")
     return _run(plan, about, folder, jobs, show)
+
+
+def begun(folder: Path) -> tuple[StudyPlan, Mapping[str, Any]]:
+    """The plan of a study, and what is known of its features; nothing before they are computed.
+
+    Raises UserError where the folder holds none, or a damaged one.
+    """
+    plan, path = read_plan(folder, PLAN, StudyPlan), folder / FEATURES
+    plan = replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
+    if not path.is_file():
+        return plan, {}
+    try:
+        return plan, converted(json_value(path.read_bytes()), dict[str, Any])
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def _run(

@@ -46,20 +46,12 @@ class Study(Result):
         """The features, the blocks, and the range of their mean IoU."""
         means = [mean for row in self.rows if (mean := mean_and_sd(row.miou)[0]) is not None]
         reached = f"{min(means):.2f} to {max(means):.2f} % mIoU" if means else "nothing trained"
-        return f"{len(self.rows) - 1} blocks on {self._conditions}: {reached}"
+        return f"{len(self.rows) - 1} blocks on {self.studied.conditions}: {reached}"
 
     @property
     def failed(self) -> dict[str, str]:
         """Blocks that lack scores, and why."""
         return {row.name: row.reason for row in self.rows if row.reasons}
-
-    @property
-    def _conditions(self) -> str:
-        plan, about = self.studied.plan, self.studied.about
-        return (
-            f"{plan.source.about} · {about['train']} images to train on, {about['test']} to evaluate · "
-            f"{plan.steps} steps of {plan.batch} · n = {len(plan.seeds)} seeds"
-        )
 
     def grids(self) -> list[Grid]:
         """Accuracy beside cost, and IoU by class."""
@@ -75,7 +67,7 @@ class Study(Result):
             *(_differences(baseline, "baseline", lambda row: row.to_baseline) if baseline else ()),
             *costs(lambda row: row.record),
         ]
-        grid = lay_out(f"Accuracy beside cost · {self._conditions}", columns, [("", self.rows)])
+        grid = lay_out(f"Accuracy beside cost · {self.studied.conditions}", columns, [("", self.rows)])
         grid.notes += self._notes()
         return grid
 
