@@ -598,6 +598,8 @@ def probe(
     seeds: int = 3,
     quick: bool = False,
     jobs: int | None = None,
+    executor: Literal["here", "slurm"] = "here",
+    partition: str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
@@ -610,19 +612,21 @@ def probe(
     all; every one is trained from ``seeds`` seeds at two map sizes, and what was trained at the smaller one
     is tested at the larger one too. ``quick`` is one seed at the smaller size. ``jobs`` cells are trained at
     once, each in a process and a thread of its own, by default as many as there are cores: the same seeds
-    give the same numbers. ``out`` is a folder that holds no run yet, by default one under ``runs/``;
-    ``resume`` is the folder of one that was interrupted, which goes on with its own settings.
+    give the same numbers. With the ``executor`` "slurm" each is a job in a ``partition`` of the cluster, and
+    goes on where this process ends. ``out`` is a folder that holds no run yet, by default one under
+    ``runs/``; ``resume`` is the folder of one that was interrupted, which goes on with its own settings.
 
     What could not be trained has a reason in its cells. Raises UserError before anything is trained where
     the input is wrong or a module cannot be built; KeyboardInterrupt leaves in the folder what has ended.
     """
+    from ctxbench.study.executors import executor_of
     from ctxbench.study.probes import grid, spec
     from ctxbench.study.probes.sheet import Probes, write_probes
 
-    _check_jobs(jobs)
+    place = executor_of(executor, partition, jobs)
     if resume is not None:
         folder = Path(resume)
-        plan, rows = grid.resume(folder, jobs, progress)
+        plan, rows = grid.resume(folder, place, progress)
     else:
         if not 1 <= seeds <= spec.MOST_SEEDS:
             raise UserError(f"a probe takes 1 to {spec.MOST_SEEDS} seeds, not {seeds}")
@@ -639,7 +643,7 @@ def probe(
             seeds=tuple(range(1 if quick else seeds)),
             command=tuple(command),
         )
-        plan, rows = grid.probe(plan, folder, jobs, progress)
+        plan, rows = grid.probe(plan, folder, place, progress)
     found = Probes(plan, tuple(rows))
     write_probes(folder, found)
     return found
@@ -669,6 +673,8 @@ def study(
     batch: int = 16,
     quick: bool = False,
     jobs: int | None = None,
+    executor: Literal["here", "slurm"] = "here",
+    partition: str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
@@ -685,19 +691,21 @@ def study(
 
     From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
     the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
-    150 steps, where they are not given. ``jobs``, ``out`` and ``resume`` are as in :func:`probe`.
+    150 steps, where they are not given. ``jobs``, ``executor``, ``partition``, ``out`` and ``resume`` are as
+    in :func:`probe`.
 
     What could not be trained has a reason in its row. Raises UserError before anything is trained where the
     input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
     the folder what has ended.
     """
+    from ctxbench.study.executors import executor_of
     from ctxbench.study.frozen import grid, spec
     from ctxbench.study.frozen.sheet import Study, write_study
 
-    _check_jobs(jobs)
+    place = executor_of(executor, partition, jobs)
     if resume is not None:
         folder = Path(resume)
-        studied = grid.resume(folder, jobs, progress)
+        studied = grid.resume(folder, place, progress)
     else:
         folder = Path(out) if out else new_folder()
         source = spec.Source(
@@ -721,7 +729,7 @@ def study(
             wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
             command=command,
         )  # fmt: skip
-        studied = grid.study(plan, folder, jobs, progress)
+        studied = grid.study(plan, folder, place, progress)
     found = Study(studied)
     write_study(folder, found)
     return found
@@ -959,11 +967,6 @@ def load_report(folders: Sequence[str | Path], out: str | Path | None = None) ->
     places = [place(Path(folder)) for folder in folders]
     where = Path(out) if out else places[0] if len(places) == 1 else new_folder()
     return run.load_report(places, where, read_run)
-
-
-def _check_jobs(jobs: int | None) -> None:
-    if jobs is not None and jobs < 1:
-        raise UserError(f"one cell at least is trained at once, not {jobs}")
 
 
 def _four(shape: Shape) -> Shape:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,13 +17,34 @@ if TYPE_CHECKING:
     from ctxbench.study.cells import Progress
     from ctxbench.study.files import Found
 
+PLACE = ("jobs", "executor", "partition")
+"""Options that say where cells are trained, which a run that goes on takes too."""
 Jobs = Annotated[
-    int | None, typer.Option(metavar="N", help="Cells trained at once. Default: as many as there are cores.")
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Cells trained at once. Default: as many as there are cores; jobs, as SLURM lets run.",
+    ),
+]
+ExecutorName = Annotated[
+    Literal["here", "slurm"],
+    typer.Option("--executor", help="Where cells are trained: in processes here, or as jobs, by submitit."),
+]
+Partition = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of the SLURM cluster. Default: the cluster's own.")
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="A first look: one seed, less training.")]
 Csv = Annotated[Path | None, typer.Option(help="Also write every score as CSV here; - is stdout.")]
 Md = Annotated[Path | None, typer.Option(help="Also write the tables in Markdown here; - is stdout.")]
 Tex = Annotated[Path | None, typer.Option(help="Also write the tables in LaTeX here; - is stdout.")]
+
+
+def place(executor: str, partition: str | None) -> str:
+    """The options that have cells trained in the same place again."""
+    options = ("--executor", executor) if executor != "here" else ()
+    return "".join(
+        f" {shlex.quote(part)}" for part in (*options, *(("--partition", partition) if partition else ()))
+    )
 
 
 def deliver(found: Found, name: str, exports: Mapping[str, Path | None], quiet: bool, folder: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from ctxbench.cli import progress, shared, studies, values
 from ctxbench.cli.app import app
 from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
-from ctxbench.cli.studies import Csv, Jobs, Md, Quick, Tex
+from ctxbench.cli.studies import Csv, ExecutorName, Jobs, Md, Partition, Quick, Tex
 
 
 @app.command()
@@ -51,6 +51,8 @@ def study(
     inputs: Inputs = None,
     output: Output = None,
     jobs: Jobs = None,
+    executor: ExecutorName = "here",
+    partition: Partition = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted study.")
@@ -71,10 +73,11 @@ def study(
     quiet = shared.goes_to_stdout(exports)
     if resume is not None:
         shared.refuse_beside(
-            context, ("resume", "jobs", *exports), "--resume goes on with the study as it was begun"
+            context, ("resume", *studies.PLACE, *exports), "--resume goes on with the study as it was begun"
         )
     folder = resume or out or api.new_folder()
-    with shared.resumable("study", folder, "study.json"), progress.display(quiet=quiet) as show:
+    place = studies.place(executor, partition)
+    with shared.resumable("study", folder, "study.json", place), progress.display(quiet=quiet) as show:
         found = api.study(
             values.modules(modules or []),
             preset=preset,
@@ -98,6 +101,8 @@ def study(
             batch=batch,
             quick=quick,
             jobs=jobs,
+            executor=executor,
+            partition=partition,
             out=folder,
             resume=resume,
             command=["ctxbench", *sys.argv[1:]],

@@ -18,7 +18,8 @@ from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.measure.records import Record
 from ctxbench.study.cells import (
-    SILENCE_S,
+    Executor,
+    Needs,
     Outcome,
     Progress,
     Show,
@@ -32,6 +33,7 @@ from ctxbench.study.cells import (
 )
 from ctxbench.study.context import called
 from ctxbench.study.costs import named_records
+from ctxbench.study.executors.here import HERE
 from ctxbench.study.frozen.compare import Difference, Scored, difference
 from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyPlan
@@ -100,7 +102,7 @@ class Studied:
         )
 
 
-def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
+def study(plan: StudyPlan, folder: Path, executor: Executor = HERE, show: Show | None = None) -> Studied:
     """Compute the features, measure the costs, and train every head, in a folder that holds no run.
 
     Raises UserError before anything is trained where a block cannot be built, the data set or the weights
@@ -110,10 +112,10 @@ def study(plan: StudyPlan, folder: Path, jobs: int | None = None, show: Show | N
     about = features(plan.source, show)
     begin(folder, PLAN, plan)
     write_text(folder / FEATURES, json.dumps(about, indent=1) + "\n")
-    return _run(plan, about, folder, jobs, show, costs)
+    return _run(plan, about, folder, executor, show, costs)
 
 
-def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> Studied:
+def resume(folder: Path, executor: Executor = HERE, show: Show | None = None) -> Studied:
     """Go on with a study; where nothing is missing, no data are asked for.
 
     Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
@@ -121,14 +123,14 @@ def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> S
     plan, kept = begun(folder)
     ended, path = read_outcomes(folder), folder / FEATURES
     if kept and all(cell.key in ended for cell in plan.cells(folder)):
-        return _run(plan, kept, folder, jobs, show)
+        return _run(plan, kept, folder, executor, show)
     about = features(plan.source, show)
     if kept and Path(kept["folder"]).name != Path(about["folder"]).name:
         raise UserError(
             f"{folder} was begun with other images, masks or weights: restore them, or begin anew"
         )
     write_text(path, json.dumps(about, indent=1) + "\n")
-    return _run(plan, about, folder, jobs, show)
+    return _run(plan, about, folder, executor, show)
 
 
 def begun(folder: Path) -> tuple[StudyPlan, Mapping[str, Any]]:
@@ -150,12 +152,12 @@ def _run(
     plan: StudyPlan,
     about: Mapping[str, Any],
     folder: Path,
-    jobs: int | None,
+    executor: Executor,
     show: Show | None,
     costs: Plan | None = None,
 ) -> Studied:
     run = cost(plan.cases, folder, plan.command, show, costs)
-    outcomes = run_cells(plan.cells(Path(about["folder"])), CELL, folder, jobs, show)
+    outcomes = run_cells(plan.cells(Path(about["folder"])), CELL, folder, executor, show)
     return Studied(plan, about, tuple(rows(plan, outcomes, run)))
 
 
@@ -166,7 +168,7 @@ def features(source: Source, show: Show | None = None) -> Mapping[str, Any]:
     """
     process = WorkerProcess(source, STORE)
     try:
-        process.send(SILENCE_S, "make")
+        process.send(Needs.silence_s, "make")
         while not process.is_ready():
             if show is not None:
                 show(Progress(0, 0, (), features=process.share))

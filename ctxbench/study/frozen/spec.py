@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
+from ctxbench.study.cells import Needs
 from ctxbench.study.context import called, with_baseline
 from ctxbench.subject.case import Case
 from ctxbench.subject.resolve import label
@@ -85,6 +86,7 @@ class StudyCell:
     batch: int
     rate: float
     threads: int | None = 1
+    needs = Needs()
 
     @property
     def key(self) -> str:
