@@ -88,7 +88,7 @@ class Choice(Result):
         for why, rows in task.unknown.items():
             hint = PROCESS if "memory" in why else ""
             named = ", ".join(row.label for row in rows[:NAMED])
-            more = f" and {len(rows) - NAMED} others" if len(rows) > NAMED else ""
+            more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
             grid.notes.append(f"Not judged: {named}{more} — {why}{hint}.")
         grid.findings.append(task.advice)
         return grid
