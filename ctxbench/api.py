@@ -105,8 +105,10 @@ def profile(
     Every condition is a value or a list, and each combination is a case: a size is H = W or (H, W);
     ``options`` may be several mappings; a dtype may be short ("bf16"); ``implementations`` are "fast",
     "published" or both; ``runtime`` is "eager", "compile", "onnxruntime" or "openvino"; ``threads`` are CPU
-    threads of every library, by default as many as each takes by itself. ``where`` keeps a part of the
-    combinations: ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command
+    threads of every library, by default as many as each takes by itself. A ``batch`` may be "fit:512MiB": the
+    largest whose predicted peak of memory, above parameters and input, is at most that. It is found before
+    the case is measured, and its record says whether the measured peak confirms it. ``where`` keeps a part of
+    the combinations: ``'not (dtype == "bfloat16" and runtime == "compile")'``, of the names that the command
     line has.
     ``cases_file`` is a TOML file of cases that are no grid
     (:func:`ctxbench.subject.cases.read_cases`); it stands for all of these. Of a ``shard`` (2, 8) only the

@@ -105,7 +105,9 @@ class Plan:
         """Read a folder's plan. Raises UserError where there is none, or none that can be read."""
         path = folder / PLAN
         if not path.is_file():
-            raise UserError(f"{folder} holds no run (no {PLAN} in it)")
+            inside = sorted(str(plan.parent) for plan in folder.glob(f"*/{PLAN}"))
+            hint = f"; there is one in {', '.join(inside[:3])}" if inside else ""
+            raise UserError(f"{folder} holds no run (no {PLAN} in it{hint})")
         try:
             values = json_value(path.read_bytes())
             if not isinstance(values, dict):

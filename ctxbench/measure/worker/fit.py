@@ -35,8 +35,8 @@ def largest_batch(case: Case, progress: Callable[[], None]) -> Fit:
 def search(peak: Callable[[int], Peak], fit: str, most: int) -> Fit:
     """A batch whose ``peak`` fits where that of one more does not, or cannot be had; ``most`` is the limit.
 
-    A line through the two peaks nearest to the memory says where to look next, and a neighbour settles it.
-    Where the peaks are on no line, the batch is doubled too, or what is left halved on a logarithmic scale.
+    A line through the two peaks nearest to the memory says where to look next. Where there is none, or it
+    does not settle it at once, the batch is doubled too, or what is left halved on a logarithmic scale.
     """
     memory = fit_bytes(fit)
     known: dict[int, Peak] = {}
@@ -49,11 +49,11 @@ def search(peak: Callable[[int], Peak], fit: str, most: int) -> Fit:
         return _nothing(fit, known)
     low, high = max(known), most + 1
     while high - low > 1:
-        line, between = _on_line(known, memory), min(2 * low, isqrt(low * high))
-        for guess in (between,) if line is None else (line, line + 1, line - 1, between):
-            batch = min(max(guess, low + 1), high - 1)
-            if batch not in known and high - low > 1:
-                low, high = (batch, high) if fits(batch) else (low, batch)
+        between = min(2 * low, isqrt(low * high))
+        line = None if isinstance(known.get(high), str) else _on_line(known, memory)
+        guess = between if line is None or (len(known) > 2 and len(known) % 2 == 0) else line
+        batch = min(max(guess, low + 1), high - 1)
+        low, high = (batch, high) if fits(batch) else (low, batch)
     at, beyond = known[low], known.get(high)
     assert isinstance(at, int)
     if beyond is None:

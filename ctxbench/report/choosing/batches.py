@@ -13,22 +13,19 @@ FOUND = (
     "Largest batch: the largest N whose peak, predicted of eager execution above parameters and input, is "
     "within the memory; confirmed where the measured peak is so too"
 )
+GIVEN = "its batch was given"
 
 
-def _peak(name: str, field: str, part: str, about: str) -> Column[Record]:
+def _peak(name: str, field: str, part: str, about: str, rank: int) -> Column[Record]:
     def value(record: Record) -> Any:
         peak = getattr(record.fit, field, None)
         return None if peak is None else peak / MIB
 
-    return Column(
-        name, "largest batch", value, part, "MiB", about, units=BYTES, why=_why, rank=3, less_is_better=True
-    )
+    return Column(name, "largest batch", value, part, "MiB", about, units=BYTES, why=_why, rank=rank)
 
 
 def _why(record: Record) -> str:
-    if record.fit is None:
-        return "its batch was given"
-    return record.fit.next_reason or record.reason
+    return record.fit.next_reason or record.reason if record.fit else GIVEN
 
 
 def _confirmed(record: Record) -> str | None:
@@ -40,7 +37,7 @@ def _confirmed(record: Record) -> str | None:
 
 
 def _why_unconfirmed(record: Record) -> str:
-    return "its batch was given" if record.fit is None else why_empty("alloc_bytes", record)
+    return why_empty("alloc_bytes", record) if record.fit else GIVEN
 
 
 FITS: tuple[Column[Record], ...] = (
@@ -48,10 +45,10 @@ FITS: tuple[Column[Record], ...] = (
         "fit_memory", "largest batch",
         lambda r: ", ".join(each.removeprefix(FIT) for each in r.fit.memory) if r.fit else None, "within",
         about="Memory whose largest batch was asked for.", kind="text",
-        why=lambda record: "its batch was given",
+        why=lambda _: GIVEN,
     ),
-    _peak("fit_peak_mib", "peak_bytes", "at N", "Peak predicted of eager execution at the batch found."),
-    _peak("fit_next_mib", "next_bytes", "at N + 1", "The same at one more, which does not fit."),
+    _peak("fit_peak_mib", "peak_bytes", "at N", "Peak predicted of eager execution at the batch found.", 4),
+    _peak("fit_next_mib", "next_bytes", "at N + 1", "The same at one more, which does not fit.", 1),
     Column(
         "fit_confirmed", "largest batch", _confirmed, "confirmed", kind="text", why=_why_unconfirmed, rank=2,
         about="Whether the measured peak of the device's allocator is within the memory too.",
