@@ -52,6 +52,11 @@ class Run:
             self.module, channels, height, width, self.options, self.form, batch, binding=self.binding
         )
 
+    def at(self, size: tuple[int, int], deviations: int) -> Run:
+        """It on an input of another size, (H, W)."""
+        words = f"input {size[0]}×{size[1]}"
+        return replace(self, shape=(*self.shape[:2], *size), words=words, deviations=deviations)
+
     def seen_by_view(self, *, training: bool) -> dict[str, Seen]:
         """What this run looks like in each view. Two views that see the same are given once.
 
@@ -122,10 +127,7 @@ def runs(
         yield replace(base, form=forms[0], words=f"the {forms[0]} form", deviations=1)
     for step in (1, -1):
         if min(height, width) + step > 0:
-            size = (height + step, width + step)
-            yield replace(
-                base, shape=(batch, channels, *size), words=f"input {size[0]}×{size[1]}", deviations=1
-            )
+            yield base.at((height + step, width + step), 1)
     for times in BATCHES:
         shape = (batch * times, channels, height, width)
         yield replace(base, shape=shape, words=f"batch {batch * times}", deviations=1)
