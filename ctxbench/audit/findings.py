@@ -11,11 +11,12 @@ from typing import Literal
 from ctxbench.audit.candidates import Source
 from ctxbench.audit.counting.aspects import FLOPS
 from ctxbench.audit.counting.conventions import value_of
+from ctxbench.audit.counting.parts import parts
 from ctxbench.audit.counting.tools import COUNTERS, OPERATIONS
 from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
 from ctxbench.audit.quantity import Kind, Quantity
 from ctxbench.audit.rows import UNSTATED, Row
-from ctxbench.audit.runs import Run, parts, runs
+from ctxbench.audit.runs import Run, runs
 from ctxbench.audit.search import Search, of_one_number
 from ctxbench.audit.unknowns import UNKNOWN, configurations, other_sizes, sizes
 from ctxbench.counters import Shape
@@ -138,17 +139,18 @@ def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
         return
     if not any(quantity.is_memory for quantity in row.quantities):  # it is for memory that batches matter
         others = [run for run in others if run.shape[0] == known[0][0]]
-    if not row.is_image:
-        yield others
-    elsewhere = [
+    whole = search.seen_by_view(base[0])[OPERATIONS] if row.is_image or subject.startswith("head(") else None
+    of_parts = [
+        replace(base[0], part=part, words=_of_part(part), deviations=2)
+        for part in (parts(whole) if whole else ())
+    ]
+    yield of_parts if row.is_image else others + of_parts
+    elsewhere = [replace(run, deviations=2) for run in others] if row.is_image else []
+    elsewhere += [
         base[0].at(size, steps)
         for size, steps in other_sizes(row.channels, known[0][2:]).items()
         if _may_be_at(size, base[0], row, search)
     ]
-    if row.is_image:
-        whole = search.seen_by_view(base[0])[OPERATIONS]
-        elsewhere += [replace(run, deviations=2) for run in others]
-        elsewhere += [replace(base[0], part=p, words=_of_part(p), deviations=2) for p in parts(whole)]
     yield elsewhere
 
 
@@ -178,9 +180,11 @@ def _sides(shape: Shape) -> str:
 
 def _is_plain(sources: Sequence[Source], which: int, quantity: Quantity, tier: int) -> bool:
     """Whether no run of a later tier could give a number by anything plainer; sizes change no parameters."""
-    if quantity.kind == "parameters":
+    if quantity.kind == "parameters" and tier:
         return True
     found = fits(of_one_number(sources, which), [quantity])
+    if quantity.kind == "parameters":
+        return bool(found)
     return bool(found) and found[0].deviations <= tier + (quantity.kind == "FLOPs" and tier == 0)
 
 

@@ -16,11 +16,12 @@ import numpy as np
 from ctxbench.audit.candidates import Candidate, Candidates, Source
 from ctxbench.audit.counting.aspects import ASPECTS, Seen
 from ctxbench.audit.counting.conventions import Conventions, leaf_rule
+from ctxbench.audit.counting.parts import of_part
 from ctxbench.audit.counting.tools import VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
 from ctxbench.audit.quantity import KINDS, Quantity
-from ctxbench.audit.runs import Run, of_part, runs
+from ctxbench.audit.runs import Run, runs
 from ctxbench.audit.unknowns import UNKNOWN, configurations
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
@@ -136,7 +137,7 @@ class Search:
 
     def _of(self, run: Run, quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidates:
         units = [unit.words for unit in quantity.units]
-        key = f"{run.key} {seen.view} {quantity.kind} {units} {seen.peak_train_bytes}"
+        key = f"{run.key} {seen.view} {quantity.kind} {units} {seen.held.peak_train}"
         if key not in self._candidates:
             self._candidates[key] = _candidates(quantity, seen, by_leaf_rule)
         return self._candidates[key]
