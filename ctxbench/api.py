@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ctxbench.counters import DEFAULT
 from ctxbench.errors import UserError
 from ctxbench.subject import registry
-from ctxbench.subject.axes import Batch, Size
+from ctxbench.subject.axes import Size
 from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
 from ctxbench.subject.cases import Modules, Options, cases, listed, read_cases
 from ctxbench.subject.interface import asked_for
@@ -68,7 +68,7 @@ def profile(
     sizes: int | Sequence[Size] = 64,
     options: Options = (),
     implementations: str | Sequence[str] = (),
-    batch: Batch | Sequence[Batch] = 1,
+    batch: int | str | Sequence[int | str] = 1,
     dtype: str | Sequence[str] = "float32",
     layout: Layout | Sequence[Layout] = "contiguous",
     mode: Mode | Sequence[Mode] = "infer",

@@ -5,7 +5,7 @@ from typing import Any
 
 from ctxbench.measure import stats
 from ctxbench.measure.records import Record
-from ctxbench.report.choosing.batches import FOUND, fits
+from ctxbench.report.choosing.batches import FITS, FOUND, fits
 from ctxbench.report.columns import (
     BACKWARD_MACS,
     DECOMPOSED,
@@ -199,7 +199,7 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
             f"forward pass alone{but if BACKWARD_MACS.name in shown else ''}."
         )
-    notes += [f"{FOUND}."] if fits(records) else []
+    notes += [f"{FOUND}."] if FITS[0].name in shown else []
     if MEDIAN.name in shown:
         notes += noise(records)
     if MIOU.name in shown:

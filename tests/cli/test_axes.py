@@ -201,6 +201,45 @@ def test_cases_of_a_file_are_measured(run: Run, tmp_path: Path) -> None:
     assert [row["threads"] for row in rows[:2]] == ["1", "2"]
 
 
+FITTING = """
+[[case]]
+module = ["se", "emau"]
+channels = 16
+size = "9x7"
+batch = [1, "fit:64KiB", "fit:1KiB"]
+"""
+
+
+@pytest.mark.slow
+def test_batches_that_fit_go_through_files_shards_reports_and_choices(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases.toml").write_text(FITTING)
+    for shard in "12":
+        asked = ("--cases", "cases.toml", "--counter", "none", "--budget", "0.05", "--shard", f"{shard}/2")
+        assert run("profile", *asked, "--out", shard) in (0, 4), "a row without a batch is not measured"
+    assert run("report", "1", "2", "--out", "both") == 0
+    rows = table(tmp_path / "both" / "summary.csv")
+    kinds = Counter((row["module"], row["fit_memory"], row["status"] == "oom") for row in rows)
+    assert kinds == Counter(
+        (module, *kind)
+        for module in ("se", "emau")
+        for kind in (("", False), ("64KiB", False), ("1KiB", True))
+    )
+    for row in rows:
+        if row["fit_memory"] == "64KiB":
+            peaks = [float(row[name]) * 1024 for name in ("fit_peak_mib", "mem_alloc_mib", "fit_next_mib")]
+            assert max(peaks[:2]) <= 64 < peaks[2]
+            assert (int(row["batch"]) > 1, row["fit_confirmed"]) == (True, "yes")
+        else:
+            assert row["batch"] == ("" if row["fit_memory"] else "1")
+            assert row["fit_confirmed"] == ""
+    capsys.readouterr()
+    assert run("choose", "1", "2", "--best", "throughput", "--max", "memory=64KiB", "--csv", "-") == 0
+    chosen = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert Counter(row["verdict"] for row in chosen) == {"fits": 4, "not known": 2}
+
+
 BLOCKS = """
 import torch
 from torch import nn

@@ -80,6 +80,7 @@ def test_a_table_without_such_batches_has_none_of_it() -> None:
 def test_columns_and_order_can_be_asked_for() -> None:
     view = View(("batch", "fit_confirmed", "throughput"), sort="batch")
     assert [cell.text for cell in cells(grid(RECORDS, view), "batch")] == ["1", "–", "4", "4", "5"]
+    assert "argest batch" not in grid_markdown(grid(RECORDS, View(("params", "latency"))))
     assert list(view.frame(RECORDS)["batch"].fillna(0)) == [1, 4, 4, 5, 0]
 
 
