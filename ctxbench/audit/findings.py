@@ -13,7 +13,7 @@ from ctxbench.audit.counting.aspects import FLOPS
 from ctxbench.audit.counting.conventions import value_of
 from ctxbench.audit.counting.parts import parts
 from ctxbench.audit.counting.tools import COUNTERS, OPERATIONS
-from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
+from ctxbench.audit.matching import Match, chance_of_any, chance_of_pair, fits, near_misses
 from ctxbench.audit.quantity import Kind, Quantity
 from ctxbench.audit.rows import UNSTATED, Row
 from ctxbench.audit.runs import Run, runs
@@ -60,6 +60,8 @@ class Finding:
 
     ``plain`` are the MACs of every call of what the row names, at its size, in the printed unit, and
     ``factor`` how many times as large what the fit counts is. ``nearest`` is the plainest near miss.
+    ``of_pair`` is the chance that some configuration, as plain, gives random FLOPs and parameters together,
+    where the row's are of one.
     """
 
     row: Row
@@ -72,6 +74,7 @@ class Finding:
     factor: float | None = None
     tried: int = 0
     why: str = ""
+    of_pair: float | None = None
 
     @property
     def convention(self) -> str:
@@ -194,6 +197,8 @@ def _findings(
     found = [_finding(row, which, sources) for which in range(len(row.quantities))]
     if apart := _apart(row, sources, found):
         found = [replace(f, verdict="contradicts its row", why=apart) if f.fit else f for f in found]
+    else:
+        found = _paired(sources, found)
     for finding in found:
         yield against_plain(finding, looked, search) if finding.quantity.kind == "FLOPs" else finding
 
@@ -269,6 +274,19 @@ def _apart(row: Row, sources: Sequence[Source], found: Sequence[Finding]) -> str
         return ""
     first, second = (by_kind[kind][1].fit for kind in kinds)
     return f"the FLOPs are of {first.run}, the parameters of {second.run}" if first and second else ""
+
+
+def _paired(sources: Sequence[Source], found: Sequence[Finding]) -> list[Finding]:
+    """The findings, of FLOPs and parameters with the chance of both where one run gives them."""
+    kinds: tuple[Kind, Kind] = ("FLOPs", "parameters")
+    both = [(which, f, f.fit) for which, f in enumerate(found) if f.quantity.kind in kinds and f.fit]
+    if len(both) < len(kinds) or both[0][2].run != both[1][2].run:
+        return list(found)
+    (first, flops, fit), (second, parameters, other) = both
+    of_both = [s._replace(candidates=(s.candidates[first], s.candidates[second])) for s in sources]
+    quantities, limits = (flops.quantity, parameters.quantity), (fit.deviations, other.deviations)
+    chance = chance_of_pair(of_both, quantities, limits)
+    return [replace(f, of_pair=chance) if f.quantity.kind in kinds else f for f in found]
 
 
 def against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Finding:

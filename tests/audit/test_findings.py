@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ctxbench.audit.candidates import Candidate, Source
 from ctxbench.audit.findings import look
 from ctxbench.audit.literature import paper_table, papers
-from ctxbench.audit.matching import chance_of_any, fits
+from ctxbench.audit.matching import chance_of_any, chance_of_pair, fits
 from ctxbench.audit.quantity import Quantity
 from ctxbench.audit.rows import Row, read_lines
 from ctxbench.audit.search import Search
@@ -47,6 +47,22 @@ def test_candidates_that_end_in_the_same_digits_count_once() -> None:
     assert one == pytest.approx(log(10.05 / 9.95) / log(4))
     many = [source((10.01, 0), (10.02, 0)), source((9.97, 0), (7.0, 4))]
     assert chance_of_any(many, Quantity.parse("10.0G"), 0) == pytest.approx(one)
+
+
+def test_the_chance_of_a_pair_is_of_what_one_run_gives() -> None:
+    """One has two values of its first number; another run with digits that one has already adds none."""
+    ways = [((10.0, 7.0), 3.0), ((14.0,), 4.0), ((10.01,), 3.01)]
+    sources = [
+        Source((tuple(Candidate(v, "", 0) for v in firsts), (Candidate(second, "", 0),)), run=str(number))
+        for number, (firsts, second) in enumerate(ways)
+    ]
+    printed = Quantity.parse("10.0G"), Quantity.parse("3.0Mparams")
+
+    def share(digits: float) -> float:
+        return log((digits + 0.05) / (digits - 0.05)) / log(4)
+
+    expected = (share(10) + share(7)) * share(3) + share(14) * share(4)
+    assert chance_of_pair(sources, printed, (0, 0)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
