@@ -550,6 +550,7 @@ def train(
     devices: int | None = None,
     skip_bad: bool = False,
     baseline: bool | None = None,
+    log: str | Sequence[str] = (),
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Trained:
     """Train a segmentation network and evaluate it, in a folder of its own.
@@ -558,7 +559,8 @@ def train(
     left out is as the data set's preset has it, or ``preset``'s; ``config`` is a TOML file of settings that
     stands over it, and ``settings`` (a mapping, or ``"key=value"`` texts) over all else. ``options`` are the
     context module's. ``out`` is a folder that holds no run yet, by default one under ``runs/``; ``resume`` is
-    the folder of an interrupted training, which goes on to the weights it would have had.
+    the folder of an interrupted training, which goes on to the weights it would have had. ``log`` names
+    loggers beside TensorBoard and CSV, "wandb" or "mlflow": one that fails costs its log and a warning.
 
     Raises UserError for bad input, a folder that holds a run or cannot be written, and a loss that is no
     number.
@@ -578,6 +580,7 @@ def train(
             "devices": devices,
             "skip_bad": skip_bad or None,
             "baseline": baseline,
+            "log": tuple(listed(log)) or None,
         }
         file = None if config is None else Path(config)
         wanted = requested(given, file, settings, options or {}, preset)
@@ -677,6 +680,7 @@ def study(
     jobs: int | None = None,
     executor: Literal["here", "slurm"] = "here",
     partition: str | None = None,
+    log: str | Sequence[str] = (),
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
@@ -694,7 +698,7 @@ def study(
     From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
     the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
     150 steps, where they are not given. ``jobs``, ``executor``, ``partition``, ``out`` and ``resume`` are as
-    in :func:`probe`.
+    in :func:`probe`. ``log`` names loggers, "wandb" or "mlflow", that get what was found as one run.
 
     What could not be trained has a reason in its row. Raises UserError before anything is trained where the
     input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
@@ -702,7 +706,7 @@ def study(
     """
     from ctxbench.study.executors import executor_of
     from ctxbench.study.frozen import grid, spec
-    from ctxbench.study.frozen.sheet import Study, write_study
+    from ctxbench.study.frozen.sheet import Study, log_study, write_study
 
     place = executor_of(executor, partition, jobs)
     if resume is not None:
@@ -729,11 +733,12 @@ def study(
         )  # fmt: skip
         plan = spec.planned(
             wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
-            command=command,
+            log=listed(log), command=command,
         )  # fmt: skip
         studied = grid.study(plan, folder, place, progress)
     found = Study(studied)
     write_study(folder, found)
+    log_study(folder, found)
     return found
 
 

@@ -10,7 +10,7 @@ import typer
 
 from ctxbench.cli import progress, shared, studies, values
 from ctxbench.cli.app import app
-from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
+from ctxbench.cli.options import Inputs, Log, Modules, Options, Output, PresetName
 from ctxbench.cli.studies import Csv, ExecutorName, Jobs, Md, Partition, Quick, Tex
 
 
@@ -53,6 +53,7 @@ def study(
     jobs: Jobs = None,
     executor: ExecutorName = "here",
     partition: Partition = None,
+    log: Log = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted study.")
@@ -103,6 +104,7 @@ def study(
             jobs=jobs,
             executor=executor,
             partition=partition,
+            log=values.split(log),
             out=folder,
             resume=resume,
             command=["ctxbench", *sys.argv[1:]],

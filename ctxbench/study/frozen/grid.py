@@ -38,6 +38,7 @@ from ctxbench.study.frozen.compare import Difference, Scored, difference
 from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyPlan
 from ctxbench.study.significance import holm
+from ctxbench.train import loggers
 from ctxbench.typed import converted, json_value
 
 PLAN, FEATURES = "study.json", "features.json"
@@ -121,6 +122,7 @@ def resume(folder: Path, executor: Executor = HERE, show: Show | None = None) ->
     Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
     """
     plan, kept = begun(folder)
+    loggers.check(plan.log)
     ended, path = read_outcomes(folder), folder / FEATURES
     if kept and all(cell.key in ended for cell in plan.cells(folder)):
         return _run(plan, kept, folder, executor, show)

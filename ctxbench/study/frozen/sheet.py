@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from ctxbench.study.significance import LEVEL
 from ctxbench.table.column import Column, frame, lay_out, raw, signed
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
+from ctxbench.train.loggers import Loggers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,3 +229,25 @@ def write_study(folder: Path, found: Study) -> list[Path]:
         figures={"study": figure} if figure is not None else {},
     )  # fmt: skip
     return [*paths, write_text(folder / "classes.csv", found.classes_frame().to_csv(index=False))]
+
+
+def log_study(folder: Path, found: Study) -> None:
+    """Give the loggers of a study, as one run, its conditions, every number of its table, and its files.
+
+    ``folder`` has what :func:`write_study` writes. What goes wrong is said, and costs the log alone.
+    """
+    plan = found.studied.plan
+    if not plan.log:
+        return
+    blocks = [row.name for row in found.rows[1:]]
+    about = {name: getattr(plan, name) for name in ("seeds", "steps", "batch", "rate", "version")}
+    numbers = found.to_frame().set_index("module").select_dtypes("number")
+    scores = {
+        f"{module}/{name}": float(value)
+        for module, row in numbers.iterrows()
+        for name, value in row.dropna().items()
+    }
+    files = [folder / name for name in ("study.csv", "classes.csv", "study.png")]
+    log = Loggers(plan.log, folder, {**asdict(plan.source), "blocks": blocks, **about})
+    log.results(scores, [path for path in files if path.exists()])
+    log.end()

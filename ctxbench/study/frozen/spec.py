@@ -13,6 +13,7 @@ from ctxbench.study.cells import Needs
 from ctxbench.study.context import called, with_baseline
 from ctxbench.subject.case import Case
 from ctxbench.subject.resolve import label
+from ctxbench.train.loggers import check
 from ctxbench.version import __version__
 
 Level = Literal["C2", "C3", "C4", "C5"]
@@ -110,6 +111,8 @@ class StudyPlan:
     batch: Annotated[int, Meta(ge=2)] = BATCH
     rate: float = RATE
     baseline: int | None = None
+    log: tuple[str, ...] = ()
+    """Loggers that get what was found."""
     command: tuple[str, ...] = ()
     version: str = __version__
     created_at: str = field(default_factory=now)
@@ -142,12 +145,15 @@ def planned(
     steps: int | None = None,
     batch: int = BATCH,
     quick: bool = False,
+    log: Sequence[str] = (),
     command: Sequence[str] = (),
 ) -> StudyPlan:
     """A plan; what is not given is as a quick look or a study has it.
 
-    Raises UserError for numbers that make no sense, and a baseline that is not among the blocks.
+    Raises UserError for numbers that make no sense, a baseline that is not among the blocks, and a logger
+    that is not installed.
     """
+    check(log)
     seeds = seeds if seeds is not None else QUICK_SEEDS if quick else SEEDS
     steps = steps if steps is not None else QUICK_STEPS if quick else STEPS
     if not 1 <= seeds <= MOST_SEEDS:
@@ -163,5 +169,6 @@ def planned(
             raise UserError(f"the baseline {baseline!r} is not among the blocks: {', '.join(known)}")
         place = known.index(label(baseline))
     return StudyPlan(
-        tuple(cases), source, tuple(range(seeds)), steps, batch, baseline=place, command=tuple(command)
-    )
+        tuple(cases), source, tuple(range(seeds)), steps, batch,
+        baseline=place, log=tuple(log), command=tuple(command),
+    )  # fmt: skip
