@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile, Report
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
+    from ctxbench.study.accuracy.sheet import Study
     from ctxbench.study.cells import Progress as StudyProgress
-    from ctxbench.study.frozen.sheet import Study
     from ctxbench.study.probes.sheet import Probes
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
@@ -290,7 +290,7 @@ def choose(
     accuracy where the runs have none, or that of several studies.
     """
     from ctxbench.report.choosing import sheet
-    from ctxbench.study.frozen.accuracies import read_run
+    from ctxbench.study.accuracies import read_run
 
     chosen = sheet.choose(
         [Path(run) for run in runs],
@@ -671,12 +671,14 @@ def study(
     stem: Literal["deep", "deep-narrow", "plain"] = "deep",
     stride_in: Literal["3x3", "1x1"] = "3x3",
     weights: str | Path | None = None,
-    level: Literal["C2", "C3", "C4", "C5"] = "C3",
+    level: Literal["C2", "C3", "C4", "C5"] | None = None,
     size: int | None = None,
     seeds: int | None = None,
     steps: int | None = None,
-    batch: int = 16,
+    batch: int | None = None,
     quick: bool = False,
+    train: bool = False,
+    settings: Mapping[str, Any] | Sequence[str] = (),
     jobs: int | None = None,
     executor: Literal["here", "slurm"] = "here",
     partition: str | None = None,
@@ -685,15 +687,22 @@ def study(
     resume: str | Path | None = None,
     command: Sequence[str] = (),
     progress: Callable[[StudyProgress], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Study:
     """Accuracy beside cost: train heads with each module on features of a network that is not trained.
 
     The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
     module stands beside them always, and each is compared with it and with the module named ``baseline``.
-    The features are those of a ``level`` of the ``backbone`` (``stem``, ``stride_in`` and ``weights`` as in a
-    training's settings; random weights without a file) for images resized to ``size`` × ``size``, and their
-    mirror images; they are computed once and kept in the user's cache. ``images`` is how many of the training
-    split are taken, by default all. Without a data set it is the generated one, on a small backbone.
+    The features are those of a ``level`` (by default C3) of the ``backbone`` (``stem``, ``stride_in`` and
+    ``weights`` as in a training's settings; random weights without a file) for images resized to ``size`` ×
+    ``size``, and their mirror images; they are computed once and kept in the user's cache. ``images`` is how
+    many of the training split are taken, by default all. Without a data set it is the generated one, on a
+    small backbone.
+
+    With ``train``, whole networks are trained instead, a run of :func:`train` for each module and seed, with
+    the preset of the data set and ``settings`` over it; ``steps`` are iterations, the cost is that of each
+    module at its place in the network, and intervals are over seeds. The global pooling module is left out
+    unless the settings have it. ``say`` is told how long that will take.
 
     From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
     the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
@@ -704,26 +713,52 @@ def study(
     input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
     the folder what has ended.
     """
+    from ctxbench.study.accuracy.sheet import Study, log_study, write_study
     from ctxbench.study.executors import executor_of
     from ctxbench.study.frozen import grid, spec
-    from ctxbench.study.frozen.sheet import Study, log_study, write_study
+    from ctxbench.study.whole.spec import config_of, trains
+    from ctxbench.study.whole.spec import planned as whole_planned
 
     place = executor_of(executor, partition, jobs)
-    if resume is not None:
-        folder = Path(resume)
+    folder = Path(resume or out or new_folder())
+    network: dict[str, Any] = {
+        "dataset": dataset,
+        "root": None if root is None else str(Path(root).absolute()),
+        "train_split": train_split,
+        "eval_split": eval_split,
+        "stem": stem,
+        "stride_in": stride_in,
+        "weights": None if weights is None else str(Path(weights).absolute()),
+    }
+    if resume is not None and not trains(folder):
         studied = grid.resume(folder, place, progress)
+    elif resume is not None:
+        from ctxbench.study.whole import study as whole
+
+        studied = whole.resume(folder, place, progress, say)
+    elif train:
+        frozen = {"images": images, "level": level, "size": size, "inputs": inputs, "output": output}
+        if given := [name for name, value in frozen.items() if value is not None]:
+            raise UserError(f"{' and '.join(given)} are for frozen features, not for whole networks")
+        flags = {**network, "backbone": backbone, "batch": batch}
+        config = config_of(flags, settings, steps=steps, quick=quick)
+        from ctxbench.networks.resnet import feature_size
+        from ctxbench.study.whole import study as whole
+
+        wanted = cases(
+            modules, preset=preset, channels=config.channels, sizes=feature_size(config.crop), options=options
+        )
+        training = whole_planned(
+            wanted, config, baseline=baseline, seeds=seeds, quick=quick, log=listed(log), command=command
+        )
+        studied = whole.study(training, folder, place, progress, say)
     else:
-        folder = Path(out) if out else new_folder()
+        if settings:
+            raise UserError("settings are for whole networks, with train, not for frozen features")
         source = spec.Source(
-            dataset=dataset,
-            root=None if root is None else str(Path(root).absolute()),
-            train_split=train_split,
-            eval_split=eval_split,
+            **network,
             backbone=backbone or spec.backbone_of(dataset),
-            stem=stem,
-            stride_in=stride_in,
-            weights=None if weights is None else str(Path(weights).absolute()),
-            level=level,
+            level=level or "C3",
             side=spec.SIDES.get(dataset, spec.SIDE) if size is None else size,
             images=images,
         )
@@ -732,8 +767,8 @@ def study(
             inputs=inputs, output=output,
         )  # fmt: skip
         plan = spec.planned(
-            wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
-            log=listed(log), command=command,
+            wanted, source, baseline=baseline, seeds=seeds, steps=steps,
+            batch=spec.BATCH if batch is None else batch, quick=quick, log=listed(log), command=command,
         )  # fmt: skip
         studied = grid.study(plan, folder, place, progress)
     found = Study(studied)
@@ -967,7 +1002,7 @@ def load_report(folders: Sequence[str | Path], out: str | Path | None = None) ->
     Raises UserError as :func:`report` does.
     """
     from ctxbench.report import run
-    from ctxbench.study.frozen.accuracies import place, read_run
+    from ctxbench.study.accuracies import place, read_run
 
     if not folders:
         raise UserError("name the folder of a run, or of several")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study.frozen.test_compare import drawn
+from study.accuracy.test_compare import drawn
 from synthetic import rounds, write_run
 
 import ctxbench
@@ -16,10 +16,10 @@ from ctxbench.api import load_report
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record, to_line
 from ctxbench.report.view import View
+from ctxbench.study.accuracies import read_run
+from ctxbench.study.accuracy.compare import Scored, difference
+from ctxbench.study.accuracy.counts import packed
 from ctxbench.study.cells import CELLS, COST, Outcome, begin
-from ctxbench.study.frozen.accuracies import read_run
-from ctxbench.study.frozen.compare import Scored, difference
-from ctxbench.study.frozen.counts import packed
 from ctxbench.study.frozen.grid import FEATURES, PLAN
 from ctxbench.study.frozen.spec import Source, planned
 from ctxbench.subject.case import Case
