@@ -30,7 +30,15 @@ def wandb_records(path: Path) -> Iterator[Any]:
             yield record
 
 
-def of_wandb(path: Path) -> dict[str, Any]:
+def of_wandb(folder: Path) -> list[dict[str, Any]]:
+    """The starts of the runs in a folder, in their order. Ends the process that writes their files first."""
+    import wandb
+
+    wandb.teardown()
+    return [_start(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+
+
+def _start(path: Path) -> dict[str, Any]:
     """A start of a run: ``id``, ``config``, ``summary``, ``exit``, and ``steps``, the values of each."""
     found: dict[str, Any] = {"config": {}, "summary": {}, "steps": {}, "exit": None}
 

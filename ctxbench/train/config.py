@@ -135,8 +135,8 @@ class TrainConfig:
     """Iterations; 0: after the last alone."""
     log_every: Count = 1
     """Iterations between two rows of train.csv."""
-    log: Loggers = ()
-    """Loggers beside TensorBoard and CSV: wandb, mlflow."""
+    log: Loggers = None
+    """Loggers beside TensorBoard and CSV, such as ["wandb", "mlflow"]."""
     baseline: bool = False
     """Also train the same network without context module and GPM, in the folder ``baseline``."""
 

@@ -68,7 +68,7 @@ def resume(folder: Path, *, progress: Show | None = None) -> Trained:
 
 
 def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: Trained | None) -> Trained:
-    loggers.check(config.log)
+    loggers.check(config.log or ())
     device = device_of(config)
     micro_batch_size(config)
     job, kept = _taken_up(config, folder)

@@ -161,7 +161,7 @@ class Training:
         write_text(self.folder / ENVIRONMENT, json.dumps(starts, indent=1) + "\n")
         config = self.job.config
         losses = self.job.network.losses
-        return Logs(self.folder, self.done, self.evaluated, losses, config.log, config.in_force)
+        return Logs(self.folder, self.done, self.evaluated, losses, config.log or (), config.in_force)
 
     def _place(self) -> dict[str, float]:
         return {"iteration": self.done, "epoch": self.done * self.job.config.batch / len(self.job.train_set)}
