@@ -79,7 +79,9 @@ def test_a_batch_of_one_that_cannot_be_counted_is_left_to_two() -> None:
         return 100 * n if n > 1 else "one value"
 
     assert search(peak, "fit:1KB", MOST).batch == 10
-    assert search(peak, "fit:150B", MOST).reason == "no batch fits 150B: N = 2 is predicted to take 0.00 MiB"
+    assert (
+        search(peak, "fit:150B", MOST).reason == "no batch fits 150B: N = 2 is predicted to take 0.000191 MiB"
+    )
     assert search(peak, "fit:1KB", 1).reason == "no batch was found that fits 1KB: one value"
     nothing = search(lambda n: f"no {n}", "fit:1KB", MOST)
     assert (nothing.status, nothing.reason) == ("error", "no batch was found that fits 1KB: no 1")
@@ -164,7 +166,7 @@ def test_a_case_without_a_batch_is_a_row_that_is_never_run(
     monkeypatch.setattr(session, "WorkerProcess", no_process)
     plan = survey._fitted(Plan((replace(RELU, fit="fit:9B"),)), lambda case: None)
     (row,) = session.measure_plan(plan, tmp_path / "run").records
-    assert (row.status, row.reason) == ("oom", "no batch fits 9B: N = 1 is predicted to take 0.00 MiB")
+    assert (row.status, row.reason) == ("oom", "no batch fits 9B: N = 1 is predicted to take 0.000153 MiB")
     assert row.rounds_ms == []
     assert row.fit == plan.fits[row.case.id]
     assert read_run(tmp_path / "run").records == [row]

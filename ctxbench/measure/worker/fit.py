@@ -16,7 +16,6 @@ from ctxbench.tracing import NotCounted, count_case, views
 
 Peak = int | str
 """Bytes, or in words why there are none."""
-MIB = 2**20
 
 
 def largest_batch(case: Case, progress: Callable[[], None]) -> Fit:
@@ -59,7 +58,7 @@ def search(peak: Callable[[int], Peak], fit: str, most: int) -> Fit:
     if beyond is None:
         reason = (
             f"{fit.removeprefix(FIT)} limits no batch: N = {low}, the most that an input of less than "
-            f"{MAX_INPUT_BYTES // 2**30} GiB holds, is predicted to take {at / MIB:.2f} MiB"
+            f"{MAX_INPUT_BYTES // 2**30} GiB holds, is predicted to take {_mib(at)}"
         )
         return Fit((fit,), status="error", reason=reason)
     if isinstance(beyond, str):
@@ -72,9 +71,14 @@ def _nothing(fit: str, known: dict[int, Peak]) -> Fit:
     memory = fit.removeprefix(FIT)
     batch, found = max(known.items())
     if isinstance(found, int):
-        reason = f"no batch fits {memory}: N = {batch} is predicted to take {found / MIB:.2f} MiB"
+        reason = f"no batch fits {memory}: N = {batch} is predicted to take {_mib(found)}"
         return Fit((fit,), status="oom", reason=reason)
     return Fit((fit,), status="error", reason=f"no batch was found that fits {memory}: {known[1]}")
+
+
+def _mib(size: int) -> str:
+    mib = size / 2**20
+    return f"{mib:.2f} MiB" if mib >= 1 else f"{mib:.3g} MiB"
 
 
 def _on_line(known: dict[int, Peak], memory: int) -> int | None:
