@@ -40,6 +40,8 @@ BY_CHANCE = 0.2
 """Beyond this chance that some candidate fits, a fit says nothing."""
 SURE = 0.05
 """Up to this chance, a number says which configuration its row is of."""
+FAR_FETCHED = 3
+"""Deviations from which on a plain near miss is likelier than a fit that is not sure, and of no counter."""
 NEAR_BY = log(1.05)
 LEAST_COUNTED, MOST_COUNTED = 0.4, 3.0
 """What is counted against the MACs of what ran: without products, and twice with all that is small."""
@@ -236,7 +238,8 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
         verdict: Verdict = "near" if near else "not reproduced"
         why = NOT_DERIVED if quantity.is_memory and near is None else ""
         return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
-    if chance > BY_CHANCE and near:
+    is_far_fetched = fit.deviations >= FAR_FETCHED and not fit.candidates[0].has_name
+    if near and chance > (SURE if is_far_fetched else BY_CHANCE):
         return Finding(row, quantity, "near", nearest=near, tried=tried)
     verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
     return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)

@@ -108,6 +108,13 @@ def test_a_cell_of_two_lines_leaves_the_next_lines_number_as_it_is() -> None:
     assert [problem.partition(": ")[0] for problem in read.problems] == ["t, line 4"]
 
 
+def test_a_quote_that_is_left_open_costs_its_own_row_alone() -> None:
+    lines = ["subject,flops,label\n", 'se,"1G,\n', "se,2G,kept\n", '"se"x,3G,\n', 'se,4G,"to\n', "the end\n"]
+    read = read_lines("t", lines)
+    assert [str(row.quantities[0]) for row in read.rows] == ["2 G"]
+    assert [problem.partition(": ")[0] for problem in read.problems] == [f"t, line {n}" for n in (2, 4, 5, 6)]
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "digits", "sizes"),
     [
@@ -115,6 +122,7 @@ def test_a_cell_of_two_lines_leaves_the_next_lines_number_as_it_is() -> None:
         ("3858026368", "FLOPs", "3858026368", (1, 10**3, 10**6, 10**9, 10**12)),
         ("0.14M", "parameters", "0.14", (10**6, 2**20)),
         ("1.2B", "parameters", "1.2", (10**9, 2**30)),
+        ("25,557,032", "parameters", "25557032", (1, 10**3, 10**6, 10**9, 10**12)),
         ("1411M", "memory", "1411", (2**20, 10**6)),
         ("88.00MB", "memory", "88.00", (2**20, 10**6)),
     ],
