@@ -5,13 +5,14 @@ What is wrong is said with its place, as a JSON path: ``Expected `int`, got `str
 
 import ast
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -90,6 +91,37 @@ def _refuse_unknown(values: object, declared: Any, path: str) -> None:
     elif get_origin(declared) in (list, tuple) and isinstance(values, list | tuple):
         for value in values:
             _refuse_unknown(value, get_args(declared)[0], f"{path}[...]")
+
+
+Units = Mapping[str, float]
+"""Units as they are typed, with their sizes."""
+MEMORY: Units = {
+    **{f"{k}B": 1000.0**power for power, k in enumerate(("", "K", "M", "G", "T"))},
+    **{f"{k}iB": 2.0 ** (10 * power) for power, k in enumerate(("K", "M", "G", "T"), start=1)},
+}
+"""Units of memory, in bytes."""
+
+
+class Amount(NamedTuple):
+    """A number and its unit as they were typed, and the number times the unit's size."""
+
+    number: str
+    unit: str
+    value: float
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it is above 0, and finite."""
+        return 0 < self.value <= sys.float_info.max
+
+
+def amount(text: str, units: Units) -> Amount | None:
+    """Read a number and its unit, ``512 MiB``, whatever the case of its letters; None where it is none."""
+    parts = re.fullmatch(r"\+?(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)\s*(\S*)", text.strip(), re.IGNORECASE)
+    sizes = {unit.lower(): size for unit, size in units.items()}
+    if parts is None or parts[2].lower() not in sizes:
+        return None
+    return Amount(parts[1], parts[2], float(parts[1]) * sizes[parts[2].lower()])
 
 
 def literal(text: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ctxbench.audit.findings import Looked, look
 from ctxbench.audit.rows import Table
-from ctxbench.audit.rule import TableRule, table_rules
+from ctxbench.audit.rule import TableRule, by_rules, runs_by, table_rules
 from ctxbench.audit.search import Search
 from ctxbench.audit.sheet import Audit, Line
 
@@ -26,6 +26,7 @@ def audit(table: Table, *, search: Search | None = None, progress: Progress | No
     except KeyboardInterrupt:
         pass
     rules = table_rules(looked, search)
+    looked = [by_rules(number, looked, rules, search) for number in range(len(looked))]
     return Audit(
         name=table.name,
         looked=tuple(looked),
@@ -42,7 +43,9 @@ def _lines(looked: Sequence[Looked], rules: Sequence[TableRule], search: Search)
             if not rules or finding.quantity.kind != "FLOPs" or not of.runs:
                 yield Line(finding)
                 continue
-            value = rules[0].rule.value(search.seen_by_view(of.runs[0]), finding.quantity)
+            named = list(runs_by(rules[0].rule, of, search)) or of.runs
+            run = next((run for run in named if run == of.of(finding)), named[0])
+            value = rules[0].rule.value(search.seen_by_view(run), finding.quantity)
             yield Line(
                 finding,
                 uniform="" if value is None else finding.quantity.printed(value),

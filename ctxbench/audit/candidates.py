@@ -17,7 +17,8 @@ class Candidate(NamedTuple):
 
     ``n_equivalent`` is how many other ways give the same value, ``is_leaf_rule`` whether this is the rule of
     :mod:`ctxbench.counters.leaf_rule`, which is known from print and comes first among equals; then comes
-    what ``has_name``, being the rule of a counter. ``treatments`` are the words by aspect.
+    what ``has_name``, being the rule of a counter. ``treatments`` are the words by aspect, and their sum is
+    counted so many ``times``.
     """
 
     value: float
@@ -28,6 +29,7 @@ class Candidate(NamedTuple):
     has_name: bool = False
     treatments: tuple[tuple[str, str], ...] = ()
     unlikely_unit: int = 0
+    times: int = 1
 
 
 class Candidates(Sequence[Candidate]):

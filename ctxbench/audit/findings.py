@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, log
+from functools import partial
+from math import inf, log, prod
 from typing import Literal
 
 from ctxbench.audit.candidates import Source
 from ctxbench.audit.counting.aspects import FLOPS
 from ctxbench.audit.counting.conventions import value_of
-from ctxbench.audit.counting.tools import OPERATIONS
-from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
+from ctxbench.audit.counting.parts import parts
+from ctxbench.audit.counting.tools import COUNTERS, OPERATIONS
+from ctxbench.audit.matching import Match, chance_of_any, chance_of_pair, fits, near_misses
 from ctxbench.audit.quantity import Kind, Quantity
 from ctxbench.audit.rows import UNSTATED, Row
-from ctxbench.audit.runs import Run, parts, runs
+from ctxbench.audit.runs import Run, runs
 from ctxbench.audit.search import Search, of_one_number
-from ctxbench.audit.unknowns import UNKNOWN, configurations, sizes
+from ctxbench.audit.unknowns import UNKNOWN, configurations, other_sizes, sizes
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
@@ -38,7 +40,11 @@ BY_CHANCE = 0.2
 """Beyond this chance that some candidate fits, a fit says nothing."""
 SURE = 0.05
 """Up to this chance, a number says which configuration its row is of."""
+FAR_FETCHED = 3
+"""Deviations from which on a plain near miss is likelier than a fit that is not sure, and of no counter."""
 NEAR_BY = log(1.05)
+LEAST_COUNTED, MOST_COUNTED = 0.4, 3.0
+"""What is counted against the MACs of what ran: without products, and twice with all that is small."""
 PLAIN_BY = log(1.1)
 """ln of how far a number may be from the MACs, or twice the MACs, that does not mislead."""
 SAYS_MORE: Mapping[Kind, tuple[Kind, ...]] = {
@@ -56,6 +62,8 @@ class Finding:
 
     ``plain`` are the MACs of every call of what the row names, at its size, in the printed unit, and
     ``factor`` how many times as large what the fit counts is. ``nearest`` is the plainest near miss.
+    ``of_pair`` is the chance that some configuration, as plain, gives random FLOPs and parameters together,
+    where the row's are of one.
     """
 
     row: Row
@@ -68,6 +76,7 @@ class Finding:
     factor: float | None = None
     tried: int = 0
     why: str = ""
+    of_pair: float | None = None
 
     @property
     def convention(self) -> str:
@@ -87,6 +96,11 @@ class Looked:
     row: Row
     findings: tuple[Finding, ...]
     runs: tuple[Run, ...] = ()
+
+    def of(self, finding: Finding) -> Run | None:
+        """The run that a finding's fit is of."""
+        fit = finding.fit
+        return next((run for run in self.runs if fit is not None and run.words == fit.run), None)
 
 
 def look(row: Row, search: Search) -> Looked:
@@ -130,23 +144,35 @@ def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
         return
     if not any(quantity.is_memory for quantity in row.quantities):  # it is for memory that batches matter
         others = [run for run in others if run.shape[0] == known[0][0]]
-    if not row.is_image:
-        yield others
-    elsewhere = [
-        replace(
-            base[0],
-            shape=(1, row.channels, *size),
-            words=f"input {_sides((1, row.channels, *size))}",
-            deviations=2,
-        )
-        for size in sizes(row.channels)
-        if size != known[0][2:]
+    whole = search.seen_by_view(base[0])[OPERATIONS] if row.is_image or subject.startswith("head(") else None
+    of_parts = [
+        replace(base[0], part=part, words=_of_part(part), deviations=2)
+        for part in (parts(whole) if whole else ())
     ]
-    if row.is_image:
-        whole = search.seen_by_view(base[0])[OPERATIONS]
-        elsewhere += [replace(run, deviations=2) for run in others]
-        elsewhere += [replace(base[0], part=p, words=_of_part(p), deviations=2) for p in parts(whole)]
+    yield of_parts if row.is_image else others + of_parts
+    elsewhere = [replace(run, deviations=2) for run in others] if row.is_image else []
+    elsewhere += [
+        base[0].at(size, steps)
+        for size, steps in other_sizes(row.channels, known[0][2:]).items()
+        if _may_be_at(size, base[0], row, search)
+    ]
     yield elsewhere
+
+
+def _may_be_at(size: tuple[int, int], base: Run, row: Row, search: Search) -> bool:
+    """Whether an input of that size may have the row's FLOPs: MACs grow as the area, or as its square."""
+    macs = _macs(search, base)
+    if not macs or any(quantity.is_memory for quantity in row.quantities):
+        return True
+    area = prod(size) / prod(base.shape[2:])
+    low, high = sorted((area, area**2))
+    ratios = [q.value * unit.size / macs for q in row.quantities if q.kind == "FLOPs" for unit in q.units]
+    return any(LEAST_COUNTED * low <= ratio <= MOST_COUNTED * high for ratio in ratios)
+
+
+def _macs(search: Search, run: Run) -> int:
+    seen = search.seen_by_view(run)[OPERATIONS]
+    return value_of({"products": FLOPS["products"][0].words}, FLOPS, seen) or 0
 
 
 def _of_part(part: str) -> str:
@@ -159,9 +185,11 @@ def _sides(shape: Shape) -> str:
 
 def _is_plain(sources: Sequence[Source], which: int, quantity: Quantity, tier: int) -> bool:
     """Whether no run of a later tier could give a number by anything plainer; sizes change no parameters."""
-    if quantity.kind == "parameters":
+    if quantity.kind == "parameters" and tier:
         return True
     found = fits(of_one_number(sources, which), [quantity])
+    if quantity.kind == "parameters":
+        return bool(found)
     return bool(found) and found[0].deviations <= tier + (quantity.kind == "FLOPs" and tier == 0)
 
 
@@ -171,8 +199,10 @@ def _findings(
     found = [_finding(row, which, sources) for which in range(len(row.quantities))]
     if apart := _apart(row, sources, found):
         found = [replace(f, verdict="contradicts its row", why=apart) if f.fit else f for f in found]
+    else:
+        found = _paired(sources, found)
     for finding in found:
-        yield _against_plain(finding, looked, search) if finding.quantity.kind == "FLOPs" else finding
+        yield against_plain(finding, looked, search) if finding.quantity.kind == "FLOPs" else finding
 
 
 def _of(sources: Sequence[Source], which: int) -> list[Source]:
@@ -194,7 +224,7 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
     fit: Match | None = None
     chance = inf
     for option in (*options, alone):  # one configuration for the row, where it gives the number
-        found = sorted(fits(option, [quantity]), key=_known)
+        found = sorted(fits(option, [quantity]), key=partial(_known, row.counts.lower()))
         if not found:
             continue
         by_chance = min(1.0, (1 + len(options)) * chance_of_any(option, quantity, found[0].deviations))
@@ -208,16 +238,22 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
         verdict: Verdict = "near" if near else "not reproduced"
         why = NOT_DERIVED if quantity.is_memory and near is None else ""
         return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
-    if chance > BY_CHANCE and near:
+    is_far_fetched = fit.deviations >= FAR_FETCHED and not fit.candidates[0].has_name
+    if near and chance > (SURE if is_far_fetched else BY_CHANCE):
         return Finding(row, quantity, "near", nearest=near, tried=tried)
     verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
     return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
 
 
-def _known(fit: Match) -> tuple[int, bool, bool]:
-    """The plainest first; of those the rules that counters have, and of these that of no counter last."""
-    candidate = fit.candidates[0]
-    return fit.deviations, not candidate.has_name, candidate.is_leaf_rule
+def _known(counts: str, fit: Match) -> tuple[int, bool, bool, bool, bool]:
+    """The plainest first; of those the counter that the row names, and plain counting that was cut off.
+
+    Then the rules that counters have, and of these that of no counter last.
+    """
+    candidate, printing = fit.candidates[0], fit.printing
+    is_said = any(name in counts and name in candidate.words for name in COUNTERS)
+    is_plain = printing is not None and printing.deviations == fit.deviations
+    return fit.deviations, not is_said, not is_plain, not candidate.has_name, candidate.is_leaf_rule
 
 
 def _giving(quantity: Quantity, sources: Sequence[Source]) -> set[str]:
@@ -243,13 +279,25 @@ def _apart(row: Row, sources: Sequence[Source], found: Sequence[Finding]) -> str
     return f"the FLOPs are of {first.run}, the parameters of {second.run}" if first and second else ""
 
 
-def _against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Finding:
+def _paired(sources: Sequence[Source], found: Sequence[Finding]) -> list[Finding]:
+    """The findings, of FLOPs and parameters with the chance of both where one run gives them."""
+    kinds: tuple[Kind, Kind] = ("FLOPs", "parameters")
+    both = [(which, f, f.fit) for which, f in enumerate(found) if f.quantity.kind in kinds and f.fit]
+    if len(both) < len(kinds) or both[0][2].run != both[1][2].run:
+        return list(found)
+    (first, flops, fit), (second, parameters, other) = both
+    of_both = [s._replace(candidates=(s.candidates[first], s.candidates[second])) for s in sources]
+    quantities, limits = (flops.quantity, parameters.quantity), (fit.deviations, other.deviations)
+    chance = chance_of_pair(of_both, quantities, limits)
+    return [replace(f, of_pair=chance) if f.quantity.kind in kinds else f for f in found]
+
+
+def against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Finding:
     """Hold what a fit counts against the MACs of what the row names, at its own size."""
     fit = finding.fit
     run = next((run for run in looked if fit is not None and run.words == fit.run), looked[0])
-    named = next((o for o in looked if not o.deviations and o.module == run.module), looked[0])
-    seen = search.seen_by_view(named)[OPERATIONS]
-    macs = value_of({"products": FLOPS["products"][0].words}, FLOPS, seen)
+    named = next((o for o in (run, *looked) if not o.deviations and o.module == run.module), looked[0])
+    macs = _macs(search, named)
     if not macs:
         return finding
     size = finding.quantity.size_near(macs)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from math import comb
 
+from ctxbench.audit.candidates import Candidate
 from ctxbench.audit.counting.aspects import FLOPS, Seen
 from ctxbench.audit.counting.conventions import value_of
 from ctxbench.audit.counting.tools import EVERY_CALL, LAST_CALL, TOOLS, VIEWS
-from ctxbench.audit.findings import Finding, Looked
-from ctxbench.audit.quantity import PRINTINGS, Printing, Quantity
+from ctxbench.audit.findings import BY_CHANCE, SURE, Finding, Looked, against_plain
+from ctxbench.audit.matching import Match
+from ctxbench.audit.quantity import PRINTINGS, Printing, Quantity, Unit
 from ctxbench.audit.runs import Run
 from ctxbench.audit.search import Search
+from ctxbench.table.column import significant
 
 LEAST = 2
 """Rows that a rule explains: of one row its own verdict says more."""
@@ -20,13 +24,18 @@ LEAST = 2
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to count every row's FLOPs: a view, the treatments by aspect, which unit, and the printing."""
+    """One way to count every row's FLOPs: a view, the treatments by aspect, which unit, and the printing.
+
+    ``size`` (H, W) is of the input, where that is not as the rows say.
+    """
 
     view: str
     treatments: tuple[tuple[str, str], ...]
     unlikely_unit: int = 0
     printing: Printing = PRINTINGS[0]
     name: str = ""
+    times: int = 1
+    size: tuple[int, int] | None = None
 
     @property
     def deviations(self) -> int:
@@ -40,31 +49,58 @@ class Rule:
         counted = own + VIEWS[self.view]
         if self.name:
             counted = min(counted, TOOLS[self.name].deviations)
-        return counted + self.unlikely_unit + self.printing.deviations
+        beside = self.unlikely_unit + self.printing.deviations + self.times - 1
+        return counted + beside + (2 if self.size else 0)
+
+    @property
+    def counted(self) -> str:
+        """What it counts, in words."""
+        words = " + ".join(words for _, words in self.treatments)
+        words += f", as {self.name} counts" if self.name else ""
+        return words if self.times == 1 else f"{self.times} times: {words}"
 
     @property
     def words(self) -> str:
         """It in words."""
-        parts = [" + ".join(words for _, words in self.treatments)]
-        parts += [f"as {self.name} counts"] if self.name else []
+        parts = [self.counted]
         parts += [self.view] if self.view in (EVERY_CALL, LAST_CALL) else []
+        parts += [f"for an input of {self.size[0]}×{self.size[1]}"] if self.size else []
         parts += ["in units of 2³⁰ or 2²⁰"] if self.unlikely_unit else []
         parts += [self.printing.words] if self.printing.deviations else []
         return ", ".join(parts)
 
     def value(self, views: Mapping[str, Seen], quantity: Quantity) -> float | None:
         """What it makes of a run, in the printed unit; None where it has no such number."""
-        view = self.view if self.view in views else EVERY_CALL  # no leaf is called twice
-        number = value_of(dict(self.treatments), FLOPS, views[view])
-        units = [unit.size for unit in quantity.units if unit.deviations == self.unlikely_unit]
-        if not number or not units:
-            return None
-        return number / min(units, key=lambda size: quantity.distance(number / size))
+        counted = self._in_unit(views, quantity)
+        return None if counted is None else counted[0]
 
     def gives(self, views: Mapping[str, Seen], quantity: Quantity) -> bool:
         """Whether it gives the printed digits of a run."""
         value = self.value(views, quantity)
         return value is not None and self.printing.gives(value, quantity.digits)
+
+    def match(self, run: Run, views: Mapping[str, Seen], quantity: Quantity) -> Match | None:
+        """It as the fit of a run whose digits it gives; None where it does not."""
+        counted = self._in_unit(views, quantity)
+        if counted is None or not self.printing.gives(counted[0], quantity.digits):
+            return None
+        value, unit = counted
+        words = f"{self.counted} ({unit.words})"
+        candidate = Candidate(value, words, self.deviations, has_name=bool(self.name))
+        distance = quantity.distance(value)
+        return Match((candidate,), run.words, self._seen(views), self.deviations, distance, self.printing)
+
+    def _seen(self, views: Mapping[str, Seen]) -> str:
+        return self.view if self.view in views else EVERY_CALL  # no leaf is called twice
+
+    def _in_unit(self, views: Mapping[str, Seen], quantity: Quantity) -> tuple[float, Unit] | None:
+        number = value_of(dict(self.treatments), FLOPS, views[self._seen(views)])
+        units = [unit for unit in quantity.units if unit.deviations == self.unlikely_unit]
+        if not number or not units:
+            return None
+        number *= self.times
+        unit = min(units, key=lambda unit: quantity.distance(number / unit.size))
+        return number / unit.size, unit
 
 
 @dataclass(frozen=True)
@@ -91,7 +127,7 @@ def table_rules(table: Sequence[Looked], search: Search) -> list[TableRule]:
     }
     if len(rows) < LEAST:
         return []
-    rules = list(dict.fromkeys(_rules(finding for _, finding in rows.values())))
+    rules = list(dict.fromkeys(_rules(rows.values())))
     explains = {rule: frozenset(_explained(rule, rows, search)) for rule in rules}
     found: list[TableRule] = []
     left = frozenset(rows)
@@ -100,53 +136,128 @@ def table_rules(table: Sequence[Looked], search: Search) -> list[TableRule]:
         if len(explains[best] & left) < LEAST:
             break
         broken = {n: _instead(best, *rows[n], search) for n in left - explains[best]} if not found else {}
-        chance = _chance(best, len(explains[best] & left), {n: rows[n] for n in left}, len(rules))
+        chance = _chance(best, len(explains[best] & left), {n: rows[n] for n in left}, len(rules), search)
         found.append(TableRule(best, explains[best] & left, broken, len(left), chance))
         left -= explains[best]
     return found
 
 
-def _rules(findings: Iterable[Finding]) -> Iterator[Rule]:
+def by_rules(number: int, table: Sequence[Looked], rules: Sequence[TableRule], search: Search) -> Looked:
+    """A row with its FLOPs as the table's rule has them, where other rows show surely that it is the rule.
+
+    The chance is then that this one way to count gives a random number's digits.
+    """
+    looked = table[number]
+    rule = next((rule for rule in rules if number in rule.explained), None)
+    if rule is None or len(rule.explained) <= LEAST or rule.chance > SURE:
+        return looked
+    findings = [
+        _by(rule.rule, looked, finding, search) if finding.quantity.kind == "FLOPs" else finding
+        for finding in looked.findings
+    ]
+    return replace(looked, findings=tuple(findings))
+
+
+def _by(rule: Rule, looked: Looked, finding: Finding, search: Search) -> Finding:
+    tried = list(runs_by(rule, looked, search))
+    matches = (rule.match(run, search.seen_by_view(run), finding.quantity) for run in tried)
+    fit = next(filter(None, matches))
+    chance = min(1.0, len(tried) * finding.quantity.share(rule.printing))
+    own = finding.fit
+    if chance > BY_CHANCE or finding.verdict == "contradicts its row":
+        return finding
+    if own and own.candidates[0].value == fit.candidates[0].value and own.printing == fit.printing:
+        if finding.verdict != "could be anything":
+            return finding
+        fit = own  # the same number in the row's own, plainer words
+    return against_plain(replace(finding, verdict="reproduced", fit=fit, chance=chance), looked.runs, search)
+
+
+def _rules(rows: Iterable[tuple[Looked, Finding]]) -> Iterator[Rule]:
     """The plain ones, those of counters by name, and those that the rows' own fits are."""
-    for printing in PRINTINGS:
-        for treatment in FLOPS["products"]:
-            for view in VIEWS:
-                yield Rule(view, (("products", treatment.words),), printing=printing)
-        for name, tool in TOOLS.items():
-            yield Rule(tool.view, tuple(tool.treatments.items()), printing=printing, name=name)
-    for finding in findings:
+    rows = list(rows)
+    sizes: dict[tuple[int, int] | None, None] = {None: None}
+    for looked, finding in rows:
+        sizes[_size(looked, finding)] = None
+    for printing, size in product(PRINTINGS, sizes):
+        for treatment, view in product(FLOPS["products"], VIEWS):
+            yield Rule(view, (("products", treatment.words),), printing=printing, size=size)
+        for (name, tool), times in product(TOOLS.items(), (1, 2)):
+            treatments = tuple(tool.treatments.items())
+            yield Rule(tool.view, treatments, printing=printing, name=name, times=times, size=size)
+    for looked, finding in rows:
         if finding.fit is None or finding.fit.printing is None:
             continue
         counted = finding.fit.candidates[0]
-        yield Rule(finding.fit.view, counted.treatments, counted.unlikely_unit, finding.fit.printing)
+        yield Rule(
+            finding.fit.view, counted.treatments, counted.unlikely_unit, finding.fit.printing,
+            times=counted.times, size=_size(looked, finding),
+        )  # fmt: skip
+
+
+def _size(looked: Looked, finding: Finding) -> tuple[int, int] | None:
+    """The input that a row's fit is of, where the row says another or none."""
+    run = looked.of(finding)
+    if run is None or run.part or (looked.row.shape and run.shape[0] != looked.row.shape[0]):
+        return None
+    return None if run.shape == looked.row.shape else run.shape[2:]
 
 
 def _explained(rule: Rule, rows: Mapping[int, tuple[Looked, Finding]], search: Search) -> Iterator[int]:
     for number, (looked, finding) in rows.items():
-        if any(rule.gives(search.seen_by_view(run), finding.quantity) for run in _named(looked)):
+        runs = runs_by(rule, looked, search)
+        if any(rule.gives(search.seen_by_view(run), finding.quantity) for run in runs):
             yield number
 
 
-def _named(looked: Looked) -> list[Run]:
-    """The runs that a row names: as it says, or every one that it leaves open."""
-    return [run for run in looked.runs if not run.deviations]
+def runs_by(rule: Rule, looked: Looked, search: Search) -> Iterator[Run]:
+    """The runs of a row that a rule is held against: as the row says, or every one that it leaves open.
+
+    A rule of another input has those of that. Of a row that does not say its input, no other rule has any.
+    """
+    for run in _named(looked, search):
+        if looked.row.shape is None or rule.size is None:
+            if rule.size == (None if looked.row.shape else run.shape[2:]):
+                yield run
+        elif search.can_run(other := run.at(rule.size, deviations=2)):
+            yield other
+
+
+def _named(looked: Looked, search: Search) -> list[Run]:
+    """The runs of a row that are as it says; of those only what has its parameters, where they are sure."""
+    named = [run for run in looked.runs if not run.deviations]
+    for finding in looked.findings:
+        run, chance = looked.of(finding), finding.chance
+        if finding.quantity.kind == "parameters" and run in named and chance is not None and chance <= SURE:
+            own = search.parameters(run)
+            return [other for other in named if search.parameters(other) == own]
+    return named
 
 
 def _instead(rule: Rule, looked: Looked, finding: Finding, search: Search) -> str:
     """What a row that breaks the rule has instead of it."""
+    quantity, named = finding.quantity, list(runs_by(rule, looked, search)) or list(looked.runs[:1])
+    value = rule.value(search.seen_by_view(named[0]), quantity)
+    by_other = replace(rule, printing=next(p for p in PRINTINGS if p != rule.printing))
+    if any(by_other.gives(search.seen_by_view(run), quantity) for run in named):
+        return f"the same rule, {by_other.printing.words}"
     for run in looked.runs:
-        if run.deviations and rule.gives(search.seen_by_view(run), finding.quantity):
-            return f"the same rule for another input or configuration: {run.words}"
+        is_other = run.deviations or looked.row.shape is None  # and none that its parameters exclude
+        if is_other and run not in named and rule.gives(search.seen_by_view(run), quantity):
+            given = rule.value(search.seen_by_view(run), quantity)
+            times = f", {significant(given / value, 2)} times as much" if given and value else ""
+            return f"the same rule for another input or configuration{times}: {run.words}"
     if finding.verdict in ("reproduced", "misleading"):
         return f"another rule: {finding.convention}"
-    value = rule.value(search.seen_by_view(_named(looked)[0]), finding.quantity)
-    return "no rule found" if value is None else f"off by {finding.quantity.off(value)} from it"
+    return "no rule found" if value is None else f"off by {quantity.off(value)} from it"
 
 
-def _chance(rule: Rule, explained: int, rows: Mapping[int, tuple[Looked, Finding]], tried: int) -> float:
+def _chance(
+    rule: Rule, explained: int, rows: Mapping[int, tuple[Looked, Finding]], tried: int, search: Search
+) -> float:
     """At most the chance that some rule of so many explains so many rows of random numbers."""
     shares = [
-        min(1.0, len(_named(looked)) * finding.quantity.share(rule.printing))
+        min(1.0, len(list(runs_by(rule, looked, search))) * finding.quantity.share(rule.printing))
         for looked, finding in rows.values()
     ]
     share, n = sum(shares) / len(shares), len(shares)

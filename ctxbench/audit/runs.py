@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any
 
-from ctxbench.audit.counting.aspects import ITEM_BYTES, Seen
+from ctxbench.audit.counting.aspects import ITEM_BYTES, Seen, of_leaves
+from ctxbench.audit.counting.parts import held
 from ctxbench.audit.counting.tools import EVERY_CALL, LAST_CALL, OPERATIONS
-from ctxbench.audit.counting.work import Call, Watched, last_calls, of_operations
+from ctxbench.audit.counting.work import Watched, last_calls, of_operations
 from ctxbench.counters import Shape
 from ctxbench.subject import bind, resolve
 from ctxbench.subject.bind import build_case
@@ -18,11 +19,9 @@ from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 from ctxbench.subject.interface import Interface
 from ctxbench.subject.presets import presets
-from ctxbench.tracing import trace_case, views
+from ctxbench.tracing import trace_case
 
 BATCHES = (2, 4, 8)
-MAX_PARTS = 6
-"""Of a network, that are counted by themselves: a stack of layers has more, and means nothing by one."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class Run:
             self.module, channels, height, width, self.options, self.form, batch, binding=self.binding
         )
 
+    def at(self, size: tuple[int, int], deviations: int) -> Run:
+        """It on an input of another size, (H, W)."""
+        words = f"input {size[0]}×{size[1]}"
+        return replace(self, shape=(*self.shape[:2], *size), words=words, deviations=deviations)
+
     def seen_by_view(self, *, training: bool) -> dict[str, Seen]:
         """What this run looks like in each view. Two views that see the same are given once.
 
@@ -61,46 +65,20 @@ class Run:
         watched = Watched(partial(build_case, self.case))
         infer = trace_case(self.case, subject=watched)
         leaves = watched.calls
-        train = trace_case(self.case, "train") if training else None
-        common = Seen(
+        traces = (infer, trace_case(self.case, "train")) if training else (infer,)
+        seen = Seen(
             calls=of_operations(infer, watched.linear),
             input_bytes=ITEM_BYTES * prod(self.shape),
-            weight_bytes=ITEM_BYTES * infer.params,
             parameters=watched.parameters,
-            peak_infer_bytes=views.peak_bytes(infer),
-            peak_train_bytes=views.peak_bytes(train) if train else None,
-            saved_bytes=views.saved_bytes(train) if train else None,
+            parameters_by_part=watched.parameters_by_part,
+            held=held(traces),
+            traces=traces if training else (),
         )
-        allocated = sum(event.bytes for event in infer.events if event.bytes > 0)
-        views_seen = {OPERATIONS: replace(common, allocated_bytes=allocated)}
-        views_seen[EVERY_CALL] = _of_leaves(common, leaves)
+        views_seen = {OPERATIONS: seen, EVERY_CALL: of_leaves(seen, leaves)}
         if len(last := last_calls(leaves)) < len(leaves):
-            views_seen[LAST_CALL] = _of_leaves(common, last)
+            views_seen[LAST_CALL] = of_leaves(seen, last)
         repeats = LAST_CALL in views_seen
         return {view: replace(seen, view=view, repeats=repeats) for view, seen in views_seen.items()}
-
-
-def of_part(seen: Seen, part: str) -> Seen:
-    """What a counter sees of a part, as :attr:`Run.part` has it; memory is not that of a part."""
-    name = part.removeprefix("-")
-    calls = [c for c in seen.calls if (c.path.partition(".")[0] == name) != part.startswith("-")]
-    return replace(seen, calls=calls)
-
-
-def parts(seen: Seen) -> list[str]:
-    """The parts that a network is counted without, or alone: those of the first level with products."""
-    names = dict.fromkeys(call.path.partition(".")[0] for call in seen.calls if call.macs)
-    return [sign + name for name in names for sign in ("", "-")] if 1 < len(names) <= MAX_PARTS else []
-
-
-def _of_leaves(common: Seen, calls: Sequence[Call]) -> Seen:
-    return replace(
-        common,
-        calls=calls,
-        output_bytes=ITEM_BYTES * sum(call.written for call in calls),
-        sample_bytes=ITEM_BYTES * sum(call.sampled for call in calls),
-        weighted_bytes=ITEM_BYTES * sum(call.written for call in calls if call.has_weights),
-    )
 
 
 def runs(
@@ -122,10 +100,7 @@ def runs(
         yield replace(base, form=forms[0], words=f"the {forms[0]} form", deviations=1)
     for step in (1, -1):
         if min(height, width) + step > 0:
-            size = (height + step, width + step)
-            yield replace(
-                base, shape=(batch, channels, *size), words=f"input {size[0]}×{size[1]}", deviations=1
-            )
+            yield base.at((height + step, width + step), 1)
     for times in BATCHES:
         shape = (batch * times, channels, height, width)
         yield replace(base, shape=shape, words=f"batch {batch * times}", deviations=1)

@@ -16,11 +16,12 @@ import numpy as np
 from ctxbench.audit.candidates import Candidate, Candidates, Source
 from ctxbench.audit.counting.aspects import ASPECTS, Seen
 from ctxbench.audit.counting.conventions import Conventions, leaf_rule
-from ctxbench.audit.counting.tools import VIEWS
+from ctxbench.audit.counting.parts import of_part
+from ctxbench.audit.counting.tools import OPERATIONS, VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
 from ctxbench.audit.quantity import KINDS, Quantity
-from ctxbench.audit.runs import Run, of_part, runs
+from ctxbench.audit.runs import Run, runs
 from ctxbench.audit.unknowns import UNKNOWN, configurations
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
@@ -100,6 +101,18 @@ class Search:
             self._seen[key] = known or run.seen_by_view(training=training)
         return self._seen[key]
 
+    def can_run(self, run: Run) -> bool:
+        """Whether a run can be looked at."""
+        try:
+            self.seen_by_view(run)
+        except UserError:
+            return False
+        return True
+
+    def parameters(self, run: Run) -> int:
+        """How many parameters a run has."""
+        return self.seen_by_view(run)[OPERATIONS].parameters.all
+
     def sources(
         self,
         all_runs: Sequence[Run],
@@ -128,7 +141,7 @@ class Search:
 
     def _of(self, run: Run, quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidates:
         units = [unit.words for unit in quantity.units]
-        key = f"{run.key} {seen.view} {quantity.kind} {units} {seen.peak_train_bytes}"
+        key = f"{run.key} {seen.view} {quantity.kind} {units} {seen.held.peak_train}"
         if key not in self._candidates:
             self._candidates[key] = _candidates(quantity, seen, by_leaf_rule)
         return self._candidates[key]
@@ -139,14 +152,17 @@ def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidate
     aspects = ASPECTS[quantity.kind]
     rule_value = leaf_rule(aspects, seen) if by_leaf_rule and quantity.kind != "parameters" else None
     found = Conventions(aspects, seen)
-    ways, units = len(found), quantity.units
+    twice = found.of_counters  # whose MACs papers double, so that they are FLOPs
+    ways, units = len(found) + len(twice), quantity.units
     sizes = np.array([unit.size for unit in units], dtype=np.float64)
     unlikely = np.array([unit.deviations for unit in units])
 
     def make(which: int) -> Candidate:
-        unit, convention = units[which // ways], found[which % ways]
-        is_rule = convention.value == rule_value and not unit.deviations
-        words = f"{convention.words} ({unit.words})"
+        unit, way = units[which // ways], which % ways
+        times = 1 if way < len(found) else 2
+        convention = found[way if times == 1 else twice[way - len(found)]]
+        is_rule = times * convention.value == rule_value and not unit.deviations
+        words = f"{'' if times == 1 else '2 times: '}{convention.words} ({unit.words})"
         return Candidate(
             value=0.0,
             words=words,
@@ -155,11 +171,15 @@ def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidate
             has_name=bool(convention.tools),
             treatments=tuple(convention.treatments.items()),
             unlikely_unit=unit.deviations,
+            times=times,
         )
 
-    values = (found.values[None] / sizes[:, None]).reshape(-1)  # (units · ways,)
-    deviations = (found.deviations[None] + unlikely[:, None]).reshape(-1)  # (units · ways,)
-    order = np.argsort(np.argsort(found.unlike_leaf_rule, kind="stable"))  # (ways,)
+    numbers = np.concatenate((found.values, 2 * found.values[twice]))  # (ways,)
+    steps = np.concatenate((found.deviations, found.deviations[twice] + 1))  # (ways,)
+    unlike = np.concatenate((found.unlike_leaf_rule, found.unlike_leaf_rule[twice]))  # (ways,)
+    values = (numbers[None] / sizes[:, None]).reshape(-1)  # (units · ways,)
+    deviations = (steps[None] + unlikely[:, None]).reshape(-1)  # (units · ways,)
+    order = np.argsort(np.argsort(unlike, kind="stable"))  # (ways,)
     ranks = (order[None] + ways * np.arange(len(units))[:, None]).reshape(-1)  # (units · ways,)
     near = deviations <= MAX_DEVIATIONS
     return Candidates(values, deviations, make).only(near).distinct(ranks[near])

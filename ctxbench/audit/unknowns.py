@@ -31,11 +31,27 @@ IMAGES = (
     (512, 1024), (512, 2048), (1024, 2048),
 )  # fmt: skip
 """(H, W) that papers use for features, and for images."""
+RARER_FEATURES = ((7, 7), (14, 14), (28, 28), (32, 32), (56, 56))
+RARER_IMAGES = (
+    (160, 160), (192, 192), (288, 288), (320, 320), (448, 448), (480, 480), (768, 768), (769, 769),
+    (800, 1280), (1024, 1024),
+)  # fmt: skip
+"""Those that some papers use: a step further than the others."""
 
 
 def sizes(channels: int) -> Sequence[tuple[int, int]]:
     """Those that papers use for an input of so many channels: of an image, or of features."""
     return IMAGES if channels == 3 else FEATURES
+
+
+def other_sizes(channels: int, size: tuple[int, int]) -> dict[tuple[int, int], int]:
+    """What an input may be instead of ``size``, each with its deviations: twice and half the sides too."""
+    height, width = size
+    usual = dict.fromkeys(
+        (*sizes(channels), (2 * height, 2 * width), (max(1, height // 2), max(1, width // 2))), 2
+    )
+    rarer = dict.fromkeys(RARER_IMAGES if channels == 3 else RARER_FEATURES, 3)
+    return {other: steps for other, steps in (rarer | usual).items() if other != size}
 
 
 def configurations(subject: str, shape: Shape) -> list[str]:

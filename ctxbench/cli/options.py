@@ -113,7 +113,14 @@ Implementation = Annotated[
     ),
 ]
 Batches = Annotated[
-    Any, typer.Option("--batch", parser=values.integers("--batch"), metavar="N", help="Batch size.")
+    Any,
+    typer.Option(
+        "--batch",
+        parser=values.batches("--batch"),
+        metavar="N",
+        help="Batch size, or fit:512MiB: the largest whose predicted peak of memory, above parameters and "
+        "input, is at most that.",
+    ),
 ]
 Dtypes = Annotated[
     Any,

@@ -11,7 +11,7 @@ import typer
 from ctxbench.cli import progress, shared, studies, values
 from ctxbench.cli.app import app
 from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
-from ctxbench.cli.studies import Csv, Jobs, Md, Quick, Tex
+from ctxbench.cli.studies import Csv, ExecutorName, Jobs, Md, Partition, Quick, Tex
 
 
 @app.command()
@@ -34,6 +34,8 @@ def probe(
     inputs: Inputs = None,
     output: Output = None,
     jobs: Jobs = None,
+    executor: ExecutorName = "here",
+    partition: Partition = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with interrupted probes.")] = None,
     csv: Csv = None,
@@ -52,10 +54,13 @@ def probe(
     quiet = shared.goes_to_stdout(exports)
     if resume is not None:
         shared.refuse_beside(
-            context, ("resume", "jobs", *exports), "--resume goes on with the probes as they were begun"
+            context,
+            ("resume", *studies.PLACE, *exports),
+            "--resume goes on with the probes as they were begun",
         )
     folder = resume or out or api.new_folder()
-    with shared.resumable("probe", folder, "probe.json"), progress.display(quiet=quiet) as show:
+    place = studies.place(executor, partition)
+    with shared.resumable("probe", folder, "probe.json", place), progress.display(quiet=quiet) as show:
         found = api.probe(
             values.modules(modules or []),
             preset=preset,
@@ -66,6 +71,8 @@ def probe(
             seeds=seeds,
             quick=quick,
             jobs=jobs,
+            executor=executor,
+            partition=partition,
             out=folder,
             resume=resume,
             command=["ctxbench", *sys.argv[1:]],

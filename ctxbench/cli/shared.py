@@ -49,16 +49,17 @@ def refuse_beside(context: typer.Context, allowed: Iterable[str], why: str) -> N
 
 
 @contextmanager
-def resumable(verb: str, folder: Path | None, plan: str) -> Iterator[None]:
+def resumable(verb: str, folder: Path | None, plan: str, place: str = "") -> Iterator[None]:
     """Leave with the exit code of an interruption where the block has one.
 
-    What it left goes on with ``--resume`` where its ``plan`` is in the folder, which is said.
+    What it left goes on with ``--resume``, and the options of its ``place``, where its ``plan`` is in the
+    folder, which is said.
     """
     try:
         yield
     except KeyboardInterrupt:
         if folder is not None and (folder / plan).exists():
-            say(f"interrupted; go on with: ctxbench {verb} --resume {folder}")
+            say(f"interrupted; go on with: ctxbench {verb} --resume {folder}{place}")
         raise typer.Exit(INTERRUPTED) from None
 
 

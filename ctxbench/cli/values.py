@@ -12,7 +12,7 @@ import typer
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes, registry
-from ctxbench.subject.axes import size_of
+from ctxbench.subject.axes import Batch, size_of
 from ctxbench.subject.expression import option_value
 from ctxbench.subject.resolve import parts
 
@@ -71,6 +71,13 @@ def integer(name: str, text: str) -> int:
 def integers(name: str) -> Callable[[str], list[int]]:
     """A parser of comma lists of whole numbers, for the option of that name."""
     return lambda text: [integer(name, part) for part in split([text])]
+
+
+def batches(name: str) -> Callable[[str], list[Batch]]:
+    """A parser of comma lists of batches, for the option of that name: ``8``, or ``fit:512MiB``."""
+    return lambda text: [
+        axes.fit_of(part) if axes.is_fit(part) else integer(name, part) for part in split([text])
+    ]
 
 
 def sizes(name: str) -> Callable[[str], list[int | tuple[int, int]]]:

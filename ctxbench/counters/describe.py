@@ -34,7 +34,6 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
     published = replace(case, implementation=bind.implementations(case.module)[-1])
     infer, train = count_case(case, "infer"), count_case(case, "train")
     cuda = case.device.startswith("cuda")
-    block = views.CUDA_BLOCK if cuda else 1
     fill(
         infer,
         params=lambda trace: trace.params,
@@ -45,7 +44,7 @@ def describe(case: Case, counters: tuple[str, ...]) -> dict[str, Any]:
     )
     fill(train, bwd_macs=partial(views.macs, phase="backward"), act_bytes=views.saved_bytes)
     measured = infer if case.mode == "infer" else train
-    fill(measured, peak_pred_bytes=partial(views.peak_bytes, block=block))
+    fill(measured, peak_pred_bytes=partial(views.peak_bytes, block=views.block_of(case.device)))
     try:
         settings = settings_here(case.device)
         fill(measured, reserved_sim_bytes=lambda trace: peak_reserved(trace, settings))

@@ -24,6 +24,7 @@ from ctxbench.errors import UserError
 from ctxbench.files import append, locked, opened_to_append, write_text, writing
 from ctxbench.measure.records import (
     SCHEMA_VERSION,
+    Fit,
     Record,
     check_version,
     damaged,
@@ -83,6 +84,8 @@ class Plan:
     takes it; only where ``ctxbench calibrate`` has found it out."""
     sources: dict[str, str] = field(default_factory=dict)
     """Module given by its place to :func:`ctxbench.subject.resolve.source_digest`."""
+    fits: dict[str, Fit] = field(default_factory=dict)
+    """Case to how its batch was found, or why there is none, where it is to fit some memory."""
     shard: Shard | None = None
     """Which part of the cases that were asked for these are; None where they are all."""
     version: str = __version__
@@ -92,8 +95,9 @@ class Plan:
         """Write the plan as one JSON object."""
         cases = [case.to_json() for case in self.cases]
         values = {"schema_version": SCHEMA_VERSION, **asdict(self), "cases": cases}
-        if self.shard is None:  # which earlier versions do not know
-            del values["shard"]
+        for name in ("fits", "shard"):
+            if not values[name]:  # which earlier versions do not know
+                del values[name]
         return values
 
     @classmethod
@@ -101,7 +105,9 @@ class Plan:
         """Read a folder's plan. Raises UserError where there is none, or none that can be read."""
         path = folder / PLAN
         if not path.is_file():
-            raise UserError(f"{folder} holds no run (no {PLAN} in it)")
+            inside = sorted(str(plan.parent) for plan in folder.glob(f"*/{PLAN}"))
+            hint = f"; there is one in {', '.join(inside[:3])}" if inside else ""
+            raise UserError(f"{folder} holds no run (no {PLAN} in it{hint})")
         try:
             values = json_value(path.read_bytes())
             if not isinstance(values, dict):
@@ -142,7 +148,8 @@ class Partial:
 
     def record(self, case: Case, plan: Plan, status: str = "ok", reason: str = "") -> Record:
         """The record this makes; reasons stay for the fields that are still ``None``."""
-        fields = {"environment": plan.environments.get(case.device, {}), **self.fields}
+        known = {"environment": plan.environments.get(case.device, {}), "fit": plan.fits.get(case.id)}
+        fields = {**known, **self.fields}
         reasons = dict(fields.get("reasons", {}))
         if case.runtime != "eager":
             fields |= {**dict.fromkeys(OF_EAGER), "peak_pred_note": ""}

@@ -39,6 +39,23 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What was found of the largest batch that fits some memory, by peaks predicted of eager execution."""
+
+    memory: tuple[str, ...]
+    """As :func:`ctxbench.subject.axes.fit_of` gives it; all of those that have this same batch."""
+    batch: int | None = None
+    """None where there is none, and ``status`` and ``reason`` say why."""
+    peak_bytes: int | None = None
+    """Predicted at that batch, as :attr:`Record.peak_pred_bytes` is."""
+    next_bytes: int | None = None
+    """Predicted at one more; None where that cannot be counted, for the reason ``next_reason``."""
+    next_reason: str = ""
+    status: Status = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """What a study found of a block, read beside its cost: mean IoU in %, its mean over seeds."""
 
@@ -55,7 +72,7 @@ class Accuracy:
     p_none: float | None = None
     """Of its being equal to that, corrected as in the study's table."""
     study: str = ""
-    """Under what it was found: data, features, steps and seeds, in one line."""
+    """Under what it was found: data, network, steps and seeds; and what it is not."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,8 @@ class Record:
     """Activations kept for the backward pass, without parameters and without the input."""
     peak_pred_bytes: int | None = None
     """Predicted peak of live storages above parameters and input, in the case's mode."""
+    fit: Fit | None = None
+    """How the batch was found, where it was asked for by the memory that it is to fit."""
     peak_pred_note: str = ""
     """What that peak lacks or rests on: libraries whose scratch is not known, or whose rules were fitted."""
     reserved_sim_bytes: int | None = None

@@ -113,6 +113,11 @@ class _Session:
 
     def run(self) -> Run:
         left = [case for case in self._folder.plan.cases if case.id not in self._folder.done]
+        for case in [case for case in left if case.fit]:  # of which there is no batch to run
+            found = self._folder.plan.fits[case.id]
+            self._folder.finish(case, found.status, found.reason)
+            self._tell("done", case, 1.0)
+            left.remove(case)
         if left:
             self._tell("count", left[0], 0.0, ahead(left, self._settings, self._folder.plan.shard))
         todo = iter(left)

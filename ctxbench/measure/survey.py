@@ -15,6 +15,7 @@ from ctxbench.measure.between_runs import recall
 from ctxbench.measure.environment import fingerprint
 from ctxbench.measure.folder import Plan
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
+from ctxbench.measure.records import Fit
 from ctxbench.measure.runtimes import EXPORTED, refusal
 from ctxbench.subject import registry
 from ctxbench.subject.case import Case, validate
@@ -42,7 +43,7 @@ def checked(plan: Plan, progress: Callable[[Case], None] = lambda case: None) ->
         with writing(Path(plan.settings.save_onnx)):
             Path(plan.settings.save_onnx).mkdir(parents=True, exist_ok=True)
     progress(plan.cases[0])
-    plan = _survey(plan)
+    plan = _fitted(_survey(plan), progress)
     for case in plan.cases:
         if registry.spec(case.module) is None:
             progress(case)
@@ -76,6 +77,39 @@ def _survey(plan: Plan) -> Plan:
         sources=_admit(plan.cases, plan.settings.timeout_s),
         **machine,
     )
+
+
+def _fitted(plan: Plan, progress: Callable[[Case], None]) -> Plan:
+    """The plan with the largest batch that fits where one was asked for, and how it was found.
+
+    It is one for all runtimes, since peaks are predicted of eager execution. Where there is none, the case
+    stays as it is, which no other case is equal to.
+    """
+    found: dict[str, Fit] = {}
+    cases: dict[str, Case] = {}
+    fits: dict[str, Fit] = {}
+    for case in plan.cases:
+        if case.fit:
+            eager = replace(case, runtime="eager")
+            if eager.id not in found:
+                progress(case)
+                found[eager.id] = _largest_batch(eager, plan.settings.timeout_s)
+            fit = found[eager.id]
+            if fit.batch is not None:
+                case = replace(case, batch=fit.batch, fit="")
+            others = fits[case.id].memory if case.id in fits else ()
+            fits[case.id] = replace(fit, memory=(*others, *fit.memory))
+        cases.setdefault(case.id, case)
+    return replace(plan, cases=tuple(cases.values()), fits=fits)
+
+
+def _largest_batch(case: Case, timeout_s: float) -> Fit:
+    """What a process of its own finds; one that dies or hangs costs the case's row."""
+    try:
+        found: Fit = _asked(case, timeout_s, "largest_batch")
+    except CaseFailedError as error:
+        return Fit((case.fit,), status=error.status, reason=f"no batch was found: {error.reason}")
+    return found
 
 
 def _admit(cases: tuple[Case, ...], timeout_s: float) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctxbench import shelf
 from ctxbench.measure.records import SCHEMA_VERSION, Record, why_empty
+from ctxbench.report.choosing.batches import FITS, fits
 from ctxbench.report.further_columns import MIOU, MIOU_CI, counters, missed, studied
 from ctxbench.report.several import of_runs
 from ctxbench.table.column import BYTES, COUNTS, MIB, Column, Extra, Kind, frame
@@ -104,7 +105,10 @@ IDENTITY: tuple[Column[Record], ...] = (
     _of_case("module", "Registry name, or the place of the class."),
     IMPLEMENTATION,
     _of_case("config", "Options the module was built with; empty for its defaults."),
-    _of_case("batch", "Batch size.", "N", kind="int"),
+    Column(
+        "batch", "N", lambda r: None if r.case.fit else r.case.batch, kind="int",
+        about="Batch size; empty where none fits the memory that it was to be found for.",
+    ),
     _of_case("channels", "Input channels.", "C", kind="int"),
     _of_case("height", "Input height.", "H", kind="int"),
     _of_case("width", "Input width.", "W", kind="int"),
@@ -242,7 +246,7 @@ PROVENANCE: tuple[Column[Record], ...] = (
 FIXED: dict[str, Column[Record]] = {
     column.name: column
     for column in (
-        *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, ENERGY, INTENSITY, *COMPILED,
+        *IDENTITY, *COST, *MEMORY, *LATENCY, LATENCY_CI, THROUGHPUT, ENERGY, INTENSITY, *COMPILED, *FITS,
         MIOU, MIOU_CI, *PROVENANCE,
     )
 }  # fmt: skip
@@ -274,7 +278,7 @@ def extra(records: Sequence[Record]) -> Extra[Record]:
 def columns(records: Sequence[Record]) -> list[Column[Record]]:
     """The columns of ``summary.csv`` for these records, in order."""
     own = [*IDENTITY, *COST, *MEMORY, *LATENCY, INTENSITY, *metered(records), *compiled(records)]
-    return [*own, *counters(records), *extra(records).columns, *of_runs(records), *PROVENANCE]
+    return [*own, *fits(records), *counters(records), *extra(records).columns, *of_runs(records), *PROVENANCE]
 
 
 def reason(record: Record) -> str:

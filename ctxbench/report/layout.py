@@ -5,6 +5,7 @@ from typing import Any
 
 from ctxbench.measure import stats
 from ctxbench.measure.records import Record
+from ctxbench.report.choosing.batches import FITS, FOUND, fits
 from ctxbench.report.columns import (
     BACKWARD_MACS,
     DECOMPOSED,
@@ -22,6 +23,7 @@ from ctxbench.report.columns import (
     PARAMS,
     PREDICTED,
     PUBLISHED_MACS,
+    THROUGHPUT,
     TRACED_OTHERWISE,
     at_least,
     compiled,
@@ -144,7 +146,9 @@ def _candidates(records: Sequence[Record]) -> list[Column[Record]]:
     train = [BACKWARD_MACS] if _has_train(records) else []
     counts = [PUBLISHED_MACS, MACS, *counters(records), *train, FLOPS, PARAMS]
     energy = [ENERGY] if any(record.spent_mj is not None for record in records) else []
-    return [*counts, *MEMORY, MEDIAN, LATENCY_CI, *energy, *compiled(records), *extra(records).columns]
+    batches = [*found, THROUGHPUT] if (found := fits(records)) else []
+    timed = [MEDIAN, LATENCY_CI, *energy, *compiled(records)]
+    return [*counts, *MEMORY, *batches, *timed, *extra(records).columns]
 
 
 def _columns(records: Sequence[Record]) -> list[Column[Record]]:
@@ -195,6 +199,7 @@ def _notes(records: Sequence[Record], columns: Sequence[Column[Record]]) -> list
             "In train mode latency and memory are of forward and backward together, MACs and FLOPs of the "
             f"forward pass alone{but if BACKWARD_MACS.name in shown else ''}."
         )
+    notes += [f"{FOUND}."] if FITS[0].name in shown else []
     if MEDIAN.name in shown:
         notes += noise(records)
     if MIOU.name in shown:

@@ -176,9 +176,11 @@ def write_report(report: Report) -> list[Path]:
     folder = report.folder
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    figures = _figures(folder, report)
+    # of a batch that was not found there is nothing to draw
+    drawn = replace(report, records=[record for record in report.records if not record.case.fit])
+    figures = _figures(folder, drawn)
     pictures = "\n".join(f"![{p.stem}]({p.name})" for p in figures if p.suffix == ".png")
-    pictures += "".join(f"\n\n{line}" for line in _left_out(report))
+    pictures += "".join(f"\n\n{line}" for line in _left_out(drawn))
     origin = _origin(report)
     return [
         write_text(folder / "summary.csv", summary(report.records).to_csv(index=False)),

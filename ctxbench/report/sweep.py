@@ -62,7 +62,7 @@ def _counted(case: Case) -> Record:
     return Record(
         case,
         macs=views.macs(recorded),
-        peak_pred_bytes=views.peak_bytes(recorded, 1 if on_cpu else views.CUDA_BLOCK),
+        peak_pred_bytes=views.peak_bytes(recorded, views.block_of(case.device)),
         peak_pred_note=views.peak_note(recorded) if on_cpu else "",
         unknown_ops=recorded.unknown_ops,
         note=recorded.note,

@@ -134,7 +134,12 @@ def conditions(case: Case, free: Collection[str] = ()) -> tuple[str, ...]:
     That of the threads is empty where a case takes those there are. So are the fields of the case that are
     ``free``, which are not said; of a shape their letters are.
     """
-    sides = zip("NCHW", ("batch", "channels", "height", "width"), case.shape, strict=True)
+    sides = zip(
+        "NCHW",
+        ("batch", "channels", "height", "width"),
+        (case.fit or case.batch, *case.shape[1:]),
+        strict=True,
+    )
     shape = "×".join(letter if name in free else str(number) for letter, name, number in sides)
     runtime = "compiled" if case.runtime == "compile" else case.runtime
     threads = "" if case.threads is None else in_threads(case.threads)
@@ -156,7 +161,7 @@ def in_threads(number: int) -> str:
 
 def family(case: Case) -> tuple[str, ...]:
     """What a case was measured under, its size aside."""
-    return (f"batch {case.batch}", f"{case.channels} channels", *conditions(case)[1:])
+    return (f"batch {case.fit or case.batch}", f"{case.channels} channels", *conditions(case)[1:])
 
 
 Parts = Callable[[Case], tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""The cells of a grid, each trained in a process of its own: run, kept as they end, gone on with. No torch.
+"""The cells of a grid, each trained in a process of its own: kept as they end, gone on with. No torch.
 
 ``probe.json`` or ``study.json``
     The plan. Written whole, before anything is trained.
@@ -6,12 +6,13 @@
     What the modules cost, a run as ``ctxbench profile`` leaves it.
 ``cells.jsonl``
     What was found of each cell that has ended, a line each, appended as they end.
+``jobs``
+    What was found of each cell that was trained as a job elsewhere, a file each, which its job writes.
 """
 
 import json
-import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -20,18 +21,31 @@ from ctxbench.errors import UserError
 from ctxbench.files import append, locked, opened_to_append, write_text, writing
 from ctxbench.measure import session
 from ctxbench.measure.folder import PLAN, Plan, Run, Settings, check_free
-from ctxbench.measure.process import CaseFailedError, WorkerProcess, first_ready
 from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.records import damaged, drop_truncated_line, read_lines, to_line
 from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.case import Case
 from ctxbench.typed import converted, json_value
 
-CELLS, COST = "cells.jsonl", "cost"
-SILENCE_S = 120.0
-"""Time that a cell's process gets to run in without a step of its training being done."""
+CELLS, COST, JOBS = "cells.jsonl", "cost", "jobs"
+LOST = "lost"
+"""Status of a cell whose place was lost: it is trained again where the grid is gone on with."""
 COST_SETTINGS = Settings(budget_s=1.0, counters=())
 """How the modules' costs are measured."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the process of a cell needs, where that must be said before: minutes at most, cores, GPUs.
+
+    ``silence_s`` is how long it may run without a sign of progress; ``processes``, whether it starts others.
+    """
+
+    minutes: int = 60
+    cores: int = 1
+    gpus: int = 0
+    silence_s: float = 120.0
+    processes: bool = False
 
 
 class Cell(Protocol):
@@ -48,6 +62,10 @@ class Cell(Protocol):
     @property
     def threads(self) -> int | None:
         """One, so that sums are in one order however many cells are trained at once."""
+
+    @property
+    def needs(self) -> Needs:
+        """Of its process."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,10 @@ def why_empty(outcome: Outcome | None) -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a grid has come: cells that have ended, of how many, and the labels of those in training."""
+    """How far a grid has come: cells that have ended, of how many, and the labels of those in training.
+
+    ``fraction`` is of the work, by what each cell is expected to take, where that is known.
+    """
 
     ended: int
     total: int
@@ -78,9 +99,22 @@ class Progress:
     """While the modules' costs are measured, how far that is."""
     features: float | None = None
     """While features are computed, the share that is done."""
+    failed: int = 0
+    fraction: float | None = None
 
 
 Show = Callable[[Progress], None]
+Tell = Callable[[Mapping[str, float]], None]
+"""Is told of each cell that is being trained, by key, which share of it is done."""
+
+
+class Executor(Protocol):
+    """Where cells are trained."""
+
+    def outcomes(self, cells: Sequence[Cell], served: str, folder: Path, tell: Tell) -> Generator[Outcome]:
+        """Train cells of the grid in a folder, see :func:`run_cells`; what became of each, as they end."""
+
+
 Spec = TypeVar("Spec")
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
@@ -146,7 +180,16 @@ def read_outcomes(folder: Path) -> dict[str, Outcome]:
         except ValueError as error:
             raise damaged(path, number, error) from error
         outcomes[outcome.key] = outcome
-    return outcomes
+    of_jobs = (read_outcome(path) for path in sorted((folder / JOBS).glob("*.json")))
+    return {**{outcome.key: outcome for outcome in of_jobs}, **outcomes}
+
+
+def read_outcome(path: Path) -> Outcome:
+    """What a job has found. Raises UserError where the file is damaged."""
+    try:
+        return converted(json_value(path.read_bytes()), Outcome)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def cost(
@@ -167,13 +210,9 @@ def cost(
 
 
 def run_cells(
-    cells: Sequence[AnyCell],
-    served: str,
-    folder: Path,
-    jobs: int | None = None,
-    show: Show | None = None,
+    cells: Sequence[AnyCell], served: str, folder: Path, executor: Executor, show: Show | None = None
 ) -> dict[str, Outcome]:
-    """Train what is missing, ``jobs`` cells at once, by default as many as there are cores.
+    """Train what is missing, wherever the executor does.
 
     ``served`` is the place of a class that is made of a cell and has a method ``train``. What goes wrong
     with a cell costs that cell alone. Raises UserError where the folder is in use or cannot be written, or a
@@ -187,39 +226,17 @@ def run_cells(
         waiting = [cell for cell in cells if cell.key not in done]
         if waiting:
             check_unchanged(Plan.read(folder / COST), folder)
-        total, active = len(cells), dict[str, tuple[AnyCell, WorkerProcess]]()
+        labels = {cell.key: cell.label for cell in cells}
 
-        def tell() -> None:
+        def tell(active: Mapping[str, float]) -> None:
             if show is not None:
-                labels = tuple(cell.label for cell, _ in active.values())
-                show(Progress(total - len(waiting) - len(active), total, labels))
+                show(Progress(len(done), len(cells), tuple(labels[key] for key in active)))
 
-        while waiting or active:
-            while waiting and len(active) < (jobs or cores()):
-                cell = waiting.pop(0)
-                process = WorkerProcess(cell, served)
-                opened.callback(process.close)
-                active[cell.key] = (cell, process)
-                process.send(SILENCE_S, "train")
-            tell()
-            key = list(active)[first_ready([process for _, process in active.values()])]
-            done[key] = _outcome(key, active[key][1])
-            append(file, to_line(asdict(done[key])))
-            active.pop(key)[1].close()
-        tell()
+        tell({})
+        with closing(executor.outcomes(waiting, served, folder, tell)) as outcomes:
+            for outcome in outcomes:
+                done[outcome.key] = outcome
+                if outcome.status != LOST:
+                    append(file, to_line(asdict(outcome)))
+        tell({})
     return done
-
-
-def _outcome(key: str, process: WorkerProcess) -> Outcome:
-    try:
-        return Outcome(key, found=process.receive())
-    except CaseFailedError as error:
-        return Outcome(key, error.status, error.reason)
-    except UserError as error:
-        return Outcome(key, "error", str(error))
-
-
-def cores() -> int:
-    """The cores that this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

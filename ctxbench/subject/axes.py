@@ -8,14 +8,18 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 from ctxbench.errors import UserError
 from ctxbench.subject.case import DTYPES, Case, Layout, Mode, Runtime
 from ctxbench.subject.registry import SINGLE
+from ctxbench.typed import MEMORY, amount
 
 Size = int | tuple[int, int]
 """The side of a square, or (H, W)."""
+
+Batch = int | str
+"""A batch, or the memory whose largest batch is to be found, ``fit:512MiB``."""
 
 SHORT = {
     "fp32": "float32",
@@ -30,7 +34,7 @@ SHORT = {
 
 AXES: Mapping[str, Callable[[Case], Any]] = {
     "module": lambda case: case.module,
-    "batch": lambda case: case.batch,
+    "batch": lambda case: case.fit or case.batch,
     "channels": lambda case: case.channels,
     "size": lambda case: case.height if case.height == case.width else (case.height, case.width),
     "height": lambda case: case.height,
@@ -43,7 +47,8 @@ AXES: Mapping[str, Callable[[Case], Any]] = {
     "runtime": lambda case: case.runtime,
     "form": lambda case: case.implementation,
 }
-"""What a case has on each axis; of a size, H alone where it is a square."""
+"""What a case has on each axis: of a size, H alone where it is a square; of a batch that is yet to be found,
+the memory that it is to fit."""
 WORDS: Mapping[str, tuple[str, ...]] = {
     "dtype": DTYPES,
     "memory_format": get_args(Layout),
@@ -126,7 +131,10 @@ def _comparison(node: ast.Compare, options: Collection[str]) -> Condition:
         except TypeError:
             if None in found:
                 return False
-            raise UserError(f"--where: {ast.unparse(node)} compares {found[0]!r} with {found[1]!r}") from None
+            hint = f'; say batch == "{case.fit}" of a batch that is not found' if case.fit in found else ""
+            raise UserError(
+                f"--where: {ast.unparse(node)} compares {found[0]!r} with {found[1]!r}{hint}"
+            ) from None
 
     return holds
 
@@ -155,11 +163,44 @@ def _value_of(axis: str, value: Any) -> Any:
     """A value that is compared with an axis, a word in full. Raises UserError where the axis has no such."""
     if axis in WORDS:
         return word(axis, value)
+    if axis == "batch" and is_fit(value):
+        return fit_of(value)
     if axis in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise UserError(f"--where: {axis} is a number, such as 8, not {value!r}")
     if axis == "size" and not isinstance(value, int | tuple):
         raise UserError(f"--where: size is such as 64 or (64, 48), not {value!r}")
     return value
+
+
+FIT = "fit:"
+"""How a batch begins that is given by the memory that it is to fit."""
+
+
+def is_fit(value: Any) -> TypeGuard[str]:
+    """Whether a batch is given so, right or wrong."""
+    return isinstance(value, str) and value.strip().lower().startswith(FIT)
+
+
+def fit_of(text: str) -> str:
+    """A batch that is given by memory, as every other that is given by as much: ``fit:512MiB``.
+
+    Raises UserError where the memory is none.
+    """
+    found = amount(text.strip()[len(FIT) :], MEMORY)
+    if found is None or not found.is_positive:
+        raise UserError(
+            f"a batch fits a positive number and a unit ({', '.join(MEMORY)}), such as fit:512MiB; "
+            f"not {text!r}"
+        )
+    unit = next(unit for unit in MEMORY if unit.lower() == found.unit.lower())
+    return f"{FIT}{found.number}{unit}"
+
+
+def fit_bytes(fit: str) -> int:
+    """The memory of what :func:`fit_of` gave."""
+    found = amount(fit[len(FIT) :], MEMORY)
+    assert found is not None
+    return int(found.value)
 
 
 def _known(options: Collection[str]) -> str:

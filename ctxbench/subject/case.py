@@ -47,6 +47,9 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     implementation: str = "fast"
     batch: int = 1
+    fit: str = ""
+    """Memory whose largest batch is to be found, ``fit:512MiB``; the batch is 1 until then. A case keeps it
+    where there is no such batch, and is never run."""
     dtype: str = "float32"
     layout: Layout = "contiguous"
     mode: Mode = "infer"
@@ -101,10 +104,8 @@ class Case:
     def to_json(self) -> dict[str, Any]:
         """Write the case as JSON values; tuples among the options become lists."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        if not self.rule_options:
-            del values["rule_options"]
-        for name in ("binding", "threads"):
-            if values[name] is None:
+        for name in ("binding", "threads", "rule_options", "fit"):
+            if not values[name]:  # which earlier versions do not know
                 del values[name]
         return values
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ctxbench.errors import UserError
 from ctxbench.subject import axes, bind, registry, resolve
-from ctxbench.subject.axes import Size
+from ctxbench.subject.axes import Batch, Size
 from ctxbench.subject.case import Case, Layout, Mode, Runtime, validate
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.interface import Interface, asked_for
@@ -35,7 +35,7 @@ def cases(
     sizes: int | Sequence[Size] = 64,
     options: Options = (),
     implementations: str | Sequence[str] = (),
-    batch: int | Sequence[int] = 1,
+    batch: Batch | Sequence[Batch] = 1,
     dtype: str | Sequence[str] = "float32",
     layout: Layout | Sequence[Layout] = "contiguous",
     mode: Mode | Sequence[Mode] = "infer",
@@ -48,10 +48,12 @@ def cases(
 ) -> list[Case]:
     """Spell out a grid: every module under every combination of its conditions, each a value or a list.
 
-    A size is H = W, or (H, W). A dtype may be short, as in :data:`ctxbench.subject.axes.SHORT`. ``threads``
-    are CPU threads, by default as many as each library takes by itself. ``where`` says which cells of the
-    grid are kept (:func:`ctxbench.subject.axes.condition`). The order is that of the arguments, the last
-    varying fastest, and each case is there once.
+    A size is H = W, or (H, W). A batch ``"fit:512MiB"`` is the largest whose predicted peak fits so much
+    memory, which is found before the case is measured (:mod:`ctxbench.measure.worker.fit`). A dtype may be
+    short, as in :data:`ctxbench.subject.axes.SHORT`. ``threads`` are CPU threads, by default as many as each
+    library takes by itself. ``where`` says which cells of the grid are kept
+    (:func:`ctxbench.subject.axes.condition`). The order is that of the arguments, the last varying fastest,
+    and each case is there once.
 
     A module is built with its own paper's defaults, changed by ``options`` (``{"rank": 32}`` for every
     module, ``{"reconet.rank": 32}`` for one, a class by its bare name); several mappings are an axis. With
@@ -75,7 +77,6 @@ def cases(
     widths, squares = listed(channels), [axes.sides(size) for size in listed(sizes)]
     batches = listed(batch)
     conditions: dict[str, Sequence[Any]] = {
-        "batch": batches,
         "dtype": [axes.word("dtype", one) for one in listed(dtype)],
         "layout": listed(layout),
         "mode": listed(mode),
@@ -83,14 +84,16 @@ def cases(
         "threads": listed(threads),
         "runtime": listed(runtime),
     }
-    shape = (next(iter(batches), 1), next(iter(widths), 1), *next(iter(squares), (1, 1)))
+    first = next(iter(batches), 1)
+    # where the batch is yet to be found, trials are held at a batch of two, as they are before any
+    shape = (2 if axes.is_fit(first) else first, next(iter(widths), 1), *next(iter(squares), (1, 1)))
     found = _found_out(variants, asked, shape)
     spelled_out: dict[str, Case] = {}
     for name, row in wanted:
         answers = [found.get((name, number), bind.Answer(name, None)) for number in range(len(variants))]
         own_forms = _forms(name, answers[0].forms, forms)
-        grid = product(widths, squares, range(len(variants)), own_forms, *conditions.values())
-        for width, (height, breadth), number, form, *others in grid:
+        grid = product(widths, squares, range(len(variants)), own_forms, batches, *conditions.values())
+        for width, (height, breadth), number, form, size, *others in grid:
             own = {**(row.options(width) if row else {}), **variants[number][name]}
             case = Case(
                 module=resolve.canonical(answers[number].subject),
@@ -101,6 +104,7 @@ def cases(
                 implementation=form,
                 binding=answers[number].binding,
                 rule_options=dict(_rule_options(name, width, own)),
+                **_batch(size),
                 **dict(zip(conditions, others, strict=True)),
             )
             validate(case)
@@ -120,6 +124,11 @@ def kept(grid: list[Case], where: str) -> list[Case]:
     if grid and not kept:
         raise UserError(f"--where {where!r} leaves out all {len(grid)} cases")
     return kept
+
+
+def _batch(given: Batch) -> dict[str, Any]:
+    """The fields of a case for a batch, which may be given by the memory that it is to fit."""
+    return {"batch": 1, "fit": axes.fit_of(given)} if axes.is_fit(given) else {"batch": given}
 
 
 def _listed_options(options: Options) -> Sequence[Mapping[str, Any]]:
@@ -242,7 +251,7 @@ class _Entry:
     size: int | str | list[int | str] = 64
     options: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
     form: str | list[str] = field(default_factory=list)
-    batch: int | list[int] = 1
+    batch: Batch | list[Batch] = 1
     dtype: str | list[str] = "float32"
     memory_format: Layout | list[Layout] = "contiguous"
     mode: Mode | list[Mode] = "infer"

@@ -32,6 +32,11 @@ def saved_bytes(trace: Trace) -> int:
     return sum(trace.saved.values())
 
 
+def block_of(device: str) -> int:
+    """The multiple of bytes that storages are rounded up to on a device, for :func:`peak_bytes`."""
+    return CUDA_BLOCK if device.startswith("cuda") else 1
+
+
 def timeline(trace: Trace, block: int = 1) -> list[int]:
     """Live bytes after each memory event.
 

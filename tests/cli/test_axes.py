@@ -201,6 +201,41 @@ def test_cases_of_a_file_are_measured(run: Run, tmp_path: Path) -> None:
     assert [row["threads"] for row in rows[:2]] == ["1", "2"]
 
 
+FITTING = """
+[[case]]
+module = "se"
+channels = 16
+size = "9x7"
+batch = [1, "fit:64KiB", "fit:1KiB"]
+"""
+
+
+@pytest.mark.slow
+def test_batches_that_fit_go_through_files_shards_reports_and_choices(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases.toml").write_text(FITTING)
+    for shard in "12":
+        asked = ("--cases", "cases.toml", "--counter", "none", "--budget", "0.05", "--shard", f"{shard}/2")
+        assert run("profile", *asked, "--out", shard) in (0, 4), "a row without a batch is not measured"
+    assert run("report", "1", "2", "--out", "both") == 0
+    rows = {row["fit_memory"]: row for row in table(tmp_path / "both" / "summary.csv")}
+    assert {memory: (row["batch"], row["fit_confirmed"]) for memory, row in rows.items()} == {
+        "": ("1", ""),
+        "64KiB": ("16", "yes"),  # of 4 KiB each
+        "1KiB": ("", ""),
+    }
+    found, lost = rows["64KiB"], rows["1KiB"]
+    assert float(found["fit_peak_mib"]) == float(found["mem_alloc_mib"]) == 64 / 1024
+    assert float(found["fit_next_mib"]) == 68 / 1024
+    assert (lost["status"], lost["reason"].partition(":")[0]) == ("oom", "no batch fits 1KiB")
+    capsys.readouterr()
+    assert run("choose", "1", "2", "--best", "throughput", "--max", "memory=64KiB", "--csv", "-") == 0
+    chosen = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["batch"], row["verdict"]) for row in chosen][2] == ("", "not known")
+    assert {row["batch"] for row in chosen if row["verdict"] == "fits"} == {"1", "16"}
+
+
 BLOCKS = """
 import torch
 from torch import nn

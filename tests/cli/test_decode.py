@@ -62,7 +62,7 @@ def test_decode_of_a_users_file_tells_the_plain_count_beside_fits_by_chance(
     assert run("decode", f"{BLOCKS}:Small", "215K", *OF_BLOCKS) == 0
     told = capsys.readouterr().out
     assert told.index("216.384 K (+0.64 %; 0 deviations)") < told.index(
-        "1. 215.040 K (5 deviations; 1 expected"
+        "1. 215.040 K (5 deviations; 1.1 expected"
     )
     assert "expected by chance, so may be chance)" in told
 

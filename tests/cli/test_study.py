@@ -1,11 +1,17 @@
 """``ctxbench study`` from the command line: killed at random, gone on with, and what is refused."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cli.test_probe import BLOCKS, check_killed, ended
+from cli.test_probe import BLOCKS, check_killed, ended, scores
+from pandas.testing import assert_frame_equal
 from tiny import tiny_folder
+
+from ctxbench.study.executors import slurm
 
 TOKENS = """
 
@@ -60,6 +66,7 @@ def test_what_was_killed_ten_times_ends_as_what_was_not(
         ("se --baseline cam", "the baseline 'cam' is not among the blocks: se"),
         ("se --weights nowhere.pth", "no file of weights at "),
         ("se --resume nowhere", "--resume goes on with the study as it was begun: leave out modules"),
+        ("se --partition gpu", "a partition is SLURM's: add --executor slurm"),
         ("--resume nowhere", "nowhere holds no such run (no study.json in it)"),
         ("secon", "no module named 'secon'; did you mean "),
     ],
@@ -73,3 +80,28 @@ def test_bad_input_is_one_line(
     assert errors.startswith(f"ctxbench: {said}")
     assert errors.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # of submitit's own
+def test_cells_are_jobs_of_submitits_own_executor(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitit = pytest.importorskip("submitit")
+
+    class Local(submitit.LocalExecutor):  # type: ignore[misc, name-defined]
+        """Submitit's own, which calls a time limit otherwise."""
+
+        def update_parameters(self, **asked: Any) -> None:
+            super().update_parameters(timeout_min=asked["time"])
+
+    monkeypatch.setattr(slurm, "submitter", lambda: Local)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    tiny_folder(tmp_path / "data")
+    (tmp_path / "blocks.py").write_text(f"{BLOCKS}{TOKENS}")
+    command = ("study", "blocks.py:Tokens", *DATA, "--seeds", "1", "--steps", "5")
+    assert run(*command, "--executor", "slurm", "--out", "jobs") == 0
+    assert len(list((tmp_path / "jobs" / "jobs").glob("0-*.json"))) == 2
+    assert run(*command, "--out", "here") == 0
+    assert_frame_equal(scores(tmp_path / "jobs" / "study.csv"), scores(tmp_path / "here" / "study.csv"))

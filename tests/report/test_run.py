@@ -100,7 +100,10 @@ def _written(folder: Path, measured: list[Record]) -> list[Path]:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no run"):
+    with pytest.raises(UserError, match=r"holds no run \(no run.json in it\)$"):
+        load_run(tmp_path)
+    write_run(tmp_path / "inside", [record("emau")])
+    with pytest.raises(UserError, match=r"\(no run.json in it; there is one in .*inside\)$"):
         load_run(tmp_path)
 
 

@@ -212,6 +212,36 @@ def test_an_option_is_an_axis_of_the_modules_that_have_it() -> None:
     assert [case.config for case in kept] == ["bases=2", "bases=3", ""]
 
 
+def test_a_batch_may_be_the_memory_that_it_is_to_fit() -> None:
+    grid = cases("emau", batch=[1, "fit:64MiB", " FIT: 64 mib", "fit:65MiB"], threads=[1, 2])
+    asked = [(1, ""), (1, "fit:64MiB"), (1, "fit:65MiB")]
+    assert [(case.batch, case.fit, case.threads) for case in grid] == [
+        (*batch, threads) for batch in asked for threads in (1, 2)
+    ]
+    assert len({case.id for case in grid}) == len(grid)
+    assert [Case.from_json(case.to_json()) for case in grid] == grid
+
+
+def test_a_condition_calls_a_batch_that_is_to_be_found_as_it_was_typed() -> None:
+    def kept(where: str) -> list[str]:
+        return [str(case.fit or case.batch) for case in cases("se", batch=[8, "fit:1MiB"], where=where)]
+
+    assert kept("batch != 8") == kept("batch == 'fit:1mib'") == ["fit:1MiB"]
+    assert kept("batch in (8, 'fit:2MiB')") == kept("batch != 'fit:1MiB' and batch > 1") == ["8"]
+    with pytest.raises(UserError, match=r"batch > 1 compares 'fit:1MiB' with 1; say batch == \"fit:1MiB\""):
+        kept("batch > 1")
+    with pytest.raises(UserError, match="a batch fits a positive number and a unit"):
+        kept("batch == 'fit:1'")
+
+
+def test_a_file_of_cases_has_batches_to_fit(tmp_path: Path) -> None:
+    path = tmp_path / "cases.toml"
+    path.write_text(
+        "[[case]]\nmodule = 'se'\nbatch = [2, 'fit:1MiB']\n[[case]]\nbatch = 'fit:1MiB'\nmodule = 'se'"
+    )
+    assert read_cases(path) == cases("se", batch=[2, "fit:1MiB"])
+
+
 def test_threads_that_nobody_asked_for_are_in_no_order() -> None:
     (case,) = cases("emau")
     assert not axes.condition("threads < 4")(case)
@@ -301,7 +331,10 @@ def test_a_file_has_cases_that_are_no_grid(tmp_path: Path) -> None:
         ("", "has no table [[case]]"),
         ("[[case]]\nmodul = 'se'", "unknown field `modul`"),
         ("[case]\nmodule = 'se'", "Expected `array`, got `object`"),
-        ("[[case]]\nbatch = 'one'", "got `str` - at `$.case[0].batch`"),
+        ("[[case]]\nchannels = 'one'", "got `str` - at `$.case[0].channels`"),
+        ("[[case]]\nbatch = 'one'", "case 1: batch must be a positive integer, not 'one'"),
+        ("[[case]]\nbatch = [1, 'fit:64']", "case 1: a batch fits a positive number and a unit"),
+        ("[[case]]\nbatch = true", "Expected `int | str | array`, got `bool` - at `$.case[0].batch`"),
         ("[[case]]\nruntime = 'onnx'", "Invalid enum value 'onnx' - at `$.case[0].runtime`"),
         ("[[case]]\nmodule = 'se'\n[[case]]\nmodule = 'see'", "case 2: no module"),
         ("[[case]]\nmodule = 'se'\nsize = '8by6'", "case 1: size takes 64 or 64x48 (H x W), not '8by6'"),

@@ -9,14 +9,29 @@ papers and counters rarely have it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ctxbench.audit.counting.work import Call, Parameters
 from ctxbench.audit.quantity import Kind
+from ctxbench.tracing.ops import Trace
 
 ITEM_BYTES = 4
 """float32, in which the literature counts memory."""
+
+
+class Held(NamedTuple):
+    """Bytes that are held, as the operations show it. Those of training are known where it was run.
+
+    ``on_cuda`` is in the blocks of its allocator, without what kernels take inside.
+    """
+
+    allocated: int | None = None
+    peak_infer: int | None = None
+    peak_train: int | None = None
+    peak_infer_on_cuda: int | None = None
+    peak_train_on_cuda: int | None = None
+    saved: int | None = None
 
 
 @dataclass(frozen=True)
@@ -25,22 +40,38 @@ class Seen:
 
     ``repeats`` says whether a leaf is called more than once, without which every call is the last one.
     ``output_bytes``, ``sample_bytes`` (outputs without their first dimension) and ``weighted_bytes`` (of
-    leaves with parameters) are of leaf modules, ``allocated_bytes`` of operations.
+    leaves with parameters) are of leaf modules. ``traces``, of inference and of training, are kept where
+    memory is asked for.
     """
 
     calls: Sequence[Call]
-    input_bytes: int
-    weight_bytes: int
+    input_bytes: int | None
     parameters: Parameters
+    parameters_by_part: Mapping[str, Parameters]
+    held: Held
+    traces: tuple[Trace, ...] = ()
     view: str = ""
     repeats: bool = True
     output_bytes: int | None = None
     sample_bytes: int | None = None
     weighted_bytes: int | None = None
-    allocated_bytes: int | None = None
-    peak_infer_bytes: int | None = None
-    peak_train_bytes: int | None = None
-    saved_bytes: int | None = None
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the parameters."""
+        return ITEM_BYTES * self.parameters.all
+
+
+def of_leaves(seen: Seen, calls: Sequence[Call]) -> Seen:
+    """A run as a counter sees it that looks at these calls of leaf modules."""
+    return replace(
+        seen,
+        calls=calls,
+        held=seen.held._replace(allocated=None),
+        output_bytes=ITEM_BYTES * sum(call.written for call in calls),
+        sample_bytes=ITEM_BYTES * sum(call.sampled for call in calls),
+        weighted_bytes=ITEM_BYTES * sum(call.written for call in calls if call.has_weights),
+    )
 
 
 class Treatment(NamedTuple):
@@ -152,10 +183,12 @@ MEMORY: Aspects = {
             2,
             lambda seen: _twice(seen.weighted_bytes),
         ),
-        Treatment("everything the operations allocate", 0, lambda seen: seen.allocated_bytes),
-        Treatment("peak of inference", 0, lambda seen: seen.peak_infer_bytes),
-        Treatment("peak of training", 0, lambda seen: seen.peak_train_bytes),
-        Treatment("activations saved for the backward pass", 0, lambda seen: seen.saved_bytes),
+        Treatment("everything the operations allocate", 0, lambda seen: seen.held.allocated),
+        Treatment("peak of inference", 0, lambda seen: seen.held.peak_infer),
+        Treatment("peak of training", 0, lambda seen: seen.held.peak_train),
+        Treatment("peak of inference in CUDA's blocks", 0, lambda seen: seen.held.peak_infer_on_cuda),
+        Treatment("peak of training in CUDA's blocks", 0, lambda seen: seen.held.peak_train_on_cuda),
+        Treatment("activations saved for the backward pass", 0, lambda seen: seen.held.saved),
     ),
     "input": (NOT_COUNTED, Treatment("the input", 1, lambda seen: seen.input_bytes)),
     "weights": (NOT_COUNTED, Treatment("the parameters", 1, lambda seen: seen.weight_bytes)),

@@ -83,3 +83,6 @@ TOOLS: Mapping[str, Tool] = {
     ),
 }
 """By the tool's name. MACs stand for one operation each, as all of these have it."""
+
+COUNTERS = ("thop", "ptflops", "mmcv", "torchprofile", "fvcore")
+"""As a paper writes the names of tools."""

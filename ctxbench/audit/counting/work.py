@@ -153,22 +153,31 @@ class Watched:
     @property
     def parameters(self) -> Parameters:
         """What its parameters are of."""
-        leaves = [m for m in self.module.modules() if next(m.parameters(recurse=False), None) is not None]
-        norms = [leaf for leaf in leaves if isinstance(leaf, LEAVES["batch norm"] + LEAVES["norm"])]
-        layers = [leaf for leaf in leaves if isinstance(leaf, LEAVES["convolution"])]
-        biases = [layer.bias for layer in layers if layer.bias is not None]
-        return Parameters(
-            _elements(self.module.parameters()),
-            _elements(p for norm in norms for p in norm.parameters(recurse=False)),
-            _elements(cast(Tensor, bias) for bias in biases),
-            _elements(layers[-1].parameters(recurse=False)) if layers else 0,
-            _elements(self.module.buffers()),
-        )
+        return _parameters(self.module)
+
+    @property
+    def parameters_by_part(self) -> dict[str, Parameters]:
+        """What those of its parts are of, by their names."""
+        return {name: _parameters(part) for name, part in self.module.named_children()}
 
     @property
     def calls(self) -> list[Call]:
         """Every call of a leaf that took and returned tensors, in order."""
         return [call for call in self.seen if call is not None]
+
+
+def _parameters(module: nn.Module) -> Parameters:
+    leaves = [m for m in module.modules() if next(m.parameters(recurse=False), None) is not None]
+    norms = [leaf for leaf in leaves if isinstance(leaf, LEAVES["batch norm"] + LEAVES["norm"])]
+    layers = [leaf for leaf in leaves if isinstance(leaf, LEAVES["convolution"])]
+    biases = [layer.bias for layer in layers if layer.bias is not None]
+    return Parameters(
+        _elements(module.parameters()),
+        _elements(p for norm in norms for p in norm.parameters(recurse=False)),
+        _elements(cast(Tensor, bias) for bias in biases),
+        _elements(layers[-1].parameters(recurse=False)) if layers else 0,
+        _elements(module.buffers()),
+    )
 
 
 def _elements(tensors: Iterable[Tensor]) -> int:

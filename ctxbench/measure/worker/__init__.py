@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -44,10 +46,7 @@ def main(pipe: Connection, subject: Subject, served: str) -> None:
     long, that is told by :data:`ALIVE`.
     """
     _be_expendable()
-    if subject.threads is not None:
-        set_threads(subject.threads)
-    module, _, name = served.partition(":")
-    make = getattr(import_module(module), name)
+    make = server_of(served, subject)
     gc.freeze()  # collections between rounds need not visit what was imported
     told = time.monotonic()
 
@@ -63,12 +62,21 @@ def main(pipe: Connection, subject: Subject, served: str) -> None:
             method, arguments = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(server, method, arguments))
+        pipe.send(answer(partial(getattr(server, method), *arguments)))
 
 
-def _answer(server: Any, method: str, arguments: tuple[Any, ...]) -> Reply:
+def server_of(served: str, subject: Subject) -> Any:
+    """The class at the place ``served``, in a process with as many threads as the subject says."""
+    if subject.threads is not None:
+        set_threads(subject.threads)
+    module, _, name = served.partition(":")
+    return getattr(import_module(module), name)
+
+
+def answer(call: Callable[[], Any]) -> Reply:
+    """What a call returns, or why it does not."""
     try:
-        return "ok", getattr(server, method)(*arguments)
+        return "ok", call()
     except UserError as error:
         return "refused", str(error)
     except (Exception, SystemExit) as error:  # a user's module may raise anything; it costs this row

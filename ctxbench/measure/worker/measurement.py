@@ -16,10 +16,12 @@ from ctxbench.errors import UserError, in_one_line
 from ctxbench.files import written_whole
 from ctxbench.measure import nvml
 from ctxbench.measure.environment import ceilings, environment
+from ctxbench.measure.records import Fit
 from ctxbench.measure.runtimes import Runtime, new_runtime, refusal
 from ctxbench.measure.worker import behaviour, latency, memory, outputs
 from ctxbench.measure.worker.call import MeasuredCall, build_call, check_same_shape, placed
 from ctxbench.measure.worker.energy import EnergyError, Meter, Spent
+from ctxbench.measure.worker.fit import largest_batch
 from ctxbench.sandbox.fake import fake_module, fake_tensors, undisturbed
 from ctxbench.subject import registry, resolve
 from ctxbench.subject.bind import build_case
@@ -93,6 +95,10 @@ class Measurement:
         except (Exception, SystemExit):  # a user's module may raise anything at all
             return
         check_same_shape(self._case, first, second)
+
+    def largest_batch(self) -> Fit:
+        """The largest batch whose predicted peak fits the case's memory."""
+        return largest_batch(self._case, self._progress)
 
     def describe(self, counters: tuple[str, ...]) -> dict[str, Any]:
         """The static fields of the record."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf
 from typing import Literal, NamedTuple
 
 from ctxbench.errors import UserError
 from ctxbench.measure.records import Record
 from ctxbench.report.columns import FIXED
 from ctxbench.report.view import SHORT
-from ctxbench.table.column import Column, significant
+from ctxbench.table.column import MIB, Column, significant
+from ctxbench.typed import MEMORY, Units, amount
 
 
 class Reading(NamedTuple):
@@ -23,14 +23,10 @@ class Reading(NamedTuple):
     high: float
 
 
-Units = Mapping[str, float]
-"""Units as they are typed, with their sizes in the unit of the column's values."""
+# The sizes of units are in the unit of the column's values.
 TIMES: Units = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1, "s": 1e3}
 RATES: Units = {"/s": 1, "img/s": 1, "/min": 1 / 60}
-SIZES: Units = {
-    **{f"{k}B": 1000**power / 2**20 for power, k in enumerate(("", "K", "M", "G", "T"))},
-    **{f"{k}iB": 2.0 ** (10 * power - 20) for power, k in enumerate(("K", "M", "G", "T"), start=1)},
-}
+SIZES: Units = {unit: size / MIB for unit, size in MEMORY.items()}
 ENERGIES: Units = {"uJ": 1e-3, "µJ": 1e-3, "mJ": 1, "J": 1e3}
 PREFIXES: Units = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -205,14 +201,12 @@ def _limit(flag: str, text: str) -> Limit:
     if flag != of.flag:
         better = "less" if of.less_is_better else "more"
         raise UserError(f"of {name} {better} is better: limit it by --{of.flag} {name}={typed or of.example}")
-    parts = re.fullmatch(r"\+?(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)\s*(\S*)", typed, re.IGNORECASE)
-    units = {unit.lower(): size for unit, size in of.units.items()}
-    if parts is None or parts[2].lower() not in units:
+    found = amount(typed, of.units)
+    if found is None:
         known = ", ".join(unit or "no unit" for unit in of.units if not unit.startswith("µ"))
         raise UserError(
             f"--{flag} {name} takes a number and a unit ({known}), such as {of.example}; not {typed!r}"
         )
-    value = float(parts[1]) * units[parts[2].lower()]
-    if value == 0 or not isfinite(value):
+    if not found.is_positive:
         raise UserError(f"--{flag} {name} takes a positive number, such as {of.example}; not {typed!r}")
-    return Limit(of, value, f"{parts[1]} {parts[2]}".rstrip())
+    return Limit(of, found.value, f"{found.number} {found.unit}".rstrip())

@@ -37,6 +37,8 @@ PROCESS = " (`process`, the growth of the process, is measured under every runti
 ACCURACY = "accuracy"
 INTERVALS = {"latency": LATENCY_CI, ACCURACY: MIOU_CI}
 """Columns that stand behind those of quantities."""
+NAMED = 6
+"""Rows that a note names; of more, which the table has, it says how many."""
 LABEL = "tab:choice"
 """Of the table in LaTeX."""
 
@@ -96,7 +98,9 @@ class Choice(Result):
         grid.notes += [note for note in remarks(task.records) if note.startswith((NOT_COUNTED, ODD))]
         for why, rows in task.unknown.items():
             hint = PROCESS if "memory" in why else ""
-            grid.notes.append(f"Not judged: {', '.join(row.label for row in rows)} — {why}{hint}.")
+            named = ", ".join(row.label for row in rows[:NAMED])
+            more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+            grid.notes.append(f"Not judged: {named}{more} — {why}{hint}.")
         grid.findings.append(task.advice)
         return grid
 

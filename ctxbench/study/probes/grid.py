@@ -14,9 +14,20 @@ from numpy.typing import NDArray
 from ctxbench.data.dataset import IGNORE
 from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.records import Record
-from ctxbench.study.cells import Outcome, Show, begin, check, cost, read_plan, run_cells, why_empty
+from ctxbench.study.cells import (
+    Executor,
+    Outcome,
+    Show,
+    begin,
+    check,
+    cost,
+    read_plan,
+    run_cells,
+    why_empty,
+)
 from ctxbench.study.context import NO_CONTEXT, called
 from ctxbench.study.costs import named_records
+from ctxbench.study.executors.here import HERE
 from ctxbench.study.probes.levels import levels
 from ctxbench.study.probes.spec import PROBED, TEST, ProbePlan
 from ctxbench.study.probes.tasks import TASKS
@@ -79,7 +90,7 @@ class Row:
 
 
 def probe(
-    plan: ProbePlan, folder: Path, jobs: int | None = None, show: Show | None = None
+    plan: ProbePlan, folder: Path, executor: Executor = HERE, show: Show | None = None
 ) -> tuple[ProbePlan, list[Row]]:
     """Measure the blocks' costs and train every cell, in a folder that holds no run.
 
@@ -87,19 +98,19 @@ def probe(
     """
     costs = check(plan.cases, folder, PLAN, plan.command, show)
     begin(folder, PLAN, plan)
-    return _run(plan, folder, jobs, show, costs)
+    return _run(plan, folder, executor, show, costs)
 
 
-def resume(folder: Path, jobs: int | None = None, show: Show | None = None) -> tuple[ProbePlan, list[Row]]:
+def resume(folder: Path, executor: Executor = HERE, show: Show | None = None) -> tuple[ProbePlan, list[Row]]:
     """Go on with a run of probes. Raises UserError where the folder holds none, is damaged or in use."""
-    return _run(read(folder), folder, jobs, show)
+    return _run(read(folder), folder, executor, show)
 
 
 def _run(
-    plan: ProbePlan, folder: Path, jobs: int | None, show: Show | None, costs: Plan | None = None
+    plan: ProbePlan, folder: Path, executor: Executor, show: Show | None, costs: Plan | None = None
 ) -> tuple[ProbePlan, list[Row]]:
     run = cost(plan.cases, folder, plan.command, show, costs)
-    outcomes = run_cells(plan.cells(), SERVED, folder, jobs, show)
+    outcomes = run_cells(plan.cells(), SERVED, folder, executor, show)
     return plan, rows(plan, outcomes, run)
 
 

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
+from ctxbench.study.cells import Needs
 from ctxbench.study.context import called, with_baseline
 from ctxbench.study.probes.tasks import TASKS as TASKS
 from ctxbench.subject.case import Case
@@ -41,6 +42,7 @@ class ProbeCell:
     steps: int
     rates: tuple[float, ...]
     threads: int | None = 1
+    needs = Needs()
 
     @property
     def batch(self) -> int:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from logged import of_mlflow, of_wandb
-from study.frozen.test_sheet import found
+from study.accuracy.test_sheet import found
 
-from ctxbench.study.frozen.sheet import Study, log_study, write_study
+from ctxbench.study.accuracy.sheet import Study, log_study, write_study
 from ctxbench.train.loggers import KEPT
 
 __all__ = ["found"]  # a fixture

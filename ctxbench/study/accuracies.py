@@ -7,9 +7,12 @@ from pathlib import Path
 from ctxbench.measure import folder as measured
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Accuracy
-from ctxbench.study.cells import COST, read_outcomes
-from ctxbench.study.frozen.compare import Scored, difference, judged
-from ctxbench.study.frozen.grid import PLAN, Row, Studied, begun, mean_and_sd, rows
+from ctxbench.study.accuracy.compare import Scored, difference, judged
+from ctxbench.study.accuracy.rows import Row, Studied, mean_and_sd
+from ctxbench.study.cells import COST
+from ctxbench.study.frozen import grid as frozen
+from ctxbench.study.frozen.grid import PLAN
+from ctxbench.study.whole.spec import trains
 
 
 def place(folder: Path) -> Path:
@@ -26,21 +29,28 @@ def read_run(folder: Path) -> Run:
     run, home = measured.read_run(folder), folder.parent
     if folder.name != COST or not (home / PLAN).is_file():
         return run
-    plan, about = begun(home)
-    if not about:
+    if trains(home):
+        from ctxbench.study.whole import study as whole  # which needs torch
+
+        studied: Studied | None = whole.read(home, run)
+        is_not = ""
+    else:
+        studied = frozen.read(home, run)
+        is_not = " Not what a fine-tuned network reaches: heads on features of a frozen backbone."
+    if studied is None:
         return run
-    studied = Studied(plan, about, tuple(rows(plan, read_outcomes(home), run)))
     of_case = {row.record.case.id: row for row in studied.rows if row.record is not None}
+    about = f"{studied.conditions}.{is_not}"
     records = [
-        replace(record, accuracy=_accuracy(of_case[record.case.id], of_case, studied))
+        replace(record, accuracy=_accuracy(of_case[record.case.id], of_case, studied.rows[0], about))
         for record in run.records
     ]
     return Run(run.plan, records)
 
 
-def _accuracy(row: Row, others: Mapping[str, Row], studied: Studied) -> Accuracy:
+def _accuracy(row: Row, others: Mapping[str, Row], none: Row, about: str) -> Accuracy:
     if row.scored is None:
-        return Accuracy(None, row.reason, study=studied.conditions)
+        return Accuracy(None, row.reason, study=about)
     scored, of_images = row.scored, float(row.scored.resampled.mean(1).var(ddof=1))
     mean = judged(scored.miou, of_images, scored.images)
     return Accuracy(
@@ -49,9 +59,9 @@ def _accuracy(row: Row, others: Mapping[str, Row], studied: Studied) -> Accuracy
         low_pct=mean.low,
         high_pct=mean.high,
         p={case: _p(scored, other.scored) for case, other in others.items() if other.scored is not None},
-        none_pct=mean_and_sd(studied.rows[0].miou)[0],
+        none_pct=mean_and_sd(none.miou)[0],
         p_none=row.to_none.p if row.to_none is not None else None,
-        study=studied.conditions,
+        study=about,
     )
 
 
