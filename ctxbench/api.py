@@ -492,6 +492,8 @@ def sweep(
     if axis != "size" and (pair := next((value for value in values if not isinstance(value, int)), None)):
         raise UserError(f"the axis {axis} takes whole numbers, not {pair}")
 
+    if not isinstance(batch, int):
+        raise UserError(f"a sweep has one batch, a whole number, not {batch!r}")
     if axis == "threads" and not latency:
         raise UserError("threads change only what is measured: ask for the latency too")
     height, width = (size, size) if isinstance(size, int) else size
@@ -1012,7 +1014,7 @@ def load_report(folders: Sequence[str | Path], out: str | Path | None = None) ->
 
 
 def _four(shape: Shape) -> Shape:
-    if len(shape) != 4:
+    if len(shape) != 4 or isinstance(shape[0], str):  # a batch to be found is profile's alone
         raise UserError(f"a shape is (N, C, H, W), not {tuple(shape)}")
     return shape
 
