@@ -13,12 +13,13 @@ import numpy as np
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text
-from ctxbench.measure.folder import Plan, Run
+from ctxbench.measure.folder import Plan, Run, read_run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.study.accuracy.compare import Scored
 from ctxbench.study.accuracy.counts import unpacked
 from ctxbench.study.accuracy.rows import Row, Studied, compared
 from ctxbench.study.cells import (
+    COST,
     Executor,
     Needs,
     Outcome,
@@ -60,8 +61,7 @@ def resume(folder: Path, executor: Executor = HERE, show: Show | None = None) ->
 
     Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
     """
-    plan = read_plan(folder, PLAN, StudyPlan)
-    plan = replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
+    plan = _planned(folder)
     ended, path = read_outcomes(folder), folder / FEATURES
     if path.is_file() and all(cell.key in ended for cell in plan.cells(folder)):
         return _run(plan, json_value(path.read_bytes()), folder, executor, show)
@@ -72,6 +72,22 @@ def resume(folder: Path, executor: Executor = HERE, show: Show | None = None) ->
         )
     write_text(path, json.dumps(about, indent=1) + "\n")
     return _run(plan, about, folder, executor, show)
+
+
+def read(folder: Path) -> tuple[StudyPlan, Studied]:
+    """A study as it stands. Raises UserError where the folder holds none, or what it has is damaged."""
+    plan, path = _planned(folder), folder / FEATURES
+    try:
+        about = json_value(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} holds a study without features: go on with it first") from error
+    found = rows(plan, read_outcomes(folder), read_run(folder / COST))
+    return plan, Studied(plan, about, tuple(found))
+
+
+def _planned(folder: Path) -> StudyPlan:
+    plan = read_plan(folder, PLAN, StudyPlan)
+    return replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
 
 
 def _run(
