@@ -741,7 +741,7 @@ def study(
     elif train:
         frozen = {"images": images, "level": level, "size": size, "inputs": inputs, "output": output}
         if given := [name for name, value in frozen.items() if value is not None]:
-            raise UserError(f"{' and '.join(given)} are for frozen features, not for whole networks")
+            raise UserError(f"not for whole networks, but for frozen features: {', '.join(given)}")
         flags = {**network, "backbone": backbone, "batch": batch}
         config = config_of(flags, settings, steps=steps, quick=quick)
         from ctxbench.networks.resnet import feature_size
@@ -756,7 +756,7 @@ def study(
         studied = whole.study(training, folder, place, progress, say)
     else:
         if settings:
-            raise UserError("settings are for whole networks, with train, not for frozen features")
+            raise UserError("settings are of a training of whole networks: give train with them")
         source = spec.Source(
             **network,
             backbone=backbone or spec.backbone_of(dataset),
