@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from ctxbench.report.run import Profile, Report
     from ctxbench.report.sweep_sheet import Sweep
     from ctxbench.report.view import Own
+    from ctxbench.study.accuracy.sheet import Study
     from ctxbench.study.cells import Progress as StudyProgress
-    from ctxbench.study.frozen.sheet import Study
     from ctxbench.study.probes.sheet import Probes
     from ctxbench.tracing import Trace
     from ctxbench.train.curves import Trained
@@ -290,7 +290,7 @@ def choose(
     accuracy where the runs have none, or that of several studies.
     """
     from ctxbench.report.choosing import sheet
-    from ctxbench.study.frozen.accuracies import read_run
+    from ctxbench.study.accuracies import read_run
 
     chosen = sheet.choose(
         [Path(run) for run in runs],
@@ -552,6 +552,7 @@ def train(
     devices: int | None = None,
     skip_bad: bool = False,
     baseline: bool | None = None,
+    log: str | Sequence[str] = (),
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Trained:
     """Train a segmentation network and evaluate it, in a folder of its own.
@@ -560,7 +561,8 @@ def train(
     left out is as the data set's preset has it, or ``preset``'s; ``config`` is a TOML file of settings that
     stands over it, and ``settings`` (a mapping, or ``"key=value"`` texts) over all else. ``options`` are the
     context module's. ``out`` is a folder that holds no run yet, by default one under ``runs/``; ``resume`` is
-    the folder of an interrupted training, which goes on to the weights it would have had.
+    the folder of an interrupted training, which goes on to the weights it would have had. ``log`` names
+    loggers beside TensorBoard and CSV, "wandb" or "mlflow": one that fails costs its log and a warning.
 
     Raises UserError for bad input, a folder that holds a run or cannot be written, and a loss that is no
     number.
@@ -580,6 +582,7 @@ def train(
             "devices": devices,
             "skip_bad": skip_bad or None,
             "baseline": baseline,
+            "log": tuple(listed(log)) or None,
         }
         file = None if config is None else Path(config)
         wanted = requested(given, file, settings, options or {}, preset)
@@ -670,58 +673,94 @@ def study(
     stem: Literal["deep", "deep-narrow", "plain"] = "deep",
     stride_in: Literal["3x3", "1x1"] = "3x3",
     weights: str | Path | None = None,
-    level: Literal["C2", "C3", "C4", "C5"] = "C3",
+    level: Literal["C2", "C3", "C4", "C5"] | None = None,
     size: int | None = None,
     seeds: int | None = None,
     steps: int | None = None,
-    batch: int = 16,
+    batch: int | None = None,
     quick: bool = False,
+    train: bool = False,
+    settings: Mapping[str, Any] | Sequence[str] = (),
     jobs: int | None = None,
     executor: Literal["here", "slurm"] = "here",
     partition: str | None = None,
+    log: str | Sequence[str] = (),
     out: str | Path | None = None,
     resume: str | Path | None = None,
     command: Sequence[str] = (),
     progress: Callable[[StudyProgress], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Study:
     """Accuracy beside cost: train heads with each module on features of a network that is not trained.
 
     The modules, ``preset``, ``options``, ``inputs`` and ``output`` are as in :func:`profile`; no context
     module stands beside them always, and each is compared with it and with the module named ``baseline``.
-    The features are those of a ``level`` of the ``backbone`` (``stem``, ``stride_in`` and ``weights`` as in a
-    training's settings; random weights without a file) for images resized to ``size`` × ``size``, and their
-    mirror images; they are computed once and kept in the user's cache. ``images`` is how many of the training
-    split are taken, by default all. Without a data set it is the generated one, on a small backbone.
+    The features are those of a ``level`` (by default C3) of the ``backbone`` (``stem``, ``stride_in`` and
+    ``weights`` as in a training's settings; random weights without a file) for images resized to ``size`` ×
+    ``size``, and their mirror images; they are computed once and kept in the user's cache. ``images`` is how
+    many of the training split are taken, by default all. Without a data set it is the generated one, on a
+    small backbone.
+
+    With ``train``, whole networks are trained instead, a run of :func:`train` for each module and seed, with
+    the preset of the data set and ``settings`` over it; ``steps`` are iterations, the cost is that of each
+    module at its place in the network, and intervals are over seeds. The global pooling module is left out
+    unless the settings have it. ``say`` is told how long that will take.
 
     From each of ``seeds`` seeds (by default 3) a head is trained for ``steps`` steps (300) of ``batch``, with
     the same batches for every module, and evaluated on the whole ``eval_split``. ``quick`` is two seeds and
     150 steps, where they are not given. ``jobs``, ``executor``, ``partition``, ``out`` and ``resume`` are as
-    in :func:`probe`.
+    in :func:`probe`. ``log`` names loggers, "wandb" or "mlflow", that get what was found as one run.
 
     What could not be trained has a reason in its row. Raises UserError before anything is trained where the
     input is wrong, a module cannot be built, or data or weights cannot be read; KeyboardInterrupt leaves in
     the folder what has ended.
     """
+    from ctxbench.study.accuracy.sheet import Study, log_study, write_study
     from ctxbench.study.executors import executor_of
     from ctxbench.study.frozen import grid, spec
-    from ctxbench.study.frozen.sheet import Study, write_study
+    from ctxbench.study.whole.spec import config_of, trains
+    from ctxbench.study.whole.spec import planned as whole_planned
 
     place = executor_of(executor, partition, jobs)
-    if resume is not None:
-        folder = Path(resume)
+    folder = Path(resume or out or new_folder())
+    network: dict[str, Any] = {
+        "dataset": dataset,
+        "root": None if root is None else str(Path(root).absolute()),
+        "train_split": train_split,
+        "eval_split": eval_split,
+        "stem": stem,
+        "stride_in": stride_in,
+        "weights": None if weights is None else str(Path(weights).absolute()),
+    }
+    if resume is not None and not trains(folder):
         studied = grid.resume(folder, place, progress)
+    elif resume is not None:
+        from ctxbench.study.whole import study as whole
+
+        studied = whole.resume(folder, place, progress, say)
+    elif train:
+        frozen = {"images": images, "level": level, "size": size, "inputs": inputs, "output": output}
+        if given := [name for name, value in frozen.items() if value is not None]:
+            raise UserError(f"{' and '.join(given)} are for frozen features, not for whole networks")
+        flags = {**network, "backbone": backbone, "batch": batch}
+        config = config_of(flags, settings, steps=steps, quick=quick)
+        from ctxbench.networks.resnet import feature_size
+        from ctxbench.study.whole import study as whole
+
+        wanted = cases(
+            modules, preset=preset, channels=config.channels, sizes=feature_size(config.crop), options=options
+        )
+        training = whole_planned(
+            wanted, config, baseline=baseline, seeds=seeds, quick=quick, log=listed(log), command=command
+        )
+        studied = whole.study(training, folder, place, progress, say)
     else:
-        folder = Path(out) if out else new_folder()
+        if settings:
+            raise UserError("settings are for whole networks, with train, not for frozen features")
         source = spec.Source(
-            dataset=dataset,
-            root=None if root is None else str(Path(root).absolute()),
-            train_split=train_split,
-            eval_split=eval_split,
+            **network,
             backbone=backbone or spec.backbone_of(dataset),
-            stem=stem,
-            stride_in=stride_in,
-            weights=None if weights is None else str(Path(weights).absolute()),
-            level=level,
+            level=level or "C3",
             side=spec.SIDES.get(dataset, spec.SIDE) if size is None else size,
             images=images,
         )
@@ -730,12 +769,13 @@ def study(
             inputs=inputs, output=output,
         )  # fmt: skip
         plan = spec.planned(
-            wanted, source, baseline=baseline, seeds=seeds, steps=steps, batch=batch, quick=quick,
-            command=command,
+            wanted, source, baseline=baseline, seeds=seeds, steps=steps,
+            batch=spec.BATCH if batch is None else batch, quick=quick, log=listed(log), command=command,
         )  # fmt: skip
         studied = grid.study(plan, folder, place, progress)
     found = Study(studied)
     write_study(folder, found)
+    log_study(folder, found)
     return found
 
 
@@ -964,7 +1004,7 @@ def load_report(folders: Sequence[str | Path], out: str | Path | None = None) ->
     Raises UserError as :func:`report` does.
     """
     from ctxbench.report import run
-    from ctxbench.study.frozen.accuracies import place, read_run
+    from ctxbench.study.accuracies import place, read_run
 
     if not folders:
         raise UserError("name the folder of a run, or of several")

@@ -43,7 +43,8 @@ def _lines(looked: Sequence[Looked], rules: Sequence[TableRule], search: Search)
             if not rules or finding.quantity.kind != "FLOPs" or not of.runs:
                 yield Line(finding)
                 continue
-            run = next(runs_by(rules[0].rule, of, search), of.runs[0])
+            named = list(runs_by(rules[0].rule, of, search)) or of.runs
+            run = next((run for run in named if run == of.of(finding)), named[0])
             value = rules[0].rule.value(search.seen_by_view(run), finding.quantity)
             yield Line(
                 finding,

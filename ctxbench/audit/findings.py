@@ -13,7 +13,7 @@ from ctxbench.audit.counting.aspects import FLOPS
 from ctxbench.audit.counting.conventions import value_of
 from ctxbench.audit.counting.parts import parts
 from ctxbench.audit.counting.tools import COUNTERS, OPERATIONS
-from ctxbench.audit.matching import Match, chance_of_any, fits, near_misses
+from ctxbench.audit.matching import Match, chance_of_any, chance_of_pair, fits, near_misses
 from ctxbench.audit.quantity import Kind, Quantity
 from ctxbench.audit.rows import UNSTATED, Row
 from ctxbench.audit.runs import Run, runs
@@ -40,6 +40,8 @@ BY_CHANCE = 0.2
 """Beyond this chance that some candidate fits, a fit says nothing."""
 SURE = 0.05
 """Up to this chance, a number says which configuration its row is of."""
+FAR_FETCHED = 3
+"""Deviations from which on a plain near miss is likelier than a fit that is not sure, and of no counter."""
 NEAR_BY = log(1.05)
 LEAST_COUNTED, MOST_COUNTED = 0.4, 3.0
 """What is counted against the MACs of what ran: without products, and twice with all that is small."""
@@ -60,6 +62,8 @@ class Finding:
 
     ``plain`` are the MACs of every call of what the row names, at its size, in the printed unit, and
     ``factor`` how many times as large what the fit counts is. ``nearest`` is the plainest near miss.
+    ``of_pair`` is the chance that some configuration, as plain, gives random FLOPs and parameters together,
+    where the row's are of one.
     """
 
     row: Row
@@ -72,6 +76,7 @@ class Finding:
     factor: float | None = None
     tried: int = 0
     why: str = ""
+    of_pair: float | None = None
 
     @property
     def convention(self) -> str:
@@ -194,6 +199,8 @@ def _findings(
     found = [_finding(row, which, sources) for which in range(len(row.quantities))]
     if apart := _apart(row, sources, found):
         found = [replace(f, verdict="contradicts its row", why=apart) if f.fit else f for f in found]
+    else:
+        found = _paired(sources, found)
     for finding in found:
         yield against_plain(finding, looked, search) if finding.quantity.kind == "FLOPs" else finding
 
@@ -231,7 +238,8 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
         verdict: Verdict = "near" if near else "not reproduced"
         why = NOT_DERIVED if quantity.is_memory and near is None else ""
         return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
-    if chance > BY_CHANCE and near:
+    is_far_fetched = fit.deviations >= FAR_FETCHED and not fit.candidates[0].has_name
+    if near and chance > (SURE if is_far_fetched else BY_CHANCE):
         return Finding(row, quantity, "near", nearest=near, tried=tried)
     verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
     return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
@@ -269,6 +277,19 @@ def _apart(row: Row, sources: Sequence[Source], found: Sequence[Finding]) -> str
         return ""
     first, second = (by_kind[kind][1].fit for kind in kinds)
     return f"the FLOPs are of {first.run}, the parameters of {second.run}" if first and second else ""
+
+
+def _paired(sources: Sequence[Source], found: Sequence[Finding]) -> list[Finding]:
+    """The findings, of FLOPs and parameters with the chance of both where one run gives them."""
+    kinds: tuple[Kind, Kind] = ("FLOPs", "parameters")
+    both = [(which, f, f.fit) for which, f in enumerate(found) if f.quantity.kind in kinds and f.fit]
+    if len(both) < len(kinds) or both[0][2].run != both[1][2].run:
+        return list(found)
+    (first, flops, fit), (second, parameters, other) = both
+    of_both = [s._replace(candidates=(s.candidates[first], s.candidates[second])) for s in sources]
+    quantities, limits = (flops.quantity, parameters.quantity), (fit.deviations, other.deviations)
+    chance = chance_of_pair(of_both, quantities, limits)
+    return [replace(f, of_pair=chance) if f.quantity.kind in kinds else f for f in found]
 
 
 def against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Finding:

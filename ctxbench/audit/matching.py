@@ -189,13 +189,43 @@ def chance_of_any(
     That number is log-uniform within a factor of two of the printed one, and has its decimals. Candidates
     that end in the same digits count once: of all digits, this is the share that some candidate ends in.
     """
-    ends: list[Floats] = []
+    return _share_of([end for source in sources for end in _ends(source, 0, quantity, limit)], quantity)
+
+
+def chance_of_pair(
+    sources: Iterable[Source], quantities: tuple[Quantity, Quantity], limits: tuple[int, int]
+) -> float:
+    """The chance that one run gives the digits of two random numbers, each by at most so many deviations.
+
+    The numbers are as in :func:`chance_of_any`, and know nothing of each other.
+    """
+    by_run: dict[str, tuple[list[Floats], list[Floats]]] = {}
     for source in sources:
-        (candidates,) = map(Candidates.of, source.candidates)
-        near = quantity.are_near(candidates.values)
-        for printing in PRINTINGS:
-            which = near & (candidates.deviations + source.deviations + printing.deviations <= limit)
-            ends.append(printing.cell(candidates.values[which] / quantity.step))
+        for which, ends in enumerate(by_run.setdefault(source.run, ([], []))):
+            ends += _ends(source, which, quantities[which], limits[which])
+    beside: dict[float, list[Floats]] = {}  # digits of the second number, and of the first beside them
+    for firsts, seconds in by_run.values():
+        for digits in np.unique(np.concatenate(seconds)):
+            beside.setdefault(float(digits), []).extend(firsts)
+    return sum(
+        _share_of([np.array([digits])], quantities[1]) * _share_of(firsts, quantities[0])
+        for digits, firsts in beside.items()
+    )
+
+
+def _ends(source: Source, which: int, quantity: Quantity, limit: int) -> list[Floats]:
+    """The digits that candidates of at most so many deviations end in, by each printing."""
+    candidates = Candidates.of(source.candidates[which])
+    near = quantity.are_near(candidates.values)
+    ends = []
+    for printing in PRINTINGS:
+        plain = near & (candidates.deviations + source.deviations + printing.deviations <= limit)
+        ends.append(printing.cell(candidates.values[plain] / quantity.step))
+    return ends
+
+
+def _share_of(ends: Sequence[Floats], quantity: Quantity) -> float:
+    """The share of random numbers that end in one of these digits, each counted once."""
     digits = np.unique(np.concatenate(ends)) if ends else np.zeros(0)
     digits = digits[digits > 0]
     widths = np.log((digits + 0.5) / (digits - 0.5))

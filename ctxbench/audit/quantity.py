@@ -31,6 +31,7 @@ _NUMBER = re.compile(
 _COUNT = re.compile(r"\+?(?P<digits>\d+(?:\.\d+)?)\s*(?P<prefix>[KMGBT]?)(?P<rest>[A-Za-z-]*)", re.IGNORECASE)
 _PARAMETERS = re.compile(r"(?P<number>.*\d\s*[KMGB]?)\s*(?:params?|parameters)", re.IGNORECASE)
 _COMMA = re.compile(r"\d,\d")
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3}){2,}")
 _UNITS = {"FLOPs": "21.47G, 2.4GMACs", "memory": "96.50MB, 1.2GiB", "parameters": "0.14M, 25557032"}
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NEAR = 2.0
@@ -142,6 +143,8 @@ class Quantity:
         Raises UserError, saying what is wrong, where the text is no number of that kind.
         """
         stripped = text.strip()
+        if _THOUSANDS.fullmatch(stripped):
+            stripped = stripped.replace(",", "")
         if _COMMA.search(stripped):
             raise UserError(f"{kind} {text!r}: a decimal point, not a comma: {stripped.replace(',', '.')}")
         parts = _COUNT.fullmatch(stripped)

@@ -83,7 +83,8 @@ def read_table(path: Path) -> Table:
 
 def read_lines(name: str, lines: Iterable[str]) -> Table:
     """Read the lines of a table. Raises UserError where its header has not what it needs."""
-    reader = csv.reader(lines)
+    fed = _Fed(lines)
+    reader = csv.reader(fed, strict=True)
     try:
         header = [_column(cell) for cell in next(reader, [])]
     except csv.Error as error:
@@ -98,7 +99,7 @@ def read_lines(name: str, lines: Iterable[str]) -> Table:
     problems = [f"{name}, line 1: the column {column!r} stands there twice" for column in sorted(twice)]
     problems += [f"{name}, line 1: the column {column!r} is not read" for column in dict.fromkeys(unknown)]
     rows: list[Row] = []
-    for line, cells in islice(_lines(reader, name, problems), MAX_ROWS + 1):
+    for line, cells in islice(_lines(reader, fed, name, problems), MAX_ROWS + 1):
         if len(rows) == MAX_ROWS:
             problems.append(f"{name}: over {MAX_ROWS:,} rows; the first {MAX_ROWS:,} are audited")
             break
@@ -109,19 +110,48 @@ def read_lines(name: str, lines: Iterable[str]) -> Table:
     return Table(name, tuple(rows), tuple(problems))
 
 
-def _lines(reader: Reader, name: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
+class _Fed(Iterator[str]):
+    """Lines for a reader, which can be fed again: where a quote is left open, to the lines after its own."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._waiting: list[str] = []
+        self._taken: list[str] = []
+        self.number = 1
+        """Of the first line of the row that comes next."""
+
+    def __next__(self) -> str:
+        self._taken.append(self._waiting.pop() if self._waiting else next(self._lines))
+        return self._taken[-1]
+
+    def go_on(self, *, again: bool = False) -> None:
+        """To the next row; after a row that is none, from the line after its first."""
+        own = 1 if again else len(self._taken)
+        self._waiting += self._taken[own:][::-1]
+        self._taken.clear()
+        self.number += own
+
+
+def _lines(reader: Reader, fed: _Fed, name: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
     """The rows that hold anything, each with the number of its first line; what is no CSV is a problem."""
+    fed.go_on()
     while True:
-        number = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            problems.append(f"{name}, line {number}: {error}")
+            problems.append(f"{name}, line {fed.number}: {_wrong(error)}")
+            fed.go_on(again=True)
             continue
         if any(cell.strip() for cell in cells):
-            yield number, cells
+            yield fed.number, cells
+        fed.go_on()
+
+
+def _wrong(error: csv.Error) -> str:
+    is_of_quotes = any(words in str(error) for words in ("end of data", "expected after"))
+    return "a quote is left open, or closed inside a cell" if is_of_quotes else str(error)
 
 
 def _column(text: str) -> str:

@@ -136,7 +136,7 @@ def table_rules(table: Sequence[Looked], search: Search) -> list[TableRule]:
         if len(explains[best] & left) < LEAST:
             break
         broken = {n: _instead(best, *rows[n], search) for n in left - explains[best]} if not found else {}
-        chance = _chance(best, len(explains[best] & left), {n: rows[n] for n in left}, len(rules))
+        chance = _chance(best, len(explains[best] & left), {n: rows[n] for n in left}, len(rules), search)
         found.append(TableRule(best, explains[best] & left, broken, len(left), chance))
         left -= explains[best]
     return found
@@ -215,14 +215,23 @@ def runs_by(rule: Rule, looked: Looked, search: Search) -> Iterator[Run]:
 
     A rule of another input has those of that. Of a row that does not say its input, no other rule has any.
     """
-    for run in looked.runs:
-        if run.deviations:
-            continue
+    for run in _named(looked, search):
         if looked.row.shape is None or rule.size is None:
             if rule.size == (None if looked.row.shape else run.shape[2:]):
                 yield run
         elif search.can_run(other := run.at(rule.size, deviations=2)):
             yield other
+
+
+def _named(looked: Looked, search: Search) -> list[Run]:
+    """The runs of a row that are as it says; of those only what has its parameters, where they are sure."""
+    named = [run for run in looked.runs if not run.deviations]
+    for finding in looked.findings:
+        run, chance = looked.of(finding), finding.chance
+        if finding.quantity.kind == "parameters" and run in named and chance is not None and chance <= SURE:
+            own = search.parameters(run)
+            return [other for other in named if search.parameters(other) == own]
+    return named
 
 
 def _instead(rule: Rule, looked: Looked, finding: Finding, search: Search) -> str:
@@ -233,7 +242,8 @@ def _instead(rule: Rule, looked: Looked, finding: Finding, search: Search) -> st
     if any(by_other.gives(search.seen_by_view(run), quantity) for run in named):
         return f"the same rule, {by_other.printing.words}"
     for run in looked.runs:
-        if run not in named and rule.gives(search.seen_by_view(run), quantity):
+        is_other = run.deviations or looked.row.shape is None  # and none that its parameters exclude
+        if is_other and run not in named and rule.gives(search.seen_by_view(run), quantity):
             given = rule.value(search.seen_by_view(run), quantity)
             times = f", {significant(given / value, 2)} times as much" if given and value else ""
             return f"the same rule for another input or configuration{times}: {run.words}"
@@ -242,18 +252,14 @@ def _instead(rule: Rule, looked: Looked, finding: Finding, search: Search) -> st
     return "no rule found" if value is None else f"off by {quantity.off(value)} from it"
 
 
-def _chance(rule: Rule, explained: int, rows: Mapping[int, tuple[Looked, Finding]], tried: int) -> float:
+def _chance(
+    rule: Rule, explained: int, rows: Mapping[int, tuple[Looked, Finding]], tried: int, search: Search
+) -> float:
     """At most the chance that some rule of so many explains so many rows of random numbers."""
     shares = [
-        min(1.0, _named(rule, looked) * finding.quantity.share(rule.printing))
+        min(1.0, len(list(runs_by(rule, looked, search))) * finding.quantity.share(rule.printing))
         for looked, finding in rows.values()
     ]
     share, n = sum(shares) / len(shares), len(shares)
     tail = sum(comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(explained, n + 1))
     return min(1.0, tried * tail)
-
-
-def _named(rule: Rule, looked: Looked) -> int:
-    """How many runs of a row a rule is held against."""
-    named = [run for run in looked.runs if not run.deviations]
-    return len(named) if looked.row.shape else sum(run.shape[2:] == rule.size for run in named)

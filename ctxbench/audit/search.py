@@ -17,7 +17,7 @@ from ctxbench.audit.candidates import Candidate, Candidates, Source
 from ctxbench.audit.counting.aspects import ASPECTS, Seen
 from ctxbench.audit.counting.conventions import Conventions, leaf_rule
 from ctxbench.audit.counting.parts import of_part
-from ctxbench.audit.counting.tools import VIEWS
+from ctxbench.audit.counting.tools import OPERATIONS, VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
 from ctxbench.audit.quantity import KINDS, Quantity
@@ -108,6 +108,10 @@ class Search:
         except UserError:
             return False
         return True
+
+    def parameters(self, run: Run) -> int:
+        """How many parameters a run has."""
+        return self.seen_by_view(run)[OPERATIONS].parameters.all
 
     def sources(
         self,

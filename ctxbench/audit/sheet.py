@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ctxbench.audit.findings import VERDICTS, Finding, Looked, Verdict
 from ctxbench.audit.matching import chance_in_words
 from ctxbench.audit.rule import TableRule
+from ctxbench.audit.unknowns import UNKNOWN
 from ctxbench.table.column import Column, frame, lay_out, raw
 from ctxbench.table.grid import Grid
 from ctxbench.table.html import grid_html
@@ -153,7 +154,10 @@ def _label(line: Line) -> str:
 
 
 def _note(line: Line) -> str | None:
-    return "; ".join(filter(None, (line.finding.why if line.finding.fit else "", line.breaks))) or None
+    finding, pair = line.finding, ""
+    if finding.of_pair is not None and UNKNOWN.search(finding.row.subject):
+        pair = f"FLOPs and parameters by one configuration (by chance {chance_in_words(finding.of_pair)})"
+    return "; ".join(filter(None, (finding.why if finding.fit else "", pair, line.breaks))) or None
 
 
 COLUMNS: tuple[Column[Line], ...] = (
@@ -200,7 +204,14 @@ COLUMNS: tuple[Column[Line], ...] = (
         rank=1,
         about="What the table's rule would print of what the row names.",
     ),
-    Column("note", "remark", _note, kind="text", rank=2, about="How the row breaks the table's rule."),
+    Column(
+        "note",
+        "remark",
+        _note,
+        kind="text",
+        rank=2,
+        about="What its numbers say together, and how it breaks the table's rule.",
+    ),
 )
 MORE: tuple[Column[Line], ...] = (
     raw("subject", lambda line: line.finding.row.subject, "text"),
@@ -211,4 +222,5 @@ MORE: tuple[Column[Line], ...] = (
     raw("deviations", lambda line: line.finding.fit.deviations if line.finding.fit else None, "int"),
     raw("tried", lambda line: line.finding.tried, "int"),
     raw("plain_macs", lambda line: line.finding.plain),
+    raw("chance_of_pair", lambda line: line.finding.of_pair),
 )

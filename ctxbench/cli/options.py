@@ -212,6 +212,13 @@ Tex = Annotated[
 TexTable = Annotated[
     Path | None, typer.Option("--tex", help="Also write the table in LaTeX here; - is stdout.")
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LOGGERS",
+        help="Loggers too: wandb, mlflow, by comma; each is an extra of that name, set up as it is anywhere.",
+    ),
+]
 CHANNELS, SIZE = 512, "64"
 """Of the input, where a verb takes one."""
 Weights = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which weights of the run.")]

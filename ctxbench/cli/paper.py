@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctxbench.cli import progress, shared, values
+from ctxbench.cli import progress, shared, studies, values
 from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, SOME_NOT_MEASURED, app, say
 from ctxbench.cli.options import CHANNELS, SIZE
 from ctxbench.errors import UserError
@@ -17,7 +17,6 @@ from ctxbench.errors import UserError
 if TYPE_CHECKING:
     from ctxbench.cli.progress import Show
     from ctxbench.paper.sheet import Sheet
-    from ctxbench.study.executor import Progress as Training
 
 RANK = 64
 TAKES: dict[str, tuple[str, ...]] = {
@@ -102,7 +101,7 @@ def paper(
                 settings=set_ or (),
                 command=["ctxbench", *sys.argv[1:]],
                 measuring=progress.measuring(show),
-                training=_training(show),
+                training=studies.training(show),
                 say=_telling(show),
             )
     except KeyboardInterrupt:
@@ -140,19 +139,5 @@ def _telling(show: Show) -> Callable[[str], None]:
         say(line)
         if line in TAKES:
             show(line, 0, 0)
-
-    return tell
-
-
-def _training(show: Show) -> Callable[[Training], None]:
-    """What shows how far a grid of trainings is: a line for each that ended, where there is no terminal."""
-    ended = -1
-
-    def tell(state: Training) -> None:
-        nonlocal ended
-        ends = f"{state.finished} of {state.total} trainings ended, {state.failed} failed"
-        text = ": ".join(filter(None, (ends, ", ".join(state.active))))
-        show("training", state.fraction, 1.0, text, line=state.finished != ended)
-        ended = state.finished
 
     return tell

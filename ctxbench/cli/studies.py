@@ -72,13 +72,19 @@ def exit_by_reasons(failed: Mapping[str, str], rows: int) -> None:
 
 def training(show: Show) -> Callable[[Progress], None]:
     """What shows how far a grid of cells is: a line for each that ended, where there is no terminal."""
-    of_cost = measuring(show)
+    of_cost, ended = measuring(show), -1
 
     def tell(state: Progress) -> None:
+        nonlocal ended
         if state.cost is not None:
             of_cost(state.cost)
         elif state.features is not None:
             show("features", state.features, 1.0)
+        elif state.fraction is not None:
+            ends = f"{state.ended} of {state.total} trainings ended, {state.failed} failed"
+            text = ": ".join(filter(None, (ends, ", ".join(state.active))))
+            show("training", state.fraction, 1.0, text, line=state.ended != ended)
+            ended = state.ended
         else:
             show("training", state.ended, state.total, ", ".join(state.active))
 

@@ -1,4 +1,4 @@
-"""``ctxbench study``: accuracy beside cost, on features of a network that is not trained."""
+"""``ctxbench study``: accuracy beside cost, on frozen features or in whole networks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from ctxbench.cli import progress, shared, studies, values
-from ctxbench.cli.app import app
-from ctxbench.cli.options import Inputs, Modules, Options, Output, PresetName
+from ctxbench.cli.app import app, say
+from ctxbench.cli.options import Inputs, Log, Modules, Options, Output, PresetName
 from ctxbench.cli.studies import Csv, ExecutorName, Jobs, Md, Partition, Quick, Tex
 
 
@@ -37,14 +37,22 @@ def study(
         Path | None, typer.Option(metavar="FILE", help="ImageNet weights. Default: random ones.")
     ] = None,
     level: Annotated[
-        Literal["C2", "C3", "C4", "C5"], typer.Option(help="Output of the backbone that heads see.")
-    ] = "C3",
+        Literal["C2", "C3", "C4", "C5"] | None,
+        typer.Option(help="Output of the backbone that heads see. Default: C3."),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(metavar="N", help="Images are resized to N x N. Default: 256.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each head. Default: 3.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of each training. Default: 300.")] = None,
-    batch: Annotated[int, typer.Option(help="Images in a step.")] = 16,
+    batch: Annotated[int | None, typer.Option(help="Images in a step. Default: 16.")] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train whole networks, as ctxbench train does, with each block.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Of whole networks, any setting of their training."),
+    ] = None,
     quick: Quick = False,
     preset: PresetName = None,
     option: Options = None,
@@ -53,6 +61,7 @@ def study(
     jobs: Jobs = None,
     executor: ExecutorName = "here",
     partition: Partition = None,
+    log: Log = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/TIME.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted study.")
@@ -61,11 +70,12 @@ def study(
     md: Md = None,
     tex: Tex = None,
 ) -> None:
-    """Show what blocks gain beside what they cost, on frozen features.
+    """Show what blocks gain beside what they cost, on frozen features or in whole networks.
 
     Features of a backbone that is not trained are computed once and kept; a small head is trained on them
     with each block and without one, from several seeds. mIoU and pixel accuracy, differences with intervals,
-    cost, and the Pareto figure. It is not what a fine-tuned network reaches. Exit codes as those of profile.
+    cost, and the Pareto figure. It is not what a fine-tuned network reaches; --train trains whole networks
+    instead, a GPU's work. Exit codes as those of profile.
     """
     from ctxbench import api
 
@@ -100,13 +110,17 @@ def study(
             steps=steps,
             batch=batch,
             quick=quick,
+            train=train,
+            settings=set_ or (),
             jobs=jobs,
             executor=executor,
             partition=partition,
+            log=values.split(log),
             out=folder,
             resume=resume,
             command=["ctxbench", *sys.argv[1:]],
             progress=studies.training(show),
+            say=say,
         )
     studies.deliver(found, "study", exports, quiet, folder)
     studies.exit_by_reasons(found.failed, len(found.rows))

@@ -10,6 +10,7 @@ import typer
 
 from ctxbench.cli import progress, shared, values
 from ctxbench.cli.app import INTERRUPTED, app, say
+from ctxbench.cli.options import Log
 from ctxbench.networks.registry import NETWORKS, completed
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def train(
     no_baseline: Annotated[
         bool, typer.Option("--no-baseline", help="Do not also train it without a context module.")
     ] = False,
+    log: Log = None,
 ) -> None:
     """Train a segmentation network, and evaluate it.
 
@@ -110,6 +112,7 @@ def train(
                 devices=devices,
                 skip_bad=skip_bad,
                 baseline=False if no_baseline else None,
+                log=values.split(log),
                 progress=_showing(show),
             )
     except KeyboardInterrupt as stop:

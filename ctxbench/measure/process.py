@@ -4,8 +4,9 @@ import contextlib
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from multiprocessing import connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -33,14 +34,17 @@ class CaseFailedError(Exception):
 class WorkerProcess:
     """A process of its own: forked from a server with torch loaded, or fresh where there is no fork.
 
-    ``served`` is the place of the class that answers there, of the ``subject``.
+    ``served`` is the place of the class that answers there, of the ``subject``; ``starts_others``, whether
+    it may start processes of its own, by multiprocessing.
     """
 
-    def __init__(self, subject: worker.Subject, served: str = worker.MEASUREMENT) -> None:
+    def __init__(
+        self, subject: worker.Subject, served: str = worker.MEASUREMENT, *, starts_others: bool = False
+    ) -> None:
         context = _context()
         self._pipe, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=worker.main, args=(theirs, subject, served), daemon=True
+            target=worker.main, args=(theirs, subject, served), daemon=not starts_others
         )
         with _no_main(), theirs:
             self._process.start()
@@ -114,6 +118,14 @@ class WorkerProcess:
         """Until it is worth asking :meth:`is_ready` again, if no handle becomes ready."""
         return self._patience.next_look_s
 
+    def stop(self) -> None:
+        """Ask the process to end, which a training does when its iteration is done and its state kept."""
+        self._process.terminate()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._process.join()
+
     def close(self) -> None:
         """End the process: it leaves by itself when nothing more can be asked, unless it is busy or stuck."""
         self._pipe.close()
@@ -132,14 +144,20 @@ class WorkerProcess:
         return f"the process was killed by {name} during {self._method}{hint}"
 
 
-def first_ready(workers: list[WorkerProcess]) -> int:
-    """Wait until one of the workers has something to :meth:`~WorkerProcess.receive`; return its index."""
+def first_ready(workers: list[WorkerProcess], meanwhile: Callable[[], None] | None = None) -> int:
+    """Wait until one of the workers has something to :meth:`~WorkerProcess.receive`; return its index.
+
+    ``meanwhile`` is called about once a second.
+    """
+    longest_s = inf if meanwhile is None else 1.0
     while True:
         for index, process in enumerate(workers):
             if process.is_ready():
                 return index
         handles = [handle for process in workers for handle in process.handles]
-        connection.wait(handles, min(process.next_look_s for process in workers))
+        if meanwhile is not None:
+            meanwhile()
+        connection.wait(handles, min(longest_s, *(process.next_look_s for process in workers)))
 
 
 def _context() -> BaseContext:

@@ -26,8 +26,8 @@ from ctxbench.paper.tables.table8 import rank_rows, table8
 from ctxbench.paper.tables.table9 import table9
 from ctxbench.paper.tables.table10 import RANK, table10
 from ctxbench.paper.tables.table10 import check as check_table10
-from ctxbench.study.executor import Show
-from ctxbench.study.grid import check as check_grid
+from ctxbench.study.cells import Show
+from ctxbench.study.whole.grid import check as check_grid
 from ctxbench.train.run import CONFIG, TrainedRun
 
 ABLATION = "ablation"

@@ -16,7 +16,7 @@ from ctxbench.train.config import assignments
 if TYPE_CHECKING:
     from ctxbench.measure.progress import RunProgress
     from ctxbench.paper.sheet import Sheet
-    from ctxbench.study.executor import Show
+    from ctxbench.study.cells import Show
 
 TRAINED = ("table7", "table8", "all")
 """What trains networks, and so takes a data set, weights, seeds and settings."""

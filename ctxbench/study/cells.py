@@ -11,8 +11,8 @@
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -38,13 +38,14 @@ COST_SETTINGS = Settings(budget_s=1.0, counters=())
 class Needs:
     """What the process of a cell needs, where that must be said before: minutes at most, cores, GPUs.
 
-    ``silence_s`` is how long it may run without a sign of progress.
+    ``silence_s`` is how long it may run without a sign of progress; ``processes``, whether it starts others.
     """
 
     minutes: int = 60
     cores: int = 1
     gpus: int = 0
     silence_s: float = 120.0
+    processes: bool = False
 
 
 class Cell(Protocol):
@@ -86,7 +87,10 @@ def why_empty(outcome: Outcome | None) -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a grid has come: cells that have ended, of how many, and the labels of those in training."""
+    """How far a grid has come: cells that have ended, of how many, and the labels of those in training.
+
+    ``fraction`` is of the work, by what each cell is expected to take, where that is known.
+    """
 
     ended: int
     total: int
@@ -95,6 +99,8 @@ class Progress:
     """While the modules' costs are measured, how far that is."""
     features: float | None = None
     """While features are computed, the share that is done."""
+    failed: int = 0
+    fraction: float | None = None
 
 
 Show = Callable[[Progress], None]
@@ -105,7 +111,7 @@ Tell = Callable[[Mapping[str, float]], None]
 class Executor(Protocol):
     """Where cells are trained."""
 
-    def outcomes(self, cells: Sequence[Cell], served: str, folder: Path, tell: Tell) -> Iterator[Outcome]:
+    def outcomes(self, cells: Sequence[Cell], served: str, folder: Path, tell: Tell) -> Generator[Outcome]:
         """Train cells of the grid in a folder, see :func:`run_cells`; what became of each, as they end."""
 
 
@@ -227,9 +233,10 @@ def run_cells(
                 show(Progress(len(done), len(cells), tuple(labels[key] for key in active)))
 
         tell({})
-        for outcome in executor.outcomes(waiting, served, folder, tell):
-            done[outcome.key] = outcome
-            if outcome.status != LOST:
-                append(file, to_line(asdict(outcome)))
+        with closing(executor.outcomes(waiting, served, folder, tell)) as outcomes:
+            for outcome in outcomes:
+                done[outcome.key] = outcome
+                if outcome.status != LOST:
+                    append(file, to_line(asdict(outcome)))
         tell({})
     return done

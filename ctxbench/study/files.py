@@ -21,10 +21,23 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ctxbench.study.frozen.spec import StudyPlan
-    from ctxbench.study.probes.spec import ProbePlan
-
 PAGE = "report.html"
+
+
+class Made(Protocol):
+    """By what a result was made."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """By which it was begun."""
+
+    @property
+    def version(self) -> str:
+        """Of ctxbench."""
+
+    @property
+    def created_at(self) -> str:
+        """When it was begun."""
 
 
 class Found(Protocol):
@@ -53,7 +66,7 @@ def markdown(found: Found) -> str:
 def write_result(
     folder: Path,
     name: str,
-    plan: ProbePlan | StudyPlan,
+    plan: Made,
     found: Found,
     *,
     title: str,

@@ -19,6 +19,7 @@ from ctxbench.train.kinds import (
     CountOrZero,
     Crop,
     Dilations,
+    Loggers,
     Momentum,
     NotNegativeNumber,
     Number,
@@ -28,7 +29,7 @@ from ctxbench.train.kinds import (
 )
 from ctxbench.typed import literal
 
-FREE = frozenset(("root", "workers", "device", "devices", "checkpoint_every", "log_every", "baseline"))
+FREE = frozenset(("root", "workers", "device", "devices", "checkpoint_every", "log_every", "log", "baseline"))
 """Settings that may be changed in a run's config.toml before it is resumed: samples and steps stay the same.
 Rounding may not, nor, with ``devices``, batch norm's statistics and what a pixel weighs where others are
 ignored: the loss is the mean over passes of each pass's mean."""
@@ -134,6 +135,8 @@ class TrainConfig:
     """Iterations; 0: after the last alone."""
     log_every: Count = 1
     """Iterations between two rows of train.csv."""
+    log: Loggers = None
+    """Loggers beside TensorBoard and CSV, such as ["wandb", "mlflow"]."""
     baseline: bool = False
     """Also train the same network without context module and GPM, in the folder ``baseline``."""
 
@@ -179,7 +182,7 @@ class TrainConfig:
 
         A context module of one's own counts with its file's content. Raises UserError where it is not there.
         """
-        bound = {name: value for name, value in self._in_force.items() if name not in FREE}
+        bound = {name: value for name, value in self.in_force.items() if name not in FREE}
         if self.context is not None and self.context not in ("none", *registry.names()):
             bound["source"] = resolve.source_digest(self.context)
         return hashlib.sha256(repr(sorted(bound.items())).encode()).hexdigest()[:12]
@@ -188,10 +191,11 @@ class TrainConfig:
         """The table as TOML, without what is unset."""
         import tomli_w
 
-        return tomli_w.dumps(self._in_force)
+        return tomli_w.dumps(self.in_force)
 
     @property
-    def _in_force(self) -> dict[str, Any]:
+    def in_force(self) -> dict[str, Any]:
+        """The settings that are set and have an effect."""
         # of epochs and iterations one alone has an effect; the other would make two runs of the same training
         hidden = "epochs" if self.iterations else "iterations"
         return {name: v for name, v in vars(self).items() if v is not None and name != hidden}

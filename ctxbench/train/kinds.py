@@ -8,6 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ctxbench.train.loggers import Name
+
 MOST = 1 << 53
 """Every whole number up to here is a float too."""
 LARGEST = sys.float_info.max
@@ -33,6 +35,7 @@ Momentum = Annotated[
 Range = Annotated[tuple[PositiveNumber, PositiveNumber], Meta(description="a range such as [0.5, 2.0]")]
 Count = Annotated[int, Meta(gt=0, le=MOST, description="a positive whole number")]
 Dilations = Annotated[tuple[Count, ...] | None, Meta(description="a list of positive whole numbers")]
+Loggers = Annotated[tuple[Name, ...] | None, Meta(description="a list of wandb and mlflow")]
 CountOrZero = Annotated[int, Meta(ge=0, le=MOST, description="a whole number from 0 up")]
 Seed = Annotated[int, Meta(ge=0, lt=1 << 32, description="a whole number from 0 up, and below 2**32")]
 Crop = Annotated[int, Meta(ge=65, le=1 << 16, description="a whole number of at least 65 pixels")]

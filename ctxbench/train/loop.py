@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.subject import resolve
+from ctxbench.train import loggers
 from ctxbench.train.checkpoint import Checkpoint, load_model
 from ctxbench.train.config import TrainConfig, configure
 from ctxbench.train.curves import Trained, write_report
@@ -67,6 +68,7 @@ def resume(folder: Path, *, progress: Show | None = None) -> Trained:
 
 
 def _run(config: TrainConfig, folder: Path, progress: Show | None, begun: Trained | None) -> Trained:
+    loggers.check(config.log or ())
     device = device_of(config)
     micro_batch_size(config)
     job, kept = _taken_up(config, folder)

@@ -159,7 +159,9 @@ class Training:
         }
         starts = [*TrainedRun(self.folder).starts, start]
         write_text(self.folder / ENVIRONMENT, json.dumps(starts, indent=1) + "\n")
-        return Logs(self.folder, self.done, self.evaluated, self.job.network.losses)
+        config = self.job.config
+        losses = self.job.network.losses
+        return Logs(self.folder, self.done, self.evaluated, losses, config.log or (), config.in_force)
 
     def _place(self) -> dict[str, float]:
         return {"iteration": self.done, "epoch": self.done * self.job.config.batch / len(self.job.train_set)}
@@ -205,6 +207,7 @@ class Training:
                 skipped=self.job.skipped,
             )
             write_evaluation(self.folder / EVALUATION, last)
+            logs.results({f"final/{name}": value for name, value in scores.items()})
 
     def _save_state(self) -> None:
         self._save(self.folder / LAST, self.stepper.raw_optimizer.state_dict())

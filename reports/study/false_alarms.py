@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctxbench.study.frozen.compare import Scored, difference
+from ctxbench.study.accuracy.compare import Scored, difference
 from ctxbench.study.frozen.grid import resume
 from ctxbench.study.significance import LEVEL
 

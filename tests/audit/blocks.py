@@ -83,3 +83,18 @@ class Drawn(nn.Module):
         for _ in range(self.times):
             x = self.conv(x)
         return x
+
+
+class Halves(nn.Module):
+    """Two 1×1, to twice the channels and back, as two parts."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.up, self.down = (
+            nn.Conv2d(channels, 2 * channels, 1, bias=False),
+            nn.Conv2d(2 * channels, channels, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.down(self.up(x))
+        return y

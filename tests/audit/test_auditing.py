@@ -16,8 +16,16 @@ MACS = C * C
 """Of each position; the parameters too."""
 
 
-def audited(*rows: str) -> Audit:
-    header = "label,subject,flops,parameters,shape,verified\n"
+SIDES = ((7, 23), (9, 11), (13, 17), (19, 21))
+
+
+def small(h: int, w: int) -> int:
+    """MACs of Small."""
+    return 2 * C * h * w * (C + w + 3)
+
+
+def audited(*rows: str, header: str = "label,subject,flops,parameters,shape,verified") -> Audit:
+    header += "\n"
     return audit(read_lines("table", [header, *(f"{row}\n" for row in rows)]))
 
 
@@ -60,3 +68,66 @@ def test_a_deviation_that_fails_is_not_held_against_the_rule() -> None:
     fails = BLOCK.replace("Pointwise", "Fails")
     found = audited(*rows, f"fails,{fails},77.712K,,1x{C}x{H}x{W},")
     assert found.sentences()[-1].startswith("fails breaks it: ")
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        (
+            "226.30K",
+            "the same rule for another input or configuration, 4.0 times as much: input 26×34",
+        ),
+        ("56.57K", "the same rule, cut off, not rounded"),
+        ("113.15K", "another rule: 2 per MAC of convolutions and matrix products (K = 10³)"),
+    ],
+)
+def test_what_the_odd_row_of_a_table_has_instead_is_told(odd: str, why: str) -> None:
+    printed = [f"{MACS * h * w / 1e3:.2f}K" if (h, w) != (13, 17) else odd for h, w in SIDES]
+    rows = [f"{h}×{w},{BLOCK},{p},,1x{C}x{h}x{w}," for p, (h, w) in zip(printed, SIDES, strict=True)]
+    said = audited(*rows).sentences()
+    assert said[1].startswith("Most rows: 3 of 4 FLOPs are given by MACs of convolutions")
+    assert said[2:] == [f"13×17 breaks it: {why}."]
+
+
+def test_that_every_row_is_of_another_input_is_told() -> None:
+    counts = ((BLOCK, MACS * 64**2), (BLOCK.replace("Pointwise", "Small"), small(64, 64)))
+    rows = [f"{name},{name},{macs / 1e6:.3f}M,,1x{C}x60x60," for name, macs in counts]
+    found = audited(*rows)
+    assert [line.finding.verdict for line in found.lines] == ["misleading"] * 2
+    assert (
+        "2 of 2 FLOPs are given by MACs of convolutions and matrix products, for an input of 64×64"
+        in (found.sentences()[1])
+    )
+    assert [line.uniform for line in found.lines] == ["1.049 M", "10.879 M"]
+
+
+def test_a_row_of_another_input_than_its_neighbours_is_told() -> None:
+    """No row says its input; each is as likely as the others, but one is not that of the table."""
+    header = "label,subject,flops,channels"
+    rows = [f"{n},{BLOCK},{MACS * n * n / 1e6:.3f}M,{C}" for n in (64, 97, 64, 64)]
+    found = audited(*rows, header=header)
+    assert {line.finding.factor for line in found.lines} == {1.0}
+    assert found.sentences()[2:] == [
+        f"97 breaks it: the same rule for another input or configuration, {97**2 / 64**2:.1f} times as much: "
+        "the single form, 97×97."
+    ]
+    assert found.lines[1].uniform == "1.049 M"
+
+
+def test_rows_of_few_digits_are_by_the_rule_that_the_others_show() -> None:
+    """1.0 M is what 61×61 would give, one step from the 60×60 that the row says; the others are of 64×64."""
+    counts = ((BLOCK, MACS * 64**2, 1), (BLOCK.replace("Pointwise", "Small"), small(64, 64), 3))
+    few, *others = (f"{n},{name},{macs / 1e6:.{n}f}M,,1x{C}x60x60," for name, macs, n in counts)
+    (alone,), (beside, *_) = audited(few).lines, audited(few, *others, *others).lines
+    assert alone.finding.configuration.startswith("input 61×61")
+    assert beside.finding.configuration.startswith("input 64×64")
+    assert beside.finding.verdict == "misleading"
+
+
+def test_a_counters_macs_may_be_doubled() -> None:
+    block, count = BLOCK.replace("Pointwise", "Small"), 2 * (small(13, 17) + 2 * 2 * C * 13 * 17)
+    (line,) = audited(f"twice,{block},{count / 1e3}K,,1x{C}x13x17,").lines
+    assert line.finding.verdict == "reproduced"
+    assert line.finding.convention.startswith(
+        "2 times: MACs of convolutions and matrix products + 2 per element"
+    )

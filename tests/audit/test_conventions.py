@@ -9,6 +9,7 @@ from audit.blocks import CONV, OUT, PRODUCTS, C, H, W
 
 from ctxbench.audit.counting.aspects import FLOPS, MEMORY, Seen, Treatment
 from ctxbench.audit.counting.conventions import Conventions, leaf_rule
+from ctxbench.audit.counting.parts import of_part
 from ctxbench.audit.runs import EVERY_CALL, LAST_CALL, OPERATIONS, Run
 from ctxbench.counters import leaf_rule as counter
 from ctxbench.subject.bind import build_case
@@ -70,6 +71,22 @@ def test_memory_by_hand() -> None:
     assert held["everything the operations allocate"].number(every) is None
     assert MEMORY["input"][1].number(every) == 4 * C * H * W
     assert MEMORY["weights"][1].number(every) == 4 * (2 * C * C + 2 * C + 4 * C)
+
+
+def test_memory_and_parameters_of_a_part_by_hand() -> None:
+    """What ``up`` makes is saved for ``down``; in CUDA each storage is of whole blocks."""
+    seen = Run(SMALL.replace("Small", "Halves"), (1, C, H, W), "single").seen_by_view(training=True)
+    up, down, rest = (of_part(seen[OPERATIONS], part) for part in ("up", "down", "-up"))
+    wide, narrow = 4 * OUT, 2 * OUT
+    assert (up.held.allocated, down.held.allocated) == (wide, narrow)
+    assert (up.held.saved, down.held.saved) == (wide, 0)
+    blocks = [-(-size // 512) * 512 for size in (wide, narrow)]
+    assert (up.held.peak_infer_on_cuda, down.held.peak_infer_on_cuda) == tuple(blocks)
+    assert seen[OPERATIONS].held.peak_infer_on_cuda == sum(blocks)
+    assert (up.weight_bytes, down.weight_bytes) == (4 * 2 * C * C, 4 * (2 * C * C + C))
+    assert (rest.weight_bytes, rest.held) == (down.weight_bytes, down.held)
+    leaves = of_part(seen[EVERY_CALL], "up")
+    assert (leaves.output_bytes, leaves.held.allocated, leaves.input_bytes) == (wide, None, None)
 
 
 def test_a_new_aspect_is_one_line() -> None:

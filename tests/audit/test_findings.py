@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ctxbench.audit.candidates import Candidate, Source
 from ctxbench.audit.findings import look
 from ctxbench.audit.literature import paper_table, papers
-from ctxbench.audit.matching import chance_of_any, fits
+from ctxbench.audit.matching import chance_of_any, chance_of_pair, fits
 from ctxbench.audit.quantity import Quantity
 from ctxbench.audit.rows import Row, read_lines
 from ctxbench.audit.search import Search
@@ -47,6 +47,22 @@ def test_candidates_that_end_in_the_same_digits_count_once() -> None:
     assert one == pytest.approx(log(10.05 / 9.95) / log(4))
     many = [source((10.01, 0), (10.02, 0)), source((9.97, 0), (7.0, 4))]
     assert chance_of_any(many, Quantity.parse("10.0G"), 0) == pytest.approx(one)
+
+
+def test_the_chance_of_a_pair_is_of_what_one_run_gives() -> None:
+    """One has two values of its first number; another run with digits that one has already adds none."""
+    ways = [((10.0, 7.0), 3.0), ((14.0,), 4.0), ((10.01,), 3.01)]
+    sources = [
+        Source((tuple(Candidate(v, "", 0) for v in firsts), (Candidate(second, "", 0),)), run=str(number))
+        for number, (firsts, second) in enumerate(ways)
+    ]
+    printed = Quantity.parse("10.0G"), Quantity.parse("3.0Mparams")
+
+    def share(digits: float) -> float:
+        return log((digits + 0.05) / (digits - 0.05)) / log(4)
+
+    expected = (share(10) + share(7)) * share(3) + share(14) * share(4)
+    assert chance_of_pair(sources, printed, (0, 0)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +108,13 @@ def test_a_cell_of_two_lines_leaves_the_next_lines_number_as_it_is() -> None:
     assert [problem.partition(": ")[0] for problem in read.problems] == ["t, line 4"]
 
 
+def test_a_quote_that_is_left_open_costs_its_own_row_alone() -> None:
+    lines = ["subject,flops,label\n", 'se,"1G,\n', "se,2G,kept\n", '"se"x,3G,\n', 'se,4G,"to\n', "the end\n"]
+    read = read_lines("t", lines)
+    assert [str(row.quantities[0]) for row in read.rows] == ["2 G"]
+    assert [problem.partition(": ")[0] for problem in read.problems] == [f"t, line {n}" for n in (2, 4, 5, 6)]
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "digits", "sizes"),
     [
@@ -99,6 +122,7 @@ def test_a_cell_of_two_lines_leaves_the_next_lines_number_as_it_is() -> None:
         ("3858026368", "FLOPs", "3858026368", (1, 10**3, 10**6, 10**9, 10**12)),
         ("0.14M", "parameters", "0.14", (10**6, 2**20)),
         ("1.2B", "parameters", "1.2", (10**9, 2**30)),
+        ("25,557,032", "parameters", "25557032", (1, 10**3, 10**6, 10**9, 10**12)),
         ("1411M", "memory", "1411", (2**20, 10**6)),
         ("88.00MB", "memory", "88.00", (2**20, 10**6)),
     ],

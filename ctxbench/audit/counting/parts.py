@@ -38,13 +38,17 @@ def held(traces: Sequence[Trace], part: str = "") -> Held:
     infer, train, *_ = [*(_only(trace, part) if part else trace for trace in traces), None, None]
     block = views.CUDA_BLOCK
     return Held(
-        allocated=sum(event.bytes for event in infer.events if event.bytes > 0) if infer else None,
+        allocated=_allocated(infer) if infer else None,
         peak_infer=views.peak_bytes(infer) if infer else None,
         peak_train=views.peak_bytes(train) if train else None,
         peak_infer_on_cuda=views.peak_bytes(infer, block) if infer else None,
         peak_train_on_cuda=views.peak_bytes(train, block) if train else None,
         saved=views.saved_bytes(train) if train else None,
     )
+
+
+def _allocated(trace: Trace) -> int:
+    return sum(event.bytes for event in trace.events if event.bytes > 0 and event.storage != INSIDE)
 
 
 def _is_of(part: str, path: str) -> bool:

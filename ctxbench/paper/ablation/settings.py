@@ -10,9 +10,9 @@ from ctxbench.errors import UserError
 from ctxbench.evaluate.evaluation import MULTI_SCALES
 from ctxbench.evaluate.predict import Setting
 from ctxbench.paper.offers.training_presets import PRESETS
-from ctxbench.study.executor import Show
-from ctxbench.study.grid import run_grid
-from ctxbench.study.rows import Result, Row, compare
+from ctxbench.study.cells import Show
+from ctxbench.study.whole.grid import run_grid
+from ctxbench.study.whole.rows import Result, Row, compare
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.presets import configured
 

@@ -16,9 +16,9 @@ from ctxbench.paper.comparison import NOT_MEASURED
 from ctxbench.paper.provenance import trained
 from ctxbench.paper.sheet import Sheet
 from ctxbench.report.figures.plots import GREY
-from ctxbench.study.rows import Result
 from ctxbench.study.significance import LEVEL, power_in_words
-from ctxbench.study.trial import words
+from ctxbench.study.whole.rows import Result
+from ctxbench.study.whole.trial import words
 from ctxbench.table.column import Column, frame, lay_out, raw, signed
 from ctxbench.table.style import PALETTE, STYLE, canvas
 

@@ -9,9 +9,9 @@ from ctxbench.paper import printed
 from ctxbench.paper.ablation.settings import MS_FLIP, Study, trained
 from ctxbench.paper.ablation.sheet import sheet
 from ctxbench.paper.sheet import Sheet
-from ctxbench.study.executor import Show
-from ctxbench.study.rows import APPEARED, DID_NOT, Result, Row
-from ctxbench.study.trial import SINGLE_SCALE
+from ctxbench.study.cells import Show
+from ctxbench.study.whole.rows import APPEARED, DID_NOT, Result, Row
+from ctxbench.study.whole.trial import SINGLE_SCALE
 from ctxbench.table.column import signed
 
 RANK = 64
@@ -36,7 +36,7 @@ def table7(
 ) -> Sheet:
     """Train Table 7's rows in ``folder``, or go on with them, and hold the printed directions against them.
 
-    Raises UserError as :func:`ctxbench.study.grid.run_grid` does.
+    Raises UserError as :func:`ctxbench.study.whole.grid.run_grid` does.
     """
     results = trained(component_rows(study), study, folder, progress, say)
     return sheet("table7", TITLE, study, results, in_words(results), _notes(study), command)

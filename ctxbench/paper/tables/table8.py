@@ -9,8 +9,8 @@ from ctxbench.paper.ablation.settings import MS_FLIP, Study, trained
 from ctxbench.paper.ablation.sheet import sheet
 from ctxbench.paper.sheet import Sheet
 from ctxbench.paper.tables.table7 import RANK
-from ctxbench.study.executor import Show
-from ctxbench.study.rows import Result, Row
+from ctxbench.study.cells import Show
+from ctxbench.study.whole.rows import Result, Row
 from ctxbench.table.column import signed
 from ctxbench.train.config import TrainConfig
 
@@ -30,7 +30,7 @@ def table8(
 
     Rank 64 is a run that Table 7 has too, where both are made in one folder.
 
-    Raises UserError as :func:`ctxbench.study.grid.run_grid` does.
+    Raises UserError as :func:`ctxbench.study.whole.grid.run_grid` does.
     """
     results = trained(rank_rows(study), study, folder, progress, say)
     notes = [_bound_in_words(study)]

@@ -13,7 +13,7 @@ asked of it here.
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, redirect_stderr
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -55,7 +55,9 @@ class Slurm:
     def __post_init__(self) -> None:
         submitter()
 
-    def outcomes(self, cells: Sequence[Cell], served: str, folder: Path, tell: Tell) -> Iterator[Outcome]:
+    def outcomes(
+        self, cells: Sequence[Cell], served: str, folder: Path, tell: Tell
+    ) -> Generator[Outcome, None, None]:
         """Train cells, those in jobs of an earlier time there. Where this ends early, the jobs go on.
 
         A cell whose job has ended and left nothing is lost. Raises UserError where SLURM takes no job.
@@ -97,6 +99,8 @@ class Slurm:
             array_parallelism=self.jobs or AT_ONCE,
             **({"gpus_per_node": needs.gpus} if needs.gpus else {}),
         )
+        for cell in cells:
+            _file(place, cell.key).unlink(missing_ok=True)  # of one that failed before, and is tried again
         try:
             with redirect_stderr(StringIO()):  # submitit prints what it raises
                 made = executor.submit_array([Job(cell, served, _file(place, cell.key)) for cell in cells])

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from ctxbench.evaluate.metrics import confusion_matrix
 from ctxbench.networks.resnet import conv_bn_relu, initialise
+from ctxbench.study.accuracy.counts import packed, scores
 from ctxbench.study.context import context_of
 from ctxbench.study.fitting import NoNumbersError, fit
-from ctxbench.study.frozen.counts import packed, scores
 from ctxbench.study.frozen.spec import WIDTH, StudyCell
 from ctxbench.study.frozen.store import Features
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,9 @@ from ctxbench.errors import UserError
 from ctxbench.files import write_text
 from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
-from ctxbench.measure.records import Record
+from ctxbench.study.accuracy.compare import Scored
+from ctxbench.study.accuracy.counts import unpacked
+from ctxbench.study.accuracy.rows import Row, Studied, compared
 from ctxbench.study.cells import (
     Executor,
     Needs,
@@ -34,72 +35,12 @@ from ctxbench.study.cells import (
 from ctxbench.study.context import called
 from ctxbench.study.costs import named_records
 from ctxbench.study.executors.here import HERE
-from ctxbench.study.frozen.compare import Difference, Scored, difference
-from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyPlan
-from ctxbench.study.significance import holm
+from ctxbench.train import loggers
 from ctxbench.typed import converted, json_value
 
 PLAN, FEATURES = "study.json", "features.json"
 CELL, STORE = "ctxbench.study.frozen.cell:Trainer", "ctxbench.study.frozen.store:Maker"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A block: what it scored, how that stands to no context and to the baseline, and its cost's record.
-
-    ``reasons`` are why seeds have no score, by seed.
-    """
-
-    name: str
-    scored: Scored | None
-    reasons: Mapping[int, str]
-    to_none: Difference | None = None
-    to_baseline: Difference | None = None
-    record: Record | None = None
-
-    @property
-    def miou(self) -> tuple[float, ...]:
-        """In %, by seed."""
-        return self.scored.miou if self.scored else ()
-
-    @property
-    def accuracy(self) -> tuple[float, ...]:
-        """Of pixels, in %, by seed."""
-        return self.scored.accuracy if self.scored else ()
-
-    @property
-    def reason(self) -> str:
-        """Why it lacks scores, in one line."""
-        by_reason: dict[str, list[int]] = {}
-        for seed, reason in self.reasons.items():
-            by_reason.setdefault(reason, []).append(seed)
-        return "; ".join(
-            f"{reason} (seed {', '.join(map(str, seeds))})" for reason, seeds in by_reason.items()
-        )
-
-
-def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean, and the sample's standard deviation; None of too few."""
-    return (fmean(values) if values else None, stdev(values) if len(values) > 1 else None)
-
-
-@dataclass(frozen=True)
-class Studied:
-    """A study as it stands: its plan, what its features are of, and its rows, that of no context first."""
-
-    plan: StudyPlan
-    about: Mapping[str, Any]
-    rows: tuple[Row, ...]
-
-    @property
-    def conditions(self) -> str:
-        """The features, and how heads were trained on them, in one line."""
-        plan, about = self.plan, self.about
-        return (
-            f"{plan.source.about} · {about['train']} images to train on, {about['test']} to evaluate · "
-            f"{plan.steps} steps of {plan.batch} · n = {len(plan.seeds)} seeds"
-        )
 
 
 def study(plan: StudyPlan, folder: Path, executor: Executor = HERE, show: Show | None = None) -> Studied:
@@ -121,6 +62,7 @@ def resume(folder: Path, executor: Executor = HERE, show: Show | None = None) ->
     Raises UserError where the folder holds none, is damaged or in use, or its data are other ones by now.
     """
     plan, kept = begun(folder)
+    loggers.check(plan.log)
     ended, path = read_outcomes(folder), folder / FEATURES
     if kept and all(cell.key in ended for cell in plan.cells(folder)):
         return _run(plan, kept, folder, executor, show)
@@ -146,6 +88,15 @@ def begun(folder: Path) -> tuple[StudyPlan, Mapping[str, Any]]:
         return plan, converted(json_value(path.read_bytes()), dict[str, Any])
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
+
+
+def read(folder: Path, run: Run) -> Studied | None:
+    """A study as far as it has come, beside the ``run`` of its costs; None before features are computed.
+
+    Raises UserError for a damaged one.
+    """
+    plan, about = begun(folder)
+    return Studied(plan, about, tuple(rows(plan, read_outcomes(folder), run))) if about else None
 
 
 def _run(
@@ -193,24 +144,4 @@ def rows(plan: StudyPlan, outcomes: Mapping[str, Outcome], run: Run) -> list[Row
         scored = Scored.of(list(ended), np.stack(counts)) if counts else None
         name, record = known.get(case.id, (called(case.module), None))
         found.append(Row(name, scored, reasons, record=record))
-    return _compared(found, plan)
-
-
-def _compared(found: list[Row], plan: StudyPlan) -> list[Row]:
-    """The rows with their differences, p corrected for the number of all that are made."""
-    baseline = None if plan.baseline is None else plan.baseline + 1
-    differences: dict[tuple[int, bool], Difference] = {}
-    for number, row in enumerate(found):
-        for other, is_baseline in ((0, False), (baseline, True)):
-            if other is None or other == number or (is_baseline and number == 0):
-                continue
-            ours, theirs = row.scored, found[other].scored
-            if ours is not None and theirs is not None and (made := difference(ours, theirs)) is not None:
-                differences[number, is_baseline] = made
-    corrected = holm([one.p for one in differences.values()])
-    for place, p in zip(differences, corrected, strict=True):
-        differences[place] = replace(differences[place], p=p)
-    return [
-        replace(row, to_none=differences.get((number, False)), to_baseline=differences.get((number, True)))
-        for number, row in enumerate(found)
-    ]
+    return compared(found, plan.baseline)

@@ -1,7 +1,7 @@
 """What a study is: its blocks, images, features and seeds, and how heads are trained. Imports no torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,10 +9,11 @@ from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
+from ctxbench.study.accuracy.plan import QUICK_STEPS, place_of, seeds_of
 from ctxbench.study.cells import Needs
 from ctxbench.study.context import called, with_baseline
 from ctxbench.subject.case import Case
-from ctxbench.subject.resolve import label
+from ctxbench.train.loggers import check
 from ctxbench.version import __version__
 
 Level = Literal["C2", "C3", "C4", "C5"]
@@ -25,9 +26,7 @@ SIDES = {GENERATED: 128}
 SIDE = 256
 """To which images are resized, where their data set is not in SIDES."""
 LEAST_SIDE, MOST_SIDE = 65, 2048
-MOST_SEEDS = 100
-SEEDS, STEPS, BATCH, RATE = 3, 300, 16, 0.002
-QUICK_SEEDS, QUICK_STEPS = 2, 150
+STEPS, BATCH, RATE = 300, 16, 0.002
 
 Natural = Annotated[int, Meta(ge=1)]
 
@@ -110,6 +109,8 @@ class StudyPlan:
     batch: Annotated[int, Meta(ge=2)] = BATCH
     rate: float = RATE
     baseline: int | None = None
+    log: tuple[str, ...] = ()
+    """Loggers that get what was found."""
     command: tuple[str, ...] = ()
     version: str = __version__
     created_at: str = field(default_factory=now)
@@ -118,6 +119,44 @@ class StudyPlan:
     def subjects(self) -> list[Case]:
         """No context module, and every block."""
         return with_baseline(self.cases)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the features and of every training."""
+        return {**asdict(self.source), "steps": self.steps, "batch": self.batch, "rate": self.rate}
+
+    @property
+    def trained(self) -> str:
+        """What is trained, in a few words."""
+        return "on frozen features"
+
+    def conditions(self, about: Mapping[str, Any]) -> str:
+        """What is trained and evaluated on, in one line."""
+        return (
+            f"{self.source.about} · {about['train']} images to train on, {about['test']} to evaluate · "
+            f"{self.steps} steps of {self.batch}"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What its numbers are, and are not."""
+        side, is_random = self.source.side, self.source.weights is None
+        return [
+            "Not what a fine-tuned network reaches: the backbone is frozen, and a head of one 3×3 to "
+            f"{WIDTH} channels, the block, both concatenated, and a 1×1 classifier is trained for "
+            f"{self.steps} steps, with the same batches in the same order for every block. Images are "
+            f"resized to {side}×{side} and mirrored, nothing else; training labels are those "
+            "nearest to a position, evaluation is on every pixel of the whole split.",
+            *(["The backbone's weights are random: its features are no one's."] if is_random else []),
+        ]
+
+    @property
+    def interval(self) -> str:
+        """What its intervals are of."""
+        return (
+            "Differences are paired by seed and image; 95 % intervals: a bootstrap over images and the "
+            "scatter over seeds, Student's t by Welch and Satterthwaite."
+        )
 
     def cell(self, case: Case, seed: int, features: Any = "") -> StudyCell:
         """The cell of a block and a seed."""
@@ -142,26 +181,23 @@ def planned(
     steps: int | None = None,
     batch: int = BATCH,
     quick: bool = False,
+    log: Sequence[str] = (),
     command: Sequence[str] = (),
 ) -> StudyPlan:
     """A plan; what is not given is as a quick look or a study has it.
 
-    Raises UserError for numbers that make no sense, and a baseline that is not among the blocks.
+    Raises UserError for numbers that make no sense, a baseline that is not among the blocks, and a logger
+    that is not installed.
     """
-    seeds = seeds if seeds is not None else QUICK_SEEDS if quick else SEEDS
+    check(log)
+    chosen = seeds_of(seeds, quick)
     steps = steps if steps is not None else QUICK_STEPS if quick else STEPS
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise UserError(f"a study takes 1 to {MOST_SEEDS} seeds, not {seeds}")
     if steps < 1:
         raise UserError(f"a head is trained for one step at least, not {steps}")
     if batch < 2:
         raise UserError(f"a batch has two images at least, not {batch}")
-    place = None
-    if baseline is not None:
-        known = [label(case.module) for case in cases]
-        if label(baseline) not in known:
-            raise UserError(f"the baseline {baseline!r} is not among the blocks: {', '.join(known)}")
-        place = known.index(label(baseline))
+    place = place_of(baseline, cases)
     return StudyPlan(
-        tuple(cases), source, tuple(range(seeds)), steps, batch, baseline=place, command=tuple(command)
-    )
+        tuple(cases), source, chosen, steps, batch,
+        baseline=place, log=tuple(log), command=tuple(command),
+    )  # fmt: skip

@@ -18,9 +18,9 @@ from ctxbench.paper.tables import table7 as components
 from ctxbench.paper.tables import table8 as rank
 from ctxbench.paper.tables.table7 import component_rows, table7
 from ctxbench.paper.tables.table8 import rank_rows, table8
-from ctxbench.study.grid import planned
-from ctxbench.study.rows import Result, Row, compare
-from ctxbench.study.trial import SINGLE_SCALE
+from ctxbench.study.whole.grid import planned
+from ctxbench.study.whole.rows import Result, Row, compare
+from ctxbench.study.whole.trial import SINGLE_SCALE
 from ctxbench.table.grid import EMPTY
 
 START = {"cpu": "A CPU", "torch": "9.9", "ctxbench": "1.2.3", "began": "2026-01-02T03:04:05+00:00"}

@@ -11,8 +11,8 @@ from tiny import tiny_folder
 
 from ctxbench.data import open_dataset
 from ctxbench.errors import UserError
+from ctxbench.study.accuracy.counts import unpacked
 from ctxbench.study.frozen.cell import Head, Trainer, batches
-from ctxbench.study.frozen.counts import unpacked
 from ctxbench.study.frozen.spec import Source, StudyCell
 from ctxbench.study.frozen.store import Features, Maker
 from ctxbench.subject.case import Case

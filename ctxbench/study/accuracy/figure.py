@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctxbench.report.figures.labels import Name, place
-from ctxbench.study.frozen.grid import Row, mean_and_sd
+from ctxbench.study.accuracy.rows import Row, mean_and_sd
 from ctxbench.table.style import STYLE, canvas, colours, log_axis, marker
 
 GREY = "#777777"
@@ -17,7 +17,7 @@ LIMIT = 1.25
 """How far the axis of latency goes beyond its points."""
 
 
-def pareto(rows: Sequence[Row]) -> Figure | None:
+def pareto(rows: Sequence[Row], trained: str = "") -> Figure | None:
     """Draw mean IoU ± sd over the median latency; the front is what nothing is quicker and better than.
 
     No context module, the first row, costs nothing: what is not better than it is not on the front. None
@@ -45,7 +45,7 @@ def pareto(rows: Sequence[Row]) -> Figure | None:
             axes.axhline(mean, color=GREY, linestyle=":", label=f"{rows[0].name}: {mean:.2f} %")
             axes.axhspan(mean - (sd or 0), mean + (sd or 0), color=GREY, alpha=0.12, linewidth=0)
         axes.set_xlabel("median latency of the block [ms]")
-        axes.set_ylabel("mIoU on frozen features [%], bars: sd over seeds")
+        axes.set_ylabel(f"mIoU {trained} [%], bars: sd over seeds")
         axes.legend(loc="best")
         figure.suptitle("Accuracy beside latency", fontweight="bold")
         figure.draw_without_rendering()

@@ -2,12 +2,11 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,17 @@ from tiny import TINY, tiny_folder
 from ctxbench.errors import UserError
 from ctxbench.evaluate.predict import Setting
 from ctxbench.files import locked, write_text
-from ctxbench.study.estimate import TIMED, Estimate, estimate
-from ctxbench.study.executor import Progress
-from ctxbench.study.grid import LOCK, check, planned, run_grid
-from ctxbench.study.rows import Result, Row, compare
+from ctxbench.study.cells import Cell, Outcome, Progress
+from ctxbench.study.executors.here import Here
 from ctxbench.study.significance import holm, power_in_words
-from ctxbench.study.trial import PLAN, SCORES, SINGLE_SCALE, Trial, read_plan, words, write_plan
+from ctxbench.study.whole.estimate import TIMED, Estimate, estimate
+from ctxbench.study.whole.grid import LOCK, check, planned, run_grid
+from ctxbench.study.whole.rows import Result, Row, compare
+from ctxbench.study.whole.trial import PLAN, SCORES, SINGLE_SCALE, Trial, read_plan, words, write_plan
 from ctxbench.train.config import TrainConfig, configure
 from ctxbench.train.run import TrainedRun
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FLIP = Setting((1.0,), flip=True)
 
 
@@ -53,8 +53,8 @@ def config(data: Path) -> TrainConfig:
 KILLED = """
 import sys
 from pathlib import Path
-from study.test_grid import grid
-from ctxbench.study.grid import run_grid
+from study.whole.test_grid import grid
+from ctxbench.study.whole.grid import run_grid
 run_grid(grid(Path(sys.argv[1])), [0], Path(sys.argv[2]))
 """
 
@@ -98,15 +98,15 @@ def test_a_killed_grid_goes_on_where_it_stopped(killed: Path, data: Path) -> Non
     assert flipped.miou[0] == first.scores(killed)["single scale, flip"]["miou_pct"]
     assert len(list((killed / "runs").iterdir())) == 2
     assert seen[0].active == ("long, seed 0",)
-    assert (seen[-1].fraction, seen[-1].finished, seen[-1].failed, seen[-1].active) == (1.0, 1, 0, ())
+    assert (seen[-1].fraction, seen[-1].ended, seen[-1].failed, seen[-1].active) == (1.0, 1, 0, ())
 
 
 STOPPED = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from study.test_grid import grid
-from ctxbench.study.grid import run_grid
+from study.whole.test_grid import grid
+from ctxbench.study.whole.grid import run_grid
 row = grid(Path(sys.argv[1]))[0]
 row = replace(row, config=replace(row.config, iterations=300, checkpoint_every=0))
 run_grid([row], [0], Path(sys.argv[2]))
@@ -160,17 +160,26 @@ def test_a_plan_is_read_as_it_was_written(config: TrainConfig, tmp_path: Path) -
             read_plan(tmp_path)
 
 
+class Failing:
+    """An executor whose cells all fail in one way."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        self.status, self.reason = status, reason
+
+    def outcomes(self, cells: Sequence[Cell], *_: Any) -> Generator[Outcome, None, None]:
+        yield from (Outcome(cell.key, self.status, self.reason) for cell in cells)
+
+
 @pytest.mark.parametrize(
-    ("script", "reason"),
+    ("status", "said", "reason"),
     [
-        ("echo working; echo the loss is nan >&2; exit 2", "the loss is nan"),
-        ("exit 3", "it left with exit code 3"),
-        ("kill -9 $$", r"killed by SIGKILL \(as the kernel does when memory runs out\)"),
-        ("kill -6 $$", "killed by SIGABRT"),
+        ("error", "the loss is nan", "the loss is nan"),
+        ("crashed", "the process left with exit code 3", "crashed: the process left with exit code 3"),
+        ("lost", "job 7 ended", "lost: job 7 ended"),
     ],
 )
 def test_a_failed_run_costs_its_rows_alone(
-    script: str, reason: str, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    status: str, said: str, reason: str, config: TrainConfig, tmp_path: Path
 ) -> None:
     plain = Row("plain", config)
     rows = [plain, Row("tuned", config, start=plain), Row("done", replace(config, momentum=0.8))]
@@ -181,13 +190,9 @@ def test_a_failed_run_costs_its_rows_alone(
     (home / "config.toml").write_text(config.to_toml())
     start = {"cpu": "a machine", "began": "2026-01-02T03:04:05+00:00"}
     (home / "environment.json").write_text(json.dumps([start]))
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{script}\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    first, second, done = run_grid(rows, [0], tmp_path / "grid")
-    assert re.fullmatch(reason, first.reasons[0])
-    assert re.fullmatch(f"the run it starts from failed: {reason}", second.reasons[0])
+    first, second, done = run_grid(rows, [0], tmp_path / "grid", executor=Failing(status, said))
+    assert first.reasons == {0: reason}
+    assert second.reasons == {0: f"the run it starts from failed: {reason}"}
     assert (first.mean, second.mean) == (None, None)
     assert (done.miou, done.reasons, done.devices) == ({0: 50.0}, {}, ("a machine",))
     assert (first.starts, done.starts) == ((), ([start],))
@@ -200,7 +205,7 @@ class Timed:
         self.ranks: list[int] = []
 
     def __call__(
-        self, trials: Sequence[Trial], folder: Path, jobs: int, weights: Mapping[str, float]
+        self, trials: Sequence[Trial], folder: Path, executor: Here, weights: Mapping[str, float]
     ) -> dict[str, str]:
         for trial in trials:
             assert trial.config.iterations == TIMED
@@ -218,7 +223,7 @@ class Timed:
 
 def test_the_estimate_is_of_timed_iterations(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = Timed()
-    monkeypatch.setattr("ctxbench.study.estimate.run_trials", timed)
+    monkeypatch.setattr("ctxbench.study.whole.estimate.run_trials", timed)
     ranked = {
         rank: replace(config, context="reconet", context_options={"rank": rank}, iterations=1000)
         for rank in (10, 30, 50)
@@ -226,7 +231,7 @@ def test_the_estimate_is_of_timed_iterations(config: TrainConfig, monkeypatch: p
     multi = Setting((1.0, 2.0), flip=True)
     rows = [Row(str(rank), ranked[rank]) for rank in (30, 50, 10)] + [Row("multi", ranked[50], multi)]
     trials = planned(rows, [0, 1])
-    found = estimate(list(trials.values()), jobs=2)
+    found = estimate(list(trials.values()), Here(2))
     assert timed.ranks == [10, 50]
     assert (found.runs, found.iterations) == (6, 6000)
     assert (found.cheapest_s, found.costliest_s) == pytest.approx((0.1, 0.5))
@@ -244,8 +249,8 @@ def test_an_estimate_that_fails_says_so(config: TrainConfig, monkeypatch: pytest
     def broken(*_: Any) -> dict[str, str]:
         return {"a": "out of luck"}
 
-    monkeypatch.setattr("ctxbench.study.estimate.run_trials", broken)
-    found = estimate([Row("a", config).trial(0)], jobs=1)
+    monkeypatch.setattr("ctxbench.study.whole.estimate.run_trials", broken)
+    found = estimate([Row("a", config).trial(0)], Here(1))
     assert (found.hours, found.iterations) == (None, 2)
     assert str(found).endswith("their time is not measured: out of luck")
     assert str(Estimate(1, 2, 1, 0.5, 0.5, {"a": 1800.0})).endswith("all take about 0.5 h.")

@@ -1,31 +1,19 @@
-"""One run of a grid of trainings, in a process of its own: trained or resumed, evaluated, its scores kept.
-
-``python -m ctxbench.study.trial FOLDER NAME COMMAND…`` does the run of that name in the plan of a
-grid's folder; COMMAND is what the run's records name as theirs. The process exits on the end of its
-standard input, a pipe from the process that started it: when that dies, in whatever way, so does this one.
-"""
+"""One run of a grid of trainings: what is trained, how it is evaluated, and the files it is known by."""
 
 import json
-import os
-import sys
-import threading
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ctxbench.errors import UserError, in_one_line
-from ctxbench.evaluate.evaluation import Evaluation, in_words
+from ctxbench.evaluate.evaluation import in_words
 from ctxbench.evaluate.predict import Setting
 from ctxbench.files import write_text
+from ctxbench.study.cells import Needs
 from ctxbench.train.config import TrainConfig, configure
-from ctxbench.train.evaluation import evaluate_run, open_split
-from ctxbench.train.launch.engine import INTERRUPTED, USAGE
-from ctxbench.train.loop import resume, train
-from ctxbench.train.run import CONFIG
+from ctxbench.train.launch.engine import device_of
 from ctxbench.typed import json_value
 
 PLAN = "plan.json"
@@ -75,6 +63,41 @@ class Trial:
         return {words(setting) for setting in self.settings} <= self.scores(folder).keys()
 
 
+@dataclass(frozen=True)
+class TrialCell:
+    """A run in a grid's folder, as what one process trains."""
+
+    trial: Trial
+    folder: str
+
+    @property
+    def key(self) -> str:
+        """The run's name."""
+        return self.trial.name
+
+    @property
+    def label(self) -> str:
+        """``rank 16, seed 0``."""
+        return f"{', '.join(self.trial.labels)}, seed {self.trial.config.seed}"
+
+    @property
+    def threads(self) -> int | None:
+        """On a CPU one, which sums in the same order however many runs there are."""
+        return 1 if device_of(self.trial.config) == "cpu" else None
+
+    @property
+    def needs(self) -> Needs:
+        """A day, or where it is longer several; an iteration may take long, and so may a look at all data."""
+        config = self.trial.config
+        return Needs(
+            minutes=24 * 60,
+            cores=1 + config.workers,
+            gpus=int(config.device == "cuda"),
+            silence_s=24 * 3600.0,
+            processes=True,
+        )
+
+
 def words(setting: Setting) -> str:
     """A setting's name in the scores."""
     return in_words(setting.scales, setting.flip, setting.sliding)
@@ -94,47 +117,6 @@ def write_plan(folder: Path, trials: Mapping[str, Trial]) -> None:
     write_text(folder / PLAN, json.dumps({name: t.to_json() for name, t in trials.items()}, indent=1) + "\n")
 
 
-def run(folder: Path, trial: Trial) -> None:
-    """Do what is missing of a run. Raises UserError as training and evaluation do."""
-    home, config = trial.home(folder), trial.config
-    if trial.start is not None:
-        config = replace(config, init=str((folder / "runs" / trial.start).absolute()))
-    if (home / CONFIG).exists():
-        write_text(home / CONFIG, config.to_toml())  # FREE settings, such as the device, may have changed
-        trained = resume(home)
-    else:
-        trained = train(config, home)
-    scores = trial.scores(folder)
-    for setting in trial.settings:
-        if words(setting) in scores:
-            continue
-        if setting == SINGLE_SCALE:
-            evaluation = trained.evaluation
-        else:
-            root = Path(config.root) if config.root else None
-            dataset, skipped = open_split(config.dataset, root, config.eval_split, config.skip_bad)
-            evaluation = evaluate_run(
-                trained,
-                dataset,
-                setting=replace(setting, precision=config.precision),
-                which="last",
-                device=config.device,
-                workers=config.workers,
-                skipped=skipped,
-            )
-        scores[words(setting)] = _score(evaluation)
-        write_text(home / SCORES, json.dumps(scores, indent=1) + "\n")
-
-
-def _score(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "miou_pct": None if np.isnan(evaluation.miou) else evaluation.miou,
-        "images": evaluation.images,
-        "seconds": evaluation.seconds,
-        "device": evaluation.environment.get("gpu") or evaluation.environment.get("cpu"),
-    }
-
-
 def _trial(name: str, entry: Mapping[str, Any]) -> Trial:
     settings = tuple(Setting(tuple(setting["scales"]), setting["flip"]) for setting in entry["settings"])
     return Trial(name, tuple(entry["labels"]), configure(entry["config"]), settings, entry["start"])
@@ -150,28 +132,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise UserError(f"{path} holds no table, but {type(table).__name__}")
     return table
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
-def main() -> None:
-    """Do the run that the command line names."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    folder, name = Path(sys.argv[1]), sys.argv[2]
-    del sys.argv[1:3]
-    try:
-        run(folder, read_plan(folder)[name])
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(USAGE)
-    except KeyboardInterrupt as stop:
-        print(f"interrupted {stop}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-
-
-if __name__ == "__main__":
-    main()

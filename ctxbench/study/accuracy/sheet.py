@@ -12,17 +12,17 @@ import numpy as np
 
 from ctxbench.files import write_text
 from ctxbench.report.layout import caption
+from ctxbench.study.accuracy.compare import Difference
+from ctxbench.study.accuracy.counts import iou
+from ctxbench.study.accuracy.figure import pareto
+from ctxbench.study.accuracy.rows import Row, Studied, mean_and_sd
 from ctxbench.study.costs import costs
 from ctxbench.study.files import write_result
-from ctxbench.study.frozen.compare import Difference
-from ctxbench.study.frozen.counts import iou
-from ctxbench.study.frozen.figure import pareto
-from ctxbench.study.frozen.grid import Row, Studied, mean_and_sd
-from ctxbench.study.frozen.spec import WIDTH
 from ctxbench.study.significance import LEVEL
 from ctxbench.table.column import Column, frame, lay_out, raw, signed
 from ctxbench.table.grid import Grid
 from ctxbench.table.result import Result
+from ctxbench.train.loggers import Loggers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ STAR = "*"
 
 @dataclass(frozen=True, repr=False)
 class Study(Result):
-    """Blocks in heads on frozen features: ``str()`` is two tables, :meth:`to_frame` a row a block."""
+    """Accuracy beside cost: ``str()`` is two tables, :meth:`to_frame` a row a block."""
 
     studied: Studied
 
@@ -43,7 +43,7 @@ class Study(Result):
 
     @property
     def headline(self) -> str:
-        """The features, the blocks, and the range of their mean IoU."""
+        """The conditions, the blocks, and the range of their mean IoU."""
         means = [mean for row in self.rows if (mean := mean_and_sd(row.miou)[0]) is not None]
         reached = f"{min(means):.2f} to {max(means):.2f} % mIoU" if means else "nothing trained"
         return f"{len(self.rows) - 1} blocks on {self.studied.conditions}: {reached}"
@@ -77,7 +77,7 @@ class Study(Result):
         return "" if place is None else self.rows[place + 1].name
 
     def _notes(self) -> list[str]:
-        plan, source = self.studied.plan, self.studied.plan.source
+        plan = self.studied.plan
         smallest = [
             one.smallest
             for row in self.rows
@@ -85,22 +85,16 @@ class Study(Result):
             if one is not None and one.smallest is not None
         ]
         tells = (
-            f" So many seeds and images tell a true difference of {median(smallest):.1f} points (median over "
-            f"the rows; {min(smallest):.1f} to {max(smallest):.1f}) in four of five studies."
+            f" Four of five such studies tell a true difference of {median(smallest):.1f} points (median of "
+            f"the rows; {min(smallest):.1f} to {max(smallest):.1f})."
             if smallest
             else " One seed tells no difference from chance."
         )
         records = [row.record for row in self.rows if row.record is not None]
         return [
-            "Not what a fine-tuned network reaches: the backbone is frozen, and a head of one 3×3 to "
-            f"{WIDTH} channels, the block, both concatenated, and a 1×1 classifier is trained for "
-            f"{plan.steps} steps, with the same batches in the same order for every block. Images are "
-            f"resized to {source.side}×{source.side} and mirrored, nothing else; training labels are those "
-            "nearest to a position, evaluation is on every pixel of the whole split.",
-            *([] if source.weights else ["The backbone's weights are random: its features are no one's."]),
-            "Mean ± sample standard deviation over seeds. Differences are paired by seed and image; 95 % "
-            "intervals: a bootstrap over images and the scatter over seeds, Student's t by Welch and "
-            f"Satterthwaite. {STAR}: p < {LEVEL:g} after Holm's correction for all differences of this table."
+            *plan.notes,
+            f"Mean ± sample standard deviation over seeds. {plan.interval} "
+            f"{STAR}: p < {LEVEL:g} after Holm's correction for all differences of this table."
             f"{tells}",
             *([f"Cost: {caption(records)}."] if records else []),
         ]
@@ -221,10 +215,32 @@ def write_study(folder: Path, found: Study) -> list[Path]:
 
     Raises UserError where the folder cannot be written.
     """
-    figure = pareto(found.rows)
+    figure = pareto(found.rows, found.studied.plan.trained)
     paths = write_result(
         folder, "study", found.studied.plan, found,
-        title="Accuracy beside cost on frozen features",
+        title=f"Accuracy beside cost {found.studied.plan.trained}",
         figures={"study": figure} if figure is not None else {},
     )  # fmt: skip
     return [*paths, write_text(folder / "classes.csv", found.classes_frame().to_csv(index=False))]
+
+
+def log_study(folder: Path, found: Study) -> None:
+    """Give the loggers of a study, as one run, its conditions, every number of its table, and its files.
+
+    ``folder`` has what :func:`write_study` writes. What goes wrong is said, and costs the log alone.
+    """
+    plan = found.studied.plan
+    if not plan.log:
+        return
+    blocks = [row.name for row in found.rows[1:]]
+    about = {"seeds": plan.seeds, "version": plan.version}
+    numbers = found.to_frame().set_index("module").select_dtypes("number")
+    scores = {
+        f"{module}/{name}": float(value)
+        for module, row in numbers.iterrows()
+        for name, value in row.dropna().items()
+    }
+    files = [folder / name for name in ("study.csv", "classes.csv", "study.png")]
+    log = Loggers(plan.log, folder, {**plan.settings, "blocks": blocks, **about})
+    log.results(scores, [path for path in files if path.exists()])
+    log.end()

@@ -7,9 +7,12 @@ from pathlib import Path
 from ctxbench.measure import folder as measured
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Accuracy
-from ctxbench.study.cells import COST, read_outcomes
-from ctxbench.study.frozen.compare import Scored, difference, judged
-from ctxbench.study.frozen.grid import PLAN, Row, Studied, begun, mean_and_sd, rows
+from ctxbench.study.accuracy.compare import Scored, difference, judged
+from ctxbench.study.accuracy.rows import Row, Studied, mean_and_sd
+from ctxbench.study.cells import COST
+from ctxbench.study.frozen import grid as frozen
+from ctxbench.study.frozen.grid import PLAN
+from ctxbench.study.whole.spec import trains
 
 
 def place(folder: Path) -> Path:
@@ -26,10 +29,14 @@ def read_run(folder: Path) -> Run:
     run, home = measured.read_run(folder), folder.parent
     if folder.name != COST or not (home / PLAN).is_file():
         return run
-    plan, about = begun(home)
-    if not about:
+    if trains(home):
+        from ctxbench.study.whole import study as whole  # which needs torch
+
+        studied: Studied | None = whole.read(home, run)
+    else:
+        studied = frozen.read(home, run)
+    if studied is None:
         return run
-    studied = Studied(plan, about, tuple(rows(plan, read_outcomes(home), run)))
     of_case = {row.record.case.id: row for row in studied.rows if row.record is not None}
     records = [
         replace(record, accuracy=_accuracy(of_case[record.case.id], of_case, studied))

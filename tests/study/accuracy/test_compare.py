@@ -8,8 +8,8 @@ from scipy import stats
 from ctxbench.errors import UserError
 from ctxbench.evaluate import metrics
 from ctxbench.evaluate.metrics import confusion_matrix
-from ctxbench.study.frozen.compare import Scored, difference, judged
-from ctxbench.study.frozen.counts import Counts, iou, packed, scores, unpacked
+from ctxbench.study.accuracy.compare import Scored, difference, judged
+from ctxbench.study.accuracy.counts import Counts, iou, packed, scores, unpacked
 
 RNG = np.random.default_rng(0)
 

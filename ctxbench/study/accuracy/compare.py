@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ctxbench.study.frozen.counts import Counts, scores
+from ctxbench.study.accuracy.counts import Counts, scores
 from ctxbench.study.significance import LEVEL
 
 RESAMPLES = 1000

@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from study.frozen.test_compare import drawn
+from study.accuracy.test_compare import drawn
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.records import Record
+from ctxbench.study.accuracy.counts import packed
+from ctxbench.study.accuracy.figure import front, pareto
+from ctxbench.study.accuracy.rows import Studied
+from ctxbench.study.accuracy.sheet import Study, write_study
 from ctxbench.study.cells import Outcome
-from ctxbench.study.frozen.counts import packed
-from ctxbench.study.frozen.figure import front, pareto
-from ctxbench.study.frozen.grid import Studied, rows
-from ctxbench.study.frozen.sheet import Study, write_study
+from ctxbench.study.frozen.grid import rows
 from ctxbench.study.frozen.spec import Source, StudyPlan, planned
 from ctxbench.subject.case import Case
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ctxbench.evaluate.predict import Setting
-from ctxbench.study.executor import run_trials
-from ctxbench.study.trial import SINGLE_SCALE, Trial, words, write_plan
+from ctxbench.study.executors.here import Here, cores
+from ctxbench.study.whole.running import run_trials
+from ctxbench.study.whole.trial import SINGLE_SCALE, Trial, words, write_plan
 from ctxbench.tracing import trace, views
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.job import Job
@@ -53,14 +54,15 @@ class Estimate:
         )
 
 
-def estimate(trials: Sequence[Trial], jobs: int) -> Estimate:
-    """Estimate what runs take, ``jobs`` at once.
+def estimate(trials: Sequence[Trial], executor: Here) -> Estimate:
+    """Estimate what runs take.
 
     Networks between the cheapest and the most expensive are placed by their MACs. Evaluations in other ways
     than at one scale are taken to grow with the number of pixels.
 
     Raises UserError for a configuration that cannot be trained.
     """
+    jobs = executor.jobs or cores()
     kinds = {_kind(trial): trial for trial in trials}
     jobs_by_kind = {kind: Job.prepare(trial.config) for kind, trial in kinds.items()}
     iterations = {trial.name: jobs_by_kind[_kind(trial)].iterations for trial in trials}
@@ -72,7 +74,7 @@ def estimate(trials: Sequence[Trial], jobs: int) -> Estimate:
         probes = [Trial(end, (), _short(kinds[end].config), (SINGLE_SCALE,)) for end in ends]
         write_plan(folder, {probe.name: probe for probe in probes})
         began = time.perf_counter()
-        failed = run_trials(probes, folder, jobs, dict.fromkeys(ends, 1.0))
+        failed = run_trials(probes, folder, executor, dict.fromkeys(ends, 1.0))
         if failed:
             return replace(plain, reason=next(iter(failed.values())))
         rounds = -(-len(probes) // jobs)

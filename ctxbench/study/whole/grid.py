@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ctxbench.errors import UserError
 from ctxbench.files import locked, writing
-from ctxbench.study.estimate import estimate
-from ctxbench.study.executor import Show, jobs_for, run_trials
-from ctxbench.study.rows import Result, Row
-from ctxbench.study.trial import Trial, read_plan, words, write_plan
+from ctxbench.study.cells import Executor, Show
+from ctxbench.study.executors.here import HERE, Here
+from ctxbench.study.whole.estimate import estimate
+from ctxbench.study.whole.rows import Result, Row
+from ctxbench.study.whole.running import jobs_for, run_trials
+from ctxbench.study.whole.trial import Trial, read_plan, words, write_plan
 from ctxbench.train.job import Job
 from ctxbench.train.launch.engine import device_of
 from ctxbench.train.launch.stopping import stopping
@@ -28,12 +31,13 @@ def run_grid(
     seeds: Sequence[int],
     folder: Path,
     *,
+    executor: Executor = HERE,
     progress: Show | None = None,
     say: Callable[[str], None] | None = None,
 ) -> list[Result]:
     """Train and evaluate every row with every seed; return a result for each row.
 
-    On a CPU as many runs go on at once as it has cores, a thread each; on a GPU one. What goes
+    By default as many runs go on at once as a CPU has cores, a thread each; on a GPU one. What goes
     wrong with a run costs that run alone; its reason is in the result, its output in ``folder/logs``.
     ``say`` is told what it will take, for which a few iterations are timed first.
 
@@ -48,16 +52,27 @@ def run_grid(
     check(rows, seeds, folder)
     shares: Mapping[str, float] = {}
     missing = _missing(trials, folder)
+    if executor == HERE:
+        executor = Here(jobs_for(missing))
     if missing and say is not None:
-        expected = estimate(missing, jobs_for(missing))
-        shares = expected.seconds or {}
-        say(f"{len(trials) - len(missing)} of {len(trials)} runs are finished. {expected}")
+        finished = f"{len(trials) - len(missing)} of {len(trials)} runs are finished."
+        if isinstance(executor, Here):  # what jobs elsewhere take is not known here
+            expected = estimate(missing, executor)
+            shares, finished = expected.seconds or {}, f"{finished} {expected}"
+        say(finished)
     with _claimed(folder), stopping():
         write_plan(folder, _merged(read_plan(folder), trials))
         missing = _missing(trials, folder)
         weights = {trial.name: shares.get(trial.name, 1.0) for trial in missing}
-        failed = run_trials(missing, folder, jobs_for(missing), weights, progress)
-        return [_result(row, seeds, folder, failed) for row in rows]
+        failed = run_trials(missing, folder, executor, weights, progress)
+        return results(rows, seeds, folder, failed)
+
+
+def results(
+    rows: Sequence[Row], seeds: Sequence[int], folder: Path, failed: Mapping[str, str] = {}
+) -> list[Result]:
+    """What there is in a folder of every row, where ``failed`` is why runs have nothing, by name."""
+    return [_result(row, seeds, folder, failed) for row in rows]
 
 
 def check(rows: Sequence[Row], seeds: Sequence[int], folder: Path) -> None:
@@ -70,6 +85,8 @@ def check(rows: Sequence[Row], seeds: Sequence[int], folder: Path) -> None:
     for config in {(config.dataset, config.backbone): config for config in configs}.values():
         device_of(config)
         Job.prepare(config)
+    if any(config.devices > 1 for config in configs):
+        raise UserError("a grid trains each network in one process: leave devices out of the settings")
     if (folder / LOCK).exists():
         with _claimed(folder):
             pass

@@ -10,7 +10,7 @@ from typing import Any
 
 from ctxbench.evaluate.predict import Setting
 from ctxbench.study.significance import LEVEL, holm, paired_p
-from ctxbench.study.trial import SINGLE_SCALE, Trial
+from ctxbench.study.whole.trial import SINGLE_SCALE, Trial
 from ctxbench.train.config import TrainConfig
 
 APPEARED, DID_NOT, NOT_SIGNIFICANT = "appeared", "did not appear", "not significant"

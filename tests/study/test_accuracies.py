@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study.frozen.test_compare import drawn
+from study.accuracy.test_compare import drawn
 from synthetic import rounds, write_run
 
 import ctxbench
 from ctxbench.api import load_report
 from ctxbench.errors import UserError
+from ctxbench.measure import folder as measured
 from ctxbench.measure.records import Record, to_line
 from ctxbench.report.view import View
-from ctxbench.study.cells import CELLS, COST, Outcome, begin
-from ctxbench.study.frozen.accuracies import read_run
-from ctxbench.study.frozen.compare import Scored, difference
-from ctxbench.study.frozen.counts import packed
-from ctxbench.study.frozen.grid import FEATURES, PLAN
+from ctxbench.study.accuracies import read_run
+from ctxbench.study.accuracy.compare import Scored, difference
+from ctxbench.study.accuracy.counts import packed
+from ctxbench.study.cells import CELLS, COST, Outcome, begin, read_outcomes
+from ctxbench.study.frozen.grid import FEATURES, PLAN, rows
 from ctxbench.study.frozen.spec import Source, planned
 from ctxbench.subject.case import Case
 
@@ -62,6 +63,8 @@ def test_records_of_costs_have_what_the_study_found(made: tuple[Path, dict[str, 
     home, scored = made
     found = {record.case.module: record for record in read_run(home).records}
     assert read_run(home / COST) == read_run(home)
+    costs = measured.read_run(home / COST)
+    studied = {row.record.case.module: row for row in rows(SPEC, read_outcomes(home), costs) if row.record}
     for name in ("nonlocal", "se", "cam"):
         accuracy = found[name].accuracy
         assert accuracy is not None
@@ -70,6 +73,9 @@ def test_records_of_costs_have_what_the_study_found(made: tuple[Path, dict[str, 
         assert accuracy.high_pct is not None
         assert accuracy.low_pct < accuracy.miou_pct < accuracy.high_pct
         assert accuracy.none_pct == pytest.approx(np.mean(scored["none"].miou))
+        to_none = studied[name].to_none
+        assert to_none is not None
+        assert accuracy.p_none == to_none.p
         for other in ("nonlocal", "se", "cam"):
             pair = difference(scored[name], scored[other])
             assert pair is not None

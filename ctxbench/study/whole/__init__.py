@@ -1,0 +1,1 @@
+"""Whole networks trained with several blocks, or settings, from several seeds."""
