@@ -492,6 +492,8 @@ def sweep(
     if axis != "size" and (pair := next((value for value in values if not isinstance(value, int)), None)):
         raise UserError(f"the axis {axis} takes whole numbers, not {pair}")
 
+    if not isinstance(batch, int):
+        raise UserError(f"a sweep has one batch, a whole number, not {batch!r}")
     if axis == "threads" and not latency:
         raise UserError("threads change only what is measured: ask for the latency too")
     height, width = (size, size) if isinstance(size, int) else size
@@ -739,7 +741,7 @@ def study(
     elif train:
         frozen = {"images": images, "level": level, "size": size, "inputs": inputs, "output": output}
         if given := [name for name, value in frozen.items() if value is not None]:
-            raise UserError(f"{' and '.join(given)} are for frozen features, not for whole networks")
+            raise UserError(f"not for whole networks, but for frozen features: {', '.join(given)}")
         flags = {**network, "backbone": backbone, "batch": batch}
         config = config_of(flags, settings, steps=steps, quick=quick)
         from ctxbench.networks.resnet import feature_size
@@ -754,7 +756,7 @@ def study(
         studied = whole.study(training, folder, place, progress, say)
     else:
         if settings:
-            raise UserError("settings are for whole networks, with train, not for frozen features")
+            raise UserError("settings are of a training of whole networks: give train with them")
         source = spec.Source(
             **network,
             backbone=backbone or spec.backbone_of(dataset),
@@ -1012,7 +1014,7 @@ def load_report(folders: Sequence[str | Path], out: str | Path | None = None) ->
 
 
 def _four(shape: Shape) -> Shape:
-    if len(shape) != 4:
+    if len(shape) != 4 or isinstance(shape[0], str):  # a batch to be found is profile's alone
         raise UserError(f"a shape is (N, C, H, W), not {tuple(shape)}")
     return shape
 

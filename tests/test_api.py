@@ -64,6 +64,13 @@ def test_the_reconstruction_as_one_product_in_closed_form() -> None:
     assert published.peak_infer_bytes >= 20 * counted.peak_infer_bytes
 
 
+def test_a_batch_to_be_found_is_of_profile_alone() -> None:
+    with pytest.raises(ctxbench.UserError, match="a sweep has one batch, a whole number, not 'fit:1MiB'"):
+        ctxbench.sweep("se", axis="size", values=[8, 16, 32], batch="fit:1MiB")
+    with pytest.raises(ctxbench.UserError, match=r"a shape is \(N, C, H, W\), not \('fit:1MiB', 8, 8, 8\)"):
+        ctxbench.count("se", ("fit:1MiB", 8, 8, 8))
+
+
 def test_huge_shapes_are_counted_at_once() -> None:
     shape = (1, 2048, 256, 256)
     n, c = 256 * 256, 2048

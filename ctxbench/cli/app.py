@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -24,6 +24,9 @@ OF_THE_SYSTEM = frozenset(
     (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOSPC)
 )
 """What a system may say of any path that a user names, however well it was looked at before."""
+
+NAMES: dict[str, Callable[[], Sequence[str]]] = {}
+"""By option what it takes a name of: said where it is given none. A verb puts its own here."""
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -72,9 +75,11 @@ def _of_input(error: Exception) -> str | None:
         near = f" (Possible options: {', '.join(sorted(error.possibilities))})" if error.possibilities else ""
         return f"No such option: {error.option_name}{near}"
     if hasattr(error, "format_message"):  # Typer's own complaint, whose class it does not export
-        return re.sub(
+        said = re.sub(
             r"unexpected extra arguments? \(", "unexpected extra argument(s) (", error.format_message()
         )
+        known = NAMES.get(getattr(error, "option_name", None) or "")
+        return f"{said} There are: {', '.join(known())}" if known and "requires" in said else said
     return None
 
 

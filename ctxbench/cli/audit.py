@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctxbench.cli import progress, shared, values
-from ctxbench.cli.app import INTERRUPTED, NOTHING_MEASURED, OK, SLOWER, app, say
+from ctxbench.cli.app import INTERRUPTED, NAMES, NOTHING_MEASURED, OK, SLOWER, app, say
 from ctxbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def audit(
         ),
     ] = None,
     paper: Annotated[
-        str | None, typer.Option(help="A paper whose table comes with ctxbench, ccnet for one.")
+        str | None,
+        typer.Option(
+            help="A paper whose table comes with ctxbench, ccnet for one; without a name, all of them."
+        ),
     ] = None,
     fail_on: Annotated[
         str, typer.Option(help="Verdicts, with commas, that leave with 1: misleading,contradicts.")
@@ -81,3 +84,12 @@ def _verdicts(text: str) -> set[Verdict]:
             raise UserError(f"--fail-on {part}: no verdict; there are: {', '.join(VERDICTS)}")
         wanted.update(meant)
     return wanted
+
+
+def _papers() -> list[str]:
+    from ctxbench.audit.literature import papers
+
+    return papers()
+
+
+NAMES["--paper"] = _papers

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RANK = 64
 TAKES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((*(f"table{number}" for number in range(1, 7)), "table9", "fig5"), ("run",)),
+    **dict.fromkeys((*(f"table{number}" for number in range(1, 7)), "table9", "fig5", "frozen"), ("run",)),
     **dict.fromkeys(("table7", "table8"), ("quick", "dataset", "root", "weights", "seeds", "set", "device")),
     "table10": ("channels", "size", "rank", "quick", "device"),
     "growth": (),
@@ -32,12 +32,17 @@ TAKES: dict[str, tuple[str, ...]] = {
 def paper(
     context: typer.Context,
     table: Annotated[
-        str, typer.Argument(help="table1 to table10, fig5, growth (the orders claimed), or all.")
+        str,
+        typer.Argument(
+            help="table1 to table10, fig5, growth (the orders claimed), frozen (a study's rows), or all."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/paper"),
     run: Annotated[
         list[Path] | None,
-        typer.Option(help="An evaluated run to place in tables 1 to 6 and 9, or to draw; repeatable."),
+        typer.Option(
+            help="An evaluated run for tables 1 to 6 and 9, or to draw; for frozen a study; repeatable."
+        ),
     ] = None,
     channels: Annotated[int, typer.Option(help="Table 10 at so many channels.")] = CHANNELS,
     size: Annotated[

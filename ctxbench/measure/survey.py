@@ -25,7 +25,9 @@ SURVEY_TIMEOUT_S = 300.0
 
 
 def checked(plan: Plan, progress: Callable[[Case], None] = lambda case: None) -> Plan:
-    """The plan with what is known now of machine and files; ``progress`` is told what is looked at.
+    """The plan with what is known now of machine and files, and with the batches that were to be found.
+
+    ``progress`` is told what is looked at.
 
     Raises UserError where there are no cases, a case is not valid, none can be run by its runtime, a device
     is not there, no model is made that could be saved, or a module does not take its options or does not

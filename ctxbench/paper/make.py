@@ -19,6 +19,7 @@ from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.provenance import origin, put_together
 from ctxbench.paper.sheet import Sheet, unmeasured, write_sheet
 from ctxbench.paper.tables.fig5 import fig5, has_maps
+from ctxbench.paper.tables.frozen import NAME, frozen
 from ctxbench.paper.tables.growth import growth
 from ctxbench.paper.tables.table1_to_6 import results_table
 from ctxbench.paper.tables.table7 import component_rows, table7
@@ -45,6 +46,7 @@ class Request:
 
     out: Path
     runs: tuple[Path, ...] = ()
+    studies: tuple[Path, ...] = ()
     channels: int = PAPER_SHAPE[1]
     size: tuple[int, int] = PAPER_SHAPE[2:]
     rank: int = RANK
@@ -183,6 +185,8 @@ TABLES: dict[str, Callable[[Request], Sheet]] = {
     "table9": _table9,
     "table10": _table10,
     "fig5": _fig5,
+    NAME: lambda request: frozen(request.studies, source=request.put_together),
     "growth": lambda request: growth(source=request.counted),
 }
-"""What makes each table and figure; ``growth`` has the orders and the rank that section 4 claims."""
+"""What makes each table and figure; ``growth`` has the orders and the rank that section 4 claims;
+``frozen`` what Tables 5, 7 and 8 are about, by frozen features."""

@@ -10,7 +10,9 @@ from ctxbench.errors import UserError
 from ctxbench.paper.ablation.settings import Study
 from ctxbench.paper.make import Request, make, make_all
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
+from ctxbench.paper.tables.frozen import NAME as FROZEN
 from ctxbench.paper.tables.table10 import RANK
+from ctxbench.study.whole.spec import PLAN as STUDY
 from ctxbench.train.config import assignments
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ def paper(
 ) -> list[Sheet]:
     """Regenerate a table or figure of the RecoNet paper beside what was printed; ``"all"`` makes every one.
 
-    ``table`` is "table1" to "table10", "fig5", "growth" (the orders claimed) or "all", which also writes the
-    ledger of claims and an index page. ``runs`` are folders of evaluated runs, placed in tables 1 to 6 and 9.
+    ``table`` is "table1" to "table10", "fig5", "growth" (the orders claimed), "frozen" or "all", which also
+    writes the ledger of claims and an index page. ``runs`` are folders of evaluated runs, placed in tables 1
+    to 6 and 9, and of studies on frozen features, of which "frozen" shows what tables 5, 7 and 8 are about.
     ``channels``, ``size`` (H = W, or (H, W)), ``rank`` and ``device`` are table 10's; ``dataset``, ``root``,
     ``weights`` (backbone to file), ``seeds`` (trainings of each row) and ``settings`` those of the trainings
     of tables 7 and 8. ``quick`` shortens both. What is finished in ``out`` is not done again.
@@ -64,9 +67,14 @@ def paper(
             quick=quick,
             settings=assigned,
         )
+    places = tuple(map(Path, runs))
+    studies = tuple(place for place in places if (place / STUDY).is_file())
+    if studies and table not in (FROZEN, "all"):
+        raise UserError(f"{studies[0]} is a study; of those, ctxbench paper {FROZEN} alone shows numbers")
     request = Request(
         out=Path(out),
-        runs=tuple(map(Path, runs)),
+        runs=tuple(run for run in places if run not in studies),
+        studies=studies,
         channels=channels,
         size=size if isinstance(size, tuple) else (size, size),
         rank=rank,

@@ -131,7 +131,8 @@ def _comparison(node: ast.Compare, options: Collection[str]) -> Condition:
         except TypeError:
             if None in found:
                 return False
-            hint = f'; say batch == "{case.fit}" of a batch that is not found' if case.fit in found else ""
+            is_batch = case.fit and case.fit in found
+            hint = f'; say batch == "{case.fit}" of a batch that is not found' if is_batch else ""
             raise UserError(
                 f"--where: {ast.unparse(node)} compares {found[0]!r} with {found[1]!r}{hint}"
             ) from None

@@ -93,7 +93,7 @@ def cases(
         answers = [found.get((name, number), bind.Answer(name, None)) for number in range(len(variants))]
         own_forms = _forms(name, answers[0].forms, forms)
         grid = product(widths, squares, range(len(variants)), own_forms, batches, *conditions.values())
-        for width, (height, breadth), number, form, size, *others in grid:
+        for width, (height, breadth), number, form, given, *others in grid:
             own = {**(row.options(width) if row else {}), **variants[number][name]}
             case = Case(
                 module=resolve.canonical(answers[number].subject),
@@ -104,7 +104,7 @@ def cases(
                 implementation=form,
                 binding=answers[number].binding,
                 rule_options=dict(_rule_options(name, width, own)),
-                **_batch(size),
+                **_batch(given),
                 **dict(zip(conditions, others, strict=True)),
             )
             validate(case)

@@ -182,12 +182,14 @@ def test_a_run_without_such_batches_is_written_as_before() -> None:
 @pytest.mark.slow
 def test_a_batch_is_found_measured_and_kept_when_the_run_goes_on(case: MakeCase, tmp_path: Path) -> None:
     quick = Settings(budget_s=0.1, timeout_s=20.0, counters=())
-    wanted = [case("Steady", fit="fit:4800B"), case("Pooled", mode="train", fit="fit:64KiB")]
+    wanted = [case("Steady", fit="fit:4812B"), case("Pooled", mode="train", fit="fit:64KiB")]
     found = session.measure_cases(wanted, settings=quick, out=tmp_path / "run").records
     steady, pooled = found
-    assert steady.fit == Fit(("fit:4800B",), 5, 4800, 5760)
-    assert steady.case.batch == 5
-    assert steady.peak_pred_bytes == steady.alloc_bytes == 4800
+    # five maps of 960 bytes, and what adding a number takes beside its result
+    assert steady.fit == Fit(("fit:4812B",), 5, 4812, 5772)
+    assert (steady.case.batch, steady.peak_pred_bytes) == (5, 4812)
+    assert steady.alloc_bytes is not None
+    assert 4800 <= steady.alloc_bytes <= 4812
     assert pooled.fit is not None, "though one image cannot be trained on"
     assert pooled.case.batch == pooled.fit.batch
     assert pooled.alloc_bytes is not None

@@ -20,8 +20,8 @@ from ctxbench.report.view import View
 from ctxbench.study.accuracies import read_run
 from ctxbench.study.accuracy.compare import Scored, difference
 from ctxbench.study.accuracy.counts import packed
-from ctxbench.study.cells import CELLS, COST, Outcome, begin
-from ctxbench.study.frozen.grid import FEATURES, PLAN, read
+from ctxbench.study.cells import CELLS, COST, Outcome, begin, read_outcomes
+from ctxbench.study.frozen.grid import FEATURES, PLAN, rows
 from ctxbench.study.frozen.spec import Source, planned
 from ctxbench.subject.case import Case
 
@@ -63,9 +63,8 @@ def test_records_of_costs_have_what_the_study_found(made: tuple[Path, dict[str, 
     home, scored = made
     found = {record.case.module: record for record in read_run(home).records}
     assert read_run(home / COST) == read_run(home)
-    whole = read(home, measured.read_run(home / COST))
-    assert whole is not None
-    studied = {row.record.case.module: row for row in whole.rows if row.record is not None}
+    costs = measured.read_run(home / COST)
+    studied = {row.record.case.module: row for row in rows(SPEC, read_outcomes(home), costs) if row.record}
     for name in ("nonlocal", "se", "cam"):
         accuracy = found[name].accuracy
         assert accuracy is not None

@@ -281,6 +281,8 @@ def test_a_bad_condition_is_one_line(text: str, said: str) -> None:
 def test_values_of_other_kinds_are_in_no_order() -> None:
     with pytest.raises(UserError, match="module < 3 compares 'emau' with 3"):
         cases("emau", where="module < 3")
+    with pytest.raises(UserError, match=r"bases > '' compares 8 with ''$"):
+        cases("emau", options={"bases": 8}, where="bases > ''")
     with pytest.raises(UserError, match="leaves out all 2 cases"):
         cases("emau", batch=[1, 2], where="batch > 2")
 

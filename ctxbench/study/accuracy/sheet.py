@@ -60,10 +60,7 @@ class Study(Result):
     def _scores(self) -> Grid:
         baseline = self._baseline
         columns: list[Column[Row]] = [
-            Column("module", "module", lambda row: row.name, kind="text"),
-            _score("miou", "mIoU", lambda row: row.miou),
-            _score("accuracy", "pixel accuracy", lambda row: row.accuracy),
-            *_differences("no context", "none", lambda row: row.to_none),
+            *score_columns(),
             *(_differences(baseline, "baseline", lambda row: row.to_baseline) if baseline else ()),
             *costs(lambda row: row.record),
         ]
@@ -144,6 +141,16 @@ def _class_iou(row: Row, classes: int) -> list[float]:
     sums = np.where(there, of_seeds, 0).sum(0)
     means: list[float] = np.where(there.any(0), sums / np.maximum(there.sum(0), 1), np.nan).tolist()
     return means
+
+
+def score_columns() -> list[Column[Row]]:
+    """A block's scores, and how they stand to no context."""
+    return [
+        Column("module", "module", lambda row: row.name, kind="text"),
+        _score("miou", "mIoU", lambda row: row.miou),
+        _score("accuracy", "pixel accuracy", lambda row: row.accuracy),
+        *_differences("no context", "none", lambda row: row.to_none),
+    ]
 
 
 def _score(name: str, header: str, values: Callable[[Row], tuple[float, ...]]) -> Column[Row]:

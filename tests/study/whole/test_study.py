@@ -147,9 +147,12 @@ def test_a_training_that_fails_costs_its_seed(plan: TrainingPlan, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"train": True, "size": 64, "level": "C4"}, "level and size are for frozen features"),
+        (
+            {"train": True, "size": 64, "level": "C4"},
+            "not for whole networks, but for frozen features: level, size",
+        ),
         ({"train": True, "settings": ["crop=3"]}, "crop is 3, not a whole number of at least 65"),
-        ({"settings": {"lr": 1.0}}, "settings are for whole networks, with train"),
+        ({"settings": {"lr": 1.0}}, "settings are of a training of whole networks: give train"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

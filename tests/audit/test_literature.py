@@ -1,0 +1,175 @@
+"""The shipped tables: read, sourced, stated; the networks written for them; the page of their audits."""
+
+import csv
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ctxbench.audit.literature import paper_table, papers, words
+from ctxbench.audit.networks.pyramids import HVT, Classifier
+from ctxbench.audit.networks.resnets import MobileNetV2, ResNet
+from ctxbench.audit.networks.segmenters import hamnet, light_ham, upernet
+from ctxbench.audit.rows import UNSTATED, Row
+from ctxbench.errors import UserError
+from ctxbench.subject import bind, resolve
+from ctxbench.subject.bind import build_case
+from ctxbench.subject.case import Case
+from ctxbench.table.markdown import escape
+
+ROOT = Path(__file__).parents[2]
+REPORTS = [path for path in sorted((ROOT / "reports" / "audit").glob("*.csv")) if path.stem in papers()]
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_a_shipped_table_is_read_whole_and_says_where(paper: str) -> None:
+    table = paper_table(paper)
+    assert table.rows
+    assert not table.problems
+    for row in table.rows:
+        assert ";" in row.source, row.label
+        assert row.is_verified == ("from memory" not in row.source), row.label
+
+
+def test_each_paper_has_words_and_says_what_was_found_where_it_was_looked_at() -> None:
+    said = words()
+    assert sorted(said) == papers()
+    looked = {path.stem for path in REPORTS if any(row["verified"] == "True" for row in rows_of(path))}
+    assert {paper for paper, of in said.items() if of.found} == looked
+
+
+STATED = [
+    pytest.param(row, id=f"{paper}: {row.label}")
+    for paper in papers()
+    for row in paper_table(paper).rows
+    if row.subject != UNSTATED
+]
+
+
+@pytest.mark.parametrize("row", STATED)
+def test_what_a_row_names_is_there(row: Row) -> None:
+    place = resolve.parts(row.subject).place.partition(".")[0]
+    if place and find_spec(place) is None:
+        pytest.skip(f"needs {place}")
+    assert resolve.load(row.subject).maker
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", STATED)
+def test_what_a_row_names_is_built_and_maps_its_input(row: Row) -> None:
+    place = resolve.parts(row.subject).place.partition(".")[0]
+    if place and find_spec(place) is None:
+        pytest.skip(f"needs {place}")
+    assert row.shape is not None
+    binding = None if bind.is_built_in(row.subject) else bind.bound(row.subject, {}, None, row.shape)
+    batch, channels, height, width = row.shape
+    case = Case(resolve.canonical(row.subject), channels, height, width, {}, batch=batch, binding=binding)
+    with torch.device("meta"):
+        module = build_case(case)
+    assert isinstance(module, nn.Module)
+
+
+def counted(module: nn.Module) -> tuple[int, float]:
+    """Parameters and MACs at 224×224; the module is on the meta device."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.eval()(torch.empty(1, 3, 224, 224))
+    return sum(p.numel() for p in module.parameters()), counter.get_total_flops() / 2
+
+
+VIT = 196 * 384 * (3 * 384 + 384 + 2 * 1536 + 2 * 196)
+"""MACs of a layer of DeiT-S, of 196 rows."""
+NETWORKS = (
+    (lambda: ResNet(50, "se"), 28_088_024, 4.0917e9),
+    (lambda: ResNet(50, caffe=True), 25_557_032, 3.85797e9),
+    (lambda: Classifier("van_b0"), 4_105_800, 8.64224e8),
+    (lambda: HVT(0), 22_049_896, 12 * VIT + 196 * 768 * 384 + 384_000),
+)
+MORE = (
+    (lambda: ResNet(18), 11_689_512, 1.81407e9),
+    (lambda: ResNet(101), 44_549_160, 7.80141e9),
+    (lambda: ResNet(50, groups=32, width=4), 25_028_904, 4.23048e9),
+    (lambda: MobileNetV2("triplet", {"kernel_size": 3}), 3_505_892, 3.01917e8),
+    (lambda: MobileNetV2("triplet", {"kernel_size": 7}), 3_509_972, 3.06998e8),
+    (lambda: Classifier("nat_tiny"), 27_901_582, 4.29523e9),
+)
+"""What makes each, and its parameters and MACs at 224×224, by hand or as torchvision and timm have them."""
+
+
+@pytest.mark.parametrize(
+    ("make", "parameters", "macs"),
+    [*NETWORKS, *(pytest.param(*network, marks=pytest.mark.slow) for network in MORE)],
+)
+def test_the_networks_have_the_parameters_and_macs_that_they_should(
+    make: object, parameters: int, macs: float
+) -> None:
+    with torch.device("meta"):
+        module = make()  # type: ignore[operator]
+    assert counted(module) == (parameters, pytest.approx(macs, rel=2e-6))
+
+
+@pytest.mark.parametrize("head", [light_ham, upernet, hamnet])
+def test_a_segmenter_is_its_backbone_and_a_head_at_the_images_size(head: object) -> None:
+    with torch.device("meta"):
+        module = head("van_b0").eval()  # type: ignore[operator]
+        assert module(torch.empty(1, 3, 64, 96)).shape == (1, 150, 64, 96)
+
+
+def test_the_light_ham_of_van_base_has_the_parameters_counted_by_hand() -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in light_ham("van_b2").parameters()) == 27_423_958
+
+
+def test_stripes_attend_within_their_columns_and_rows() -> None:
+    """A change at one position reaches its column of ``split`` and its row, and the 3×3 around, alone."""
+    from ctxbench.audit.networks.mixers import CrossStripes
+
+    torch.manual_seed(0)
+    mix = CrossStripes(8, 2, 2).eval().double()
+    x = torch.randn(1, 8, 6, 6, dtype=torch.float64)
+    y = x.clone()
+    y[..., 3, 0] += 1
+    changed = (mix(x) - mix(y)).abs().amax((0, 1)) > 1e-12  # (6, 6)
+    reached = torch.zeros(6, 6, dtype=torch.bool)
+    reached[:, 0:2] = reached[2:4, :] = True
+    assert torch.equal(changed, reached)
+
+
+def test_a_name_that_is_none_is_told_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"no table of 'ccnett'; did you mean ccnet\? there are: agent, "):
+        paper_table("ccnett")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
+def test_the_page_has_every_number_that_was_read_and_counted_and_no_other(path: Path) -> None:
+    page = (ROOT / "docs" / "audits.md").read_text(encoding="utf-8")
+    section = page.partition(f'## <a id="{path.stem}"></a>')[2].partition("\n## ")[0]
+    shown = [line for line in section.splitlines() if line.startswith("| ")]
+    expected = [
+        f"| {escape(row['row'])} | {row['printed']} {row['kind']} | {row['verdict']} |"
+        for row in rows_of(path)
+        if row["verified"] == "True" and row["verdict"] != "not counted"
+    ]
+    found = [line for line in shown if not line.startswith(("| row |", "|---"))]
+    assert len(found) == len(expected)
+    for line in expected:
+        assert any(row.startswith(line) for row in found), line
+
+
+def test_a_report_is_of_rows_that_are_shipped() -> None:
+    """Each number that a report has is printed in the paper's table, of the same subject."""
+    for path in REPORTS:
+        shipped = {(row.label, row.source) for row in paper_table(path.stem).rows}
+        for row in rows_of(path):
+            label = row["row"].removesuffix(" (unverified)")
+            assert (label, row["source"]) in shipped, (path.stem, label)
+            assert not row["chance"] or 0 <= float(row["chance"]) <= 1
+            assert not row["times_macs"] or math.isfinite(float(row["times_macs"]))
