@@ -49,7 +49,7 @@ def run_grid(
 
     """
     trials = planned(rows, seeds)
-    check(rows, seeds, folder)
+    check(rows, seeds, folder, executor)
     shares: Mapping[str, float] = {}
     missing = _missing(trials, folder)
     if executor == HERE:
@@ -75,7 +75,7 @@ def results(
     return [_result(row, seeds, folder, failed) for row in rows]
 
 
-def check(rows: Sequence[Row], seeds: Sequence[int], folder: Path) -> None:
+def check(rows: Sequence[Row], seeds: Sequence[int], folder: Path, executor: Executor = HERE) -> None:
     """Raise UserError where :func:`run_grid` would, as far as that is known before anything is trained.
 
     Finished runs are not checked: their data set may be elsewhere by now. Nothing is written.
@@ -83,7 +83,8 @@ def check(rows: Sequence[Row], seeds: Sequence[int], folder: Path) -> None:
     read_plan(folder)
     configs = [trial.config for trial in _missing(planned(rows, seeds), folder)]
     for config in {(config.dataset, config.backbone): config for config in configs}.values():
-        device_of(config)
+        if isinstance(executor, Here):  # another place may have a GPU that is not here
+            device_of(config)
         Job.prepare(config)
     if any(config.devices > 1 for config in configs):
         raise UserError("a grid trains each network in one process: leave devices out of the settings")

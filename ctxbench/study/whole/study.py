@@ -37,7 +37,7 @@ def study(
     cannot be read, or the folder not be written.
     """
     costs = check(plan.cases, folder, PLAN, plan.command, show)
-    grid.check(_rows(plan), plan.seeds, folder)
+    grid.check(_rows(plan), plan.seeds, folder, executor)
     begin(folder, PLAN, plan)
     return _run(plan, folder, executor, show, say, costs)
 

@@ -27,7 +27,7 @@ from ctxbench.study.cells import COST, begin, read_plan
 from ctxbench.study.whole import study as whole
 from ctxbench.study.whole.rows import Row
 from ctxbench.study.whole.spec import PLAN, TrainingPlan, config_of, planned, trains
-from ctxbench.study.whole.trial import SCORES
+from ctxbench.study.whole.trial import SCORES, TrialCell
 from ctxbench.subject.case import Case
 from ctxbench.train.config import TrainConfig
 from ctxbench.train.presets import SYNTHETIC
@@ -168,3 +168,15 @@ def test_networks_of_several_devices_are_refused(plan: TrainingPlan, tmp_path: P
     row = Row("", replace(plan.config, devices=2))
     with pytest.raises(UserError, match="leave devices out of the settings"):
         whole.grid.check([row], [0], tmp_path / "grid")
+
+
+def test_a_gpu_is_asked_for_where_networks_are_trained(
+    plan: TrainingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    row = Row("", replace(plan.config, device="cuda"))
+    with pytest.raises(UserError, match="torch sees 0"):
+        whole.grid.check([row], [0], tmp_path / "grid")
+    whole.grid.check([row], [0], tmp_path / "grid", Failing("lost", "elsewhere"))
+    needs = TrialCell(row.trial(0), "grid").needs
+    assert (needs.gpus, needs.cores, needs.processes) == (1, 1, True)
