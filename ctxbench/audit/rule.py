@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -51,6 +52,11 @@ class Rule:
             counted = min(counted, TOOLS[self.name].deviations)
         beside = self.unlikely_unit + self.printing.deviations + self.times - 1
         return counted + beside + (2 if self.size else 0)
+
+    @property
+    def rank(self) -> tuple[int, int, int, bool]:
+        """Lower is plainer: few deviations, few things counted, every operation seen, a name."""
+        return self.deviations, len(self.treatments), VIEWS[self.view], not self.name
 
     @property
     def counted(self) -> str:
@@ -132,7 +138,7 @@ def table_rules(table: Sequence[Looked], search: Search) -> list[TableRule]:
     found: list[TableRule] = []
     left = frozenset(rows)
     while left and len(found) < LEAST:
-        best = min(rules, key=lambda rule: (-len(explains[rule] & left), rule.deviations, not rule.name))
+        best = min(rules, key=lambda rule: (-len(explains[rule] & left), *rule.rank))
         if len(explains[best] & left) < LEAST:
             break
         broken = {n: _instead(best, *rows[n], search) for n in left - explains[best]} if not found else {}
@@ -176,9 +182,8 @@ def _by(rule: Rule, looked: Looked, finding: Finding, search: Search) -> Finding
 def _rules(rows: Iterable[tuple[Looked, Finding]]) -> Iterator[Rule]:
     """The plain ones, those of counters by name, and those that the rows' own fits are."""
     rows = list(rows)
-    sizes: dict[tuple[int, int] | None, None] = {None: None}
-    for looked, finding in rows:
-        sizes[_size(looked, finding)] = None
+    of_size = Counter(_size(looked, finding) for looked, finding in rows)
+    sizes = [None, *(size for size, n in of_size.items() if size and n >= LEAST)]  # each costs a pass a row
     for printing, size in product(PRINTINGS, sizes):
         for treatment, view in product(FLOPS["products"], VIEWS):
             yield Rule(view, (("products", treatment.words),), printing=printing, size=size)
@@ -188,10 +193,10 @@ def _rules(rows: Iterable[tuple[Looked, Finding]]) -> Iterator[Rule]:
     for looked, finding in rows:
         if finding.fit is None or finding.fit.printing is None:
             continue
-        counted = finding.fit.candidates[0]
+        counted, size = finding.fit.candidates[0], _size(looked, finding)
         yield Rule(
             finding.fit.view, counted.treatments, counted.unlikely_unit, finding.fit.printing,
-            times=counted.times, size=_size(looked, finding),
+            times=counted.times, size=size if size in sizes else None,
         )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def other_sizes(channels: int, size: tuple[int, int]) -> dict[tuple[int, int], i
         (*sizes(channels), (2 * height, 2 * width), (max(1, height // 2), max(1, width // 2))), 2
     )
     rarer = dict.fromkeys(RARER_IMAGES if channels == 3 else RARER_FEATURES, 3)
-    return {other: steps for other, steps in (rarer | usual).items() if other != size}
+    return {other: usual.get(other, steps) for other, steps in (usual | rarer).items() if other != size}
 
 
 def configurations(subject: str, shape: Shape) -> list[str]:
