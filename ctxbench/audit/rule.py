@@ -172,7 +172,9 @@ def _by(rule: Rule, looked: Looked, finding: Finding, search: Search) -> Finding
     own = finding.fit
     if chance > BY_CHANCE or finding.verdict == "contradicts its row":
         return finding
-    if own and own.candidates[0].value == fit.candidates[0].value and own.printing == fit.printing:
+    if own and finding.verdict == "reproduced" and own.run == fit.run and own.deviations < fit.deviations:
+        return finding  # its digits are few, and plainer counting of the same run gives them too
+    if own and own.candidates[0].value == fit.candidates[0].value:
         if finding.verdict != "could be anything":
             return finding
         fit = own  # the same number in the row's own, plainer words

@@ -175,10 +175,10 @@ def semantic_fpn(name: str) -> nn.Module:
     return Segmenter(backbone, SemanticFPN(backbone.widths))
 
 
-def light_ham(name: str, channels: int = 512, *, last: int = 512, rank: int = 64) -> nn.Module:
-    """A backbone by name and HamNet's light head; the Hamburger has ``channels``, and bases of ``rank``."""
+def light_ham(name: str, hamburger: int = 512, *, last: int = 512, rank: int = 64) -> nn.Module:
+    """A backbone by name and HamNet's light head; its Hamburger has so many channels, and so high a rank."""
     backbone = body(name)
-    return Segmenter(backbone, LightHam(backbone.widths, channels, last, rank))
+    return Segmenter(backbone, LightHam(backbone.widths, hamburger, last, rank))
 
 
 def hamnet(name: str) -> nn.Module:
@@ -187,7 +187,7 @@ def hamnet(name: str) -> nn.Module:
     return Segmenter(backbone, Ham(backbone.widths), _auxiliary(backbone.widths, group_conv))
 
 
-def segformer(name: str, channels: int = 768) -> nn.Module:
-    """A backbone by name and SegFormer's head of so many channels, 768 from its B2 on."""
+def segformer(name: str) -> nn.Module:
+    """A backbone by name and SegFormer's head of 768 channels, as it has from its B2 on."""
     backbone = body(name)
-    return Segmenter(backbone, SegFormerHead(backbone.widths, channels))
+    return Segmenter(backbone, SegFormerHead(backbone.widths, 768))
