@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from audit.networks import LKA, Attention, conv
+from audit.networks import Attention, conv
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ctxbench.networks.rivals.hamnet import LightHamNet
 from ctxbench_modules.pvt import SpatialReductionAttention
 from ctxbench_modules.swin import WindowAttention
 
@@ -137,73 +136,6 @@ def pvt_v2_b2() -> nn.Module:
         return Layer(width, mix, mlp)
 
     return classifier(stages((64, 128, 320, 512), (3, 4, 6, 3), shrink, layer, norm), 512)
-
-
-class Neighbours(nn.Module):
-    """Each position attends to the 7×7 around it: what NAT's own kernel computes, as two products."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.heads = channels // 32
-        self.bias = nn.Parameter(torch.zeros(self.heads, 13, 13))
-        self.qkv, self.out = Last(nn.Linear(channels, 3 * channels)), Last(nn.Linear(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).chunk(3, 1)  # (N, C, H, W) each
-        q = q.flatten(2).unflatten(1, (self.heads, 32)).mT[..., None, :]  # (N, heads, H·W, 1, 32)
-        keys, values = (
-            functional.unfold(y, 7, padding=3).unflatten(1, (self.heads, 32, 49)).movedim(4, 2)
-            for y in (k, v)
-        )  # (N, heads, H·W, 32, 49) each
-        mixed = (q @ keys).softmax(-1) @ values.mT  # (N, heads, H·W, 1, 32)
-        return self.out(mixed.squeeze(3).mT.reshape(x.shape))  # (N, C, H, W)
-
-
-def nat_tiny() -> nn.Module:
-    """Hassani et al., CVPR 2023."""
-
-    def shrink(before: int, width: int) -> nn.Module:
-        if before > 3:
-            return nn.Sequential(nn.Conv2d(before, width, 3, 2, 1, bias=False), norm(width))
-        return nn.Sequential(
-            nn.Conv2d(3, width // 2, 3, 2, 1), nn.Conv2d(width // 2, width, 3, 2, 1), norm(width)
-        )
-
-    def layer(stage: int, width: int, place: int) -> nn.Module:
-        return Layer(width, Neighbours(width), mlp(width, 3))
-
-    return classifier(stages((64, 128, 256, 512), (3, 4, 18, 5), shrink, layer), 512, norm(512))
-
-
-class LightHam(nn.Module):
-    """VAN-Base with HamNet's light head: C4 and C5 are resized to C3."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (64, 128, 320, 512)
-
-        def shrink(before: int, width: int) -> nn.Module:
-            kernel, stride = (7, 4) if before == 3 else (3, 2)
-            return nn.Sequential(nn.Conv2d(before, width, kernel, stride, kernel // 2), nn.BatchNorm2d(width))
-
-        def layer(stage: int, width: int, place: int) -> nn.Module:
-            return LKA(width, (8, 8, 4, 4)[stage])
-
-        self.body = stages(widths, (3, 3, 12, 3), shrink, layer, norm)
-        self.head = LightHamNet(widths, 150, implementation="published")
-
-    def forward(self, x: Tensor) -> Tensor:
-        maps, y = [], x
-        for stage in self.body:
-            y = stage(y)
-            maps.append(y)
-        maps = [maps[0], *(_resized(y, maps[1]) for y in maps[1:])]
-        return _resized(self.head(maps), x)  # (N, K, H, W)
-
-
-def light_ham_van_base() -> nn.Module:
-    """Geng et al., ICLR 2021, on Guo et al., Computational Visual Media 2023."""
-    return LightHam()
 
 
 def conv_silu(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
