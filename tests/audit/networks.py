@@ -212,55 +212,6 @@ def poolformer_m48() -> nn.Module:
     return nn.Sequential(*layers)
 
 
-class LKA(nn.Module):
-    """A block of VAN: large-kernel attention between 1×1, then an MLP with a depthwise 3×3."""
-
-    def __init__(self, channels: int, ratio: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
-        self.first, self.last = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1)
-        self.near = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.far = nn.Conv2d(channels, channels, 7, padding=9, groups=channels, dilation=3)
-        self.point, self.act = nn.Conv2d(channels, channels, 1), nn.GELU()
-        width = ratio * channels
-        self.mlp = nn.Sequential(
-            nn.Conv2d(channels, width, 1), nn.Conv2d(width, width, 3, padding=1, groups=width), nn.GELU(),
-            nn.Conv2d(width, channels, 1),
-        )  # fmt: skip
-        self.scales = nn.Parameter(torch.ones(2, channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.act(self.first(self.norm1(x)))
-        y = self.last(y * self.point(self.far(self.near(y)))) + self.norm1(x)
-        x = x + self.scales[0] * y
-        return x + self.scales[1] * self.mlp(self.norm2(x))
-
-
-class ChannelNorm(nn.Module):
-    """A layer norm of a map's channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x.movedim(1, -1)).movedim(-1, 1)  # (N, C, H, W)
-
-
-def van_b0() -> nn.Module:
-    """Guo et al., Computational Visual Media 2023."""
-    layers, inputs = [], 3
-    for stage, (width, depth, ratio) in enumerate(
-        zip((32, 64, 160, 256), (3, 3, 5, 2), (8, 8, 4, 4), strict=True)
-    ):
-        kernel, stride = (3, 2) if stage else (7, 4)
-        layers += [nn.Conv2d(inputs, width, kernel, stride, kernel // 2), nn.BatchNorm2d(width)]
-        layers += [*(LKA(width, ratio) for _ in range(depth)), ChannelNorm(width)]
-        inputs = width
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 1000)]
-    return nn.Sequential(*layers)
-
-
 class SharedMemory(nn.Module):
     """External attention with one memory for both of its products, between 1×1."""
 
