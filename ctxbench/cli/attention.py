@@ -14,8 +14,8 @@ from ctxbench.cli.options import Weights
 
 @app.command()
 def attention(
-    run: Annotated[Path, typer.Argument(help="A training run's folder.")],
-    image: Annotated[Path, typer.Argument(help="An image file.")],
+    run: Annotated[Path, typer.Argument(parser=values.place, help="A training run's folder.")],
+    image: Annotated[Path, typer.Argument(parser=values.place, help="An image file.")],
     ranks: Annotated[
         Any,
         typer.Option(

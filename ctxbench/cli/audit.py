@@ -20,9 +20,10 @@ def audit(
     table: Annotated[
         Path | None,
         typer.Argument(
+            parser=values.place,
             help="CSV with a header: subject (what profile takes, ? for what is not known, or "
             "network(MODEL, classes=K)), flops, memory, parameters as printed; label, shape, channels, size, "
-            "counts, source, verified."
+            "counts, source, verified.",
         ),
     ] = None,
     paper: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ctxbench.cli import progress
+from ctxbench.cli import progress, values
 from ctxbench.cli.app import USAGE, app, say
 
 MAX_NAMED = 20
@@ -34,7 +34,7 @@ def list_datasets() -> None:
 @data.command("check")
 def check_whole(
     name: Annotated[str, typer.Argument(help="A name of `ctxbench data list`.")],
-    root: Annotated[Path | None, typer.Argument(help="The folder it lies in.")] = None,
+    root: Annotated[Path | None, typer.Argument(parser=values.place, help="The folder it lies in.")] = None,
     split: Annotated[str | None, typer.Option(help="Default: those to train on and to evaluate on.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw samples with their masks here (PNG).")] = None,
     max_pixels: Annotated[

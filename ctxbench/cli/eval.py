@@ -22,7 +22,7 @@ OF_PREDICTIONS = {"--predictions", "--dataset", "--root", "--split", "--classes5
 @app.command("eval")
 def evaluate(
     context: typer.Context,
-    run: Annotated[Path | None, typer.Argument(help="A training run's folder.")] = None,
+    run: Annotated[Path | None, typer.Argument(parser=values.place, help="A training run's folder.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A data set's name. Default: the run's own.")] = None,
     root: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
     split: Annotated[

@@ -186,7 +186,7 @@ Counter = Annotated[
         help="Other counters: fvcore, thop, torch, ptflops, torchinfo, or none; repeatable, comma lists."
     ),
 ]
-Folders = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
+Folders = Annotated[list[Path], typer.Argument(parser=values.place, help="Folders of runs.")]
 Columns = Annotated[
     Any,
     typer.Option(

@@ -60,6 +60,13 @@ def _between_commas(text: str, quotes: str = "") -> list[str]:
     return pieces
 
 
+def place(text: str) -> Path:
+    """A file's or folder's path; an empty text, as an unset variable leaves it, would be this folder's."""
+    if not text:
+        raise UserError("an empty text names no file or folder")
+    return Path(text)
+
+
 def integer(name: str, text: str) -> int:
     """A whole number."""
     try:

@@ -19,6 +19,7 @@ from ctxbench.errors import UserError
 from ctxbench.subject import bind, resolve
 from ctxbench.subject.bind import build_case
 from ctxbench.subject.case import Case
+from ctxbench.subject.registry import SINGLE
 from ctxbench.table.markdown import escape
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +68,10 @@ def test_what_a_row_names_is_built_and_maps_its_input(row: Row) -> None:
     assert row.shape is not None
     binding = None if bind.is_built_in(row.subject) else bind.bound(row.subject, {}, None, row.shape)
     batch, channels, height, width = row.shape
-    case = Case(resolve.canonical(row.subject), channels, height, width, {}, batch=batch, binding=binding)
+    form = bind.implementations(row.subject)[0] if binding is None else SINGLE
+    case = Case(
+        resolve.canonical(row.subject), channels, height, width, {}, form, batch=batch, binding=binding
+    )
     with torch.device("meta"):
         module = build_case(case)
     assert isinstance(module, nn.Module)
