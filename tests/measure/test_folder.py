@@ -15,7 +15,11 @@ from ctxbench.subject.case import Case
 
 CASES = tuple(Case("latentgnn", n, 4, 4, options={"latent_dims": (5, 3)}) for n in (8, 16, 24))
 PLAN_OF_THREE = Plan(
-    CASES, Settings(budget_s=1.0, counters=("fvcore",)), ("ctxbench", "profile"), {"cpu": {"torch": "2"}}
+    CASES,
+    Settings(budget_s=1.0, counters=("fvcore",)),
+    ("ctxbench", "profile"),
+    {"cpu": {"torch": "2"}},
+    created_at="2026-11-30T02:45:00+00:00",  # tests are named by it: not the time, each process would differ
 )
 
 
