@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from ctxbench.audit.literature import paper_table, papers, words
 from ctxbench.audit.networks.pyramids import HVT, Classifier
 from ctxbench.audit.networks.resnets import MobileNetV2, ResNet
-from ctxbench.audit.networks.segmenters import hamnet, light_ham, upernet
+from ctxbench.audit.networks.segmenters import SemanticFPN, UPerHead, hamnet, light_ham, upernet
 from ctxbench.audit.rows import UNSTATED, Row
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, resolve
@@ -57,6 +58,29 @@ def test_what_a_row_names_is_there(row: Row) -> None:
     if place and find_spec(place) is None:
         pytest.skip(f"needs {place}")
     assert resolve.load(row.subject).maker
+
+
+@pytest.mark.parametrize(
+    ("head", "resized"),
+    [
+        (UPerHead([8] * 4, 4), 4 * (4 * 4 + (256 + 64 + 16) + 3 * 256)),  # pooled, top down, together
+        (SemanticFPN([8] * 4, 4, 2), 4 * (256 + 64 + 16) + 2 * (256 + 320 + 336 + 3 * 256)),
+    ],
+)
+def test_a_head_resizes_what_mmsegmentations_does(
+    head: nn.Module, resized: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def interpolate(*args: object, real: object = functional.interpolate, **options: object) -> Tensor:
+        out: Tensor = real(*args, **options)  # type: ignore[operator]
+        seen.append(out.numel())
+        return out
+
+    monkeypatch.setattr(functional, "interpolate", interpolate)
+    with torch.no_grad():
+        head.eval()([torch.zeros(1, 8, side, side) for side in (16, 8, 4, 2)])
+    assert sum(seen) == resized
 
 
 @pytest.mark.slow
