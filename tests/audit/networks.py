@@ -33,6 +33,26 @@ def layers() -> nn.Module:
     return Layers()
 
 
+class Gated(nn.Module):
+    """Biased layers, both poolings, and an element-wise product, which counters treat differently too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu, self.pool = nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        self.mean, self.gate, self.sigmoid = nn.AvgPool2d((32, 24)), nn.Conv2d(16, 16, 1), nn.Sigmoid()
+        self.norm, self.linear = nn.LayerNorm(16), nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.conv(x))  # (N, 16, H, W)
+        y = self.pool(y * self.sigmoid(self.gate(self.mean(y))))  # (N, 16, H/2, W/2)
+        classes: Tensor = self.linear(self.norm(y.flatten(2).mT))  # (N, H·W/4, 10)
+        return classes
+
+
+def gated() -> nn.Module:
+    return Gated()
+
+
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),

@@ -2,18 +2,22 @@
 
 import csv
 import math
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from ctxbench.audit.literature import paper_table, papers, words
 from ctxbench.audit.networks.pyramids import HVT, Classifier
 from ctxbench.audit.networks.resnets import MobileNetV2, ResNet
-from ctxbench.audit.networks.segmenters import hamnet, light_ham, upernet
+from ctxbench.audit.networks.segmenters import SemanticFPN, UPerHead, hamnet, light_ham, upernet
+from ctxbench.audit.networks.swins import swin_v2
 from ctxbench.audit.rows import UNSTATED, Row
 from ctxbench.errors import UserError
 from ctxbench.subject import bind, resolve
@@ -51,20 +55,47 @@ STATED = [
 ]
 
 
+def package_of(row: Row) -> str:
+    """Whose network a row names; empty for a built-in block."""
+    place = resolve.parts(row.subject).place
+    return "timm" if place.endswith(".swins") else place.partition(".")[0]
+
+
 @pytest.mark.parametrize("row", STATED)
 def test_what_a_row_names_is_there(row: Row) -> None:
-    place = resolve.parts(row.subject).place.partition(".")[0]
-    if place and find_spec(place) is None:
-        pytest.skip(f"needs {place}")
+    if (package := package_of(row)) and find_spec(package) is None:
+        pytest.skip(f"needs {package}")
     assert resolve.load(row.subject).maker
+
+
+@pytest.mark.parametrize(
+    ("head", "resized"),
+    [
+        (UPerHead([8] * 4, 4), 4 * (4 * 4 + (256 + 64 + 16) + 3 * 256)),  # pooled, top down, together
+        (SemanticFPN([8] * 4, 4, 2), 4 * (256 + 64 + 16) + 2 * (256 + 320 + 336 + 3 * 256)),
+    ],
+)
+def test_a_head_resizes_what_mmsegmentations_does(
+    head: nn.Module, resized: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def interpolate(*args: object, real: object = functional.interpolate, **options: object) -> Tensor:
+        out: Tensor = real(*args, **options)  # type: ignore[operator]
+        seen.append(out.numel())
+        return out
+
+    monkeypatch.setattr(functional, "interpolate", interpolate)
+    with torch.no_grad():
+        head.eval()([torch.zeros(1, 8, side, side) for side in (16, 8, 4, 2)])
+    assert sum(seen) == resized
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", STATED)
 def test_what_a_row_names_is_built_and_maps_its_input(row: Row) -> None:
-    place = resolve.parts(row.subject).place.partition(".")[0]
-    if place and find_spec(place) is None:
-        pytest.skip(f"needs {place}")
+    if (package := package_of(row)) and find_spec(package) is None:
+        pytest.skip(f"needs {package}")
     assert row.shape is not None
     binding = None if bind.is_built_in(row.subject) else bind.bound(row.subject, {}, None, row.shape)
     batch, channels, height, width = row.shape
@@ -113,6 +144,31 @@ def test_the_networks_have_the_parameters_and_macs_that_they_should(
     with torch.device("meta"):
         module = make()  # type: ignore[operator]
     assert counted(module) == (parameters, pytest.approx(macs, rel=2e-6))
+
+
+class Biased(nn.Module):
+    """An attention of SwinV2 as far as its position bias goes: 2 → 8 → 3 at 5×5 offsets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cpb_mlp = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3, bias=False))
+        self.register_buffer("relative_coords_table", torch.rand(1, 5, 5, 2))
+        self.q = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.q(x) + self.cpb_mlp(self.relative_coords_table).sum((0, 1, 2))  # type: ignore[no-any-return]
+
+
+def test_the_position_biases_of_swin_v2_are_there_and_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Biased()
+    x = torch.rand(7, 3)
+    before = own(x), sum(p.numel() for p in own.parameters())
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=lambda name: own))
+    network = swin_v2("swinv2_tiny_window16_256")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        assert torch.equal(network(x), before[0])
+    assert counter.get_total_flops() == 2 * 7 * 3 * 3
+    assert sum(p.numel() for p in network.parameters()) == before[1]
 
 
 @pytest.mark.parametrize("head", [light_ham, upernet, hamnet])

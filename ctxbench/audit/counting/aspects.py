@@ -99,7 +99,7 @@ def _norms(times: int, others: int | None = None) -> Callable[[Seen], int]:
 
 
 def _others(seen: Seen) -> int:
-    return total("written", other=1)(seen) + total("windowed", resize=1)(seen)
+    return total("written", multiplication=1, other=1)(seen) + total("windowed", resize=1)(seen)
 
 
 def _twice(value: int | None) -> int | None:
@@ -127,7 +127,12 @@ FLOPS: Aspects = {
         Treatment(
             "1 per biased output, a linear layer's bias once",
             2,
-            lambda seen: sum(call.biased_once for call in seen.calls),
+            lambda seen: sum(call.linear_bias or call.biased for call in seen.calls),
+        ),
+        Treatment(
+            "1 per output of a biased convolution",
+            2,
+            lambda seen: sum(call.biased for call in seen.calls if not call.linear_bias),
         ),
     ),
     "norm": (
@@ -146,9 +151,9 @@ FLOPS: Aspects = {
     ),
     "pool": (
         NOT_COUNTED,
-        Treatment("1 per element read by a pooling", 1, total("read", pool=1)),
-        Treatment("a pooling's window and one for each output", 1, total("windowed", pool=1)),
-        Treatment("1 per element written by a pooling", 2, total("written", pool=1)),
+        Treatment("1 per element read by a pooling", 1, total("read", pool=1, max_pool=1)),
+        Treatment("a pooling's window and one for each output", 1, total("windowed", pool=1, max_pool=1)),
+        Treatment("1 per element written by an average pooling", 2, total("written", pool=1)),
     ),
     "softmax": (
         NOT_COUNTED,
@@ -165,6 +170,7 @@ FLOPS: Aspects = {
     "sigmoid": (NOT_COUNTED, Treatment("1 per element of a sigmoid", 1, total("written", sigmoid=1))),
     "other": (
         NOT_COUNTED,
+        Treatment("1 per element of an element-wise product", 2, total("written", multiplication=1)),
         Treatment("1 per element of other element-wise operations", 1, _others),
     ),
 }

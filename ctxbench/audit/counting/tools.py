@@ -1,8 +1,9 @@
 """The rules of counters by name: what each looks at, and its treatment of each aspect that it counts.
 
-Held against the numbers that thop 0.1.1, fvcore 0.1.5, ptflops 0.6.9 and torchprofile 0.1.0 give
-(``tests/audit/test_tools.py``); mmcv's counter began as ptflops' and has its rule. A rule that is known by
-its name is one deviation from plain counting, however many treatments it has.
+Held against the numbers that thop 0.1.1 and 0.0.31, fvcore 0.1.5, ptflops 0.6.9 and torchprofile 0.0.4 give
+(``tests/audit/test_tools.py``); mmcv's counter began as ptflops' and has its rule. Not told apart are group
+norms from layer norms, and an adaptive pooling, of which thop and fvcore count each element that it reads. A
+rule that is known by its name is one deviation from plain counting, however many treatments it has.
 """
 
 from __future__ import annotations
@@ -52,11 +53,19 @@ TOOLS: Mapping[str, Tool] = {
         {
             **_LAYERS,
             "norm": "4 per element of a norm",
-            "pool": "1 per element written by a pooling",
+            "pool": "1 per element written by an average pooling",
             "softmax": "3 per element of a soft-max",
         },
     ),
-    "thop before 0.1": Tool(EVERY_CALL, {**_LAYERS, "norm": "2 per element of a norm"}),
+    "thop before 0.1": Tool(
+        EVERY_CALL,
+        {
+            **_LAYERS,
+            "bias": "1 per output of a biased convolution",
+            "norm": "2 per element of a batch norm",
+            "pool": "1 per element written by an average pooling",
+        },
+    ),
     "ptflops or mmcv": Tool(EVERY_CALL, {**_LAYERS, **_HOOKS}),
     "ptflops or mmcv with products": Tool(OPERATIONS, {**_MACS, **_HOOKS}),
     "mmcv that sees layer norms": Tool(EVERY_CALL, {**_LAYERS, **_HOOKS, "norm": "2 per element of a norm"}),
@@ -70,7 +79,8 @@ TOOLS: Mapping[str, Tool] = {
             **_MACS,
             "norm": "1 per element of a norm",
             "resize": "4 per resized element",
-            "pool": "1 per element written by a pooling",
+            "pool": "1 per element written by an average pooling",
+            "other": "1 per element of an element-wise product",
         },
     ),
     "fvcore": Tool(

@@ -18,9 +18,9 @@ from ctxbench.tracing.ops import Op, Trace
 
 CallKind = Literal[
     "convolution", "matmul", "batch norm", "norm", "ReLU", "activation",
-    "softmax", "sigmoid", "pool", "resize", "other",
+    "softmax", "sigmoid", "pool", "max pool", "resize", "multiplication", "other",
 ]  # fmt: skip
-"""What a call is to counters; ``norm`` and ``activation`` are any but batch norms and ReLUs."""
+"""What a call is to counters; ``norm``, ``activation``, ``pool`` are any but what has a name of its own."""
 
 # The classes of torch.nn that counters know by name, and below the operations that those classes run.
 LEAVES: dict[CallKind, tuple[type[nn.Module], ...]] = {
@@ -32,14 +32,11 @@ LEAVES: dict[CallKind, tuple[type[nn.Module], ...]] = {
     "resize": (nn.Upsample,),
     "softmax": (nn.Softmax, nn.Softmax2d, nn.LogSoftmax),
     "sigmoid": (nn.Sigmoid,),
-    "pool": (
-        nn.modules.pooling._MaxPoolNd,
-        nn.modules.pooling._AvgPoolNd,
-        nn.modules.pooling._AdaptiveAvgPoolNd,
-        nn.modules.pooling._AdaptiveMaxPoolNd,
-    ),
+    "pool": (nn.modules.pooling._AvgPoolNd, nn.modules.pooling._AdaptiveAvgPoolNd),
+    "max pool": (nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd),
 }
 """Leaf classes that counters know; a class called ``MatMul`` is a matrix product, any other is ``other``."""
+POOLS: tuple[CallKind, ...] = ("pool", "max pool")
 
 OPERATIONS: dict[str, CallKind] = {
     **dict.fromkeys(("convolution", "_convolution"), "convolution"),
@@ -49,8 +46,9 @@ OPERATIONS: dict[str, CallKind] = {
     **dict.fromkeys(("gelu", "silu", "hardswish"), "activation"),
     **dict.fromkeys(("_softmax", "_log_softmax"), "softmax"),
     "sigmoid": "sigmoid",
-    **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "mean"), "pool"),
-    "max_pool2d_with_indices": "pool",
+    **dict.fromkeys(("_adaptive_avg_pool2d", "avg_pool2d", "mean"), "pool"),
+    **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), "max pool"),
+    "mul": "multiplication",
     **dict.fromkeys(("upsample_bilinear2d", "_upsample_bilinear2d_aa", "upsample_bicubic2d"), "resize"),
     **dict.fromkeys(("upsample_nearest2d", "_upsample_nearest_exact2d"), "resize"),
 }
@@ -61,7 +59,7 @@ class Call:
     """One call of a leaf module or an operation. All numbers are counts of elements or of MACs.
 
     ``read`` and ``written`` are elements of the first input and of the output; ``biased`` are the outputs a
-    bias is added to, ``biased_once`` of a linear layer its bias alone, whatever it is added to; ``sampled``
+    bias is added to, ``linear_bias`` the bias's own elements where that is a linear layer's; ``sampled``
     are outputs for each index of the first dimension (which some modules fold H or W into), ``windowed`` is
     what the leaf rule makes of a pooling, and what a resizing does; ``has_weights`` says whether the leaf has
     parameters of its own, ``parameters`` how many a norm has.
@@ -76,7 +74,7 @@ class Call:
     sampled: int
     windowed: int
     has_weights: bool
-    biased_once: int = 0
+    linear_bias: int = 0
     parameters: int = 0
 
 
@@ -105,12 +103,12 @@ def _operation(op: Op, linear: Mapping[str, int]) -> Call:
         kind=kind,
         macs=op.macs,
         biased=biased,
-        read=op.elementwise if kind == "pool" else read,
-        written=op.elementwise if kind == "other" else written,
+        read=op.elementwise if kind in POOLS else read,
+        written=op.elementwise if kind in ("multiplication", "other") else written,
         sampled=prod(op.outputs[0][1:]),
-        windowed=op.elementwise if kind in ("pool", "resize") else 0,
+        windowed=op.elementwise if kind in (*POOLS, "resize") else 0,
         has_weights=False,
-        biased_once=min(biased, linear[op.module]) if of_linear else biased,
+        linear_bias=min(biased, linear[op.module]) if of_linear else 0,
         parameters=sum(map(prod, op.inputs[1:3])) if "norm" in kind else 0,
     )
 
@@ -208,8 +206,8 @@ def _leaf(path: str, leaf: nn.Module, inputs: list[Tensor], out: Tensor) -> Call
         read=inputs[0].numel(),
         written=out.numel(),
         sampled=prod(out.shape[1:]),
-        windowed=leaf_flops(leaf, inputs, out) if kind == "pool" else out.numel() * (kind == "resize"),
+        windowed=leaf_flops(leaf, inputs, out) if kind in POOLS else out.numel() * (kind == "resize"),
         has_weights=next(leaf.parameters(recurse=False), None) is not None,
-        biased_once=cast(Tensor, leaf.bias).numel() if biased and isinstance(leaf, nn.Linear) else biased,
+        linear_bias=cast(Tensor, leaf.bias).numel() if biased and isinstance(leaf, nn.Linear) else 0,
         parameters=sum(p.numel() for p in leaf.parameters(recurse=False)) if "norm" in kind else 0,
     )

@@ -57,7 +57,7 @@ class UPerHead(nn.Module):
         for i in range(len(levels) - 1, 0, -1):
             levels[i - 1] = levels[i - 1] + resized(levels[i], levels[i - 1])
         smooth = [layer(x) for layer, x in zip(self.smooth, levels, strict=False)]
-        fused = torch.cat([resized(x, levels[0]) for x in (*smooth, levels[-1])], 1)
+        fused = torch.cat([smooth[0], *(resized(x, levels[0]) for x in (*smooth[1:], levels[-1]))], 1)
         logits: Tensor = self.classify(self.fuse(fused))
         return logits
 
@@ -84,7 +84,8 @@ class SemanticFPN(nn.Module):
         for i in range(len(levels) - 1, 0, -1):
             size = levels[i - 1].shape[2:]
             levels[i - 1] = levels[i - 1] + functional.interpolate(levels[i], size)
-        up = [self.ups[i](self.smooth[i](x)) for i, x in enumerate(levels)]
+        first, *others = (self.ups[i](self.smooth[i](x)) for i, x in enumerate(levels))
+        up = [first, *(resized(x, first) for x in others)]  # to the size that they have
         logits: Tensor = self.classify(torch.stack(up).sum(0))
         return logits
 
