@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from audit.networks import layers
+from audit.networks import Layers
 from torch import nn
 
 from ctxbench.audit.counting.aspects import FLOPS
@@ -17,7 +17,7 @@ from ctxbench.audit.counting.conventions import value_of
 from ctxbench.audit.counting.tools import TOOLS
 from ctxbench.audit.runs import Run
 
-NETWORK = f"{Path(__file__).with_name('networks.py')}:layers"
+NETWORK = f"{Path(__file__).with_name('networks.py')}:Layers"
 SHAPE = (1, 3, 32, 24)
 
 
@@ -42,7 +42,7 @@ def test_a_tools_rule_is_what_the_tool_counts(
 ) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        assert seen_as(tool) == count(layers().eval(), torch.zeros(SHAPE))
+        assert seen_as(tool) == count(Layers().eval(), torch.zeros(SHAPE))
 
 
 @pytest.mark.parametrize(("tool", "recorded"), [("ptflops or mmcv", 442_384), ("torchprofile", 546_816)])
