@@ -38,14 +38,15 @@ COST_SETTINGS = Settings(budget_s=1.0, counters=())
 class Needs:
     """What the process of a cell needs, where that must be said before: minutes at most, cores, GPUs.
 
-    ``silence_s`` is how long it may run without a sign of progress; ``processes``, whether it starts others.
+    ``silence_s`` is how long it may run without a sign of progress; ``starts_others``, whether it starts
+    processes of its own.
     """
 
     minutes: int = 60
     cores: int = 1
     gpus: int = 0
     silence_s: float = 120.0
-    processes: bool = False
+    starts_others: bool = False
 
 
 class Cell(Protocol):
@@ -61,7 +62,7 @@ class Cell(Protocol):
 
     @property
     def threads(self) -> int | None:
-        """One, so that sums are in one order however many cells are trained at once."""
+        """CPU threads of its process: one sums in one order however many cells are trained at once."""
 
     @property
     def needs(self) -> Needs:

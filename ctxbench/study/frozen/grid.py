@@ -17,6 +17,7 @@ from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.study.accuracy.compare import Scored
 from ctxbench.study.accuracy.counts import unpacked
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.accuracy.rows import Row, Studied, compared
 from ctxbench.study.cells import (
     Executor,
@@ -39,7 +40,8 @@ from ctxbench.study.frozen.spec import Source, StudyPlan
 from ctxbench.train import loggers
 from ctxbench.typed import converted, json_value
 
-PLAN, FEATURES = "study.json", "features.json"
+FEATURES = "features.json"
+"""What is known of the features, in a study's folder."""
 CELL, STORE = "ctxbench.study.frozen.cell:Trainer", "ctxbench.study.frozen.store:Maker"
 
 
