@@ -57,6 +57,19 @@ def converted(values: object, cls: type[T]) -> T:
     return made
 
 
+def read_json(path: Path, cls: type[T]) -> T:
+    """What a JSON file holds, made ``cls`` as by :func:`converted`.
+
+    Raises UserError where it cannot be read, is no JSON, or has other fields than declared.
+    """
+    try:
+        return converted(json_value(path.read_bytes()), cls)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
 def check_fields(values: Mapping[str, Any], cls: type) -> None:
     """Raise ValueError as :func:`converted` does, but for fields that are missing."""
     _refuse_unknown(values, cls, "$")

@@ -27,7 +27,7 @@ from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.registry import SINGLE
-from ctxbench.typed import Positive, converted, json_value
+from ctxbench.typed import Positive, read_json
 
 BLOCK = "ctxbench.calibration.repeated:Repeated"
 UNITS = 100
@@ -115,12 +115,7 @@ def read_spec(out: Path) -> Spec:
     path = out / SPEC
     if not path.is_file():
         raise UserError(f"{out} holds no calibration (no {SPEC} in it)")
-    try:
-        return converted(json_value(path.read_bytes()), Spec)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return read_json(path, Spec)
 
 
 def read(out: Path) -> list[Run]:

@@ -25,7 +25,7 @@ from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.records import damaged, drop_truncated_line, read_lines, to_line
 from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.case import Case
-from ctxbench.typed import converted, json_value
+from ctxbench.typed import converted, read_json
 
 CELLS, COST, JOBS = "cells.jsonl", "cost", "jobs"
 LOST = "lost"
@@ -164,12 +164,7 @@ def read_plan(folder: Path, name: str, spec: type[Spec]) -> Spec:
     path = folder / name
     if not path.is_file():
         raise UserError(f"{folder} holds no such run (no {name} in it)")
-    try:
-        return converted(json_value(path.read_bytes()), spec)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return read_json(path, spec)
 
 
 def read_outcomes(folder: Path) -> dict[str, Outcome]:
@@ -181,16 +176,8 @@ def read_outcomes(folder: Path) -> dict[str, Outcome]:
         except ValueError as error:
             raise damaged(path, number, error) from error
         outcomes[outcome.key] = outcome
-    of_jobs = (read_outcome(path) for path in sorted((folder / JOBS).glob("*.json")))
+    of_jobs = (read_json(path, Outcome) for path in sorted((folder / JOBS).glob("*.json")))
     return {**{outcome.key: outcome for outcome in of_jobs}, **outcomes}
-
-
-def read_outcome(path: Path) -> Outcome:
-    """What a job has found. Raises UserError where the file is damaged."""
-    try:
-        return converted(json_value(path.read_bytes()), Outcome)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def cost(
