@@ -24,6 +24,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 """A finite number above 0."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 """A finite number, 0 or above."""
+Natural = Annotated[int, msgspec.Meta(ge=1)]
+"""A whole number, 1 or above."""
 
 
 def json_value(text: str | bytes) -> Any:
