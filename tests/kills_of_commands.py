@@ -193,10 +193,13 @@ class Trial:
         arguments = self.subject.command
         for last in (*(False for _ in range(most)), True):
             process = started(self.place, arguments)
-            if last:
-                self.end_of(process)
-            else:
-                self.kill(process, whole_s)
+            try:
+                if last:
+                    self.end_of(process)
+                else:
+                    self.kill(process, whole_s)
+            finally:  # it is no child of the terminal, whose Ctrl-C ends this one alone
+                process.kill()
             if (self.place / "out" / "run.json").exists():
                 arguments = self.subject.resume
             self.check_processes()
