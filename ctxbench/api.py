@@ -1004,11 +1004,11 @@ def load_report(folders: Sequence[str | Path], out: str | Path | None = None) ->
     Raises UserError as :func:`report` does.
     """
     from ctxbench.report import run
-    from ctxbench.study.accuracies import place, read_run
+    from ctxbench.study.accuracies import read_run, run_folder
 
     if not folders:
         raise UserError("name the folder of a run, or of several")
-    places = [place(Path(folder)) for folder in folders]
+    places = [run_folder(Path(folder)) for folder in folders]
     where = Path(out) if out else places[0] if len(places) == 1 else new_folder()
     return run.load_report(places, where, read_run)
 

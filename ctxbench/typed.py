@@ -24,6 +24,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 """A finite number above 0."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 """A finite number, 0 or above."""
+Natural = Annotated[int, msgspec.Meta(ge=1)]
+"""A whole number, 1 or above."""
 
 
 def json_value(text: str | bytes) -> Any:
@@ -55,6 +57,19 @@ def converted(values: object, cls: type[T]) -> T:
     _refuse_unknown(values, cls, "$")
     made: T = _convert(values, cls)
     return made
+
+
+def read_json(path: Path, cls: type[T]) -> T:
+    """What a JSON file holds, made ``cls`` as by :func:`converted`.
+
+    Raises UserError where it cannot be read, is no JSON, or has other fields than declared.
+    """
+    try:
+        return converted(json_value(path.read_bytes()), cls)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def check_fields(values: Mapping[str, Any], cls: type) -> None:

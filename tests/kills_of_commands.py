@@ -24,6 +24,8 @@ from pathlib import Path
 import torch
 from tiny import TINY, tiny_folder
 
+from ctxbench.measure.patience import Patience
+
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 MARK = "CTXBENCH_KILLED_AS"
 """In the environment of each command and of all that it starts."""
@@ -54,6 +56,9 @@ TABLE8 = (
     *(part for name, value in SETTINGS.items() if name != "device" for part in ("--set", f"{name}={value}")),
     *("--set", "iterations=6"),
 )
+
+HANGS_AFTER_S = 600.0
+"""After which a command that does nothing any more is killed, and said to hang; none has so much to do."""
 
 State = Mapping[str, bytes]
 """What is finished, by a name: a record's line, a round of samples, a run's scores."""
@@ -177,7 +182,7 @@ class Trial:
         if process.poll() is not None:
             return
         process.send_signal(number)
-        code = process.wait()
+        code = self.end_of(process)
         self.kills[number.name] += code != 0
         if code not in {-number, *([130] if number != signal.SIGKILL else []), 128 + number, 0}:
             self.wrong.append(f"exit code {code} after {number.name}")
@@ -188,10 +193,13 @@ class Trial:
         arguments = self.subject.command
         for last in (*(False for _ in range(most)), True):
             process = started(self.place, arguments)
-            if last:
-                process.wait()
-            else:
-                self.kill(process, whole_s)
+            try:
+                if last:
+                    self.end_of(process)
+                else:
+                    self.kill(process, whole_s)
+            finally:  # it is no child of the terminal, whose Ctrl-C ends this one alone
+                process.kill()
             if (self.place / "out" / "run.json").exists():
                 arguments = self.subject.resume
             self.check_processes()
@@ -205,6 +213,16 @@ class Trial:
         self.wrong += [
             f"no {name}" for name in self.subject.written if not (self.place / "out" / name).exists()
         ]
+
+    def end_of(self, process: "subprocess.Popen[bytes]") -> int:
+        """Its exit code; one that hangs is a fault, and is killed."""
+        patience = Patience(process.pid, HANGS_AFTER_S)
+        while process.poll() is None:
+            if patience.is_over():
+                self.wrong.append(f"{' '.join(self.subject.command[:2])} hangs")
+                process.kill()
+            time.sleep(0.01)
+        return process.wait()
 
     def check_processes(self) -> None:
         """Wait for what the command started to end."""

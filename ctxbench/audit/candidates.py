@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -104,8 +104,3 @@ class Source(NamedTuple):
     def size(self) -> int:
         """How many matches it could make."""
         return prod(map(len, self.candidates))
-
-
-def distinct(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
-    """Of candidates with one value the one of fewest deviations, the first where that is a tie."""
-    return Candidates.of(list(candidates)).distinct()

@@ -19,7 +19,6 @@ from ctxbench.audit.rows import UNSTATED, Row
 from ctxbench.audit.runs import Run, runs
 from ctxbench.audit.search import Search, of_one_number
 from ctxbench.audit.unknowns import UNKNOWN, configurations, other_sizes, sizes
-from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
 
@@ -109,8 +108,7 @@ def look(row: Row, search: Search) -> Looked:
     sources: list[Source] = []
     reasons: list[str] = []
     if row.subject == UNSTATED:
-        why = "the table does not say of what it is"
-        return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
+        return _not_counted(row, "the table does not say of what it is")
     try:
         for tier, more in enumerate(_tiers(row, search)):
             found, failed = search.sources(more, row.quantities)
@@ -123,9 +121,12 @@ def look(row: Row, search: Search) -> Looked:
     except UserError as error:
         reasons.append(str(error))
     if not sources:
-        why = reasons[0] if reasons else "nothing to run"
-        return Looked(row, tuple(Finding(row, q, "not counted", why=why) for q in row.quantities))
+        return _not_counted(row, reasons[0] if reasons else "nothing to run")
     return Looked(row, tuple(_findings(row, sources, looked, search)), tuple(looked))
+
+
+def _not_counted(row: Row, why: str) -> Looked:
+    return Looked(row, tuple(Finding(row, quantity, "not counted", why=why) for quantity in row.quantities))
 
 
 def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
@@ -137,7 +138,8 @@ def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
     for shape in known:
         for subject in configurations(row.subject, shape):
             first, *deviating = runs(resolve.canonical(subject), shape, {})
-            base.append(replace(first, words=f"{first.words}, {_sides(shape)}" if is_open else first.words))
+            sides = f", {shape[2]}×{shape[3]}" if is_open else ""
+            base.append(replace(first, words=f"{first.words}{sides}"))
             others += deviating
     yield base
     if is_open:  # every value of what is open is as likely, and there are enough of them
@@ -179,10 +181,6 @@ def _of_part(part: str) -> str:
     return f"without its {part[1:]}" if part.startswith("-") else f"its {part} alone"
 
 
-def _sides(shape: Shape) -> str:
-    return f"{shape[2]}×{shape[3]}"
-
-
 def _is_plain(sources: Sequence[Source], which: int, quantity: Quantity, tier: int) -> bool:
     """Whether no run of a later tier could give a number by anything plainer; sizes change no parameters."""
     if quantity.kind == "parameters" and tier:
@@ -216,18 +214,18 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
     That there were several to take from is part of its chance.
     """
     quantity, alone = row.quantities[which], of_one_number(sources, which)
-    options = [
+    narrowed = [
         _of([source for source in sources if source.run in giving], which)
         for other, of in enumerate(row.quantities)
         if of.kind in SAYS_MORE[quantity.kind] and (giving := _giving(of, _of(sources, other)))
     ]
     fit: Match | None = None
     chance = inf
-    for option in (*options, alone):  # one configuration for the row, where it gives the number
-        found = sorted(fits(option, [quantity]), key=partial(_known, row.counts.lower()))
+    for some in (*narrowed, alone):  # one configuration for the row, where it gives the number
+        found = sorted(fits(some, [quantity]), key=partial(_likeliest_first, row.counts.lower()))
         if not found:
             continue
-        by_chance = min(1.0, (1 + len(options)) * chance_of_any(option, quantity, found[0].deviations))
+        by_chance = min(1.0, (1 + len(narrowed)) * chance_of_any(some, quantity, found[0].deviations))
         if chance > BY_CHANCE and by_chance < chance:
             fit, chance = found[0], by_chance
     plainer = near_misses(alone, [quantity], fewer_than=fit.deviations if fit else inf)
@@ -245,7 +243,7 @@ def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
     return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
 
 
-def _known(counts: str, fit: Match) -> tuple[int, bool, bool, bool, bool]:
+def _likeliest_first(counts: str, fit: Match) -> tuple[int, bool, bool, bool, bool]:
     """The plainest first; of those the counter that the row names, and plain counting that was cut off.
 
     Then the rules that counters have, and of these that of no counter last.

@@ -21,6 +21,8 @@ from ctxbench.table.column import significant
 
 LEAST = 2
 """Rows that a rule explains: of one row its own verdict says more."""
+MOST_RULES = 2
+"""Of a table: that of most rows, and that of those which break it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def table_rules(table: Sequence[Looked], search: Search) -> list[TableRule]:
     explains = {rule: frozenset(_explained(rule, rows, search)) for rule in rules}
     found: list[TableRule] = []
     left = frozenset(rows)
-    while left and len(found) < LEAST:
+    while left and len(found) < MOST_RULES:
         best = min(rules, key=lambda rule: (-len(explains[rule] & left), *rule.rank))
         if len(explains[best] & left) < LEAST:
             break

@@ -22,6 +22,7 @@ from ctxbench.subject.presets import presets
 from ctxbench.tracing import trace_case
 
 BATCHES = (2, 4, 8)
+"""How many times as many a paper may have in its batch."""
 
 
 @dataclass(frozen=True)

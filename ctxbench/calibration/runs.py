@@ -13,9 +13,6 @@ import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
-
-from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.files import write_text, writing
@@ -27,7 +24,7 @@ from ctxbench.subject.bound import Binding
 from ctxbench.subject.case import Case
 from ctxbench.subject.expression import MARK
 from ctxbench.subject.registry import SINGLE
-from ctxbench.typed import Positive, converted, json_value
+from ctxbench.typed import Natural, Positive, read_json
 
 BLOCK = "ctxbench.calibration.repeated:Repeated"
 UNITS = 100
@@ -44,7 +41,7 @@ SPEC = "calibration.json"
 class Spec:
     """How many pairs a calibration is to have, and how its runs measure."""
 
-    pairs: Annotated[int, Meta(ge=1)] = 200
+    pairs: Natural = 200
     """Of equal cases, rounded up to whole runs; of cases with added work there are half as many a share."""
     device: str = "cpu"
     budget_s: Positive = 2.5
@@ -115,12 +112,7 @@ def read_spec(out: Path) -> Spec:
     path = out / SPEC
     if not path.is_file():
         raise UserError(f"{out} holds no calibration (no {SPEC} in it)")
-    try:
-        return converted(json_value(path.read_bytes()), Spec)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return read_json(path, Spec)
 
 
 def read(out: Path) -> list[Run]:

@@ -51,7 +51,7 @@ class WorkerProcess:
         self._method, self._timeout_s, self._busy = "", 0.0, False
         self.share = 0.0
         """Of its work that the process says is done."""
-        self._patience: Patience
+        self._patience = Patience(self._process.pid or 0, 0.0)  # none, until something is asked
         self._reply: worker.Reply | None = None
 
     def send(self, timeout_s: float, method: str, *arguments: object) -> None:
@@ -123,8 +123,8 @@ class WorkerProcess:
         self._process.terminate()
 
     def join(self) -> None:
-        """Wait until it has ended."""
-        self._process.join()
+        """Wait until it has ended, or answered: one that was done before it was asked to stop stays there."""
+        first_ready([self])
 
     def close(self) -> None:
         """End the process: it leaves by itself when nothing more can be asked, unless it is busy or stuck."""

@@ -3,14 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
-
-from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.subject.case import Case
-
-_AtLeastOne = Annotated[int, Meta(ge=1)]
+from ctxbench.typed import Natural
 
 
 @dataclass(frozen=True)
@@ -20,9 +16,9 @@ class Shard:
     ``whole`` is equal for the shards of one run.
     """
 
-    number: _AtLeastOne
-    count: _AtLeastOne
-    cases: _AtLeastOne
+    number: Natural
+    count: Natural
+    cases: Natural
     whole: str
 
     def __str__(self) -> str:

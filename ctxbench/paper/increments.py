@@ -19,7 +19,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from ctxbench.audit.candidates import Candidate, Source, distinct
+from ctxbench.audit.candidates import Candidate, Candidates, Source
 from ctxbench.audit.matching import Match, fits, near_misses
 from ctxbench.audit.quantity import ROUNDED, Quantity
 from ctxbench.counters import leaf_rule
@@ -137,7 +137,7 @@ class Decode:
     @property
     def _sources(self) -> list[Source]:
         ordered = sorted(self.tried, key=lambda way: (way.deviations, not way.is_leaf_rule))
-        return [Source((distinct(ordered),))]
+        return [Source((Candidates.of(ordered).distinct(),))]
 
 
 def decode(printed: str, increments: Mapping[int, Increment]) -> Decode:

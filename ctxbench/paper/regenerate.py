@@ -12,7 +12,7 @@ from ctxbench.paper.make import Request, make, make_all
 from ctxbench.paper.printed.table10 import PAPER_SHAPE
 from ctxbench.paper.tables.frozen import NAME as FROZEN
 from ctxbench.paper.tables.table10 import RANK
-from ctxbench.study.whole.spec import PLAN as STUDY
+from ctxbench.study.accuracy.plan import PLAN as STUDY
 from ctxbench.train.config import assignments
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from ctxbench.measure import folder as measured
 from ctxbench.measure.folder import Run
 from ctxbench.measure.records import Accuracy
 from ctxbench.study.accuracy.compare import Scored, difference, judged
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.accuracy.rows import Row, Studied, mean_and_sd
 from ctxbench.study.cells import COST
 from ctxbench.study.frozen import grid as frozen
-from ctxbench.study.frozen.grid import PLAN
 from ctxbench.study.whole.spec import trains
 
 
-def place(folder: Path) -> Path:
+def run_folder(folder: Path) -> Path:
     """The folder of a run: that of its costs where it is a study's, else itself."""
     return folder / COST if (folder / PLAN).is_file() else folder
 
@@ -25,7 +25,7 @@ def read_run(folder: Path) -> Run:
 
     Raises UserError where the folder holds none, or a damaged one.
     """
-    folder = place(folder)
+    folder = run_folder(folder)
     run, home = measured.read_run(folder), folder.parent
     if folder.name != COST or not (home / PLAN).is_file():
         return run

@@ -25,7 +25,7 @@ from ctxbench.measure.progress import RunProgress
 from ctxbench.measure.records import damaged, drop_truncated_line, read_lines, to_line
 from ctxbench.measure.survey import check_unchanged, checked
 from ctxbench.subject.case import Case
-from ctxbench.typed import converted, json_value
+from ctxbench.typed import converted, read_json
 
 CELLS, COST, JOBS = "cells.jsonl", "cost", "jobs"
 LOST = "lost"
@@ -38,14 +38,15 @@ COST_SETTINGS = Settings(budget_s=1.0, counters=())
 class Needs:
     """What the process of a cell needs, where that must be said before: minutes at most, cores, GPUs.
 
-    ``silence_s`` is how long it may run without a sign of progress; ``processes``, whether it starts others.
+    ``silence_s`` is how long it may run without a sign of progress; ``starts_others``, whether it starts
+    processes of its own.
     """
 
     minutes: int = 60
     cores: int = 1
     gpus: int = 0
     silence_s: float = 120.0
-    processes: bool = False
+    starts_others: bool = False
 
 
 class Cell(Protocol):
@@ -61,7 +62,7 @@ class Cell(Protocol):
 
     @property
     def threads(self) -> int | None:
-        """One, so that sums are in one order however many cells are trained at once."""
+        """CPU threads of its process: one sums in one order however many cells are trained at once."""
 
     @property
     def needs(self) -> Needs:
@@ -163,12 +164,7 @@ def read_plan(folder: Path, name: str, spec: type[Spec]) -> Spec:
     path = folder / name
     if not path.is_file():
         raise UserError(f"{folder} holds no such run (no {name} in it)")
-    try:
-        return converted(json_value(path.read_bytes()), spec)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return read_json(path, spec)
 
 
 def read_outcomes(folder: Path) -> dict[str, Outcome]:
@@ -180,16 +176,8 @@ def read_outcomes(folder: Path) -> dict[str, Outcome]:
         except ValueError as error:
             raise damaged(path, number, error) from error
         outcomes[outcome.key] = outcome
-    of_jobs = (read_outcome(path) for path in sorted((folder / JOBS).glob("*.json")))
+    of_jobs = (read_json(path, Outcome) for path in sorted((folder / JOBS).glob("*.json")))
     return {**{outcome.key: outcome for outcome in of_jobs}, **outcomes}
-
-
-def read_outcome(path: Path) -> Outcome:
-    """What a job has found. Raises UserError where the file is damaged."""
-    try:
-        return converted(json_value(path.read_bytes()), Outcome)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def cost(

@@ -32,7 +32,9 @@ def fit(
 ) -> None:
     """Train a network on ``batches``, maps (N, C, H, W) and labels (N, H, W) of each step; leave it in eval.
 
-    AdamW, cross-entropy of the logits (N, K, H, W). Raises NoNumbersError where the loss is no number.
+    AdamW with ``decay``, cross-entropy of the logits (N, K, H, W). The learning rate rises to ``rate``, and
+    falls to 0 at the last of so many ``steps``, which ``batches`` yields, the same each time it is called.
+    ``progress`` is called after each step. Raises NoNumbersError where the loss is no number.
     """
     optimizer = AdamW(network.parameters(), lr=rate, weight_decay=decay)
     for step, (maps, labels) in enumerate(batches(), start=1):

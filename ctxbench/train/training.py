@@ -108,6 +108,8 @@ class Training:
                 self._evaluate()
             with self.stop.deferred():  # an interrupt here would keep nothing of what was done
                 self.show(self.now)
+        if self.stop.asked:  # while the last iteration was shown: no step is left to see it
+            raise Interrupted(f"after iteration {self.done} of {self.job.iterations}, which is kept")
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config, start = self.job.config, self.done

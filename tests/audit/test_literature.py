@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from ctxbench.audit.literature import paper_table, papers, words
-from ctxbench.audit.networks.pyramids import HVT, Classifier
+from ctxbench.audit.networks.pyramids import HVT, Classifier, body
 from ctxbench.audit.networks.resnets import MobileNetV2, ResNet
 from ctxbench.audit.networks.segmenters import SemanticFPN, UPerHead, hamnet, light_ham, upernet
 from ctxbench.audit.networks.swins import swin_v2
@@ -71,8 +71,8 @@ def test_what_a_row_names_is_there(row: Row) -> None:
 @pytest.mark.parametrize(
     ("head", "resized"),
     [
-        (UPerHead([8] * 4, 4), 4 * (4 * 4 + (256 + 64 + 16) + 3 * 256)),  # pooled, top down, together
-        (SemanticFPN([8] * 4, 4, 2), 4 * (256 + 64 + 16) + 2 * (256 + 320 + 336 + 3 * 256)),
+        (UPerHead([8] * 4), 512 * (4 * 4 + (256 + 64 + 16) + 3 * 256)),  # pooled, top down, together
+        (SemanticFPN([8] * 4), 256 * (256 + 64 + 16) + 128 * (256 + 320 + 336 + 3 * 256)),
     ],
 )
 def test_a_head_resizes_what_mmsegmentations_does(
@@ -176,6 +176,18 @@ def test_a_segmenter_is_its_backbone_and_a_head_at_the_images_size(head: object)
     with torch.device("meta"):
         module = head("van_b0").eval()  # type: ignore[operator]
         assert module(torch.empty(1, 3, 64, 96)).shape == (1, 150, 64, 96)
+
+
+@pytest.mark.parametrize("name", ["van_b0", "pvt_tiny", "p2t_tiny", "nat_mini", "cswin_tiny"])
+def test_a_backbone_has_the_strides_asked_for(name: str) -> None:
+    with torch.device("meta"):
+        maps = body(name, (4, 2, 1, 1)).eval()(torch.empty(1, 3, 224, 224))
+    assert [tuple(each.shape[2:]) for each in maps] == [(56, 56), (28, 28), (28, 28), (28, 28)]
+
+
+def test_a_gates_options_are_not_lost() -> None:
+    with torch.device("meta"), pytest.raises(TypeError, match="kernel_size"):
+        ResNet(18, "se", options={"kernel_size": 3})
 
 
 def test_the_light_ham_of_van_base_has_the_parameters_counted_by_hand() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxbench.audit.candidates import Candidate, Source, distinct
+from ctxbench.audit.candidates import Candidate, Candidates, Source
 from ctxbench.audit.matching import Match, fits, near_misses
 from ctxbench.audit.quantity import CUT, ROUNDED, Quantity
 
@@ -120,6 +120,6 @@ def test_of_one_value_the_plainest_stands_for_all() -> None:
         Candidate(1.0, "later", 1),
         Candidate(2.0, "", 5),
     ]
-    kept, other = distinct(ways)
+    kept, other = Candidates.of(ways).distinct()
     assert (kept.words, kept.deviations, kept.n_equivalent) == ("near", 1, 2)
     assert other.n_equivalent == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from audit.networks import gated, layers
+from audit.networks import Gated, Layers
 from torch import nn
 
 from ctxbench.audit.counting.aspects import FLOPS
@@ -19,7 +19,7 @@ from ctxbench.audit.runs import Run
 
 HERE = Path(__file__).parent
 SHAPE = (1, 3, 32, 24)
-NETWORKS = {"layers": layers, "gated": gated}
+NETWORKS = {"Layers": Layers, "Gated": Gated}
 
 
 def by_thop(network: nn.Module, x: torch.Tensor) -> int:
@@ -57,7 +57,7 @@ def test_a_tools_rule_is_what_the_tool_counts(
 )
 def test_a_tools_rule_is_what_the_tool_counted(tool: str, of_layers: int, of_gated: int) -> None:
     """ptflops 0.6.9, torchprofile 0.0.4 (and 0.1.0) and thop 0.0.31, not installed here, gave these."""
-    assert (seen_as(tool, "layers"), seen_as(tool, "gated")) == (of_layers, of_gated)
+    assert (seen_as(tool, "Layers"), seen_as(tool, "Gated")) == (of_layers, of_gated)
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))

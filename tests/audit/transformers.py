@@ -1,43 +1,22 @@
-"""Networks of transformers in a few lines, as papers and their counters have them. Maps are (N, C, H, W)."""
+"""Networks of transformers in a few lines, those that the package does not have. Maps are (N, C, H, W)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import torch
-from audit.networks import Attention, conv
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ctxbench.audit.networks import mixers, segmenters
+from ctxbench.audit.networks.mixers import Last
+from ctxbench.audit.networks.pyramids import Body, Layer, layer_norm, mlp
+from ctxbench.audit.networks.resnets import conv
+from ctxbench.audit.networks.segmenters import Segmenter, UPerHead, resized
 from ctxbench_modules.pvt import SpatialReductionAttention
 from ctxbench_modules.swin import WindowAttention
 
-
-class Last(nn.Sequential):
-    """Layers of a map whose channels they take last."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)  # (N, C', H, W)
-
-
-def norm(channels: int) -> nn.Module:
-    return Last(nn.LayerNorm(channels))
-
-
-def mlp(channels: int, ratio: int) -> nn.Module:
-    return Last(nn.Linear(channels, ratio * channels), nn.GELU(), nn.Linear(ratio * channels, channels))
-
-
-class Layer(nn.Module):
-    """What mixes positions, then an MLP, each after a layer norm and with a skip."""
-
-    def __init__(self, channels: int, mix: nn.Module, mlp: nn.Module) -> None:
-        super().__init__()
-        self.norm1, self.norm2, self.mix, self.mlp = norm(channels), norm(channels), mix, mlp
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mix(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+SWIN_TINY = (96, 192, 384, 768)
 
 
 def stages(
@@ -63,62 +42,26 @@ def classifier(body: nn.Module, channels: int, *before: nn.Module) -> nn.Module:
 def swin_tiny_body() -> nn.Sequential:
     def shrink(before: int, width: int) -> nn.Module:
         if before == 3:
-            return nn.Sequential(nn.Conv2d(3, width, 4, 4), norm(width))
+            return nn.Sequential(nn.Conv2d(3, width, 4, 4), layer_norm(width))
         merged = Last(nn.LayerNorm(4 * before), nn.Linear(4 * before, width, bias=False))
         return nn.Sequential(nn.PixelUnshuffle(2), merged)
 
     def layer(stage: int, width: int, place: int) -> nn.Module:
         return Layer(width, WindowAttention(width, shifted=bool(place % 2)), mlp(width, 4))
 
-    return stages((96, 192, 384, 768), (2, 2, 6, 2), shrink, layer)
+    return stages(SWIN_TINY, (2, 2, 6, 2), shrink, layer)
 
 
 def swin_tiny() -> nn.Module:
     """Liu et al., ICCV 2021."""
-    return classifier(swin_tiny_body(), 768, norm(768))
-
-
-def conv_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(*conv(inputs, outputs, kernel), nn.ReLU())
-
-
-class UPerNet(nn.Module):
-    """Xiao et al., ECCV 2018, as in mmsegmentation, with the auxiliary head that evaluation leaves out."""
-
-    def __init__(self, body: nn.Sequential, widths: Sequence[int], classes: int) -> None:
-        super().__init__()
-        self.body = body
-        self.norms = nn.ModuleList(map(norm, widths))
-        self.sides = nn.ModuleList(conv_relu(width, 512, 1) for width in widths[:-1])
-        self.pools = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(side), conv_relu(widths[-1], 512, 1)) for side in (1, 2, 3, 6)
-        )
-        self.top = conv_relu(widths[-1] + 4 * 512, 512, 3)
-        self.smooth = nn.ModuleList(conv_relu(512, 512, 3) for _ in widths[:-1])
-        self.fuse, self.classify = conv_relu(4 * 512, 512, 3), nn.Conv2d(512, classes, 1)
-        self.auxiliary = nn.Sequential(conv_relu(widths[-2], 256, 3), nn.Conv2d(256, classes, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        maps, y = [], x
-        for stage, normed in zip(self.body, self.norms, strict=True):
-            y = stage(y)
-            maps.append(normed(y))
-        pooled = [_resized(pool(maps[-1]), maps[-1]) for pool in self.pools]
-        sides = [side(y) for side, y in zip(self.sides, maps, strict=False)]
-        sides.append(self.top(torch.cat((maps[-1], *pooled), 1)))
-        for i in (2, 1, 0):
-            sides[i] = sides[i] + _resized(sides[i + 1], sides[i])
-        out = [*(smooth(y) for smooth, y in zip(self.smooth, sides, strict=False)), sides[-1]]
-        fused = self.fuse(torch.cat([_resized(y, out[0]) for y in out], 1))
-        return _resized(self.classify(fused), x)  # (N, K, H, W)
-
-
-def _resized(y: Tensor, like: Tensor) -> Tensor:
-    return functional.interpolate(y, like.shape[2:], mode="bilinear")  # (N, C, *like)
+    return classifier(swin_tiny_body(), 768, layer_norm(768))
 
 
 def upernet_swin_tiny() -> nn.Module:
-    return UPerNet(swin_tiny_body(), (96, 192, 384, 768), 150)
+    """As in mmsegmentation, with the auxiliary head that evaluation leaves out."""
+    body = Body(SWIN_TINY, list(swin_tiny_body()), after=layer_norm)
+    auxiliary = nn.Sequential(segmenters.conv(384, 256, 3), nn.Conv2d(256, segmenters.CLASSES, 1))
+    return Segmenter(body, UPerHead(SWIN_TINY), auxiliary)
 
 
 def pvt_v2_b2() -> nn.Module:
@@ -126,16 +69,16 @@ def pvt_v2_b2() -> nn.Module:
 
     def shrink(before: int, width: int) -> nn.Module:
         kernel, stride = (7, 4) if before == 3 else (3, 2)
-        return nn.Sequential(nn.Conv2d(before, width, kernel, stride, kernel // 2), norm(width))
+        return nn.Sequential(nn.Conv2d(before, width, kernel, stride, kernel // 2), layer_norm(width))
 
     def layer(stage: int, width: int, place: int) -> nn.Module:
         mix = SpatialReductionAttention(width, reduction=8 >> stage)
         wide = (8, 8, 4, 4)[stage] * width
         near = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
-        mlp = nn.Sequential(Last(nn.Linear(width, wide)), near, nn.GELU(), Last(nn.Linear(wide, width)))
-        return Layer(width, mix, mlp)
+        inner = nn.Sequential(Last(nn.Linear(width, wide)), near, nn.GELU(), Last(nn.Linear(wide, width)))
+        return Layer(width, mix, inner)
 
-    return classifier(stages((64, 128, 320, 512), (3, 4, 6, 3), shrink, layer, norm), 512)
+    return classifier(stages((64, 128, 320, 512), (3, 4, 6, 3), shrink, layer, layer_norm), 512)
 
 
 def conv_silu(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -149,18 +92,13 @@ def inverted(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
-class Encoder(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.mix = Attention(channels, 4)
-        self.mlp = nn.Sequential(
-            nn.Linear(channels, 2 * channels), nn.SiLU(), nn.Linear(2 * channels, channels)
-        )
+class Encoder(mixers.Encoder):
+    """With SiLU, and an MLP of twice the channels inside."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mix(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 4)
+        wide = 2 * channels
+        self.mlp = nn.Sequential(nn.Linear(channels, wide), nn.SiLU(), nn.Linear(wide, channels))
 
 
 class MobileViT(nn.Module):
@@ -183,7 +121,7 @@ class MobileViT(nn.Module):
         sets = sets.reshape(len(y), 2, 2, rows, columns, -1).permute(
             0, 5, 3, 1, 4, 2
         )  # (N, C', H/2, 2, W/2, 2)
-        y = _resized(sets.reshape(y.shape), x)  # (N, C', H, W)
+        y = resized(sets.reshape(y.shape), x)  # (N, C', H, W)
         return self.fuse(torch.cat((x, self.narrow(y)), 1))  # (N, C, H, W)
 
 

@@ -11,6 +11,7 @@ from ctxbench.cli import main
 
 Run = Callable[..., int]
 Cli = Callable[..., tuple[int, str, str]]
+Refused = Callable[..., str]
 
 
 @pytest.fixture
@@ -23,6 +24,23 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         with pytest.raises(SystemExit) as left:
             main()
         return int(left.value.code or 0)
+
+    return call
+
+
+@pytest.fixture
+def refused(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Type a command that is refused: by exit code 2 and one line, which is returned, and nothing else."""
+
+    def call(*arguments: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        assert run(*arguments) == 2
+        output, errors = capsys.readouterr()
+        assert not output
+        assert errors.startswith("ctxbench: ")
+        assert errors.count("\n") == 1
+        assert sorted(tmp_path.rglob("*")) == before
+        return errors
 
     return call
 

@@ -14,7 +14,7 @@ from cli.test_interrupt import started
 from ctxbench.measure import stats
 from ctxbench.report.comparison.compare import compare_runs
 
-Run = Callable[..., int]
+Refused = Callable[..., str]
 
 
 @pytest.mark.slow
@@ -66,13 +66,9 @@ def test_an_interrupted_calibration_goes_on_and_its_table_is_what_compare_says_o
     ],
 )
 def test_a_calibration_that_is_there_is_neither_written_over_nor_guessed_at(
-    run: Run, arguments: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    refused: Refused, arguments: tuple[str, ...], why: str, tmp_path: Path
 ) -> None:
     for name, text in (("full", '{"pairs": 3}'), ("broken", '{"pairs": "three"}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "calibration.json").write_text(text)
-    assert run("calibrate", *arguments) == 2
-    said = capsys.readouterr().err
-    assert why in said
-    assert len(said.splitlines()) == 1
-    assert not list(tmp_path.glob("runs/*"))
+    assert why in refused("calibrate", *arguments)

@@ -14,6 +14,7 @@ from ctxbench import api
 from ctxbench.errors import UserError
 
 Run = Callable[..., int]
+Refused = Callable[..., str]
 
 SMALL = ("--channels", "8", "--size", "6x5")
 
@@ -83,13 +84,8 @@ def test_decode_tells_the_nearest_by_ratio_first(run: Run, capsys: pytest.Captur
         (("decode", "emau", "1G", "--size", "3x"), "takes 64 or 64x48 (H x W), not '3x'"),
     ],
 )
-def test_nonsense_is_one_line_and_code_2(
-    run: Run, arguments: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(*arguments) == 2
-    said = capsys.readouterr().err
-    assert why in said
-    assert len(said.splitlines()) == 1
+def test_nonsense_is_one_line_and_code_2(refused: Refused, arguments: tuple[str, ...], why: str) -> None:
+    assert why in refused(*arguments)
 
 
 def test_a_head_is_decoded_as_its_block_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

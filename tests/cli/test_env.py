@@ -7,6 +7,7 @@ import pytest
 import torch
 
 Run = Callable[..., int]
+Refused = Callable[..., str]
 
 
 def test_env_prints_what_a_record_says_of_this_machine(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,8 +17,5 @@ def test_env_prints_what_a_record_says_of_this_machine(run: Run, capsys: pytest.
     assert lines["torch"] == torch.__version__
 
 
-def test_a_device_that_is_not_there_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("env", "--device", "tpu") == 2
-    complaint = capsys.readouterr().err
-    assert "'tpu'" in complaint
-    assert complaint.count("\n") == 1
+def test_a_device_that_is_not_there_is_one_line(refused: Refused) -> None:
+    assert "'tpu'" in refused("env", "--device", "tpu")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., int]
+Refused = Callable[..., str]
 
 SWEEP = ("sweep", "emau", "reconet", "--channels", "8", "--values", "4,8,16")
 
@@ -62,10 +63,5 @@ def test_sweep_with_latency_writes_a_folder_that_can_be_gone_on_with(
         (("sweep", "--resume", "nowhere"), "holds no run"),
     ],
 )
-def test_nonsense_is_one_line_and_code_2(
-    run: Run, arguments: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(*arguments) == 2
-    said = capsys.readouterr().err
-    assert why in said
-    assert len(said.splitlines()) == 1
+def test_nonsense_is_one_line_and_code_2(refused: Refused, arguments: tuple[str, ...], why: str) -> None:
+    assert why in refused(*arguments)

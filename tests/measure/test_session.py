@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 from ctxbench.errors import UserError
 from ctxbench.measure import session
 from ctxbench.measure.folder import JOURNAL, RECORDS, Settings, read_run
+from ctxbench.measure.process import WorkerProcess
 from ctxbench.measure.progress import RunProgress
 from ctxbench.report.columns import reason
 from ctxbench.subject.case import Case
@@ -276,3 +278,30 @@ def test_threads_are_a_condition_that_is_set_and_read_back(case: MakeCase, tmp_p
         assert record.warnings == []
     assert set(found.plan.ceilings["cpu"]) == {"float32", "float32, 1 threads", "float32, 3 threads"}
     assert read_run(out) == found
+
+
+class Deaf:
+    """Is asked to end where it cannot any more, as a training after its last iteration."""
+
+    def __init__(self, subject: Case, progress: Callable[[], None]) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def begin(self) -> None:
+        """Answer once it is made."""
+
+    def work(self) -> None:
+        """Answer, and wait for what is next."""
+
+
+def test_a_process_that_answers_instead_of_ending_is_not_waited_for(case: MakeCase) -> None:
+    process = WorkerProcess(case("Good"), "measure.test_session:Deaf")
+    process.send(60.0, "begin")
+    process.receive()
+    process.send(60.0, "work")
+    process.stop()
+    waiting = threading.Thread(target=process.join, daemon=True)
+    waiting.start()
+    waiting.join(60)
+    is_over = not waiting.is_alive()
+    process.close()
+    assert is_over

@@ -20,8 +20,9 @@ from ctxbench.report.view import View
 from ctxbench.study.accuracies import read_run
 from ctxbench.study.accuracy.compare import Scored, difference
 from ctxbench.study.accuracy.counts import packed
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.cells import CELLS, COST, Outcome, begin, read_outcomes
-from ctxbench.study.frozen.grid import FEATURES, PLAN, rows
+from ctxbench.study.frozen.grid import FEATURES, rows
 from ctxbench.study.frozen.spec import Source, planned
 from ctxbench.subject.case import Case
 

@@ -9,6 +9,7 @@ import pytest
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import Plan
 from ctxbench.study import cells
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.frozen import grid
 from ctxbench.study.frozen.spec import StudyPlan
 from ctxbench.subject.case import Case
@@ -51,7 +52,7 @@ def test_modules_are_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_study_goes_on_with_its_own_images_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cells.begin(tmp_path, grid.PLAN, StudyPlan(CASES))
+    cells.begin(tmp_path, PLAN, StudyPlan(CASES))
     (tmp_path / grid.FEATURES).write_text(json.dumps({"folder": "/cache/features/one"}))
     monkeypatch.setattr(grid, "features", lambda source, show: {"folder": "/elsewhere/other"})
     with pytest.raises(UserError, match="was begun with other images, masks or weights"):

@@ -269,6 +269,20 @@ def test_a_network_that_diverged_has_no_score(settings: dict[str, Any], tmp_path
     assert TrainedRun(tmp_path / "run").evaluations().empty
 
 
+def test_a_signal_after_the_last_iteration_is_not_lost(settings: dict[str, Any], tmp_path: Path) -> None:
+    """It comes while that is shown, which is not interrupted: what a grid does next would go on for long."""
+
+    def show(state: Progress) -> None:
+        if state.done == state.total and state.evaluated is None:
+            signal.raise_signal(signal.SIGTERM)
+
+    config = configure(settings, {"iterations": 1, "evaluate_every": 0})
+    with pytest.raises(KeyboardInterrupt, match=r"^after iteration 1 of 1, which is kept$"):
+        train(config, tmp_path / "run", progress=show)
+    assert TrainedRun(tmp_path / "run").checkpoint().iteration == 1
+    assert resume(tmp_path / "run").evaluation.images == 3
+
+
 def test_the_folder_of_a_run_is_not_overwritten(unbroken: TrainedRun) -> None:
     with pytest.raises(UserError, match="already holds a run: go on with it by --resume, or choose"):
         train(unbroken.config, unbroken.folder)

@@ -16,6 +16,7 @@ from ctxbench.errors import UserError
 from ctxbench.networks.published import block
 
 IMAGE, CLASSES = 224, 1000
+"""Pixels of a side, where positions are learned, and classes of ImageNet."""
 SIZE = (14, 14)
 """(h, w) that blocks are told of whose weights do not depend on it."""
 RATIOS = (8, 8, 4, 4)
@@ -167,7 +168,7 @@ def nat(ratio: int, widths: Sequence[int], depths: Sequence[int], strides: Seque
     stages: list[nn.Module] = []
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         if stage:
-            shrink: list[nn.Module] = [nn.Conv2d(width // 2, width, 3, 2, 1, bias=False)]
+            shrink: list[nn.Module] = [nn.Conv2d(width // 2, width, 3, strides[stage], 1, bias=False)]
         else:
             shrink = [nn.Conv2d(3, width // 2, 3, 2, 1), nn.Conv2d(width // 2, width, 3, 2, 1)]
         layers = [
@@ -256,8 +257,9 @@ class HVT(nn.Module):
     after every further 12 / ``pools``; there is no class token.
     """
 
-    def __init__(self, pools: int, channels: int = 384, heads: int = 6, depth: int = 12) -> None:
+    def __init__(self, pools: int) -> None:
         super().__init__()
+        channels, heads, depth = 384, 6, 12
         self.patches, length = nn.Conv2d(3, channels, 16, 16), (IMAGE // 16) ** 2
         self.places = nn.ParameterList([torch.zeros(length, channels)])
         self.every = depth // pools if pools else depth + 1

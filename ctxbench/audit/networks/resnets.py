@@ -5,7 +5,7 @@ N images of H × W pixels, h × w the size of a map, C its channels; the outputs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from ctxbench.networks.published import block as ours
 
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+"""Blocks of each stage, by the number of layers."""
 CLASSES, REDUCTION = 1000, 16
+"""Classes of ImageNet, and how many times fewer channels a gate's MLP has inside."""
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -84,7 +86,7 @@ class SGEGate(nn.Module):
         return gated.reshape(x.shape)
 
 
-GATES: dict[str, type[nn.Module]] = {"se": SEGate, "cbam": CBAMGate, "sge": SGEGate}
+GATES: dict[str, Callable[..., nn.Module]] = {"se": SEGate, "cbam": CBAMGate, "sge": SGEGate}
 """Those whose pooling is a layer in the authors' code, and a function in our blocks of these names."""
 
 
@@ -92,7 +94,7 @@ def gate(name: str, channels: int, options: Mapping[str, Any]) -> nn.Module:
     """A gate of (N, C, h, w): one of :data:`GATES`, another block of ours by name, or nothing."""
     if not name:
         return nn.Identity()
-    return GATES[name](channels) if name in GATES else ours(name, channels, (7, 7), **options)
+    return GATES[name](channels, **options) if name in GATES else ours(name, channels, (7, 7), **options)
 
 
 class Residual(nn.Module):

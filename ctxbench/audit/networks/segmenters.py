@@ -17,6 +17,7 @@ from ctxbench.networks.published import block
 from ctxbench.networks.resnet import conv_bn_relu
 
 CLASSES, POOLS = 150, (1, 2, 3, 6)
+"""Classes of ADE20K, and the sides of the grids that UPerNet pools to."""
 
 
 def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
@@ -38,8 +39,9 @@ def resized(x: Tensor, like: Tensor) -> Tensor:
 class UPerHead(nn.Module):
     """Xiao et al., Unified Perceptual Parsing for Scene Understanding, ECCV 2018."""
 
-    def __init__(self, widths: Sequence[int], channels: int = 512) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
+        channels = 512
         self.sides = nn.ModuleList(conv(width, channels, 1) for width in widths[:-1])
         self.pools = nn.ModuleList(
             nn.Sequential(nn.AdaptiveAvgPool2d(side), conv(widths[-1], channels, 1)) for side in POOLS
@@ -65,8 +67,9 @@ class UPerHead(nn.Module):
 class SemanticFPN(nn.Module):
     """Kirillov et al., Panoptic Feature Pyramid Networks, CVPR 2019, with its pyramid of 256 channels."""
 
-    def __init__(self, widths: Sequence[int], channels: int = 256, inner: int = 128) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
+        channels, inner = 256, 128
         self.sides = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
         self.smooth = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in widths)
         self.ups = nn.ModuleList()
@@ -90,7 +93,7 @@ class SemanticFPN(nn.Module):
         return logits
 
 
-def hamburger(channels: int, rank: int = 64) -> nn.Module:
+def hamburger(channels: int, rank: int) -> nn.Module:
     """The block in between, as the authors' mmsegmentation evaluates it: in 7 steps, in their order."""
     options = {"cheese": False, "norm": "group", "groups": 32, "eval_steps": 7}
     return block("ham", channels, (64, 64), implementation="published", rank=rank, **options)
@@ -114,9 +117,10 @@ class LightHam(nn.Module):
 class Ham(nn.Module):
     """HamNet's head in mmsegmentation, of C5 at a stride of 8, which is concatenated to what comes of it."""
 
-    def __init__(self, widths: Sequence[int], channels: int = 512) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.reduce, self.context = group_conv(widths[-1], channels, 3), hamburger(channels)
+        channels = 512
+        self.reduce, self.context = group_conv(widths[-1], channels, 3), hamburger(channels, 64)
         self.align = group_conv(channels, channels, 3)
         self.fuse = group_conv(widths[-1] + channels, channels, 3)
         self.classify = nn.Conv2d(channels, CLASSES, 1)
@@ -176,10 +180,13 @@ def semantic_fpn(name: str) -> nn.Module:
     return Segmenter(backbone, SemanticFPN(backbone.widths))
 
 
-def light_ham(name: str, hamburger: int = 512, *, last: int = 512, rank: int = 64) -> nn.Module:
-    """A backbone by name and HamNet's light head; its Hamburger has so many channels, and so high a rank."""
+def light_ham(name: str, channels: int = 512, *, last: int = 512, rank: int = 64) -> nn.Module:
+    """A backbone by name and HamNet's light head.
+
+    ``channels`` and ``rank`` are its Hamburger's, ``last`` the channels that are classified.
+    """
     backbone = body(name)
-    return Segmenter(backbone, LightHam(backbone.widths, hamburger, last, rank))
+    return Segmenter(backbone, LightHam(backbone.widths, channels, last, rank))
 
 
 def hamnet(name: str) -> nn.Module:

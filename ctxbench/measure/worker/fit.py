@@ -34,8 +34,9 @@ def largest_batch(case: Case, progress: Callable[[], None]) -> Fit:
 def search(peak: Callable[[int], Peak], fit: str, most: int) -> Fit:
     """A batch whose ``peak`` fits where that of one more does not, or cannot be had; ``most`` is the limit.
 
-    A line through the two peaks nearest to the memory says where to look next. Where there is none, or it
-    does not settle it at once, the batch is doubled too, or what is left halved on a logarithmic scale.
+    ``fit`` is ``fit:`` and the memory. A line through the two peaks nearest to that says where to look next.
+    Where there is none, and every second time where it does not settle it at once, the batch is doubled, or
+    what is left halved on a logarithmic scale.
     """
     memory = fit_bytes(fit)
     known: dict[int, Peak] = {}
@@ -44,26 +45,29 @@ def search(peak: Callable[[int], Peak], fit: str, most: int) -> Fit:
         known[batch] = found = peak(batch)
         return not isinstance(found, str) and found <= memory
 
+    # where one cannot be counted, two may: batch norms train on several values alone
     if not fits(1) and (isinstance(known[1], int) or most < 2 or not fits(2)):
         return _nothing(fit, known)
-    low, high = max(known), most + 1
+    low, high = max(known), most + 1  # low fits, and high does not or is too many
     while high - low > 1:
-        between = min(2 * low, isqrt(low * high))
-        line = None if isinstance(known.get(high), str) else _on_line(known, memory)
-        guess = between if line is None or (len(known) > 2 and len(known) % 2 == 0) else line
+        guess = min(2 * low, isqrt(low * high))
+        by_line = len(known) <= 2 or len(known) % 2  # every second time: along a curve, lines creep
+        if by_line and not isinstance(known.get(high), str):
+            line = _on_line(known, memory)
+            guess = guess if line is None else line
         batch = min(max(guess, low + 1), high - 1)
         low, high = (batch, high) if fits(batch) else (low, batch)
-    at, beyond = known[low], known.get(high)
-    assert isinstance(at, int)
+    peak_bytes, beyond = known[low], known.get(high)
+    assert isinstance(peak_bytes, int)
     if beyond is None:
         reason = (
             f"{fit.removeprefix(FIT)} limits no batch: N = {low}, the most that an input of less than "
-            f"{MAX_INPUT_BYTES // 2**30} GiB holds, is predicted to take {_mib(at)}"
+            f"{MAX_INPUT_BYTES // 2**30} GiB holds, is predicted to take {_mib(peak_bytes)}"
         )
         return Fit((fit,), status="error", reason=reason)
     if isinstance(beyond, str):
-        return Fit((fit,), low, at, next_reason=beyond)
-    return Fit((fit,), low, at, beyond)
+        return Fit((fit,), low, peak_bytes, next_reason=beyond)
+    return Fit((fit,), low, peak_bytes, beyond)
 
 
 def _nothing(fit: str, known: dict[int, Peak]) -> Fit:
@@ -82,8 +86,13 @@ def _mib(size: int) -> str:
 
 
 def _on_line(known: dict[int, Peak], memory: int) -> int | None:
-    """The last batch that fits by a line through the two peaks nearest to the memory, where two differ."""
-    peaks = [(batch, found) for batch, found in known.items() if isinstance(found, int)]
-    (batch, found), *others = sorted(peaks, key=lambda at: abs(at[1] - memory))
-    other = next((at for at in others if at[1] != found), None)
-    return other and batch + (memory - found) * (other[0] - batch) // (other[1] - found)
+    """The last batch that fits by a line through the two peaks nearest to the memory; None where all are one.
+
+    Whole numbers throughout: peaks in bytes, over batches.
+    """
+    peaks = [(found, batch) for batch, found in known.items() if isinstance(found, int)]
+    (peak, batch), *others = sorted(peaks, key=lambda known: abs(known[0] - memory))
+    for other_peak, other_batch in others:
+        if other_peak != peak:
+            return batch + (memory - peak) * (other_batch - batch) // (other_peak - peak)
+    return None

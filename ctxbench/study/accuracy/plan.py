@@ -8,6 +8,8 @@ from ctxbench.study.files import Made
 from ctxbench.subject.case import Case
 from ctxbench.subject.resolve import label
 
+PLAN = "study.json"
+"""In a study's folder."""
 SEEDS, QUICK_SEEDS, MOST_SEEDS = 3, 2, 100
 QUICK_STEPS = 150
 
@@ -30,10 +32,6 @@ class Planned(Made, Protocol):
     @property
     def log(self) -> tuple[str, ...]:
         """Loggers that get what was found."""
-
-    @property
-    def version(self) -> str:
-        """Of ctxbench."""
 
     @property
     def trained(self) -> str:

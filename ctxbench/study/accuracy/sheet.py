@@ -189,12 +189,17 @@ def _differences(header: str, name: str, of: Callable[[Row], Difference | None])
 
 
 def _raw_differences(name: str, of: Callable[[Row], Difference | None]) -> list[Column[Row]]:
-    def field(field: str) -> Callable[[Row], float | None]:
-        return lambda row: getattr(of(row), field, None)
+    def value(attribute: str) -> Callable[[Row], float | None]:
+        return lambda row: getattr(of(row), attribute, None)  # of no difference too
 
-    columns = {"points": "points", "lo_points": "low", "hi_points": "high", "p_holm": "p"}
-    columns["smallest_told_points"] = "smallest"
-    return [raw(f"to_{name}_{column}", field(where)) for column, where in columns.items()]
+    columns = {
+        "points": "points",
+        "lo_points": "low",
+        "hi_points": "high",
+        "p_holm": "p",
+        "smallest_told_points": "smallest",
+    }
+    return [raw(f"to_{name}_{column}", value(attribute)) for column, attribute in columns.items()]
 
 
 def _by_seed(values: tuple[float, ...]) -> str:

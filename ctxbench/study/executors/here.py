@@ -26,7 +26,7 @@ class Here:
             while waiting or active:
                 while waiting and len(active) < (self.jobs or cores()):
                     cell = waiting.pop(0)
-                    process = WorkerProcess(cell, served, starts_others=cell.needs.processes)
+                    process = WorkerProcess(cell, served, starts_others=cell.needs.starts_others)
                     active[cell.key] = process
                     process.send(cell.needs.silence_s, "train")
                 key = list(active)[first_ready(list(active.values()), partial(_tell, active, tell))]

@@ -24,7 +24,8 @@ from ctxbench.errors import UserError
 from ctxbench.files import append, opened_to_append, write_text, writing
 from ctxbench.measure.records import drop_truncated_line, read_lines, to_line
 from ctxbench.measure.worker import answer, server_of
-from ctxbench.study.cells import JOBS, LOST, Cell, Outcome, Tell, read_outcome
+from ctxbench.study.cells import JOBS, LOST, Cell, Outcome, Tell
+from ctxbench.typed import read_json
 
 SUBMITTED = "submitted.jsonl"
 POLL_S = 2.0
@@ -75,7 +76,7 @@ class Slurm:
             over = [key for key, job in jobs.items() if job.done()]
             for key in [key for key in jobs if _file(place, key).exists()]:
                 del jobs[key]
-                yield read_outcome(_file(place, key))
+                yield read_json(_file(place, key), Outcome)
             now = time.monotonic()
             for key in over:
                 if key in jobs and now - ended.setdefault(key, now) >= GRACE_S:

@@ -27,15 +27,20 @@ AT_ONCE = 4
 
 
 class Head(nn.Module):
-    """3×3 to 128 channels with batch norm and ReLU, the block, both concatenated, a 1×1 classifier."""
+    """3×3 to 128 channels with batch norm and ReLU, the block, both concatenated, a 1×1 classifier.
 
-    def __init__(self, channels: int, classes: int, block: nn.Module | None, given: int, seed: int) -> None:
+    ``block_channels`` are those of the block's map, C', 0 without a block.
+    """
+
+    def __init__(
+        self, channels: int, classes: int, block: nn.Module | None, block_channels: int, seed: int
+    ) -> None:
         super().__init__()
         torch.manual_seed(seed)  # so that the 3×3 starts alike whatever the block has drawn
         self.reduce = nn.Sequential(*conv_bn_relu(channels, WIDTH, 3))
         initialise(self)
         self.block = block
-        self.classify = nn.Conv2d(WIDTH + given, classes, 1)
+        self.classify = nn.Conv2d(WIDTH + block_channels, classes, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) to logits (N, K, h, w)."""
@@ -60,8 +65,8 @@ class Trainer:
         Raises UserError where the block cannot be built, or loss or scores are no numbers.
         """
         cell, features = self._cell, self._features
-        block, given = context_of(cell.case, cell.seed)
-        head = Head(features.train.shape[1], len(features.classes), block, given, cell.seed)
+        block, block_channels = context_of(cell.case, cell.seed)
+        head = Head(features.train.shape[1], len(features.classes), block, block_channels, cell.seed)
         fit(head, self._batches, rate=cell.rate, steps=cell.steps, decay=DECAY, progress=self._progress)
         counts = self._counts(head)
         miou, accuracy = scores(counts.sum(0))

@@ -17,6 +17,7 @@ from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.process import CaseFailedError, WorkerProcess
 from ctxbench.study.accuracy.compare import Scored
 from ctxbench.study.accuracy.counts import unpacked
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.accuracy.rows import Row, Studied, compared
 from ctxbench.study.cells import (
     Executor,
@@ -37,9 +38,10 @@ from ctxbench.study.costs import named_records
 from ctxbench.study.executors.here import HERE
 from ctxbench.study.frozen.spec import Source, StudyPlan
 from ctxbench.train import loggers
-from ctxbench.typed import converted, json_value
+from ctxbench.typed import read_json
 
-PLAN, FEATURES = "study.json", "features.json"
+FEATURES = "features.json"
+"""What is known of the features, in a study's folder."""
 CELL, STORE = "ctxbench.study.frozen.cell:Trainer", "ctxbench.study.frozen.store:Maker"
 
 
@@ -82,12 +84,7 @@ def begun(folder: Path) -> tuple[StudyPlan, Mapping[str, Any]]:
     """
     plan, path = read_plan(folder, PLAN, StudyPlan), folder / FEATURES
     plan = replace(plan, cases=tuple(case.with_tuples() for case in plan.cases))
-    if not path.is_file():
-        return plan, {}
-    try:
-        return plan, converted(json_value(path.read_bytes()), dict[str, Any])
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+    return plan, read_json(path, dict[str, Any]) if path.is_file() else {}
 
 
 def read(folder: Path, run: Run) -> Studied | None:

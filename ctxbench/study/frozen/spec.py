@@ -14,6 +14,7 @@ from ctxbench.study.cells import Needs
 from ctxbench.study.context import called, with_baseline
 from ctxbench.subject.case import Case
 from ctxbench.train.loggers import check
+from ctxbench.typed import Natural
 from ctxbench.version import __version__
 
 Level = Literal["C2", "C3", "C4", "C5"]
@@ -27,8 +28,6 @@ SIDE = 256
 """To which images are resized, where their data set is not in SIDES."""
 LEAST_SIDE, MOST_SIDE = 65, 2048
 STEPS, BATCH, RATE = 300, 16, 0.002
-
-Natural = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True)

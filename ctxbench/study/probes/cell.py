@@ -28,16 +28,16 @@ class Probe(nn.Module):
     """1×1 to C channels, the block, both concatenated, 1×1 to C, and a 1×1 classifier.
 
     Each 1×1 but the last has batch norm and ReLU. Without a block a position sees itself alone: nothing is
-    padded, and in eval mode nothing is shared.
+    padded, and in eval mode nothing is shared. ``block_channels`` are C', 0 without a block.
     """
 
     def __init__(
-        self, symbols: int, classes: int, channels: int, block: nn.Module | None, given: int
+        self, symbols: int, classes: int, channels: int, block: nn.Module | None, block_channels: int
     ) -> None:
         super().__init__()
         self.embed = nn.Sequential(*conv_bn_relu(symbols, channels, 1))
         self.block = block
-        self.fuse = nn.Sequential(*conv_bn_relu(channels + given, channels, 1))
+        self.fuse = nn.Sequential(*conv_bn_relu(channels + block_channels, channels, 1))
         self.classify = nn.Conv2d(channels, classes, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -102,8 +102,8 @@ class Trainer:
         """A network in eval mode. Raises NoNumbersError where its loss is no number."""
         cell, task = self._cell, self._task
         torch.manual_seed(seed)
-        block, given = context_of(cell.case, seed)
-        network = Probe(sum(task.fields), task.classes, cell.case.channels, block, given)
+        block, block_channels = context_of(cell.case, seed)
+        network = Probe(sum(task.fields), task.classes, cell.case.channels, block, block_channels)
         batches = partial(self._batches, seed)
         fit(network, batches, rate=rate, steps=cell.steps, decay=0.0, progress=self._progress)
         return network

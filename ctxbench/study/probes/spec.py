@@ -1,9 +1,6 @@
 """What a run of probes is: its blocks, tasks, map sizes and seeds, and how cells are trained. No torch."""
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
-
-from msgspec import Meta
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
@@ -11,6 +8,7 @@ from ctxbench.study.cells import Needs
 from ctxbench.study.context import called, with_baseline
 from ctxbench.study.probes.tasks import TASKS as TASKS
 from ctxbench.subject.case import Case
+from ctxbench.typed import Natural
 from ctxbench.version import __version__
 
 CHANNELS = 64
@@ -26,8 +24,6 @@ TRAIN, VALIDATION, TEST = range(3)
 """Streams of maps that share none."""
 PROBED = {VALIDATION: 128, TEST: 256}
 """Maps of a stream, the same for every block."""
-
-Natural = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ctxbench.errors import UserError
 from ctxbench.measure.folder import now
-from ctxbench.study.accuracy.plan import QUICK_STEPS, place_of, seeds_of
+from ctxbench.study.accuracy.plan import PLAN, QUICK_STEPS, place_of, seeds_of
 from ctxbench.study.context import with_baseline
 from ctxbench.subject.case import Case
 from ctxbench.train.config import TrainConfig, assignments, configure
@@ -17,7 +17,6 @@ from ctxbench.train.presets import configured
 from ctxbench.typed import json_value
 from ctxbench.version import __version__
 
-PLAN = "study.json"
 OWN = ("model", "context", "context_options", "seed", "baseline", "init", "evaluate_every")
 """Settings of a training that the study itself decides on."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ctxbench.measure.folder import Plan, Run
 from ctxbench.study.accuracy.compare import Scored
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.accuracy.rows import Row as Scores
 from ctxbench.study.accuracy.rows import Studied, compared
 from ctxbench.study.cells import Executor, Show, begin, check, cost, read_plan
@@ -17,7 +18,7 @@ from ctxbench.study.costs import named_records
 from ctxbench.study.executors.here import HERE
 from ctxbench.study.whole import grid
 from ctxbench.study.whole.rows import Result, Row
-from ctxbench.study.whole.spec import PLAN, TrainingPlan
+from ctxbench.study.whole.spec import TrainingPlan
 from ctxbench.train import loggers
 from ctxbench.train.run import TrainedRun
 

@@ -94,7 +94,7 @@ class TrialCell:
             cores=1 + config.workers,
             gpus=int(config.device == "cuda"),
             silence_s=24 * 3600.0,
-            processes=True,
+            starts_others=True,
         )
 
 

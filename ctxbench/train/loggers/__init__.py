@@ -22,14 +22,17 @@ State = Literal["finished", "failed", "interrupted"]
 CLASSES: dict[str, str] = {"wandb": "WandB", "mlflow": "MLflow"}
 """Name, which is the file's here, the package's and the extra's, to the class in that file."""
 KEPT = "loggers.json"
-"""In a run's folder: under what each logger has it, so that a resumed run goes on with the same one."""
+"""In a run's folder: by logger, what :meth:`Logger.begin` has kept."""
 
 
 class Logger(Protocol):
     """One run with a logger. Where it reports to, and whether at all, is set as its own users set it."""
 
     def begin(self, title: str, config: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, str]:
-        """Begin a run, or go on with the one that ``kept`` is of; what is to be kept of it."""
+        """Begin a run of this title and configuration, or go on with the one that ``kept`` is of.
+
+        Returns what is to be kept of it, so that it can be gone on with.
+        """
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Take values of a step."""
@@ -54,7 +57,7 @@ class Loggers:
     """The loggers of a run, begun; one that fails is left out from then on. None of its methods raises."""
 
     def __init__(self, names: Sequence[str], folder: Path, config: Mapping[str, Any]) -> None:
-        """``folder`` is the run's: its name is the title."""
+        """``folder`` is the run's, as it was named: that is the title. ``config`` is what it is a run of."""
         self._folder = folder
         self._open: dict[str, Logger] = {}
         for name in names:

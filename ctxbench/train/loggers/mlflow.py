@@ -15,7 +15,7 @@ EXPERIMENT = "ctxbench"
 RETRIES = "2"
 """Of a request, where the environment names no other number: MLflow's seven hold a training for minutes."""
 STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-LONGEST = 6000
+LONGEST_PARAM = 6000
 """Characters that a parameter may have."""
 
 
@@ -23,7 +23,7 @@ class MLflow:
     """A run of MLflow."""
 
     def begin(self, title: str, config: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, str]:
-        """Begin a run, with the configuration as parameters, or go on with one where it is kept."""
+        """Begin a run, with the configuration as parameters, or go on with the one that is kept."""
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
         import mlflow
         from mlflow.entities import Param
@@ -35,7 +35,7 @@ class MLflow:
             self._client.update_run(self._run, status="RUNNING")
         else:
             self._run = self._client.create_run(self._experiment(), run_name=title).info.run_id
-            params = [Param(key, str(value)[:LONGEST]) for key, value in config.items()]
+            params = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in config.items()]
             self._client.log_batch(self._run, params=params)
         return {"uri": uri, "run": self._run}
 

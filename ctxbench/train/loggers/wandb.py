@@ -18,7 +18,7 @@ class WandB:
     """A run of W&B. Offline, each start leaves a folder of its own, all with the run's id."""
 
     def begin(self, title: str, config: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, str]:
-        """Begin a run of this id, or go on with it."""
+        """Begin a run with an id of its own, or go on with the one that has the id that is kept."""
         import wandb
 
         self._run = wandb.init(

@@ -15,8 +15,8 @@ from ctxbench.paper import printed
 from ctxbench.paper.regenerate import paper
 from ctxbench.paper.tables.frozen import frozen
 from ctxbench.study.accuracy.counts import packed
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.cells import begin
-from ctxbench.study.frozen.grid import PLAN
 from ctxbench.study.frozen.spec import Source, StudyPlan
 from ctxbench.subject.case import Case
 

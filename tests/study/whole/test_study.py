@@ -22,11 +22,12 @@ from ctxbench.measure.folder import Plan, Run
 from ctxbench.measure.records import Record
 from ctxbench.study.accuracies import read_run
 from ctxbench.study.accuracy.figure import pareto
+from ctxbench.study.accuracy.plan import PLAN
 from ctxbench.study.accuracy.sheet import Study
 from ctxbench.study.cells import COST, begin, read_plan
 from ctxbench.study.whole import study as whole
 from ctxbench.study.whole.rows import Row
-from ctxbench.study.whole.spec import PLAN, TrainingPlan, config_of, planned, trains
+from ctxbench.study.whole.spec import TrainingPlan, config_of, planned, trains
 from ctxbench.study.whole.trial import SCORES, TrialCell
 from ctxbench.subject.case import Case
 from ctxbench.train.config import TrainConfig
@@ -179,4 +180,4 @@ def test_a_gpu_is_asked_for_where_networks_are_trained(
         whole.grid.check([row], [0], tmp_path / "grid")
     whole.grid.check([row], [0], tmp_path / "grid", Failing("lost", "elsewhere"))
     needs = TrialCell(row.trial(0), "grid").needs
-    assert (needs.gpus, needs.cores, needs.processes) == (1, 1, True)
+    assert (needs.gpus, needs.cores, needs.starts_others) == (1, 1, True)
