@@ -56,7 +56,7 @@ def decode(
     if len({quantity.kind for quantity in quantities}) != len(quantities) or not quantities:
         raise UserError(
             "give one number of FLOPs (21.47G), one of memory (96.50MB), one of parameters (0.14Mparams), or "
-            "several of these"
+            "one of each"
         )
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
