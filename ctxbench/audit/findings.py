@@ -61,7 +61,7 @@ SAYS_MORE: Mapping[Kind, tuple[Kind, ...]] = {
 PAIR: tuple[Kind, Kind] = ("FLOPs", "parameters")
 """What one configuration gives both of."""
 NOT_DERIVED = "measured GPU memory cannot be derived from the block"
-OF_OTHERS = "the parameters of its row are of something else"
+OF_OTHERS = "nothing that was run has the parameters of its row"
 NO_FIT = -1
 """Deviations that none has."""
 
