@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from ctxbench.audit.literature import paper_table, papers, words
+from ctxbench.audit.networks import efficientvit
 from ctxbench.audit.networks.pyramids import HVT, Classifier, body
 from ctxbench.audit.networks.resnets import MobileNetV2, ResNet
 from ctxbench.audit.networks.segmenters import SemanticFPN, UPerHead, hamnet, light_ham, upernet
@@ -122,6 +123,7 @@ NETWORKS = (
     (lambda: ResNet(50, caffe=True), 25_557_032, 3.85797e9),
     (lambda: Classifier("van_b0"), 4_105_800, 8.64224e8),
     (lambda: HVT(0), 22_049_896, 12 * VIT + 196 * 768 * 384 + 384_000),
+    (lambda: efficientvit.Segmenter("b0", "cityscapes"), 682_608 + 24_083, 105_068_544),
 )
 MORE = (
     (lambda: ResNet(18), 11_689_512, 1.81407e9),
@@ -130,8 +132,13 @@ MORE = (
     (lambda: MobileNetV2("triplet", {"kernel_size": 3}), 3_505_892, 3.01917e8),
     (lambda: MobileNetV2("triplet", {"kernel_size": 7}), 3_509_972, 3.06998e8),
     (lambda: Classifier("nat_tiny"), 27_901_582, 4.29523e9),
+    (lambda: efficientvit.Segmenter("b3", "ade20k"), 38_997_440 + 548_758, 4_244_212_224),
+    (lambda: efficientvit.Segmenter("l1", "ade20k"), 38_037_280 + 2_372_246, 6_955_447_296),
 )
-"""What makes each, and its parameters and MACs at 224×224, by hand or as torchvision and timm have them."""
+"""What makes each, and its parameters and MACs at 224×224, by hand or as torchvision and timm have them.
+
+EfficientViT's are timm's of the backbone, and by hand of the head.
+"""
 
 
 @pytest.mark.parametrize(
@@ -183,6 +190,16 @@ def test_a_backbone_has_the_strides_asked_for(name: str) -> None:
     with torch.device("meta"):
         maps = body(name, (4, 2, 1, 1)).eval()(torch.empty(1, 3, 224, 224))
     assert [tuple(each.shape[2:]) for each in maps] == [(56, 56), (28, 28), (28, 28), (28, 28)]
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "said"), [("b4", "ade20k", "'b4'.*l1$"), ("b1", "voc", "ade20k$")]
+)
+def test_an_efficientvit_that_is_none_is_told_with_those_there_are(
+    name: str, dataset: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        efficientvit.Segmenter(name, dataset)
 
 
 def test_a_gates_options_are_not_lost() -> None:
