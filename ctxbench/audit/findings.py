@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf, log, prod
+from math import inf, log
 from typing import Literal
 
 from ctxbench.audit.candidates import Source
-from ctxbench.audit.counting.aspects import FLOPS
-from ctxbench.audit.counting.conventions import value_of
-from ctxbench.audit.counting.parts import parts
-from ctxbench.audit.counting.tools import COUNTERS, OPERATIONS
-from ctxbench.audit.matching import Match, chance_of_any, chance_of_pair, fits, near_misses
+from ctxbench.audit.counting.tools import COUNTERS, VIEWS
+from ctxbench.audit.matching import (
+    Match,
+    chance_of_any,
+    chance_of_near,
+    chance_of_pair,
+    fits,
+    near_misses,
+)
 from ctxbench.audit.quantity import Kind, Quantity
 from ctxbench.audit.rows import UNSTATED, Row
-from ctxbench.audit.runs import Run, runs
+from ctxbench.audit.runs import Run
 from ctxbench.audit.search import Search, of_one_number
-from ctxbench.audit.unknowns import UNKNOWN, configurations, other_sizes, sizes
+from ctxbench.audit.unknowns import channels_of
 from ctxbench.errors import UserError
-from ctxbench.subject import resolve
 
 Verdict = Literal[
     "reproduced", "misleading", "near", "could be anything", "not reproduced", "contradicts its row",
@@ -40,10 +43,13 @@ BY_CHANCE = 0.2
 SURE = 0.05
 """Up to this chance, a number says which configuration its row is of."""
 FAR_FETCHED = 3
-"""Deviations from which on a plain near miss is likelier than a fit that is not sure, and of no counter."""
+"""Deviations from which on a plain near miss is likelier than a fit that is not sure, and of no counter.
+
+So it is where the fit is not of what the row says.
+"""
 NEAR_BY = log(1.05)
-LEAST_COUNTED, MOST_COUNTED = 0.4, 3.0
-"""What is counted against the MACs of what ran: without products, and twice with all that is small."""
+NEAR_BY_CHANCE = 0.25
+"""Up to this chance that some count as plain comes as near, a near miss says something."""
 PLAIN_BY = log(1.1)
 """ln of how far a number may be from the MACs, or twice the MACs, that does not mislead."""
 SAYS_MORE: Mapping[Kind, tuple[Kind, ...]] = {
@@ -52,7 +58,12 @@ SAYS_MORE: Mapping[Kind, tuple[Kind, ...]] = {
     "parameters": ("FLOPs",),
 }
 """What other number of a row says of which configuration a number is."""
+PAIR: tuple[Kind, Kind] = ("FLOPs", "parameters")
+"""What one configuration gives both of."""
 NOT_DERIVED = "measured GPU memory cannot be derived from the block"
+OF_OTHERS = "nothing that was run has the parameters of its row"
+NO_FIT = -1
+"""Deviations that none has."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ class Finding:
 
     ``plain`` are the MACs of every call of what the row names, at its size, in the printed unit, and
     ``factor`` how many times as large what the fit counts is. ``nearest`` is the plainest near miss.
-    ``of_pair`` is the chance that some configuration, as plain, gives random FLOPs and parameters together,
+    ``is_near`` says that it is so near as is hardly by chance. ``of_pair`` is the chance that some
+    configuration, as plain, gives random FLOPs and parameters together,
     where the row's are of one.
     """
 
@@ -76,6 +88,7 @@ class Finding:
     tried: int = 0
     why: str = ""
     of_pair: float | None = None
+    is_near: bool = False
 
     @property
     def convention(self) -> str:
@@ -110,7 +123,8 @@ def look(row: Row, search: Search) -> Looked:
     if row.subject == UNSTATED:
         return _not_counted(row, "the table does not say of what it is")
     try:
-        for tier, more in enumerate(_tiers(row, search)):
+        row = row if row.channels else row.of(channels_of(row.subject))
+        for tier, more in enumerate(search.tiers(row)):
             found, failed = search.sources(more, row.quantities)
             ran = {source.run for source in found}
             looked += [run for run in more if run.words in ran]
@@ -129,58 +143,6 @@ def _not_counted(row: Row, why: str) -> Looked:
     return Looked(row, tuple(Finding(row, quantity, "not counted", why=why) for quantity in row.quantities))
 
 
-def _tiers(row: Row, search: Search) -> Iterator[list[Run]]:
-    """What a row may be of: as it says; single deviations; and other sizes or parts, two deviations."""
-    known = [row.shape] if row.shape else [(1, row.channels, *size) for size in sizes(row.channels)]
-    is_open = bool(UNKNOWN.search(row.subject)) or row.shape is None
-    base: list[Run] = []
-    others: list[Run] = []
-    for shape in known:
-        for subject in configurations(row.subject, shape):
-            first, *deviating = runs(resolve.canonical(subject), shape, {})
-            sides = f", {shape[2]}×{shape[3]}" if is_open else ""
-            base.append(replace(first, words=f"{first.words}{sides}"))
-            others += deviating
-    yield base
-    if is_open:  # every value of what is open is as likely, and there are enough of them
-        return
-    if not any(quantity.is_memory for quantity in row.quantities):  # it is for memory that batches matter
-        others = [run for run in others if run.shape[0] == known[0][0]]
-    whole = search.seen_by_view(base[0])[OPERATIONS] if row.is_image or subject.startswith("head(") else None
-    of_parts = [
-        replace(base[0], part=part, words=_of_part(part), deviations=2)
-        for part in (parts(whole) if whole else ())
-    ]
-    yield of_parts if row.is_image else others + of_parts
-    elsewhere = [replace(run, deviations=2) for run in others] if row.is_image else []
-    elsewhere += [
-        base[0].at(size, steps)
-        for size, steps in other_sizes(row.channels, known[0][2:]).items()
-        if _may_be_at(size, base[0], row, search)
-    ]
-    yield elsewhere
-
-
-def _may_be_at(size: tuple[int, int], base: Run, row: Row, search: Search) -> bool:
-    """Whether an input of that size may have the row's FLOPs: MACs grow as the area, or as its square."""
-    macs = _macs(search, base)
-    if not macs or any(quantity.is_memory for quantity in row.quantities):
-        return True
-    area = prod(size) / prod(base.shape[2:])
-    low, high = sorted((area, area**2))
-    ratios = [q.value * unit.size / macs for q in row.quantities if q.kind == "FLOPs" for unit in q.units]
-    return any(LEAST_COUNTED * low <= ratio <= MOST_COUNTED * high for ratio in ratios)
-
-
-def _macs(search: Search, run: Run) -> int:
-    seen = search.seen_by_view(run)[OPERATIONS]
-    return value_of({"products": FLOPS["products"][0].words}, FLOPS, seen) or 0
-
-
-def _of_part(part: str) -> str:
-    return f"without its {part[1:]}" if part.startswith("-") else f"its {part} alone"
-
-
 def _is_plain(sources: Sequence[Source], which: int, quantity: Quantity, tier: int) -> bool:
     """Whether no run of a later tier could give a number by anything plainer; sizes change no parameters."""
     if quantity.kind == "parameters" and tier:
@@ -195,11 +157,12 @@ def _findings(
     row: Row, sources: Sequence[Source], looked: Sequence[Run], search: Search
 ) -> Iterator[Finding]:
     found = [_finding(row, which, sources) for which in range(len(row.quantities))]
-    if apart := _apart(row, sources, found):
-        found = [replace(f, verdict="contradicts its row", why=apart) if f.fit else f for f in found]
-    else:
-        found = _paired(sources, found)
-    for finding in found:
+    most = _trusted(found)
+    found = [
+        _finding(row, which, sources, most[f.quantity.kind]) if f.quantity.kind in most else f
+        for which, f in enumerate(found)
+    ]
+    for finding in _paired(sources, _apart(sources, found)):
         yield against_plain(finding, looked, search) if finding.quantity.kind == "FLOPs" else finding
 
 
@@ -208,39 +171,56 @@ def _of(sources: Sequence[Source], which: int) -> list[Source]:
     return [source._replace(candidates=(source.candidates[which],)) for source in sources]
 
 
-def _finding(row: Row, which: int, sources: Sequence[Source]) -> Finding:
+def _trusted(found: Sequence[Finding]) -> Mapping[Kind, int]:
+    """The deviations that a fit may have, by kind, where nothing that was run has the row's parameters.
+
+    It is then of something else: plain counting may still come out, and whatever else does is by chance.
+    """
+    parameters = next((f for f in found if f.quantity.kind == "parameters"), None)
+    if parameters is None or parameters.fit:
+        return {}
+    return {"FLOPs": 1} if parameters.verdict == "near" else {"FLOPs": 1, "memory": NO_FIT}
+
+
+def _finding(row: Row, which: int, sources: Sequence[Source], most: float = inf) -> Finding:
     """The plainest fit of a configuration that gives another of the row's numbers, or else of any.
 
-    That there were several to take from is part of its chance.
+    That there were several to take from is part of its chance. It has ``most`` deviations.
     """
     quantity, alone = row.quantities[which], of_one_number(sources, which)
+    plainest = min(fits(alone, [quantity]), key=lambda fit: fit.deviations, default=None)
     narrowed = [
         _of([source for source in sources if source.run in giving], which)
         for other, of in enumerate(row.quantities)
-        if of.kind in SAYS_MORE[quantity.kind] and (giving := _giving(of, _of(sources, other)))
+        if of.kind in SAYS_MORE[quantity.kind] and (giving := _giving(of, _of(sources, other), plainest))
     ]
     fit: Match | None = None
     chance = inf
     for some in (*narrowed, alone):  # one configuration for the row, where it gives the number
-        found = sorted(fits(some, [quantity]), key=partial(_likeliest_first, row.counts.lower()))
+        trusted = [fit for fit in fits(some, [quantity]) if fit.deviations <= most]
+        found = sorted(trusted, key=partial(_likeliest_first, row.counts.lower()))
         if not found:
             continue
         by_chance = min(1.0, (1 + len(narrowed)) * chance_of_any(some, quantity, found[0].deviations))
         if chance > BY_CHANCE and by_chance < chance:
             fit, chance = found[0], by_chance
     plainer = near_misses(alone, [quantity], fewer_than=fit.deviations if fit else inf)
-    near = next((miss for miss in plainer if miss.deviations <= 1 and miss.distance <= NEAR_BY), None)
+    close = next((miss for miss in plainer if miss.deviations <= 1 and miss.distance <= NEAR_BY), None)
+    is_near = close is not None and chance_of_near(alone, quantity, close) <= NEAR_BY_CHANCE
     tried = sum(source.size for source in alone)
-    nearest = near or (plainer[-1] if plainer else None)
+    nearest = close or (plainer[-1] if plainer else None)
     if fit is None:
-        verdict: Verdict = "near" if near else "not reproduced"
-        why = NOT_DERIVED if quantity.is_memory and near is None else ""
+        verdict: Verdict = "near" if is_near else "not reproduced"
+        whys = (OF_OTHERS if most < inf else "", NOT_DERIVED if quantity.is_memory and not is_near else "")
+        why = "; ".join(filter(None, whys))
         return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
-    is_far_fetched = fit.deviations >= FAR_FETCHED and not fit.candidates[0].has_name
-    if near and chance > (SURE if is_far_fetched else BY_CHANCE):
-        return Finding(row, quantity, "near", nearest=near, tried=tried)
+    as_said = {source.run for source in sources if source.deviations == VIEWS[source.view]}
+    is_unnamed = fit.deviations >= FAR_FETCHED and not fit.candidates[0].has_name
+    is_far_fetched = is_unnamed or fit.run not in as_said
+    if is_near and chance > (SURE if is_far_fetched else BY_CHANCE):
+        return Finding(row, quantity, "near", nearest=nearest, tried=tried)
     verdict = "reproduced" if chance <= BY_CHANCE else "could be anything"
-    return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried)
+    return Finding(row, quantity, verdict, fit, chance, nearest, tried=tried, is_near=is_near)
 
 
 def _likeliest_first(counts: str, fit: Match) -> tuple[int, bool, bool, bool, bool]:
@@ -254,40 +234,52 @@ def _likeliest_first(counts: str, fit: Match) -> tuple[int, bool, bool, bool, bo
     return fit.deviations, not is_said, not is_plain, not candidate.has_name, candidate.is_leaf_rule
 
 
-def _giving(quantity: Quantity, sources: Sequence[Source]) -> set[str]:
-    """The runs that give a number as plainly as any does, where that is not by chance."""
+def _giving(quantity: Quantity, sources: Sequence[Source], other: Match | None) -> set[str]:
+    """The runs that give a number as plainly as any does, where that is not by chance.
+
+    None where the row's ``other`` number is plainer by itself, and of another run.
+    """
     found = fits(sources, [quantity])
     if not found or chance_of_any(sources, quantity, found[0].deviations) > SURE:
         return set()
-    return {match.run for match in found if match.deviations == found[0].deviations}
+    giving = {match.run for match in found if match.deviations == found[0].deviations}
+    if other and other.deviations < found[0].deviations and other.run not in giving:
+        return set()
+    return giving
 
 
-def _apart(row: Row, sources: Sequence[Source], found: Sequence[Finding]) -> str:
-    """Why FLOPs and parameters contradict each other: both are reproduced, and never by the same run."""
-    kinds: tuple[Kind, Kind] = ("FLOPs", "parameters")
-    by_kind = {f.quantity.kind: (which, f) for which, f in enumerate(found) if f.verdict == "reproduced"}
-    if not all(kind in by_kind for kind in kinds):
-        return ""
-    giving: list[set[str]] = []
-    for which, finding in (by_kind[kind] for kind in kinds):
-        giving.append({match.run for match in fits(_of(sources, which), [finding.quantity])})
-    if giving[0] & giving[1]:
-        return ""
-    first, second = (by_kind[kind][1].fit for kind in kinds)
-    return f"the FLOPs are of {first.run}, the parameters of {second.run}" if first and second else ""
+def _apart(sources: Sequence[Source], found: Sequence[Finding]) -> list[Finding]:
+    """The findings; FLOPs and parameters that are both reproduced, and never by the same run, contradict.
+
+    Where one of the two is not sure it is that one that chance may have made.
+    """
+    of_kind = {f.quantity.kind: which for which, f in enumerate(found) if f.verdict == "reproduced"}
+    pair = [of_kind[kind] for kind in PAIR if kind in of_kind]
+    giving = [{match.run for match in fits(_of(sources, which), [found[which].quantity])} for which in pair]
+    if len(pair) < len(PAIR) or giving[0] & giving[1]:
+        return list(found)
+    flops, parameters = (fit.run for which in pair if (fit := found[which].fit))
+    why = f"the FLOPs are of {flops}, the parameters of {parameters}"
+    less_sure = max(pair, key=lambda which: found[which].chance or 0.0)
+    verdicts: dict[int, Verdict] = dict.fromkeys(pair, "contradicts its row")
+    if (found[less_sure].chance or 0.0) > SURE:
+        verdicts = {less_sure: "could be anything"}
+    return [
+        replace(f, verdict=verdicts[which], why=why) if which in verdicts else f
+        for which, f in enumerate(found)
+    ]
 
 
 def _paired(sources: Sequence[Source], found: Sequence[Finding]) -> list[Finding]:
     """The findings, of FLOPs and parameters with the chance of both where one run gives them."""
-    kinds: tuple[Kind, Kind] = ("FLOPs", "parameters")
-    both = [(which, f, f.fit) for which, f in enumerate(found) if f.quantity.kind in kinds and f.fit]
-    if len(both) < len(kinds) or both[0][2].run != both[1][2].run:
+    both = [(which, f, f.fit) for which, f in enumerate(found) if f.quantity.kind in PAIR and f.fit]
+    if len(both) < len(PAIR) or both[0][2].run != both[1][2].run:
         return list(found)
     (first, flops, fit), (second, parameters, other) = both
     of_both = [s._replace(candidates=(s.candidates[first], s.candidates[second])) for s in sources]
     quantities, limits = (flops.quantity, parameters.quantity), (fit.deviations, other.deviations)
     chance = chance_of_pair(of_both, quantities, limits)
-    return [replace(f, of_pair=chance) if f.quantity.kind in kinds else f for f in found]
+    return [replace(f, of_pair=chance) if f.quantity.kind in PAIR else f for f in found]
 
 
 def against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Finding:
@@ -295,7 +287,7 @@ def against_plain(finding: Finding, looked: Sequence[Run], search: Search) -> Fi
     fit = finding.fit
     run = next((run for run in looked if fit is not None and run.words == fit.run), looked[0])
     named = next((o for o in (run, *looked) if not o.deviations and o.module == run.module), looked[0])
-    macs = _macs(search, named)
+    macs = search.macs(named)
     if not macs:
         return finding
     size = finding.quantity.size_near(macs)

@@ -192,6 +192,23 @@ def chance_of_any(
     return _share_of([end for source in sources for end in _ends(source, 0, quantity, limit)], quantity)
 
 
+def chance_of_near(sources: Iterable[Source], quantity: Quantity, miss: Match) -> float:
+    """The chance that some candidate of no more deviations comes as near to a random number as ``miss`` does.
+
+    That number is log-uniform within a factor of two of the printed one.
+    """
+    reach, off = log(NEAR), miss.distance
+    places = [np.zeros(0)]
+    for source in sources:
+        candidates = Candidates.of(source.candidates[0])
+        plain = (candidates.deviations + source.deviations <= miss.deviations) & (candidates.values > 0)
+        places.append(np.log(candidates.values[plain] / quantity.value))
+    centres = np.sort(np.concatenate(places))
+    starts, ends = (np.clip(centres + side, -reach, reach) for side in (-off, off))
+    starts[1:] = np.maximum(starts[1:], ends[:-1])  # what two come near to counts once
+    return float((ends - starts).sum()) / (2 * reach)
+
+
 def chance_of_pair(
     sources: Iterable[Source], quantities: tuple[Quantity, Quantity], limits: tuple[int, int]
 ) -> float:

@@ -4,7 +4,8 @@ Columns, in any order: ``subject`` (what ``ctxbench profile`` takes, with ``?`` 
 ``network(MODEL, classes=K)``; ``-`` for what cannot be stated), at least one of ``flops``, ``memory`` and
 ``parameters``, and where they are known ``label``, ``shape`` (``1x512x97x97``) or ``channels`` and ``size``
 (``97``, ``512x2048``), ``counts`` (what the paper says that it counts), ``source`` and ``verified`` (``no``:
-from memory, and no finding).
+from memory, and no finding). Channels that stand nowhere are those of the subject's own call, 3 of a network,
+or 512.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctxbench.audit.quantity import KINDS, Kind, Quantity
+from ctxbench.audit.unknowns import IMAGE_CHANNELS
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 
@@ -39,18 +41,21 @@ ALIASES = {
 UNSTATED = "-"
 """The subject of a row that nobody could state: it is kept, and not counted."""
 NETWORK = re.compile(r"network\((?P<model>\w+)(?P<rest>.*)\)")
-IMAGE_CHANNELS, FEATURE_CHANNELS = 3, 512
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: what was counted, as printed. ``shape`` is None where it is not said."""
+    """A row of a table: what was counted, as printed. ``shape`` is None where it is not said.
+
+    ``channels`` are 0 where they are not; ``size`` (H, W) then stands alone.
+    """
 
     label: str
     subject: str
     quantities: tuple[Quantity, ...]
     shape: Shape | None
     channels: int
+    size: tuple[int, int] | None = None
     counts: str = ""
     source: str = ""
     is_verified: bool = True
@@ -59,6 +64,10 @@ class Row:
     def is_image(self) -> bool:
         """Whether it is of a whole network, which takes an image."""
         return self.channels == IMAGE_CHANNELS
+
+    def of(self, channels: int) -> Row:
+        """It for an input of so many channels, which it does not say itself."""
+        return replace(self, channels=channels, shape=(1, channels, *self.size) if self.size else None)
 
 
 @dataclass(frozen=True)
@@ -174,24 +183,27 @@ def _row(cells: Mapping[str, str], is_longer: bool) -> Row:
     if not quantities:
         raise UserError(f"nothing is printed for {subject}")
     network = NETWORK.fullmatch(subject)
-    channels = IMAGE_CHANNELS if network else FEATURE_CHANNELS
+    channels = IMAGE_CHANNELS if network else 0
     if network:
         subject = f"ctxbench.networks.network:published_network('{network['model']}'{network['rest']})"
     if text := cells.get("channels"):
         channels = _sides("channels", text, (1,))[0]
     shape: Shape | None = None
+    size: tuple[int, int] | None = None
     if text := cells.get("shape"):
         *batch, channels, height, width = _sides("shape", text, (4, 3))
         shape = (batch[0] if batch else 1, channels, height, width)
     elif text := cells.get("size"):
         sides = _sides("size", text, (1, 2))
-        shape = (1, channels, sides[0], sides[-1])
+        size = (sides[0], sides[-1])
+        shape = (1, channels, *size) if channels else None
     return Row(
         label=cells.get("label") or cells["subject"],
         subject=subject,
         quantities=tuple(sorted(quantities, key=lambda q: KINDS.index(q.kind))),
         shape=shape,
         channels=channels,
+        size=size,
         counts=cells.get("counts", ""),
         source=cells.get("source", ""),
         is_verified=cells.get("verified", "").lower() not in ("no", "false", "0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from math import comb
 
@@ -13,7 +14,7 @@ from ctxbench.audit.counting.aspects import FLOPS, Seen
 from ctxbench.audit.counting.conventions import value_of
 from ctxbench.audit.counting.tools import EVERY_CALL, LAST_CALL, TOOLS, VIEWS
 from ctxbench.audit.findings import BY_CHANCE, SURE, Finding, Looked, against_plain
-from ctxbench.audit.matching import Match
+from ctxbench.audit.matching import MAY_BE_CHANCE, Match
 from ctxbench.audit.quantity import PRINTINGS, Printing, Quantity, Unit
 from ctxbench.audit.runs import Run
 from ctxbench.audit.search import Search
@@ -153,17 +154,38 @@ def table_rules(table: Sequence[Looked], search: Search) -> list[TableRule]:
 def by_rules(number: int, table: Sequence[Looked], rules: Sequence[TableRule], search: Search) -> Looked:
     """A row with its FLOPs as the table's rule has them, where other rows show surely that it is the rule.
 
-    The chance is then that this one way to count gives a random number's digits.
+    The chance is then that this one way to count gives a random number's digits. Of a row that breaks the
+    rule, a fit that may be chance is taken for that.
     """
     looked = table[number]
-    rule = next((rule for rule in rules if number in rule.explained), None)
-    if rule is None or len(rule.explained) <= LEAST or rule.chance > SURE:
+    sure = [rule for rule in rules if len(rule.explained) > LEAST and rule.chance <= SURE]
+    own = next((rule for rule in rules if number in rule.explained), None)
+    if own and own in sure:
+        by = partial(_by, own.rule)
+    elif sure and own is None:
+        by = partial(_alone, sure[0].rule)
+    else:
         return looked
     findings = [
-        _by(rule.rule, looked, finding, search) if finding.quantity.kind == "FLOPs" else finding
+        by(looked, finding, search) if finding.quantity.kind == "FLOPs" else finding
         for finding in looked.findings
     ]
     return replace(looked, findings=tuple(findings))
+
+
+def _alone(others: Rule, looked: Looked, finding: Finding, search: Search) -> Finding:
+    """A finding whose neighbours surely follow a rule that it breaks: what may be chance is no other rule."""
+    fit = finding.fit
+    if fit is None or finding.chance is None or finding.chance < MAY_BE_CHANCE:
+        return finding
+    by_rule = [
+        others.value(search.seen_by_view(run), finding.quantity) for run in runs_by(others, looked, search)
+    ]
+    if finding.verdict not in ("reproduced", "misleading") or fit.candidates[0].value in by_rule:
+        return finding  # that is the rule, brought to its digits by another printing
+    if finding.is_near:
+        return replace(finding, verdict="near", fit=None, chance=None, factor=None)
+    return replace(finding, verdict="could be anything")
 
 
 def _by(rule: Rule, looked: Looked, finding: Finding, search: Search) -> Finding:
@@ -191,9 +213,10 @@ def _rules(rows: Iterable[tuple[Looked, Finding]]) -> Iterator[Rule]:
     for printing, size in product(PRINTINGS, sizes):
         for treatment, view in product(FLOPS["products"], VIEWS):
             yield Rule(view, (("products", treatment.words),), printing=printing, size=size)
-        for (name, tool), times in product(TOOLS.items(), (1, 2)):
+        for name, tool in TOOLS.items():
             treatments = tuple(tool.treatments.items())
-            yield Rule(tool.view, treatments, printing=printing, name=name, times=times, size=size)
+            for times in (1, 2) if tool.is_of_macs else (1,):
+                yield Rule(tool.view, treatments, printing=printing, name=name, times=times, size=size)
     for looked, finding in rows:
         if finding.fit is None or finding.fit.printing is None:
             continue

@@ -6,23 +6,24 @@ candidate for the search of :mod:`ctxbench.audit.matching`, where the words are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import inf, log
+from math import inf, log, prod
 from typing import Any
 
 import numpy as np
 
 from ctxbench.audit.candidates import Candidate, Candidates, Source
-from ctxbench.audit.counting.aspects import ASPECTS, Seen
-from ctxbench.audit.counting.conventions import Conventions, leaf_rule
-from ctxbench.audit.counting.parts import of_part
+from ctxbench.audit.counting.aspects import ASPECTS, FLOPS, Seen
+from ctxbench.audit.counting.conventions import Conventions, leaf_rule, value_of
+from ctxbench.audit.counting.parts import of_part, parts
 from ctxbench.audit.counting.tools import OPERATIONS, VIEWS
 from ctxbench.audit.decoding import Decoding, Outcome, Printed
 from ctxbench.audit.matching import fits, near_misses
 from ctxbench.audit.quantity import KINDS, Quantity
+from ctxbench.audit.rows import Row
 from ctxbench.audit.runs import Run, runs
-from ctxbench.audit.unknowns import UNKNOWN, configurations
+from ctxbench.audit.unknowns import UNKNOWN, configurations, other_sizes, sizes
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
@@ -32,6 +33,8 @@ MAX_DEVIATIONS = 6
 """From plain counting that one convention has: beyond it, some convention gives any number."""
 FAR = 1000.0
 """A factor: a number that is further from all that can be counted is of another unit, or another input."""
+LEAST_COUNTED, MOST_COUNTED = 0.4, 3.0
+"""What is counted against the MACs of what ran: without products, and twice with all that is small."""
 
 
 def decode(
@@ -56,7 +59,7 @@ def decode(
     if len({quantity.kind for quantity in quantities}) != len(quantities) or not quantities:
         raise UserError(
             "give one number of FLOPs (21.47G), one of memory (96.50MB), one of parameters (0.14Mparams), or "
-            "several of these"
+            "one of each"
         )
     if min(shape) < 1:
         raise UserError(f"an input has at least one element, not {'×'.join(map(str, shape))}")
@@ -116,6 +119,52 @@ class Search:
         """How many parameters a run has."""
         return self.seen_by_view(run)[OPERATIONS].parameters.all
 
+    def macs(self, run: Run) -> int:
+        """The MACs of every call of a run."""
+        seen = self.seen_by_view(run)[OPERATIONS]
+        return value_of({"products": FLOPS["products"][0].words}, FLOPS, seen) or 0
+
+    def tiers(self, row: Row) -> Iterator[list[Run]]:
+        """What a row may be of: as it says; single deviations; and other sizes or parts, two deviations."""
+        known = [row.shape] if row.shape else [(1, row.channels, *size) for size in sizes(row.channels)]
+        is_open = bool(UNKNOWN.search(row.subject)) or row.shape is None
+        base: list[Run] = []
+        others: list[Run] = []
+        for shape in known:
+            for subject in configurations(row.subject, shape):
+                first, *deviating = runs(resolve.canonical(subject), shape, {})
+                sides = f", {shape[2]}×{shape[3]}" if is_open else ""
+                base.append(replace(first, words=f"{first.words}{sides}"))
+                others += deviating
+        yield base
+        if is_open:  # every value of what is open is as likely, and there are enough of them
+            return
+        if not any(quantity.is_memory for quantity in row.quantities):  # it is for memory that batches matter
+            others = [run for run in others if run.shape[0] == known[0][0]]
+        has_parts = row.is_image or subject.startswith("head(")
+        of_parts = [
+            replace(base[0], part=part, words=_of_part(part), deviations=2)
+            for part in (parts(self.seen_by_view(base[0])[OPERATIONS]) if has_parts else ())
+        ]
+        yield of_parts if row.is_image else others + of_parts
+        elsewhere = [replace(run, deviations=2) for run in others] if row.is_image else []
+        elsewhere += [
+            base[0].at(size, steps)
+            for size, steps in other_sizes(row.channels, known[0][2:]).items()
+            if self._may_be_at(size, base[0], row)
+        ]
+        yield elsewhere
+
+    def _may_be_at(self, size: tuple[int, int], base: Run, row: Row) -> bool:
+        """Whether an input of that size may have the row's FLOPs: MACs grow as the area, or as its square."""
+        macs = self.macs(base)
+        if not macs or any(quantity.is_memory for quantity in row.quantities):
+            return True
+        area = prod(size) / prod(base.shape[2:])
+        low, high = sorted((area, area**2))
+        ratios = [q.value * unit.size / macs for q in row.quantities if q.kind == "FLOPs" for unit in q.units]
+        return any(LEAST_COUNTED * low <= ratio <= MOST_COUNTED * high for ratio in ratios)
+
     def sources(
         self,
         all_runs: Sequence[Run],
@@ -150,12 +199,16 @@ class Search:
         return self._candidates[key]
 
 
+def _of_part(part: str) -> str:
+    return f"without its {part[1:]}" if part.startswith("-") else f"its {part} alone"
+
+
 def _candidates(quantity: Quantity, seen: Seen, by_leaf_rule: bool) -> Candidates:
     """Each value that a convention gives, by the plainest, and of those the most like the leaf rule."""
     aspects = ASPECTS[quantity.kind]
     rule_value = leaf_rule(aspects, seen) if by_leaf_rule and quantity.kind != "parameters" else None
     found = Conventions(aspects, seen)
-    twice = found.of_counters  # whose MACs papers double, so that they are FLOPs
+    twice = found.of_macs  # whose MACs papers double, so that they are FLOPs
     ways, units = len(found) + len(twice), quantity.units
     sizes = np.array([unit.size for unit in units], dtype=np.float64)
     unlikely = np.array([unit.deviations for unit in units])

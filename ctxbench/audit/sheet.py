@@ -78,6 +78,8 @@ class Audit(Result):
         said = [f"{self.headline}."]
         for rule, which in zip(self.rules, ("Most rows", "Others of its rows"), strict=False):
             explained = len(rule.explained)
+            if rule is self.rules[0] and 2 * explained < rule.of:
+                which = "The most rows that one rule gives"
             said.append(
                 f"{which}: {explained} of {rule.of} FLOPs are given by {rule.rule.words} "
                 f"(by chance {chance_in_words(rule.chance)})."

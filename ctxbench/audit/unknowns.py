@@ -10,9 +10,10 @@ from typing import Any, get_args, get_type_hints
 from ctxbench.counters import Shape
 from ctxbench.errors import UserError
 from ctxbench.subject import resolve
-from ctxbench.subject.binding.roles import parameters
-from ctxbench.subject.expression import evaluate
+from ctxbench.subject.binding.roles import parameters, role_of
+from ctxbench.subject.expression import evaluate, shown
 
+FEATURE_CHANNELS, IMAGE_CHANNELS = 512, 3
 MAX_CONFIGURATIONS = 200
 UNKNOWN = re.compile(r"(?:(?P<name>\w+)\s*=\s*)?\?")
 WIDTHS = ("C//2", "C//4", "C//8", "C//16", "C", "512", "256", "128", "64", "32")
@@ -41,7 +42,7 @@ RARER_IMAGES = (
 
 def sizes(channels: int) -> Sequence[tuple[int, int]]:
     """Those that papers use for an input of so many channels: of an image, or of features."""
-    return IMAGES if channels == 3 else FEATURES
+    return IMAGES if channels == IMAGE_CHANNELS else FEATURES
 
 
 def other_sizes(channels: int, size: tuple[int, int]) -> dict[tuple[int, int], int]:
@@ -50,8 +51,40 @@ def other_sizes(channels: int, size: tuple[int, int]) -> dict[tuple[int, int], i
     usual = dict.fromkeys(
         (*sizes(channels), (2 * height, 2 * width), (max(1, height // 2), max(1, width // 2))), 2
     )
-    rarer = dict.fromkeys(RARER_IMAGES if channels == 3 else RARER_FEATURES, 3)
+    rarer = dict.fromkeys(RARER_IMAGES if channels == IMAGE_CHANNELS else RARER_FEATURES, 3)
     return {other: usual.get(other, steps) for other, steps in (usual | rarer).items() if other != size}
+
+
+def channels_of(subject: str) -> int:
+    """Those of the input of a subject whose row says none: what its call says, 3 of a network, or 512.
+
+    What takes no channels is a network where it has a convolution of 3. Raises UserError where there is no
+    such subject.
+    """
+    target = resolve.load(UNKNOWN.sub(lambda mark: mark[0].replace("?", "C"), subject))
+    try:
+        taken = {} if target.is_instance else parameters(target.maker)
+    except (TypeError, ValueError):  # it has no signature
+        taken = {}
+    name = next((name for name, p in taken.items() if role_of(name, p, taken) in ("in", "alone")), "")
+    if not name:
+        return IMAGE_CHANNELS if _takes_images(target) else FEATURE_CHANNELS
+    said = target.given.get(name, taken[name].default)
+    return int(shown(said)) if re.fullmatch(r"[1-9]\d*", shown(said)) else FEATURE_CHANNELS
+
+
+def _takes_images(target: resolve.Target) -> bool:
+    """Whether it has a convolution of 3 channels. Of what cannot be built, running it will say why."""
+    from torch.nn.modules.conv import _ConvNd
+
+    from ctxbench.subject.binding.trial import built
+
+    sizes = {"N": 1, "C": FEATURE_CHANNELS, "H": 64, "W": 64}
+    try:
+        module = built(target, target.given, sizes).module
+    except Exception:
+        return False
+    return any(isinstance(m, _ConvNd) and m.in_channels == IMAGE_CHANNELS for m in module.modules())
 
 
 def configurations(subject: str, shape: Shape) -> list[str]:

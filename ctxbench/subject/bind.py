@@ -217,13 +217,13 @@ def _build_ours(name: str, chosen: Mapping[str, Any], form: str | None, shape: S
             f"{name} has no option {unknown!r}; its options: {', '.join(options(name)) or 'none'}"
         )
     values = _filled_in(target, {**chosen, **target.given}, shape)
+    made = _made(target, {**conditions, **values})  # so that what is wrong with the call itself is said first
     # What a call says must be what the conditions say: one of the two would silently lose.
     for key in target.given:
         if key in chosen or conditions.get(key, values[key]) != values[key]:
-            raise UserError(
-                f"{key} is given twice: {values[key]!r} in {resolve.label(name)}, and as a condition"
-            )
-    return _made(target, {**values, **conditions})
+            said, other = f"{values[key]!r} in {resolve.label(name)}", chosen.get(key, conditions.get(key))
+            raise UserError(f"{key} is given twice: {said}, and {other!r} as a condition")
+    return made
 
 
 def _build_bound(

@@ -7,8 +7,12 @@ import pytest
 from audit.blocks import C, H, W
 
 from ctxbench.audit.auditing import audit
+from ctxbench.audit.counting.aspects import FLOPS
+from ctxbench.audit.counting.conventions import Conventions
 from ctxbench.audit.quantity import ROUNDED
 from ctxbench.audit.rows import read_lines
+from ctxbench.audit.runs import runs
+from ctxbench.audit.search import Search
 from ctxbench.audit.sheet import Audit
 
 BLOCK = f"{Path(__file__).with_name('blocks.py')}:Pointwise"
@@ -122,6 +126,50 @@ def test_rows_of_few_digits_are_by_the_rule_that_the_others_show() -> None:
     assert alone.finding.configuration.startswith("input 61×61")
     assert beside.finding.configuration.startswith("input 64×64")
     assert beside.finding.verdict == "misleading"
+
+
+def test_of_another_input_a_fit_is_sure_or_the_near_miss_is_it() -> None:
+    """9.5 M is what 61×61 would give, by a chance of 1 in 16; 60×60 gives 9.1 M, and 9.526 M is sure."""
+    block = BLOCK.replace("Pointwise", "Small")
+    near, sure = audited(*(f"{n},{block},{n}M,,1x{C}x60x60," for n in ("9.5", "9.526"))).lines
+    assert near.finding.verdict == "near"
+    assert sure.finding.configuration.startswith("input 61×61")
+
+
+@pytest.mark.parametrize(
+    ("odd", "verdict"),
+    [
+        ("55K", "near"),  # in units of 1024, where the MACs are 56.4 K
+        ("60K", "could be anything"),  # with norms
+        ("56K", "reproduced"),
+    ],
+)
+def test_beside_rows_of_one_rule_another_rule_is_to_be_sure(odd: str, verdict: str) -> None:
+    block = BLOCK.replace("Pointwise", "Small")
+    row = f"odd,{block},{odd},,1x{C}x7x9,"
+    rows = [f"{h}×{w},{block},{small(h, w) / 1e3:.2f}K,,1x{C}x{h}x{w}," for h, w in SIDES[:3]]
+    (alone,), (*_, beside) = audited(row).lines, audited(*rows, row).lines
+    assert alone.finding.verdict == "reproduced"
+    assert beside.finding.verdict == verdict
+
+
+def test_few_rows_are_not_called_most() -> None:
+    rows = [f"{h}×{w},{BLOCK},{MACS * h * w / 1e3:.3f}K,,1x{C}x{h}x{w}," for h, w in SIDES[:2]]
+    odd = [f"{n},{BLOCK},{n}K,,1x{C}x13x17," for n in (61.234, 77.777, 93.456)]
+    assert audited(*rows, *odd).sentences()[1].startswith("The most rows that one rule gives: 2 of 5 FLOPs")
+
+
+def test_a_rule_that_counts_2_per_mac_is_not_doubled() -> None:
+    """Twice the leaf rule would be four for each MAC of a product."""
+    run = next(runs(BLOCK.replace("Pointwise", "Small"), (1, C, 13, 17), {}))
+    doubled = [
+        found[which].treatments["products"]
+        for seen in Search().seen_by_view(run).values()
+        for found in [Conventions(FLOPS, seen)]
+        for which in found.of_macs
+    ]
+    assert doubled
+    assert not any("2 per MAC" in words for words in doubled)
 
 
 def test_a_counters_macs_may_be_doubled() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from math import log
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +11,18 @@ from hypothesis import strategies as st
 
 from ctxbench.audit.auditing import audit
 from ctxbench.audit.candidates import Candidate, Source
-from ctxbench.audit.findings import look
+from ctxbench.audit.findings import NOT_DERIVED, OF_OTHERS, Looked, look
 from ctxbench.audit.literature import paper_table, papers
-from ctxbench.audit.matching import chance_of_any, chance_of_pair, fits
+from ctxbench.audit.matching import chance_of_any, chance_of_near, chance_of_pair, fits, near_misses
 from ctxbench.audit.quantity import Quantity
 from ctxbench.audit.rows import Row, Table, read_lines
 from ctxbench.audit.search import Search
-from ctxbench.audit.unknowns import configurations
+from ctxbench.audit.unknowns import channels_of, configurations
 from ctxbench.errors import UserError
 from ctxbench.paper.printed.table10 import table10
 
 SHAPE = (1, 512, 97, 97)
+BLOCKS = Path(__file__).with_name("blocks.py")
 
 
 def source(*values: tuple[float, int], deviations: int = 0) -> Source:
@@ -41,6 +43,20 @@ def test_the_chance_is_the_share_of_random_numbers_that_something_fits(
     fitting = [any(fit.deviations <= limit for fit in fits(near, [number])) for number in printed]
     chance = chance_of_any(sources, Quantity.parse("10.0G"), limit)
     assert abs(np.mean(fitting) - chance) <= 4 * np.sqrt(max(chance * (1 - chance), 0.003) / 200)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.floats(2, 50), st.integers(0, 3)), min_size=1, max_size=30), st.integers(1, 9))
+def test_the_chance_of_a_near_miss_is_the_share_of_random_numbers_with_one_as_near(
+    ways: list[tuple[float, int]], digit: int
+) -> None:
+    """Of numbers that are log-uniform from 5 to 20: there are so many of a grid that fine."""
+    printed = Quantity.parse(f"10.000000{digit}G")
+    (*_, plainest) = near_misses([source(*ways)], [printed])
+    plain = np.log([value / printed.value for value, deviations in ways if deviations <= plainest.deviations])
+    grid = np.linspace(-log(2), log(2), 20_001)
+    as_near = (np.abs(grid[:, None] - plain[None]) <= plainest.distance).any(1).mean()
+    assert chance_of_near([source(*ways)], printed, plainest) == pytest.approx(as_near, abs=0.005)
 
 
 def test_candidates_that_end_in_the_same_digits_count_once() -> None:
@@ -86,6 +102,107 @@ def test_what_is_not_known_is_what_papers_have(subject: str, some: str, number: 
     found = configurations(subject, SHAPE)
     assert some in found
     assert len(found) == len(set(found)) == number
+
+
+@pytest.mark.parametrize(
+    ("subject", "channels"),
+    [
+        ("head(2048, 256, emau)", 2048),
+        ("psa(2048)", 2048),
+        ("nonlocal(C, width=?)", 512),
+        ("nonlocal", 512),
+        (f"{BLOCKS}:Pointwise", 512),
+        (f"{BLOCKS}:Pointwise(channels=24)", 24),
+        ("torch.nn:Sigmoid", 512),
+        ("ctxbench.audit.networks.resnets:ResNet(18, 'se')", 3),
+    ],
+)
+def test_channels_that_a_row_does_not_say_are_those_of_its_subject(subject: str, channels: int) -> None:
+    assert channels_of(subject) == channels
+
+
+def of_row(subject: str, **cells: object) -> Looked:
+    """The findings of a table's one row."""
+    named = {"subject": f'"{subject}"', **cells}
+    (row,) = read_lines("t", [",".join(named) + "\n", ",".join(map(str, named.values())) + "\n"]).rows
+    return look(row, Search())
+
+
+def test_a_size_alone_is_of_the_channels_that_the_subject_says() -> None:
+    """A 3×3 from 24 to 8 channels and the two layers of the gate, on 6×7."""
+    looked = of_row("head(24, 8, se(reduction=4))", flops=9 * 24 * 8 * 42 + 2 * 8 * 8 // 4, size="6x7")
+    assert looked.row.shape == (1, 24, 6, 7)
+    assert [finding.verdict for finding in looked.findings] == ["reproduced"]
+
+
+def test_a_number_that_is_not_sure_contradicts_none() -> None:
+    """38 K are the MACs of C/2, which another of so many may give by chance; 150 parameters are of C/8."""
+    flops, parameters = of_row(
+        "nonlocal(C, width=?, norm=False)", flops="38K", parameters=150, shape="1x16x5x7"
+    ).findings
+    assert (flops.verdict, parameters.verdict) == ("could be anything", "reproduced")
+    assert flops.why.startswith("the FLOPs are of")
+
+
+def test_memory_has_no_part_in_what_flops_and_parameters_contradict() -> None:
+    macs = 4 * 16 * 4 * 161 + 2 * 4 * 161**2
+    kinds = of_row(
+        "nonlocal(C, width=?, norm=False)",
+        flops=f"{macs / 1e3}K",
+        memory="9999.9MB",
+        parameters=4 * 16 * 8 + 3 * 8 + 16,
+        shape="1x16x7x23",
+    ).findings
+    flops, memory, parameters = (finding.verdict for finding in kinds)
+    assert flops == parameters == "contradicts its row"
+    assert memory == "not reproduced"
+
+
+@pytest.mark.slow
+def test_memory_that_some_count_is_always_near_to_is_not_derived() -> None:
+    """Of so many plain ways to count memory some comes within 5 % of most numbers."""
+    (memory,) = of_row(f"{BLOCKS}:Small", memory="0.7593MB", shape="1x16x31x37").findings
+    assert (memory.verdict, memory.why) == ("not reproduced", NOT_DERIVED)
+    assert memory.nearest is not None
+    assert memory.nearest.deviations <= 1
+    assert memory.nearest.distance < log(1.05)
+
+
+def test_far_counting_explains_nothing_of_a_row_whose_parameters_are_of_something_else() -> None:
+    """MACs with norms and ReLUs, which no counter has: with its own 560 parameters it is reproduced."""
+    c, area = 16, 7 * 9
+    counted = f"{(2 * c * area * (c + 9 + 3) + 3 * 2 * c * area) / 1e3:.2f}K"
+    own, others = (
+        of_row(f"{BLOCKS}:Small", flops=counted, parameters=number, shape=f"1x{c}x7x9").findings
+        for number in (2 * c * c + 3 * 2 * c, 999)
+    )
+    assert own[0].fit is not None
+    assert own[0].fit.deviations > 1
+    assert [finding.verdict for finding in others] == ["not reproduced"] * 2
+    assert others[0].why == OF_OTHERS
+
+
+@pytest.mark.slow
+def test_no_memory_is_explained_by_a_block_with_other_parameters() -> None:
+    """The outputs of its leaf modules, to the byte: a convolution's, a norm's, a ReLU's and two products'."""
+    c, h, w = 16, 7, 9
+    held = f"{4 * (3 * 2 * c * h * w + 2 * c * w * w + 2 * c * h * 3) / 1e3}KB"
+    own, others = (
+        of_row(f"{BLOCKS}:Small", memory=held, parameters=number, shape=f"1x{c}x{h}x{w}").findings[0]
+        for number in (2 * c * c + 3 * 2 * c, 999)
+    )
+    assert own.verdict == "reproduced"
+    assert (others.verdict, others.why) == ("not reproduced", f"{OF_OTHERS}; {NOT_DERIVED}")
+
+
+def test_what_is_plain_by_itself_is_of_no_odder_run_for_the_sake_of_another_number() -> None:
+    """The FLOPs are the head's without its block; the parameters, of few digits, are the head's as it is."""
+    _, parameters = of_row(
+        "head(24, 8, eca)", flops=9 * 24 * 8 * 42, parameters="1.7K", shape="1x24x6x7"
+    ).findings
+    assert parameters.fit is not None
+    assert parameters.fit.deviations == 0
+    assert "alone" not in parameters.configuration
 
 
 def test_too_much_that_is_not_known_is_refused() -> None:

@@ -53,6 +53,7 @@ def test_a_comma_in_the_name_of_a_folder_parts_no_arguments() -> None:
         ("head(C, 8)", "missing 1 required positional argument: 'block'"),
         ("head(23, 8, se)", "channels is given twice"),
         ("head(C, 8, none)", "no module named 'none'"),
+        ("head(23, 8, nope)", "no module named 'nope'"),
     ],
 )
 def test_a_head_that_cannot_be_is_one_line(head: str, why: str) -> None:

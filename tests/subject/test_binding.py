@@ -76,6 +76,13 @@ def test_a_square_alone_and_sides_that_were_given_are_bound_where_channels_equal
         found("Nhwc", size=(C, C), options={"input_resolution": (C, C)})
 
 
+def test_a_block_that_is_built_when_the_time_is_gone_is_run_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ctxbench.subject.binding.attempts.BUDGET_S", -1.0)
+    assert found("Kernel", channels=25) == ({"dim": "=C"}, Interface())
+
+
 def test_a_number_that_is_ignored_is_said() -> None:
     (case,) = cases(f"{FILE}:Ignored", channels=C, sizes=[(H, W)])
     assert case.bound == f"bound: channels={C} (not used); input N C H W"

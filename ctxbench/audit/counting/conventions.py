@@ -46,7 +46,7 @@ class Conventions(Sequence[Convention]):
 
     Of two treatments that do not differ the plainer is taken. ``values`` are the numbers, ``deviations`` how
     far each is from plain counting, ``unlike_leaf_rule`` how many treatments are not the leaf rule's.
-    ``of_counters`` are the places of those that are a counter's rule.
+    ``of_macs`` are the places of those that are the rule of a counter of MACs.
     """
 
     def __init__(self, aspects: Aspects, seen: Seen) -> None:
@@ -60,7 +60,7 @@ class Conventions(Sequence[Convention]):
             least = min(TOOLS[name].deviations for name in names)
             deviations[which] = min(deviations[which], max(least - VIEWS[seen.view], 0))
         self._names = {which: tuple(names) for which, names in tools.items()}
-        self.of_counters = list(tools)
+        self.of_macs = [which for which, names in tools.items() if any(TOOLS[n].is_of_macs for n in names)]
         self.deviations = deviations
         self.values = _sums([list(by_number) for by_number in kept])
         self.unlike_leaf_rule = _sums(

@@ -28,6 +28,11 @@ class Tool(NamedTuple):
     treatments: Mapping[str, str]
     deviations: int = 1
 
+    @property
+    def is_of_macs(self) -> bool:
+        """Whether each MAC is one operation, which a paper may double."""
+        return "2 per MAC" not in self.treatments["products"]
+
 
 LEAF_RULE = {
     "products": "MACs of convolutions, 2 per MAC of matrix products",
@@ -92,7 +97,7 @@ TOOLS: Mapping[str, Tool] = {
         },
     ),
 }
-"""By the tool's name. MACs stand for one operation each, as all of these have it."""
+"""By the tool's name."""
 
 COUNTERS = ("thop", "ptflops", "mmcv", "torchprofile", "fvcore")
 """As a paper writes the names of tools."""

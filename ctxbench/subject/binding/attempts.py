@@ -68,8 +68,8 @@ class Search:
             raise
         second: Ran | None = None
         first_failures = not self.failures
-        for interface in self._interfaces(block.module, inputs):
-            if self.is_over:
+        for number, interface in enumerate(self._interfaces(block.module, inputs)):
+            if number and self.is_over:  # but the likeliest is tried, however long a block takes to be built
                 break
             try:
                 ran = run(block, interface, sizes)

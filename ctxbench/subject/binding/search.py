@@ -121,8 +121,8 @@ def _signature(target: Target) -> Mapping[str, Any]:
 def _first(search: Search, wanted: list[Slot], sizes: Sizes) -> tuple[dict[str, Any], Ran] | None:
     """The first combination of arguments with which the block gives a map; else the first that runs."""
     second: tuple[dict[str, Any], Ran] | None = None
-    for arguments in combinations(wanted):
-        if search.is_over:
+    for number, arguments in enumerate(combinations(wanted)):
+        if search.is_over and (number or search.real):
             break
         ran = search.attempt(arguments, sizes)
         if ran is not None and ran.is_map:
@@ -142,6 +142,7 @@ def _settled(
     """
     needed: list[Slot] = []
     unused: list[str] = []
+    first = dict(arguments)
     for slot in wanted:
         value = arguments.get(slot.name, LEFT)
         if slot.role in ("neutral", "offline", "axes", "") or not is_expression(value):
@@ -161,7 +162,7 @@ def _settled(
             needed.append(slot)
         else:
             del arguments[slot.name]
-    again = search.attempt(arguments, sizes) if not needed else ran
+    again = search.attempt(arguments, sizes) if not needed and arguments != first else ran
     interface = (again or ran).interface
     return Binding(dict(arguments), interface.inputs, interface.output, tuple(unused)), needed
 
