@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from ctxbench.audit.literature import paper_table, papers, words
+from ctxbench.audit.networks import agents, efficientvit
 from ctxbench.audit.networks.pyramids import HVT, Classifier, body
 from ctxbench.audit.networks.resnets import MobileNetV2, ResNet
 from ctxbench.audit.networks.segmenters import SemanticFPN, UPerHead, hamnet, light_ham, upernet
@@ -117,11 +118,20 @@ def counted(module: nn.Module) -> tuple[int, float]:
 
 VIT = 196 * 384 * (3 * 384 + 384 + 2 * 1536 + 2 * 196)
 """MACs of a layer of DeiT-S, of 196 rows."""
+AGENT_DEIT = 12 * 384 * (197 * (4 * 384 + 2 * 1536 + 4 * 49) + 196 * 9) + 196 * 768 * 384 + 384_000
+"""MACs of DeiT-S with 49 agents, of 197 rows, with a depthwise 3×3 of 196 of them."""
+SWIN_T = 4_490_566_656 + sum(
+    layers * rows * channels * (4 * number + 9 - 2 * 49)
+    for layers, rows, channels, number in ((2, 56**2, 96, 9), (2, 28**2, 192, 16), (6, 14**2, 384, 49))
+)
+"""MACs of timm's Swin-T, with agents and a depthwise 3×3 in place of the products of 7×7 windows."""
 NETWORKS = (
     (lambda: ResNet(50, "se"), 28_088_024, 4.0917e9),
     (lambda: ResNet(50, caffe=True), 25_557_032, 3.85797e9),
     (lambda: Classifier("van_b0"), 4_105_800, 8.64224e8),
     (lambda: HVT(0), 22_049_896, 12 * VIT + 196 * 768 * 384 + 384_000),
+    (lambda: efficientvit.Segmenter("b0", "cityscapes"), 682_608 + 24_083, 105_068_544),
+    (lambda: agents.network("deit_small"), 22_050_664 + 12 * 49_704, AGENT_DEIT),
 )
 MORE = (
     (lambda: ResNet(18), 11_689_512, 1.81407e9),
@@ -130,8 +140,14 @@ MORE = (
     (lambda: MobileNetV2("triplet", {"kernel_size": 3}), 3_505_892, 3.01917e8),
     (lambda: MobileNetV2("triplet", {"kernel_size": 7}), 3_509_972, 3.06998e8),
     (lambda: Classifier("nat_tiny"), 27_901_582, 4.29523e9),
+    (lambda: efficientvit.Segmenter("b3", "ade20k"), 38_997_440 + 548_758, 4_244_212_224),
+    (lambda: efficientvit.Segmenter("l1", "ade20k"), 38_037_280 + 2_372_246, 6_955_447_296),
+    (lambda: agents.network("swin_tiny"), 28_288_354 + 2 * 9_147 + 2 * 21_066 + 6 * 92_364, SWIN_T),
 )
-"""What makes each, and its parameters and MACs at 224×224, by hand or as torchvision and timm have them."""
+"""What makes each, and its parameters and MACs at 224×224, by hand or as torchvision and timm have them.
+
+EfficientViT's are timm's of the backbone, and by hand of the head.
+"""
 
 
 @pytest.mark.parametrize(
@@ -185,6 +201,21 @@ def test_a_backbone_has_the_strides_asked_for(name: str) -> None:
     assert [tuple(each.shape[2:]) for each in maps] == [(56, 56), (28, 28), (28, 28), (28, 28)]
 
 
+@pytest.mark.parametrize(
+    ("name", "dataset", "said"), [("b4", "ade20k", "'b4'.*l1$"), ("b1", "voc", "ade20k$")]
+)
+def test_an_efficientvit_that_is_none_is_told_with_those_there_are(
+    name: str, dataset: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        efficientvit.Segmenter(name, dataset)
+
+
+def test_a_network_of_agents_that_is_none_is_told_with_those_there_are() -> None:
+    with pytest.raises(UserError, match="'deit_large'; there are: deit_tiny, "):
+        agents.network("deit_large")
+
+
 def test_a_gates_options_are_not_lost() -> None:
     with torch.device("meta"), pytest.raises(TypeError, match="kernel_size"):
         ResNet(18, "se", options={"kernel_size": 3})
@@ -207,6 +238,19 @@ def test_stripes_attend_within_their_columns_and_rows() -> None:
     changed = (mix(x) - mix(y)).abs().amax((0, 1)) > 1e-12  # (6, 6)
     reached = torch.zeros(6, 6, dtype=torch.bool)
     reached[:, 0:2] = reached[2:4, :] = True
+    assert torch.equal(changed, reached)
+
+
+def test_windows_attend_within_themselves_also_when_moved() -> None:
+    torch.manual_seed(0)
+    mix = agents.Windows(8, 2, 4, 2).eval().double()
+    assert len(mix.index.unique()) == 7 * 7  # a bias for each distance
+    x = torch.randn(1, 8, 8, 8, dtype=torch.float64)
+    y = x.clone()
+    y[..., 3, 0] += 1
+    changed = (mix(x) - mix(y)).abs().amax((0, 1)) > 1e-12  # (8, 8)
+    reached = torch.zeros(8, 8, dtype=torch.bool)
+    reached[2:6, 6:] = reached[2:6, :2] = True  # the columns go around
     assert torch.equal(changed, reached)
 
 

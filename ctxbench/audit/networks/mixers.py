@@ -23,12 +23,17 @@ class Last(nn.Sequential):
         return y.movedim(-1, 1)  # (N, C', H, W)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Soft-max attention of (N, L, C) to (N, S, C), in ``heads``, as two products: (N, L, C)."""
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
+    """Soft-max attention of (N, L, C) to (N, S, C), in ``heads``, as two products: (N, L, C).
+
+    ``bias``, (heads, L, S), is added to the logits.
+    """
     q, k, v = (
         rows.reshape(len(rows), -1, heads, rows.shape[2] // heads) for rows in (q, k, v)
     )  # (N, …, heads, d)
-    mixed = (q.transpose(1, 2) @ k.permute(0, 2, 3, 1)).softmax(-1) @ v.transpose(1, 2)  # (N, heads, L, d)
+    logits = q.transpose(1, 2) @ k.permute(0, 2, 3, 1)  # (N, heads, L, S)
+    logits = logits if bias is None else logits + bias
+    mixed = logits.softmax(-1) @ v.transpose(1, 2)  # (N, heads, L, d)
     return mixed.transpose(1, 2).flatten(2)  # (N, L, C)
 
 
@@ -48,12 +53,12 @@ class Attention(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A layer of a ViT: self-attention and an MLP of rows, each behind a norm and with a skip."""
+    """A layer of a ViT: self-attention or another ``mix``, and an MLP, each behind a norm and with a skip."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, mix: nn.Module | None = None) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.mix, wide = Attention(channels, heads), 4 * channels
+        self.mix, wide = mix or Attention(channels, heads), 4 * channels
         self.mlp = nn.Sequential(nn.Linear(channels, wide), nn.GELU(), nn.Linear(wide, channels))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -234,11 +234,11 @@ def body(name: str, strides: Sequence[int] = (4, 2, 2, 2)) -> Body:
 
 
 class Classifier(nn.Module):
-    """A backbone, the mean over positions, and a linear layer: (N, 3, H, W) to (N, 1000)."""
+    """A backbone, by name or as it is, the mean over positions, and a linear layer."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, backbone: str | Body) -> None:
         super().__init__()
-        self.body = body(name)
+        self.body = body(backbone) if isinstance(backbone, str) else backbone
         self.fc = nn.Linear(self.body.widths[-1], CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
