@@ -24,7 +24,7 @@ def test_of_nothing():
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_every_reason_to_skip_has_its_line(workers: str, tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parent / "conftest.py", tmp_path)
     (tmp_path / "test_skips.py").write_text(SKIPS)

@@ -55,7 +55,7 @@ class Positions(nn.Module):
         "explain blocks.py:AsksForData --channels 32 --size 8 --mode train",
         "sweep blocks.py:Positions --axis size --values 8,9,10 --channels 16",
         "decode blocks.py:Narrow 1.5G --channels 32 --size 8",
-        "train --context blocks.py:Narrow --set iterations=1",
+        pytest.param("train --context blocks.py:Narrow --set iterations=1", marks=pytest.mark.slow),
     ],
 )
 def test_a_block_that_does_not_fit(command: str, tmp_path: Path) -> None:

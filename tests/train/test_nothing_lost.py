@@ -90,7 +90,7 @@ def waited_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") 
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_after_an_iteration_that_is_kept(
     number: signal.Signals, settings: dict[str, Any], tmp_path: Path
 ) -> None:
