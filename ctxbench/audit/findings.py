@@ -73,8 +73,7 @@ class Finding:
     ``plain`` are the MACs of every call of what the row names, at its size, in the printed unit, and
     ``factor`` how many times as large what the fit counts is. ``nearest`` is the plainest near miss.
     ``is_near`` says that it is so near as is hardly by chance. ``of_pair`` is the chance that some
-    configuration, as plain, gives random FLOPs and parameters together,
-    where the row's are of one.
+    configuration, as plain, gives random FLOPs and parameters together, where the row's are of one.
     """
 
     row: Row
@@ -185,7 +184,7 @@ def _trusted(found: Sequence[Finding]) -> Mapping[Kind, int]:
 def _finding(row: Row, which: int, sources: Sequence[Source], most: float = inf) -> Finding:
     """The plainest fit of a configuration that gives another of the row's numbers, or else of any.
 
-    That there were several to take from is part of its chance. It has ``most`` deviations.
+    That there were several to take from is part of its chance. It has ``most`` deviations at most.
     """
     quantity, alone = row.quantities[which], of_one_number(sources, which)
     plainest = min(fits(alone, [quantity]), key=lambda fit: fit.deviations, default=None)
@@ -214,6 +213,7 @@ def _finding(row: Row, which: int, sources: Sequence[Source], most: float = inf)
         whys = (OF_OTHERS if most < inf else "", NOT_DERIVED if quantity.is_memory and not is_near else "")
         why = "; ".join(filter(None, whys))
         return Finding(row, quantity, verdict, nearest=nearest, tried=tried, why=why)
+    # runs of what the row says: their sources deviate by the view alone
     as_said = {source.run for source in sources if source.deviations == VIEWS[source.view]}
     is_unnamed = fit.deviations >= FAR_FETCHED and not fit.candidates[0].has_name
     is_far_fetched = is_unnamed or fit.run not in as_said

@@ -141,7 +141,7 @@ class Search:
             return
         if not any(quantity.is_memory for quantity in row.quantities):  # it is for memory that batches matter
             others = [run for run in others if run.shape[0] == known[0][0]]
-        has_parts = row.is_image or subject.startswith("head(")
+        has_parts = row.is_image or row.subject.startswith("head(")
         of_parts = [
             replace(base[0], part=part, words=_of_part(part), deviations=2)
             for part in (parts(self.seen_by_view(base[0])[OPERATIONS]) if has_parts else ())

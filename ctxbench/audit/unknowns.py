@@ -77,12 +77,13 @@ def _takes_images(target: resolve.Target) -> bool:
     """Whether it has a convolution of 3 channels. Of what cannot be built, running it will say why."""
     from torch.nn.modules.conv import _ConvNd
 
+    from ctxbench.subject.binding.attempts import TRIED
     from ctxbench.subject.binding.trial import built
 
     sizes = {"N": 1, "C": FEATURE_CHANNELS, "H": 64, "W": 64}
     try:
         module = built(target, target.given, sizes).module
-    except Exception:
+    except TRIED:
         return False
     return any(isinstance(m, _ConvNd) and m.in_channels == IMAGE_CHANNELS for m in module.modules())
 

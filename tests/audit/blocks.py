@@ -1,5 +1,7 @@
 """A user's file of blocks, whose work is counted by hand where they are used: C channels, H×W positions."""
 
+import sys
+
 import torch
 from torch import Tensor, nn
 
@@ -98,3 +100,10 @@ class Halves(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.down(self.up(x))
         return y
+
+
+class Leaves(nn.Module):
+    """Ends the process that builds it, as scripts of strangers do where something is missing."""
+
+    def __init__(self) -> None:
+        sys.exit(3)

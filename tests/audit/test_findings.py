@@ -113,6 +113,7 @@ def test_what_is_not_known_is_what_papers_have(subject: str, some: str, number: 
         ("nonlocal", 512),
         (f"{BLOCKS}:Pointwise", 512),
         (f"{BLOCKS}:Pointwise(channels=24)", 24),
+        (f"{BLOCKS}:Leaves", 512),
         ("torch.nn:Sigmoid", 512),
         ("ctxbench.audit.networks.resnets:ResNet(18, 'se')", 3),
     ],
@@ -278,6 +279,8 @@ def test_table_10_goes_through_the_same_door() -> None:
     rule = audited.rules[0]
     assert "the leaf rule" in rule.rule.words
     assert [rows[number].label for number in rule.broken] == ["rcca"]
+    for of in audited.looked:
+        assert ("the leaf rule" in of.findings[0].convention) == (of.row.label != "rcca")
     verdicts = {of.row.label: tuple(finding.verdict for finding in of.findings) for of in audited.looked}
     assert verdicts.pop("rcca") == ("misleading", "near")
     plain = {"apcnet", "latentgnn"}  # of which the rule comes within 7 % of the MACs

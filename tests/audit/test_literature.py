@@ -241,19 +241,6 @@ def test_stripes_attend_within_their_columns_and_rows() -> None:
     assert torch.equal(changed, reached)
 
 
-def test_windows_attend_within_themselves_also_when_moved() -> None:
-    torch.manual_seed(0)
-    mix = agents.Windows(8, 2, 4, 2).eval().double()
-    assert len(mix.index.unique()) == 7 * 7  # a bias for each distance
-    x = torch.randn(1, 8, 8, 8, dtype=torch.float64)
-    y = x.clone()
-    y[..., 3, 0] += 1
-    changed = (mix(x) - mix(y)).abs().amax((0, 1)) > 1e-12  # (8, 8)
-    reached = torch.zeros(8, 8, dtype=torch.bool)
-    reached[2:6, 6:] = reached[2:6, :2] = True  # the columns go around
-    assert torch.equal(changed, reached)
-
-
 def test_a_name_that_is_none_is_told_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"no table of 'ccnett'; did you mean ccnet\? there are: agent, "):
         paper_table("ccnett")

@@ -82,36 +82,6 @@ class DeiT(nn.Module):
         return logits
 
 
-class Windows(nn.Module):
-    """Swin's (Liu et al., ICCV 2021): attention in windows of a side, moved by ``shift`` first.
-
-    What a moved window has from both ends of the map attends here too; there a mask is added.
-    """
-
-    index: Tensor
-
-    def __init__(self, channels: int, heads: int, side: int, shift: int) -> None:
-        super().__init__()
-        self.heads, self.side, self.shift = heads, side, shift
-        self.qkv, self.out = Last(nn.Linear(channels, 3 * channels)), Last(nn.Linear(channels, channels))
-        self.bias = nn.Parameter(torch.zeros(heads, (2 * side - 1) ** 2))
-        apart = torch.arange(side)[:, None] - torch.arange(side) + side - 1  # (side, side)
-        index = apart[:, None, :, None] * (2 * side - 1) + apart[None, :, None]  # (side, side, side, side)
-        self.register_buffer("index", index.reshape(side**2, side**2), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
-        n, channels, height, width = x.shape
-        down, across = height // self.side, width // self.side
-        qkv = self.qkv(x.roll((-self.shift, -self.shift), (2, 3)))  # (N, 3C, H, W)
-        windows = qkv.reshape(n, 3, channels, down, self.side, across, self.side).permute(1, 0, 3, 5, 4, 6, 2)
-        q, k, v = windows.flatten(1, 3).flatten(2, 3)  # (N·windows, side², C) each
-        mixed = attend(q, k, v, self.heads, self.bias[:, self.index])  # (N·windows, side², C)
-        mixed = mixed.reshape(n, down, across, self.side, self.side, channels).permute(0, 5, 1, 3, 2, 4)
-        y: Tensor = self.out(mixed.reshape(x.shape)).roll((self.shift, self.shift), (2, 3))
-        return y
-
-
 def layers(
     width: int, heads: int, side: int, stage: int, agents: int, others: Sequence[nn.Module], ratio: int = 4
 ) -> list[nn.Module]:
@@ -145,7 +115,7 @@ def swin(first: int, depth: int, agents: int, image: int = IMAGE) -> Body:
             merge = Last(nn.LayerNorm(2 * width), nn.Linear(2 * width, width, bias=False))
             shrink = [nn.PixelUnshuffle(2), merge]
         others = [
-            Windows(width, heads, window, window // 2 if index % 2 and side > window else 0)
+            block("window", width, (side, side), window=window, shifted=bool(index % 2) and side > window)
             for index in range(by_agents, whole)
         ]
         stages.append(nn.Sequential(*shrink, *layers(width, heads, side, stage, by_agents, others)))

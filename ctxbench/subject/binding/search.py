@@ -122,6 +122,7 @@ def _first(search: Search, wanted: list[Slot], sizes: Sizes) -> tuple[dict[str, 
     """The first combination of arguments with which the block gives a map; else the first that runs."""
     second: tuple[dict[str, Any], Ran] | None = None
     for number, arguments in enumerate(combinations(wanted)):
+        # the likeliest is tried, however long other trials took; computed for real it might take minutes
         if search.is_over and (number or search.real):
             break
         ran = search.attempt(arguments, sizes)
