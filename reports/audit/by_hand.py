@@ -2,8 +2,8 @@
 
 Nothing of ctxbench, of torch or of anybody's networks is imported. ``python reports/audit/by_hand.py`` prints
 each row's MACs and parameters, and what else a convention needs: elements of batch norms, of other norms, of
-ReLUs and soft-maxes, of products of two maps, of what poolings read and write, of resized maps, outputs that a bias
-is added to. Longer than other files: a function for each of the papers' networks.
+ReLUs and soft-maxes, of products of two maps, of what poolings read and write, of resized maps, outputs
+that a bias is added to. Longer than other files: a function for each of the papers' networks.
 """
 
 from collections import Counter
