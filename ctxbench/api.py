@@ -947,13 +947,14 @@ def audit(
     many, and which is next. Rows that cannot be read are named in its ``problems``.
     Raises UserError where there is no such table or paper, or its header lacks what is needed.
     """
-    from ctxbench.audit.auditing import audit as search
     from ctxbench.audit.literature import paper_table
     from ctxbench.audit.rows import read_table
 
     if (table is None) == (paper is None):
         raise UserError("give a table, or a paper whose table comes with ctxbench")
     read = read_table(Path(table)) if table is not None else paper_table(str(paper))
+    from ctxbench.audit.auditing import audit as search  # torch, which a table that is none needs not
+
     return search(read, progress=progress)
 
 

@@ -55,7 +55,7 @@ def audit(
 
     exports = {"csv": csv, "md": md, "tex": tex, "html": html}
     quiet = shared.goes_to_stdout(exports)
-    wanted = _verdicts(fail_on)
+    wanted = _verdicts(fail_on) if fail_on else set()
     with shared.without_full_collections(), progress.display() as show:
         found = api.audit(table, paper=paper, progress=lambda done, of, label: show("rows", done, of, label))
     shared.export({"csv": found.csv, "md": found.markdown, "tex": found.latex, "html": found.html}, exports)

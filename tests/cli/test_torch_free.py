@@ -64,9 +64,13 @@ def test_profile_and_what_reads_its_run_go_without_torch(folder: Path) -> None:
     assert run(folder, "profile", "--resume", "run") == "0 False"
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("--help",), ("profile", "--help"), ("profile", "nonlocl")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("--help",), ("profile", "--help"), ("profile", "nonlocl"), ("audit", "none.csv")],
+)
 def test_what_measures_nothing_goes_without_torch(folder: Path, arguments: tuple[str, ...]) -> None:
-    assert run(folder, *arguments) == ("2 False" if "nonlocl" in arguments else "0 False")
+    is_bad = arguments[-1] in ("nonlocl", "none.csv")
+    assert run(folder, *arguments) == ("2 False" if is_bad else "0 False")
 
 
 def test_the_question_is_answered_truly(folder: Path) -> None:
